@@ -1,0 +1,199 @@
+"""The hub: one prompt, one answer, one delta, whatever dialect they came in.
+
+Every surface and every upstream dialect converts to and from these types (see `docs/decisions/0001`). They keep
+the original (`Prompt.body`, `Prompt.raw`, `Delta.raw`, `Answer.raw`), so that the same dialect on both sides is
+relayed byte for byte and only what must be read is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Dialect = Literal["chat", "responses", "messages"]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+PartKind = Literal["text", "image", "audio", "file", "reasoning", "refusal", "other"]
+ModeName = Literal["single", "verify", "panel"]
+Aggregator = Literal["auto", "judge", "ranked", "vote"]
+TraceLevel = Literal["none", "compact", "full"]
+Shape = Literal["text", "json_object", "json_schema"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a message. `text` is what can be read; `size` is its weight [bytes] where it is not text."""
+
+    kind: PartKind
+    text: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asked for; `arguments` are the bytes as written, never re-serialised."""
+
+    id: str
+    name: str
+    arguments: str
+    kind: Literal["function", "custom"] = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. `tool_call_id` is set on tool results."""
+
+    role: Role
+    parts: tuple[Part, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The readable text (text and refusal parts), joined by newlines."""
+        if len(self.parts) == 1:
+            only = self.parts[0]
+            return only.text if only.kind in ("text", "refusal") else ""
+        return "\n".join(p.text for p in self.parts if p.kind in ("text", "refusal"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool the client offers. `schema` is the JSON Schema of its arguments; None when it has none."""
+
+    name: str
+    kind: Literal["function", "custom", "server"] = "function"
+    schema: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The body field `openfusion` of a request, validated. None means: not asked, use the policy's."""
+
+    mode: Literal["auto", "single", "verify", "panel"] = "auto"
+    panel: tuple[str, ...] = ()
+    judge: str | None = None
+    aggregator: Aggregator = "auto"
+    candidates: tuple[str, ...] = ()
+    cost_quality: float | None = None
+    max_usd: float | None = None
+    max_calls: int | None = None
+    trace: TraceLevel = "compact"
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A whole request.
+
+    Attributes:
+        dialect: The dialect it came in.
+        model: The name the client asked for.
+        body: The client's JSON object as parsed; unknown fields included.
+        raw: The bytes as they came (b"" for prompts made by a recipe).
+        max_output_tokens: The client's bound, whichever field it stood in.
+        shape: What form of output was asked for.
+        session_fields: Session hints found in the body (`session_id`, `prompt_cache_key`, ...).
+    """
+
+    dialect: Dialect
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    tool_choice_none: bool = False
+    max_output_tokens: int | None = None
+    n: int = 1
+    shape: Shape = "text"
+    options: Options = field(default_factory=Options)
+    session_fields: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, object] = field(default_factory=dict)
+    raw: bytes = b""
+
+    def derive(self, messages: tuple[Message, ...], *, max_output_tokens: int | None) -> Prompt:
+        """Return a prompt for an inner call (verifier, judge): plain text, not streamed, without tools."""
+        return replace(
+            self,
+            messages=messages,
+            tools=(),
+            stream=False,
+            include_usage=False,
+            max_output_tokens=max_output_tokens,
+            n=1,
+            shape="text",
+            body={},
+            raw=b"",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call as the upstream reported them. `cached` and `cache_write` are parts of `input`,
+    `reasoning` is a part of `output`."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input + other.input,
+            self.output + other.output,
+            self.cached + other.cached,
+            self.cache_write + other.cache_write,
+            self.reasoning + other.reasoning,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A fragment of a tool call. `choice` and `index` name the call; `id` and `name` come with its first fragment."""
+
+    choice: int
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one upstream event adds. `raw` is the event as it came, its blank line included.
+
+    `done` marks the dialect's terminal event, `error` carries a safe message of an error event.
+    """
+
+    raw: bytes
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[CallDelta, ...] = ()
+    finish: str | None = None
+    usage: Usage | None = None
+    done: bool = False
+    error: str | None = None
+    data: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer of one model.
+
+    Attributes:
+        raw: The body as it came (not streamed), else b"".
+        deltas: The events as they came (streamed), else ().
+        finish: The model's own finish reason.
+        model: The name the upstream reported, or None.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    raw: bytes = b""
+    deltas: tuple[Delta, ...] = ()
+    data: Mapping[str, object] | None = None

@@ -1,0 +1,323 @@
+"""The nouns of a decision. Read this file first; `decide.py` next.
+
+All are frozen values without I/O, clock or randomness: a decision is a function of a `Task`, a `Pool`, a `State`
+and a `Policy`, and the same four give the same bytes in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from openfusion_auto.core.prompt import ModeName, Options
+
+Kind = Literal[
+    "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat"
+]
+Level = Literal["low", "medium", "high"]
+Turn = Literal["aux", "user", "tool"]
+RoleName = str  # "fast", "coder", "reasoner", "verifier", "writer", or one of the pool's own
+BreakerPhase = Literal["closed", "open", "half_open"]
+
+KINDS: tuple[Kind, ...] = (
+    "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat",
+)  # fmt: skip
+LEVELS: tuple[Level, ...] = ("low", "medium", "high")
+ROLES: tuple[RoleName, ...] = ("fast", "coder", "reasoner", "verifier", "writer")
+
+
+class Evidence(NamedTuple):
+    """One reason for a reading: `signal` fired, worth `points` (unit-free), because `why`."""
+
+    signal: str
+    points: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a candidate must offer to serve the request at all. Token counts are estimates [tokens]."""
+
+    tools: bool = False
+    vision: bool = False
+    json_schema: bool = False
+    input_tokens: int = 0
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A request as it was read: what is asked, how risky, how hard, where in the agent's loop.
+
+    Attributes:
+        kind: What is asked for.
+        risk: What a wrong answer costs.
+        complexity: How hard it is.
+        turn: `aux` a call the client makes for itself, `user` a person's words, `tool` a tool result came back.
+        needs: Hard requirements.
+        evidence: Every point behind kind, risk and complexity.
+        struggling: Repeated failing tool results say that the session's model is stuck.
+        role: The role the request named (`openfusion/<role>`), or None.
+        only: Candidate ids the request restricts the choice to; empty = all.
+        options: The request's own options.
+    """
+
+    kind: Kind
+    risk: Level
+    complexity: Level
+    turn: Turn
+    needs: Needs = field(default_factory=Needs)
+    evidence: tuple[Evidence, ...] = ()
+    struggling: bool = False
+    role: RoleName | None = None
+    only: tuple[str, ...] = ()
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """List price [USD per 1,000,000 tokens]; None = unknown, never 0."""
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+    source: str = ""
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One published score [percent], with its sample size when the source says it."""
+
+    name: str
+    score: float
+    n: int | None = None
+    source: str = ""
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCost:
+    """What one whole agent task cost on a published run [USD]."""
+
+    value: float
+    source: str = ""
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """Priors until live numbers are there: time to first token [ms], throughput [tokens/s]."""
+
+    ttft_ms_p50: float | None = None
+    tokens_per_s_p50: float | None = None
+    source: str = ""
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model at one upstream.
+
+    Attributes:
+        id: Unique in the pool; what options and traces name.
+        upstream: Name of the upstream that serves it.
+        model: The name sent upstream.
+        roles: Roles it may play; order of the pool does not matter.
+        offers: Abilities: `tools`, `vision`, `reasoning`, `json_schema`, ...
+        price: None = unknown.
+        context_tokens: Window [tokens]; None = unknown (never a reason to reject).
+        local: Runs on this machine at no price per token.
+    """
+
+    id: str
+    upstream: str
+    model: str
+    roles: tuple[RoleName, ...] = ()
+    offers: tuple[str, ...] = ()
+    price: Price | None = None
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    benchmarks: tuple[Benchmark, ...] = ()
+    cost_per_task: TaskCost | None = None
+    performance: Performance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The candidates, sorted by id. `digest` names the content."""
+
+    candidates: tuple[Candidate, ...]
+    digest: str = ""
+
+    def get(self, candidate_id: str) -> Candidate | None:
+        """Return the candidate with that id, or None."""
+        return next((c for c in self.candidates if c.id == candidate_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the operator will not have (hard limits); None = no limit. Prices in USD per 1,000,000 tokens."""
+
+    max_input_price: float | None = None
+    max_output_price: float | None = None
+    min_benchmark: float | None = None
+    min_tokens_per_s: float | None = None
+    max_ttft_ms: float | None = None
+    fail_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's settings that a decision depends on.
+
+    Attributes:
+        cost_quality: 0 quality .. 10 cheap.
+        mode: `auto`, or one mode for every user turn.
+        max_usd: Ceiling for the worst case of one request [USD]; None = none.
+        max_calls: Ceiling for upstream calls of one request, fallbacks included.
+        fallbacks: How many further candidates stand behind the first.
+        panel_size: Members of a panel.
+    """
+
+    cost_quality: float = 5.0
+    mode: Literal["auto", "single", "verify", "panel"] = "auto"
+    max_usd: float | None = None
+    max_calls: int = 12
+    fallbacks: int = 3
+    panel_size: int = 3
+    preferences: Preferences = field(default_factory=Preferences)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Live numbers of one candidate; weights are decayed sample counts (half-life in `stats.py`).
+
+    Attributes:
+        ok, failed: Decayed counts of attempts that succeeded or failed by the candidate's fault.
+        ttft_ms, ttft_weight: Decayed mean of the time to the first byte [ms].
+        tokens_per_s, tps_weight: Decayed mean of the output rate [tokens/s].
+        bytes_per_token, bpt_weight: Decayed mean of prompt bytes per reported input token.
+        at_s: When these were last decayed to [s, the clock of `State.now_s`].
+    """
+
+    ok: float = 0.0
+    failed: float = 0.0
+    ttft_ms: float = 0.0
+    ttft_weight: float = 0.0
+    tokens_per_s: float = 0.0
+    tps_weight: float = 0.0
+    bytes_per_token: float = 0.0
+    bpt_weight: float = 0.0
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Circuit breaker of one candidate; transitions are a table in `breaker.py`."""
+
+    phase: BreakerPhase = "closed"
+    failures: int = 0
+    until_s: float = 0.0
+    probing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A session's model and what is believed to be in its provider's cache.
+
+    `cached_tokens` [tokens] are warm until `warm_until_s`; the pin itself lives until `expires_s`.
+    """
+
+    candidate: str
+    cached_tokens: int = 0
+    warm_until_s: float = 0.0
+    expires_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything live that a decision depends on, read once.
+
+    Attributes:
+        now_s: Clock reading [s].
+        stats, breakers: By candidate id; a missing one means nothing is known.
+        pin: This session's, when there is one that has not expired.
+        unready: Upstream name -> why it cannot be called (no key, refused by configuration).
+    """
+
+    now_s: float = 0.0
+    stats: Mapping[str, Stats] = field(default_factory=dict)
+    breakers: Mapping[str, Breaker] = field(default_factory=dict)
+    pin: Pin | None = None
+    unready: Mapping[str, str] = field(default_factory=dict)
+
+
+class Term(NamedTuple):
+    """One term of a score: `raw` in `unit`, mapped to `value` 0..1, times `weight` gives `points`."""
+
+    name: str
+    raw: float | None
+    unit: str
+    value: float
+    weight: float
+    points: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One ranked candidate. `terms` add up to `total`; `expected_usd` is None when the price is unknown."""
+
+    candidate: str
+    model: str
+    expected_usd: float | None
+    terms: tuple[Term, ...]
+
+    @property
+    def total(self) -> float:
+        """The sum of the points, never stored apart so that it cannot disagree."""
+        return round(sum(t.points for t in self.terms), 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A candidate that cannot serve: the `rule` (stable code) and a sentence."""
+
+    candidate: str
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One phase of a plan: candidates in order, the first is tried first."""
+
+    phase: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be called. Money is None when a price is unknown."""
+
+    steps: tuple[Step, ...]
+    expected_usd: float | None
+    worst_case_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The whole choice, with everything needed to show and to replay it."""
+
+    mode: ModeName
+    reasons: tuple[str, ...]
+    task: Task
+    ranking: tuple[Score, ...]
+    rejected: tuple[Rejection, ...]
+    plan: Plan
+    aggregator: str
+    pool_digest: str
+    cost_quality: float
