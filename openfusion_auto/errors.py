@@ -166,7 +166,7 @@ class UpstreamError(FusionError):
     http_status = 502
     type = "upstream_error"
     default_code = "upstream_error"
-    scope = "candidate"
+    scope: ClassVar[Scope] = "candidate"
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -192,7 +192,6 @@ class UpstreamRateLimited(UpstreamError):
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
     retryable = True
-    scope = "provider"
 
 
 class UpstreamOverloaded(UpstreamError):
@@ -200,7 +199,6 @@ class UpstreamOverloaded(UpstreamError):
 
     default_code = "upstream_unavailable"
     retryable = True
-    scope = "provider"
 
 
 class UpstreamBroken(UpstreamError):
@@ -210,11 +208,11 @@ class UpstreamBroken(UpstreamError):
 
 
 class UpstreamRejected(UpstreamError):
-    """The upstream refused the request itself (4xx); sending it again is useless."""
+    """The upstream refused the request itself (4xx). Sending it again is useless, but another model may take
+    it: what is refused differs between models (parameters, tool schemas, names)."""
 
     type = "invalid_request_error"
     default_code = "upstream_rejected"
-    scope = "client"
 
 
 class UpstreamDenied(UpstreamError):

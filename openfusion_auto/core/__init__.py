@@ -1,0 +1,1 @@
+"""Deciding, without I/O, clock, randomness or framework. Start with `types.py`, then `decide.py`."""

@@ -90,10 +90,12 @@ class Prompt:
         dialect: The dialect it came in.
         model: The name the client asked for.
         body: The client's JSON object as parsed; unknown fields included.
-        raw: The bytes as they came (b"" for prompts made by a recipe).
+        raw: The bytes as they came (b"" for prompts that a recipe changed).
         max_output_tokens: The client's bound, whichever field it stood in.
         shape: What form of output was asked for.
         session_fields: Session hints found in the body (`session_id`, `prompt_cache_key`, ...).
+        added: Messages that a recipe put behind the client's own.
+        overrides: Body fields that a recipe changed; None removes one.
     """
 
     dialect: Dialect
@@ -110,19 +112,21 @@ class Prompt:
     session_fields: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, object] = field(default_factory=dict)
     raw: bytes = b""
+    added: tuple[Message, ...] = ()
+    overrides: Mapping[str, object] = field(default_factory=dict)
 
-    def derive(self, messages: tuple[Message, ...], *, max_output_tokens: int | None) -> Prompt:
-        """Return a prompt for an inner call (verifier, judge): plain text, not streamed, without tools."""
+    def extend(self, *messages: Message, **overrides: object) -> Prompt:
+        """Return this prompt with messages added behind it and body fields changed, for an inner call.
+
+        The client's own messages stay as they came (roles, images, cache marks), so an inner call of the same
+        model finds the same cached prefix. An override of None removes the field. Inner calls are not streamed
+        unless `stream` is among the overrides.
+        """
         return replace(
             self,
-            messages=messages,
-            tools=(),
-            stream=False,
-            include_usage=False,
-            max_output_tokens=max_output_tokens,
-            n=1,
-            shape="text",
-            body={},
+            added=(*self.added, *messages),
+            overrides={**self.overrides, **overrides},
+            stream=bool(overrides.get("stream", False)),
             raw=b"",
         )
 

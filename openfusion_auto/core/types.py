@@ -129,7 +129,6 @@ class Candidate:
         offers: Abilities: `tools`, `vision`, `reasoning`, `json_schema`, ...
         price: None = unknown.
         context_tokens: Window [tokens]; None = unknown (never a reason to reject).
-        local: Runs on this machine at no price per token.
     """
 
     id: str
@@ -145,9 +144,12 @@ class Candidate:
     performance: Performance | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Pool:
-    """The candidates, sorted by id. `digest` names the content."""
+    """The candidates, sorted by id. `digest` names the content; compare pools by it.
+
+    Identity equality on purpose: what `score.py` derives from a pool is remembered per object.
+    """
 
     candidates: tuple[Candidate, ...]
     digest: str = ""

@@ -1,0 +1,1 @@
+"""The dialects: bytes to hub types and back. Pure."""

@@ -1,0 +1,370 @@
+"""Settings from defaults, file, environment and command line, each with where it came from."""
+
+from __future__ import annotations
+
+import copy
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from openfusion_auto.config.paths import config_path, state_path
+from openfusion_auto.config.pool import load_pool
+from openfusion_auto.config.problems import describe, dotted, leaves, near
+from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig, is_loopback
+from openfusion_auto.config.template import builtin_upstreams, config_template
+from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
+from openfusion_auto.core.types import Policy, Pool
+from openfusion_auto.data import data_root
+from openfusion_auto.errors import ConfigError
+
+__all__ = ["FILE_NAME", "SHIPPED_POOLS", "Settings", "config_template", "load", "shipped_pool"]
+
+FILE_NAME = "openfusion.toml"
+SHIPPED_POOLS = ("default", "local")
+ENV_KEYS: Mapping[str, str] = {
+    "OPENFUSION_HOST": "server.host",
+    "OPENFUSION_PORT": "server.port",
+}
+# Flags by their name on the command line; a dotted key is taken as it is.
+FLAG_KEYS: Mapping[str, str] = {
+    "host": "server.host",
+    "port": "server.port",
+    "pool": "pool.file",
+    "cost-quality": "auto.cost_quality",
+    "mode": "auto.mode",
+    "max-usd": "auto.max_usd",
+    "max-calls": "auto.max_calls",
+}
+_LEAVES = tuple(key for key in leaves(Config) if "[]" not in key)
+
+_Overrides = Mapping[str, tuple[object, str]]
+
+
+class _Sealed:
+    """Secrets by name. Nothing that prints, copies or pickles an object reaches into it."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("secrets are not written")
+
+    def get(self, name: str) -> str | None:
+        return self._values.get(name)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """A configuration that has been checked as a whole.
+
+    Attributes:
+        config: The values of the file, completed.
+        origin: Dotted key -> `default`, `file:openfusion.toml:12`, `env:NAME` or `flag:--name`;
+            `upstreams` and `upstreams.<name>` too.
+        pool: The candidates.
+        policy: `[auto]` as a decision takes it.
+        source: The file that was read, or None.
+        pool_source: The pool's file.
+        state_path: Folder for everything that is written; `paths.state_dir` creates it.
+        warnings: What works but deserves a look, one sentence each.
+        unready: Upstream name -> why it cannot be called.
+    """
+
+    config: Config
+    origin: Mapping[str, str]
+    pool: Pool
+    policy: Policy
+    source: Path | None
+    pool_source: Path
+    state_path: Path
+    warnings: tuple[str, ...]
+    unready: Mapping[str, str]
+    _secrets: _Sealed
+
+    @property
+    def builtin(self) -> bool:
+        """Whether no file was read."""
+        return self.source is None
+
+    @property
+    def client_keys(self) -> tuple[str, ...]:
+        """Keys that clients may show (OPENFUSION_API_KEYS); empty = none is asked for."""
+        return _split(self._secrets.get("OPENFUSION_API_KEYS") or "")
+
+    @property
+    def redis_url(self) -> str | None:
+        """OPENFUSION_REDIS_URL; a secret, because a password may stand in it."""
+        return self._secrets.get("OPENFUSION_REDIS_URL")
+
+    def key(self, upstream_name: str) -> str | None:
+        """Return the key of an upstream, or None when it has none or does not exist."""
+        found = next((u for u in self.config.upstreams if u.name == upstream_name), None)
+        return self._secrets.get(found.api_key_env) if found and found.api_key_env else None
+
+    def public(self) -> dict[str, object]:
+        """Return the configuration as JSON types that may be shown: header values are left out."""
+        shown: dict[str, object] = self.config.model_dump(mode="json")
+        shown["upstreams"] = [
+            {**u.model_dump(mode="json"), "extra_headers": sorted(u.extra_headers)}
+            for u in self.config.upstreams
+        ]
+        return shown
+
+    def __repr__(self) -> str:
+        return (
+            f"Settings(source={str(self.source) if self.source else 'builtin'!r}, "
+            f"pool={self.pool.digest!r}, upstreams={[u.name for u in self.config.upstreams]!r}, "
+            f"unready={sorted(self.unready)!r})"
+        )
+
+
+def load(
+    path: Path | None, env: Mapping[str, str], flags: Mapping[str, object], cwd: Path
+) -> Settings:
+    """Read, merge and check everything: defaults < file < environment < flags.
+
+    Without `path`: `OPENFUSION_CONFIG`, `./openfusion.toml`, the user's configuration folder, and
+    then the built-in defaults (OpenRouter and the pool `default`).
+
+    Args:
+        path: The file that the command line names; relative to `cwd`.
+        env: The environment; an empty value counts as unset.
+        flags: Values of the command line by flag name (`port`, `cost-quality`) or dotted key; None =
+            not given.
+        cwd: The working folder.
+
+    Raises:
+        ConfigError: with every problem that was found, one to a line.
+    """
+    file = _read(path, env, cwd)
+    overrides = _overrides(env, flags)
+    config = _validate(file, overrides)
+    if not config.upstreams:
+        config = config.model_copy(update={"upstreams": builtin_upstreams(config.pool.file)})
+    by_flag = overrides.get("pool.file", ("", ""))[1].startswith("flag:")
+    base = cwd if file is None or by_flag else file.path.parent
+    pool_source = _pool_path(config.pool.file, base, _label(file, overrides, ("pool", "file")))
+    pool = load_pool(pool_source, shown=_shown(pool_source, cwd))
+    _check_upstreams(pool, config, _shown(pool_source, cwd))
+    secrets, warnings = _secrets(file, config, env)
+    unready, more = _readiness(config, secrets)
+    warnings += more + _remarks(config, secrets)
+    return Settings(
+        config=config,
+        origin=MappingProxyType(_origin(file, config, overrides)),
+        pool=pool,
+        policy=config.auto.policy(),
+        source=file.path if file else None,
+        pool_source=pool_source,
+        state_path=state_path(env),
+        warnings=tuple(warnings),
+        unready=MappingProxyType(unready),
+        _secrets=secrets,
+    )
+
+
+def shipped_pool(name: str) -> Path:
+    """Return the file of a shipped pool."""
+    return data_root() / "candidates" / f"{name}.toml"
+
+
+def _read(path: Path | None, env: Mapping[str, str], cwd: Path) -> TomlFile | None:
+    named = path or env.get("OPENFUSION_CONFIG", "").strip()
+    if named:
+        found = cwd / Path(named).expanduser()
+        return read_toml(found, _shown(found, cwd))
+    for found in (cwd / FILE_NAME, config_path(env) / FILE_NAME):
+        if found.is_file():
+            return read_toml(found, _shown(found, cwd))
+    return None
+
+
+def _shown(path: Path, cwd: Path) -> str:
+    return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
+
+
+def _overrides(env: Mapping[str, str], flags: Mapping[str, object]) -> _Overrides:
+    """Return what environment and flags say, by dotted key, with its origin."""
+    found: dict[str, tuple[object, str]] = {}
+    for name, key in ENV_KEYS.items():
+        text = env.get(name, "").strip()
+        if text:
+            found[key] = (_number(text) if key == "server.port" else text, f"env:{name}")
+    for name, value in flags.items():
+        key = FLAG_KEYS.get(name, name)
+        if key not in _LEAVES:
+            raise ConfigError(
+                f"flag:--{name}: is not a setting{near(name, [*FLAG_KEYS, *_LEAVES])}"
+            )
+        if value is not None:
+            found[key] = (str(value) if isinstance(value, Path) else value, f"flag:--{name}")
+    return found
+
+
+def _number(text: str) -> object:
+    """Return a whole number, or the text as it is: the schema then says what is wrong with it."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+
+
+def _validate(file: TomlFile | None, overrides: _Overrides) -> Config:
+    data: dict[str, object] = copy.deepcopy(dict(file.data)) if file else {}
+    for key, (value, _) in overrides.items():
+        node: object = data
+        *tables, last = key.split(".")
+        for table in tables:
+            node = node.setdefault(table, {}) if isinstance(node, dict) else None
+        if isinstance(node, dict):  # else the schema says that the table is no table
+            node[last] = value
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = describe(error.errors(), Config, lambda loc: _label(file, overrides, loc))
+        raise ConfigError("\n".join(lines)) from None  # the cause would show the values
+
+
+def _label(file: TomlFile | None, overrides: _Overrides, loc: Loc) -> str:
+    """Return the start of a message about `loc`: where it was set, and its dotted key."""
+    key = dotted(loc)
+    if key in overrides:
+        return f"{overrides[key][1]}: {key}"
+    return f"{file.where(loc)}: {key}" if file else f"default: {key}"
+
+
+def _pool_path(name: str, base: Path, label: str) -> Path:
+    if name in SHIPPED_POOLS:
+        return shipped_pool(name)
+    found = base / Path(name).expanduser()
+    if not found.is_file():
+        shipped = ", ".join(f'"{n}"' for n in SHIPPED_POOLS)
+        raise ConfigError(
+            f"{label}: no such file: {found}; shipped pools are {shipped}{near(name, SHIPPED_POOLS)}"
+        )
+    return found
+
+
+def _check_upstreams(pool: Pool, config: Config, shown: str) -> None:
+    """Raise when a candidate names an upstream that does not exist; one line for each upstream."""
+    names = sorted(u.name for u in config.upstreams)
+    strays: dict[str, list[str]] = {}
+    for candidate in pool.candidates:
+        if candidate.upstream not in names:
+            strays.setdefault(candidate.upstream, []).append(candidate.id)
+    lines = []
+    for upstream, ids in strays.items():
+        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        close = get_close_matches(upstream, names, n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        lines.append(
+            f'{shown}: candidate "{ids[0]}"{more}: upstream "{upstream}" is not in [[upstreams]] '
+            f"(there: {', '.join(names)}{hint}); add it, or set pool.file"
+        )
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _secrets(
+    file: TomlFile | None, config: Config, env: Mapping[str, str]
+) -> tuple[_Sealed, list[str]]:
+    """Return the secrets that the configuration names; the environment wins over `.env`."""
+    beside, warnings = _dotenv(file)
+    names = {"OPENFUSION_API_KEYS", "OPENFUSION_REDIS_URL"}
+    names |= {u.api_key_env for u in config.upstreams if u.api_key_env}
+    values: dict[str, str] = {}
+    for name in names:
+        value = env.get(name, "").strip() or (beside.get(name) or "").strip()
+        if value:
+            values[name] = value
+    return _Sealed(values), warnings
+
+
+def _dotenv(file: TomlFile | None) -> tuple[Mapping[str, str | None], list[str]]:
+    """Read the `.env` beside the configuration file, when there is one."""
+    path = file.path.parent / ".env" if file else None
+    if path is None or not path.is_file():
+        return {}, []
+    from dotenv import dotenv_values  # only where there is something to read
+
+    try:
+        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8") from None  # the cause holds the bytes
+    if os.name == "posix" and mode & 0o077:
+        return values, [f"{path} can be read by other users; run: chmod 600 {path}"]
+    return values, []
+
+
+def _readiness(config: Config, secrets: _Sealed) -> tuple[dict[str, str], list[str]]:
+    unready: dict[str, str] = {}
+    warnings: list[str] = []
+    for upstream in config.upstreams:
+        name = upstream.api_key_env
+        if name is None:
+            continue
+        key = secrets.get(name)
+        if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+            unready[upstream.name] = f"{name} holds characters that no key has; set it again"
+        elif key is None and upstream.loopback:
+            warnings.append(f"{name} is not set: upstream {upstream.name} is called without a key")
+        elif key is None:
+            unready[upstream.name] = f"set {name}"
+    return unready, warnings
+
+
+def _remarks(config: Config, secrets: _Sealed) -> list[str]:
+    """Return what is allowed but may not be meant."""
+    found = [w for upstream in config.upstreams for w in _upstream_remarks(upstream)]
+    if not is_loopback(config.server.host) and not _split(secrets.get("OPENFUSION_API_KEYS") or ""):
+        found.append(
+            f"server.host {config.server.host} can be reached from other machines; "
+            "set OPENFUSION_API_KEYS"
+        )
+    return found
+
+
+def _upstream_remarks(upstream: UpstreamConfig) -> list[str]:
+    found = [
+        f'upstream {upstream.name}: offers "{offer}" is not known{near(offer, KNOWN_OFFERS)}'
+        for offer in upstream.offers
+        if offer not in KNOWN_OFFERS
+    ]
+    if upstream.base_url.startswith("http://") and not upstream.loopback:
+        found.append(f"upstream {upstream.name}: http:// sends keys and prompts unencrypted")
+    return found
+
+
+def _split(keys: str) -> tuple[str, ...]:
+    return tuple(key.strip() for key in keys.split(",") if key.strip())
+
+
+def _origin(file: TomlFile | None, config: Config, overrides: _Overrides) -> dict[str, str]:
+    """Return where every value came from, by dotted key."""
+    found: dict[str, str] = {}
+    for key in _LEAVES:
+        loc: Loc = tuple(key.split("."))
+        if key in overrides:
+            found[key] = overrides[key][1]
+        else:
+            found[key] = _file_origin(file, loc)
+    found["upstreams"] = _file_origin(file, ("upstreams", 0))
+    for index, upstream in enumerate(config.upstreams):
+        found[f"upstreams.{upstream.name}"] = _file_origin(file, ("upstreams", index))
+    return found
+
+
+def _file_origin(file: TomlFile | None, loc: Loc) -> str:
+    """Return `file:name:line` when the file has exactly this key, else `default`."""
+    return f"file:{file.where(loc)}" if file and loc in file.lines else "default"

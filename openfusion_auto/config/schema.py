@@ -1,0 +1,329 @@
+"""What `openfusion.toml` may say. Every field carries its meaning and unit: the template is made of them.
+
+Unknown keys, wrong types and numbers that are not finite are refused; nothing is converted silently.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from openfusion_auto.core.prompt import Dialect
+from openfusion_auto.core.types import Policy, Preferences
+
+# What a relay may be told to accept on top of the dialect; other words are kept, with a warning.
+KNOWN_OFFERS = ("models", "provider", "plugins", "session_id", "web_search")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# Upper case only: a key pasted here by mistake would otherwise pass as a name and be shown.
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2, token
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
+# RFC 9110 7.6.1 and 11: they belong to one connection, to the HTTP client, or carry credentials.
+_REFUSED_HEADERS = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host",
+        "content-length", "content-type", "content-encoding", "accept-encoding", "expect",
+        "authorization", "x-api-key", "api-key", "cookie",
+    }
+)  # fmt: skip
+
+
+def _listed(value: object) -> object:
+    """Let a TOML array stand where a tuple is meant; strict mode would want a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+class Section(BaseModel):
+    """Base of all tables of a configuration: strict, frozen, no unknown key."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        validate_by_name=False,
+        validate_by_alias=True,
+    )
+
+
+class UpstreamConfig(Section):
+    """`[[upstreams]]`: a place that serves models."""
+
+    name: str = Field(description="name that the pool's candidates use")
+    base_url: str = Field(
+        description="address up to and with the version part, such as /v1; http or https"
+    )
+    api_key_env: str | None = Field(
+        default=None,
+        description="environment variable (or line in .env) that holds the key; never the key itself",
+        examples=["OPENROUTER_API_KEY"],
+    )
+    dialect: Dialect = Field(
+        default="chat", description="how it is spoken to: chat, responses or messages"
+    )
+    extra_headers: dict[str, str] = Field(
+        default_factory=dict, description="headers sent with every call; no keys", repr=False
+    )
+    offers: Strings = Field(
+        default=(),
+        description="body fields it understands besides the dialect's: " + ", ".join(KNOWN_OFFERS),
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError("must be letters, digits, '.', '_' or '-', at most 64")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        return checked_url(value)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _api_key_env(cls, value: str | None) -> str | None:
+        if value is not None and not _VARIABLE.fullmatch(value):
+            raise ValueError(
+                "must be the NAME of an environment variable (upper case), never the key itself"
+            )
+        return value
+
+    @field_validator("extra_headers")
+    @classmethod
+    def _extra_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, content in value.items():
+            check_header(name, content)
+        return value
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it runs on this machine."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+
+class PoolSection(Section):
+    """`[pool]`: the candidates."""
+
+    file: str = Field(
+        default="default",
+        description='a path, relative to this file, or a shipped pool: "default", "local"',
+        min_length=1,
+    )
+
+
+class PreferencesSection(Section):
+    """`[auto.preferences]`: hard limits; a candidate outside is rejected. Without a value: no limit."""
+
+    max_input_price: float | None = Field(
+        default=None, ge=0, description="highest input price, USD per 1M tokens", examples=[5.0]
+    )
+    max_output_price: float | None = Field(
+        default=None, ge=0, description="highest output price, USD per 1M tokens", examples=[25.0]
+    )
+    min_benchmark: float | None = Field(
+        default=None, ge=0, le=100, description="lowest benchmark score, percent", examples=[60.0]
+    )
+    min_tokens_per_s: float | None = Field(
+        default=None, ge=0, description="lowest output rate, tokens per second", examples=[30.0]
+    )
+    max_ttft_ms: float | None = Field(
+        default=None, gt=0, description="longest wait for the first token, ms", examples=[5000.0]
+    )
+    fail_open: bool = Field(
+        default=False,
+        description="when nothing meets the limits: drop them and say so, instead of failing",
+    )
+
+
+class AutoSection(Section):
+    """`[auto]`: how Auto decides."""
+
+    cost_quality: float = Field(
+        default=5.0, ge=0, le=10, description="0 = quality first .. 10 = cheapest first"
+    )
+    mode: Literal["auto", "single", "verify", "panel"] = Field(
+        default="auto", description="auto, or one mode for every user turn: single, verify, panel"
+    )
+    fallbacks: int = Field(
+        default=3, ge=0, le=8, description="further candidates behind the first, 0 to 8"
+    )
+    panel_size: int = Field(default=3, ge=2, le=8, description="members of a panel, 2 to 8")
+    max_usd: float | None = Field(
+        default=None, gt=0, description="ceiling for one request, worst case, USD", examples=[0.5]
+    )
+    max_calls: int = Field(
+        default=12, ge=1, le=64, description="ceiling for upstream calls of one request"
+    )
+    preferences: PreferencesSection = Field(default_factory=PreferencesSection)
+
+    def policy(self) -> Policy:
+        """Return these settings as what a decision takes."""
+        return Policy(
+            cost_quality=self.cost_quality,
+            mode=self.mode,
+            max_usd=self.max_usd,
+            max_calls=self.max_calls,
+            fallbacks=self.fallbacks,
+            panel_size=self.panel_size,
+            preferences=Preferences(**self.preferences.model_dump()),
+        )
+
+
+class TimeoutsSection(Section):
+    """`[timeouts]`: seconds."""
+
+    connect_s: float = Field(default=5.0, gt=0, description="to open a connection, seconds")
+    first_token_s: float = Field(
+        default=60.0, gt=0, description="from the request to the first byte of the answer, seconds"
+    )
+    idle_s: float = Field(default=120.0, gt=0, description="silence inside an answer, seconds")
+    total_s: float = Field(default=900.0, gt=0, description="one whole upstream call, seconds")
+
+
+class ServerSection(Section):
+    """`[server]`: the address that clients talk to."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8787, ge=0, le=65535, description="port; 0 = any free one")
+    allowed_hosts: Strings = Field(
+        default=(), description="names accepted in the Host header besides loopback"
+    )
+    report_model: Literal["answering", "requested"] = Field(
+        default="answering", description="the `model` of an answer: answering or requested"
+    )
+    max_body_mb: float = Field(
+        default=64.0, gt=0, le=1024, description="largest request body, MB (1,000,000 bytes)"
+    )
+    traces_kept: int = Field(default=1000, ge=0, description="newest traces that are kept")
+    keep_alive_s: float = Field(
+        default=3.0,
+        ge=0,
+        description="pause between signs of life on a waiting stream, seconds; 0 = none",
+    )
+    drain_s: float = Field(
+        default=20.0,
+        ge=0,
+        description="how long running requests may finish after SIGTERM, seconds",
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return checked_host(value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _allowed_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(checked_host(host).lower() for host in value)
+
+
+class StreamSection(Section):
+    """`[stream]`: how streams are relayed."""
+
+    tool_calls: Literal["guarded", "live"] = Field(
+        default="guarded",
+        description="guarded = a tool call is passed on when it is whole; live = as it comes",
+    )
+
+
+class SessionSection(Section):
+    """`[session]`: how long a conversation keeps its model."""
+
+    ttl_s: float = Field(default=3600.0, gt=0, description="a session forgets its model, seconds")
+    cache_ttl_s: float = Field(
+        default=300.0, gt=0, description="a provider's prompt cache counts as warm, seconds"
+    )
+
+
+class Config(Section):
+    """A whole `openfusion.toml`."""
+
+    upstreams: Annotated[tuple[UpstreamConfig, ...], BeforeValidator(_listed)] = ()
+    pool: PoolSection = Field(default_factory=PoolSection)
+    auto: AutoSection = Field(default_factory=AutoSection)
+    timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
+    server: ServerSection = Field(default_factory=ServerSection)
+    stream: StreamSection = Field(default_factory=StreamSection)
+    session: SessionSection = Field(default_factory=SessionSection)
+
+    @field_validator("upstreams")
+    @classmethod
+    def _unique(cls, value: tuple[UpstreamConfig, ...]) -> tuple[UpstreamConfig, ...]:
+        names = [u.name for u in value]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"two have the name {', '.join(map(repr, twice))}")
+        return value
+
+
+def checked_url(value: str) -> str:
+    """Return an upstream's base URL without its last slash.
+
+    Raises:
+        ValueError: not an absolute http(s) URL, or with credentials, query or fragment. The message
+            never quotes it: a key may stand in it.
+    """
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("must be a URL of printable ASCII characters without spaces")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # reading the port checks it
+    except ValueError:
+        raise ValueError("must be a URL with a valid host and port") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("must start with http:// or https:// and name a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password; use api_key_env")
+    if "?" in value or "#" in value:
+        raise ValueError("must not hold a query or fragment; use api_key_env for keys")
+    return value.rstrip("/")
+
+
+def check_header(name: str, content: str) -> None:
+    """Check one header that is sent with every call.
+
+    Raises:
+        ValueError: the name is no token or is not the operator's to set, or the value could end the
+            header. The value is never quoted.
+    """
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a header name")
+    if name.lower() in _REFUSED_HEADERS:
+        raise ValueError(f"header {name!r} is set by the router; keys come from api_key_env")
+    if not _HEADER_VALUE.fullmatch(content):
+        raise ValueError(f"the value of header {name!r} must be printable ASCII on one line")
+
+
+def checked_host(value: str) -> str:
+    """Return a host name or address.
+
+    Raises:
+        ValueError: it has a scheme, a port, a wildcard or an odd character.
+    """
+    if not _HOST.fullmatch(value):
+        raise ValueError("must be a host name or an address, without scheme, port or wildcard")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` (a name or an address, brackets allowed) means this machine."""
+    bare = host.strip("[]").lower().rstrip(".")
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return False

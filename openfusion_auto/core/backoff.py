@@ -1,0 +1,56 @@
+"""What to do after a failed attempt: wait and try again, go to the next candidate, or stop. The only retry rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from openfusion_auto.errors import ContextTooLong, FusionError, UpstreamTimeout
+
+TRIES = 2  # attempts at one candidate: a second one mends most passing faults, a third rarely does
+BASE_S = 0.2  # [s] first wait before jitter
+MAX_WAIT_S = 2.0  # [s] longest wait while another candidate could answer
+TIMEOUTS = 2  # silent upstreams per phase: the client's own patience ends soon after
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The next step: `retry` the same candidate after `wait_s`, the `next` candidate, or `stop`.
+
+    `skip_upstream`: candidates of the same upstream need not be tried, the fault is the provider's.
+    """
+
+    kind: Literal["retry", "next", "stop"]
+    wait_s: float = 0.0
+    skip_upstream: bool = False
+
+
+def next_move(
+    error: FusionError, *, tries: int, timeouts: int, remaining_s: float, jitter: float
+) -> Move:
+    """Decide what follows a failed attempt, before any byte of the answer has reached the client.
+
+    Args:
+        error: What went wrong.
+        tries: Attempts made at this candidate in this phase, this one included.
+        timeouts: Timeouts in this phase so far, this one included.
+        remaining_s: Seconds until the request's deadline.
+        jitter: 0..1, drawn by the caller (full jitter).
+
+    Returns:
+        The move. A `Retry-After` longer than `MAX_WAIT_S` is never slept through: the next candidate is
+        tried, and when there is none the client gets the status with its `Retry-After`.
+
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter" (full jitter).
+    """
+    if remaining_s <= 0 or error.scope in ("client", "operator", "internal"):
+        return Move("stop")
+    if isinstance(error, ContextTooLong):
+        return Move("stop")
+    if isinstance(error, UpstreamTimeout):
+        return Move("stop" if timeouts >= TIMEOUTS else "next")
+    if error.retryable and tries < TRIES:
+        wait_s = BASE_S * (0.5 + jitter) if error.retry_after_s is None else error.retry_after_s
+        if wait_s <= min(MAX_WAIT_S, remaining_s):
+            return Move("retry", wait_s)
+    return Move("next", skip_upstream=error.scope == "provider")

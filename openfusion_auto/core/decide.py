@@ -1,0 +1,424 @@
+"""One request's choice: who may serve, who is best, in which mode, at what price. The file to read first.
+
+`decide(task, pool, state, policy)` is a function of its arguments alone. Order of work:
+
+    eligible   every candidate passes all rules, or is rejected with the first rule it breaks
+    rank       the eligible ones by their terms (score.py)
+    mode       single, verify or panel (mode.py)
+    plan       which candidates play which phase, and the most it can cost; too dear is downgraded, said so
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from openfusion_auto.core import breaker, cost, mode
+from openfusion_auto.core.prompt import ModeName
+from openfusion_auto.core.score import score, static
+from openfusion_auto.core.types import (
+    Breaker,
+    Candidate,
+    Decision,
+    Plan,
+    Policy,
+    Pool,
+    Preferences,
+    Rejection,
+    Score,
+    State,
+    Step,
+    Task,
+)
+
+MIN_OUTPUT = (
+    1024  # [tokens] room for an answer that the context window must leave when no bound is asked
+)
+ROOM = (
+    1.05  # token counts are estimates from bytes: ask for five percent more window than estimated
+)
+CLOSE_STRENGTH = (
+    0.30  # members of a panel lie at most this far below the strongest (quality beats diversity)
+)
+INNER_OUTPUT = 4_096  # [tokens] bound of a verifier's or judge's answer (recipes use the same)
+
+Rule = Callable[[Candidate, Task, State], "str | None"]
+
+
+def not_requested(c: Candidate, task: Task, _state: State) -> str | None:
+    """The request names candidates (ids or model names) and this is none of them."""
+    wanted = task.only or task.options.candidates
+    if wanted and c.id not in wanted and c.model not in wanted:
+        return "the request restricts the choice to " + ", ".join(wanted)
+    return None
+
+
+def not_ready(c: Candidate, _task: Task, state: State) -> str | None:
+    """Its upstream cannot be called."""
+    return state.unready.get(c.upstream)
+
+
+def no_ability(c: Candidate, task: Task, _state: State) -> str | None:
+    """It lacks what the request needs: tools, vision, structured output."""
+    for wanted, ability in (
+        (task.needs.tools, "tools"),
+        (task.needs.vision, "vision"),
+        (task.needs.json_schema, "json_schema"),
+    ):
+        if wanted and ability not in c.offers:
+            return (
+                f"the request needs {ability}, this model offers {', '.join(c.offers) or 'nothing'}"
+            )
+    return None
+
+
+def context_too_small(c: Candidate, task: Task, _state: State) -> str | None:
+    """The prompt and its answer do not fit the window."""
+    if c.context_tokens is None:
+        return None
+    room = task.needs.max_output_tokens or MIN_OUTPUT
+    if c.max_output_tokens is not None:
+        room = min(room, c.max_output_tokens)
+    wanted = int(task.needs.input_tokens * ROOM) + min(room, c.context_tokens // 4)
+    if wanted > c.context_tokens:
+        return f"needs about {wanted} tokens, the window holds {c.context_tokens}"
+    return None
+
+
+def breaker_open(c: Candidate, _task: Task, state: State) -> str | None:
+    """It failed several times in a row and rests."""
+    broken = state.breakers.get(c.id, Breaker())
+    if breaker.admits(broken, state.now_s):
+        return None
+    wait_s = max(0.0, broken.until_s - state.now_s)
+    return f"{broken.failures} failures in a row, tried again in {wait_s:.0f} s"
+
+
+HARD_RULES: tuple[tuple[str, Rule], ...] = (
+    ("not_requested", not_requested),
+    ("upstream_not_ready", not_ready),
+    ("ability_missing", no_ability),
+    ("context_too_small", context_too_small),
+    ("breaker_open", breaker_open),
+)
+
+
+def outside(
+    c: Candidate, wish: Preferences, measured: dict[str, float | None]
+) -> tuple[str, str] | None:
+    """Return the operator's limit that a candidate breaks, as (rule, detail); an unknown number breaks none."""
+    price = c.price
+    checks: tuple[tuple[str, float | None, float | None, bool, str], ...] = (
+        (
+            "price_above_max",
+            price.input if price else None,
+            wish.max_input_price,
+            True,
+            "USD per 1M input",
+        ),
+        (
+            "price_above_max",
+            price.output if price else None,
+            wish.max_output_price,
+            True,
+            "USD per 1M output",
+        ),
+        (
+            "benchmark_below_min",
+            measured["benchmark"],
+            wish.min_benchmark,
+            False,
+            "benchmark percentile",
+        ),
+        ("throughput_below_min", measured["throughput"], wish.min_tokens_per_s, False, "tokens/s"),
+        ("latency_above_max", measured["latency"], wish.max_ttft_ms, True, "ms to the first token"),
+    )
+    for rule, value, limit, upper, unit in checks:
+        if value is None or limit is None:
+            continue
+        if (value > limit) if upper else (value < limit):
+            return rule, f"{value:g} {unit}, the limit is {limit:g}"
+    return None
+
+
+def by_hard_rules(task: Task, pool: Pool, state: State) -> tuple[list[int], list[Rejection]]:
+    """Return the rows of candidates that could serve at all, and the others with the first rule they break."""
+    rows, rejected = [], []
+    for i, candidate in enumerate(pool.candidates):
+        for rule, broken in HARD_RULES:
+            detail = broken(candidate, task, state)
+            if detail is not None:
+                rejected.append(Rejection(candidate.id, rule, detail))
+                break
+        else:
+            rows.append(i)
+    return rows, rejected
+
+
+def by_preferences(
+    rows: list[int], ranked: tuple[Score, ...], pool: Pool, wish: Preferences
+) -> tuple[list[int], list[Rejection]]:
+    """Apply the operator's limits to scored rows; returns (kept rows, rejections)."""
+    kept, rejected = [], []
+    for i, scored in zip(rows, ranked, strict=True):
+        terms = {t.name: t for t in scored.terms}
+        broken = outside(
+            pool.candidates[i],
+            wish,
+            {
+                "benchmark": terms["benchmark"].value * 100,
+                "throughput": terms["throughput"].raw,
+                "latency": terms["latency"].raw,
+            },
+        )
+        if broken is None:
+            kept.append(i)
+        else:
+            rejected.append(Rejection(pool.candidates[i].id, *broken))
+    return kept, rejected
+
+
+def rank(scores: tuple[Score, ...]) -> tuple[Score, ...]:
+    """Order by total, then id: the order of the pool plays no part."""
+    return tuple(sorted(scores, key=lambda s: (-s.total, s.candidate)))
+
+
+def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -> Decision:
+    """Decide one request.
+
+    Args:
+        task: The request as read (`classify.read`).
+        pool: The candidates.
+        state: Live numbers, the session's pin, one clock reading.
+        policy: The operator's settings; defaults when None.
+
+    Returns:
+        The decision. `plan.steps` is empty when every candidate was rejected; the reasons are in `rejected`.
+    """
+    policy = policy or Policy()
+    knob = policy.cost_quality if task.options.cost_quality is None else task.options.cost_quality
+    reasons: list[str] = []
+    rows, rejected = by_hard_rules(task, pool, state)
+    if not rows and any(r.rule == "breaker_open" for r in rejected):
+        # All rest at once: refusing everybody would turn a passing fault into an outage.
+        rows, rejected = by_hard_rules(task, pool, replace(state, breakers={}))
+        reasons.append("every breaker is open: tried all the same")
+    locked = is_locked(task, pool, rows, state, reasons)
+    scores = score(pool, rows, task, state, knob, locked=locked)
+    kept, out = by_preferences(rows, scores, pool, policy.preferences)
+    if kept or not policy.preferences.fail_open:
+        rejected += out
+        scores = tuple(s for i, s in zip(rows, scores, strict=True) if i in kept)
+    elif out:
+        reasons.append("no candidate keeps all preferences: they were set aside (fail_open)")
+    ranking = rank(scores)
+    eligible = [c for c in (pool.get(s.candidate) for s in ranking) if c is not None]
+    choice = mode.choose(task, policy, eligible)
+    reasons += choice.reasons
+    taken, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)
+    return Decision(
+        mode=taken,
+        reasons=tuple(reasons),
+        task=task,
+        ranking=ranking,
+        rejected=tuple(sorted(rejected, key=lambda r: r.candidate)),
+        plan=plan,
+        aggregator=task.options.aggregator,
+        pool_digest=pool.digest,
+        cost_quality=float(knob),
+    )
+
+
+def is_locked(task: Task, pool: Pool, rows: list[int], state: State, reasons: list[str]) -> bool:
+    """Whether a tool turn stays with the session's model; says why or why not."""
+    if task.turn != "tool" or state.pin is None:
+        return False
+    holder = state.pin.candidate
+    if task.struggling:
+        reasons.append(
+            f"{holder} is stuck on the same tool error: the session may change its model"
+        )
+        return False
+    if all(pool.candidates[i].id != holder for i in rows):
+        reasons.append(f"{holder} cannot serve this turn: the session changes its model")
+        return False
+    reasons.append(f"a tool turn stays with {holder}")
+    return True
+
+
+def fit_budget(
+    wanted: ModeName,
+    ranking: tuple[Score, ...],
+    task: Task,
+    pool: Pool,
+    policy: Policy,
+    reasons: list[str],
+) -> tuple[ModeName, Plan]:
+    """Return the first of panel, verify, single (from `wanted` down), then a cheaper single, that fits the limits.
+
+    When not even the cheapest single call fits, its plan has no steps and the reason says so.
+    """
+    max_usd = tightest(policy.max_usd, task.options.max_usd)
+    max_calls = min(policy.max_calls, task.options.max_calls or policy.max_calls)
+    order: tuple[ModeName, ...] = ("panel", "verify", "single")
+    for name in order[order.index(wanted) :]:
+        plan = build(name, ranking, task, pool, policy)
+        if plan is None:
+            reasons.append(f"not {name}: it needs two candidates that can serve")
+            continue
+        calls = len(plan.steps)
+        if calls > max_calls:
+            reasons.append(f"not {name}: {calls} calls, the limit is {max_calls}")
+        elif max_usd is not None and plan.worst_case_usd is None:
+            reasons.append(f"not {name}: a price is unknown and the limit is {max_usd:g} USD")
+        elif max_usd is not None and (plan.worst_case_usd or 0.0) > max_usd:
+            reasons.append(
+                f"not {name}: {plan.worst_case_usd:.4f} USD at worst, the limit is {max_usd:g} USD"
+            )
+        else:
+            return name, plan
+    return "single", cheaper_single(ranking, task, pool, policy, max_usd, reasons)
+
+
+def tightest(a: float | None, b: float | None) -> float | None:
+    """Return the smaller of two limits; None is no limit."""
+    known = [x for x in (a, b) if x is not None]
+    return min(known) if known else None
+
+
+def cheaper_single(
+    ranking: tuple[Score, ...],
+    task: Task,
+    pool: Pool,
+    policy: Policy,
+    max_usd: float | None,
+    reasons: list[str],
+) -> Plan:
+    """Return a single call of the best-ranked candidates whose worst case fits the budget."""
+    fitting = tuple(
+        s
+        for s in ranking
+        if max_usd is None
+        or ((worst := worst_of(pool, s.candidate, task)) is not None and worst <= max_usd)
+    )
+    plan = (
+        build("single", fitting, task, pool, policy) if fitting and policy.max_calls > 0 else None
+    )
+    if plan is None:
+        if ranking:
+            reasons.append("no candidate fits the budget")
+        return Plan((), None, None)
+    reasons.append(f"single with {plan.steps[0].candidates[0]}: the best that fits the budget")
+    return plan
+
+
+def worst_of(pool: Pool, candidate_id: str, task: Task) -> float | None:
+    """Return the most one call of that candidate can cost [USD]."""
+    candidate = pool.get(candidate_id)
+    return None if candidate is None else cost.worst_usd(candidate, task)
+
+
+def build(
+    name: ModeName, ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy
+) -> Plan | None:
+    """Return the plan of a mode, or None when the ranking cannot carry it."""
+    if not ranking:
+        return Plan((), None, None) if name == "single" else None
+    ids = tuple(s.candidate for s in ranking)
+    primary = Step("primary", ids[: 1 + policy.fallbacks])
+    if name == "single":
+        return priced((primary,), ranking, task, pool)
+    if name == "verify":
+        if len(ids) < 2 and task.options.mode != "verify":
+            return None
+        checkers = verifiers(ranking, task, pool, away_from=(ids[0],))
+        return priced(
+            (primary, Step("verify", checkers[:2]), Step("mend", (checkers[0], ids[0]))),
+            ranking,
+            task,
+            pool,
+        )
+    members = panel_members(ranking, task, pool, policy)
+    if len(members) < 2:
+        return None
+    judges = verifiers(ranking, task, pool, away_from=members)
+    steps = tuple(Step("member", (m,)) for m in members)
+    return priced(
+        (*steps, Step("judge", judges[:2]), Step("synthesis", judges[:1])), ranking, task, pool
+    )
+
+
+def panel_members(
+    ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy
+) -> tuple[str, ...]:
+    """Return the members: those the request names, else the best-ranked ones that are close in strength.
+
+    Two entries of one model count once: a panel lives from independent answers.
+    """
+    if task.options.panel:
+        named = task.options.panel
+        return tuple(s.candidate for s in ranking if s.candidate in named or s.model in named)[
+            : len(named)
+        ]
+    strength = {
+        c.id: float(v)
+        for c, v in zip(pool.candidates, static(pool, task.kind).strength, strict=True)
+    }
+    best = max(strength[s.candidate] for s in ranking)
+    close = [s for s in ranking if strength[s.candidate] >= best - CLOSE_STRENGTH]
+    distinct = list({s.model: s for s in reversed(close)}.values())[::-1]
+    chosen = distinct if len(distinct) >= 2 else list(ranking)
+    return tuple(s.candidate for s in chosen[: policy.panel_size])
+
+
+def verifiers(
+    ranking: tuple[Score, ...], task: Task, pool: Pool, *, away_from: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return who may check or judge, best first: the one named, then role verifier and strength; those in
+    `away_from` come last, since a model is a poor judge of itself."""
+    strength = {
+        c.id: float(v)
+        for c, v in zip(pool.candidates, static(pool, "review").strength, strict=True)
+    }
+    roles = {c.id: c.roles for c in pool.candidates}
+    named = task.options.judge
+
+    def order(s: Score) -> tuple[bool, bool, bool, float, str]:
+        return (
+            s.candidate != named and s.model != named,
+            s.candidate in away_from,
+            "verifier" not in roles[s.candidate],
+            -strength[s.candidate],
+            s.candidate,
+        )
+
+    return tuple(s.candidate for s in sorted(ranking, key=order))
+
+
+def priced(steps: tuple[Step, ...], ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan:
+    """Return the plan with its money: the first candidate of each step for the expectation, the dearest of each
+    for the worst case. Inner calls read the answers too and write at most `INNER_OUTPUT` tokens."""
+    expected_by_id = {s.candidate: s.expected_usd for s in ranking}
+    answer = cost.output_tokens(task)
+    inner = replace(
+        task,
+        needs=replace(
+            task.needs,
+            input_tokens=task.needs.input_tokens + answer * len(steps),
+            max_output_tokens=INNER_OUTPUT,
+        ),
+    )
+    expected: list[float | None] = []
+    worst: list[float | None] = []
+    for step in steps:
+        own = step.phase in ("primary", "member", "mend", "synthesis")
+        shares = {"mend": 0.2, "synthesis": 0.2}.get(step.phase, 1.0)
+        first = expected_by_id.get(step.candidates[0])
+        expected.append(None if first is None else first * shares)
+        options = [
+            cost.worst_usd(c, task if own else inner)
+            for c in (pool.get(i) for i in step.candidates)
+            if c is not None
+        ]
+        worst.append(None if None in options else max(o for o in options if o is not None))
+    return Plan(steps, cost.total(expected), cost.total(worst))

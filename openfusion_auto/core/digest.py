@@ -1,0 +1,45 @@
+"""Content digests: one canonical form of a value, the same bytes in every process and on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+
+
+def plain(value: object) -> object:
+    """Return `value` as JSON types: dataclasses and named tuples as objects, sets sorted, sequences as lists."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: plain(getattr(value, name)) for name in value._fields}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(v) for v in value), key=repr)
+    msg = f"{type(value).__name__} has no canonical form"
+    raise TypeError(msg)
+
+
+def canonical(value: object) -> bytes:
+    """Return the canonical JSON of `value`: sorted keys, no spaces, ASCII, finite numbers only.
+
+    Raises:
+        TypeError: a type without a canonical form.
+        ValueError: a number that is not finite.
+
+    Source: the idea of RFC 8785 (JCS), with Python's shortest float form.
+    """
+    return json.dumps(
+        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    ).encode("ascii")
+
+
+def digest(value: object) -> str:
+    """Return `sha256:<hex>` of the canonical form."""
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()

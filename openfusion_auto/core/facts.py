@@ -1,0 +1,359 @@
+"""What a request is before anyone judges it: whose words, which task, which turn, what the tools said.
+
+A coding agent's request is mostly envelope. `read_facts` finds the standing task: the person's last words, or the ones
+before when the last only say "yes" or "continue". It reads a bounded part of whatever comes and never raises.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from openfusion_auto.core import envelope
+from openfusion_auto.core.aux_calls import Aux, find_aux
+from openfusion_auto.core.prompt import Message, Prompt
+from openfusion_auto.core.tokens import prompt_bytes, text_bytes
+from openfusion_auto.core.types import Turn
+
+STRUGGLE_RUN = 3  # the same tool error so many times in a row means that the session's model is stuck
+OUTCOMES = 8  # tool results looked at, newest last
+RESULT_HEAD = 1_000  # [characters] of a tool result that are read, besides its tail
+RESULT_TAIL = 2_000
+ACK_TOKENS = 8  # a longer answer than this says something of its own
+PROPOSAL_CHARS = 700  # [characters] of the assistant's last words that may hold its proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one tool call came to. `fingerprint` names the error (equal errors, equal names); "" when it went well."""
+
+    tool: str
+    ok: bool
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read. Texts stay in memory; none of them may go into a trace.
+
+    Attributes:
+        turn: Whose turn it is.
+        words: The standing task in the person's words, bounded.
+        code: The head of what was pasted as code beside it.
+        marks: Kinds of paste seen beside it: `log`, `trace`, `diff`, `code`.
+        aux: The auxiliary call this is (also when a person typed it), or None.
+        proposal: What the assistant proposed and the person agreed to, else "".
+        closing: The last words end a task ("perfect, thanks") and ask for nothing.
+        outcomes: Tool results since the standing task, oldest first, bounded.
+        struggling: The last `STRUGGLE_RUN` of them failed with the same error.
+        images: Pictures in the request.
+        tool_calls: The history holds tool calls.
+        task_bytes: UTF-8 bytes of `words` [bytes].
+        envelope_bytes: All other readable bytes of the request [bytes].
+    """
+
+    turn: Turn
+    words: str = ""
+    code: str = ""
+    marks: frozenset[str] = frozenset()
+    aux: Aux | None = None
+    proposal: str = ""
+    closing: bool = False
+    outcomes: tuple[Outcome, ...] = ()
+    struggling: bool = False
+    images: int = 0
+    tool_calls: bool = False
+    task_bytes: int = 0
+    envelope_bytes: int = 0
+
+
+# -- agreement -----------------------------------------------------------------------------------------------------
+
+_AGREE = frozenset(
+    "yes yep yeah yup y ok okay okey k sure continue proceed go ahead next agreed approved approve confirm confirmed "
+    "absolutely definitely resume carry lgtm retry again correct right exactly fine great good perfect cool nice "
+    "ja jo klar gerne weiter mach los passt einverstanden genau oui d'accord vas-y continue continuez parfait allez "
+    "sí si claro vale adelante dale continúa continua sigue perfecto sim pode continuar prossiga beleza sì certo "
+    "procedi va avanti prima goed doe verder да давай хорошо ок окей продолжай продолжайте дальше конечно ага "
+    "tak dobrze dalej kontynuuj evet tamam devam så jättebra áno ano так добре далі "
+    "commit push merge ship start begin both all first second third option neither 1 2 3 a b".split()  # noqa: SIM905 - a list of words
+)
+_FILLER = frozenset(
+    "it that this them those please do on with then now and the to one just the so well all of you can i am "
+    "keep going for me everything looks sounds good as is bitte das es so mal auch voor maar door s'il te plaît "
+    "por favor eso isso lo la el le les per favore пожалуйста так и это делай сделай proszę lütfen step option plan "
+    "go ahead bene avanti gut machen doing way your proposal suggestion proposed suggested first make let's do".split()  # noqa: SIM905 - a list of words
+)
+_WEAK = frozenset("great good perfect cool nice fine perfecto parfait passt prima goed".split())  # noqa: SIM905 - a list of words
+_THANKS = frozenset(
+    "thanks thank thx ty cheers danke merci gracias obrigado obrigada grazie спасибо dank bedankt dzięki dziękuję "
+    "teşekkürler tack дякую".split()  # noqa: SIM905 - a list of words
+)
+_AGREE_ELSEWHERE = frozenset({
+    "好", "好的", "是", "是的", "可以", "继续", "请继续", "行", "嗯", "没问题", "对", "开始", "开始吧", "提交", "提交吧", "就这样",
+    "继续吧", "好,继续", "好的,继续", "はい", "お願いします", "はい、お願いします", "続けて", "続けてください", "いいよ", "了解",
+    "オーケー", "進めて", "進めてください", "ええ", "네", "예", "응", "좋아요", "좋아", "계속", "계속해", "계속해줘", "계속해 주세요",
+    "계속하세요", "진행해", "진행해 주세요", "그래", "हाँ", "हां", "ठीक है", "जी", "जी हाँ", "जारी रखें", "जारी रखो", "आगे बढ़ो",
+    "आगे बढ़ें", "नहीं", "कर दो", "करो", "好吧", "当然", "コミットして", "커밋해", "커밋해줘", "그렇게 해줘", "그렇게 해 주세요",
+})  # fmt: skip
+_THANKS_ELSEWHERE = ("谢谢", "多谢", "ありがと", "감사", "고마", "धन्यवाद", "शुक्रिया")
+_ACK_TOKEN = re.compile(r"[^\W_]+(?:['\-][^\W_]+)*")
+_QUESTION_MARKS = "?\uff1f\u061f"  # Latin, full-width, Arabic
+_STRIP = " \t\r\n.,!…。!、~\U0001f44d\U0001f389\U0001f64f\u2705\u2764\ufe0f\U0001f680"
+
+
+def is_agreement(words: str) -> bool:
+    """Whether words only agree or say to go on, in any of about fifteen languages."""
+    folded = words[:120].strip(_STRIP).lower()
+    if not folded:
+        return True
+    if folded in _AGREE_ELSEWHERE:
+        return True
+    if len(words) > 120 or words.rstrip().endswith(tuple(_QUESTION_MARKS)):
+        return False
+    tokens = _ACK_TOKEN.findall(folded)
+    known = len(tokens) <= ACK_TOKENS and all(t in _AGREE or t in _FILLER for t in tokens)
+    return known and any(t in _AGREE or t in ("do", "keep") for t in tokens)
+
+
+def is_closing(words: str, asked: bool) -> bool:
+    """Whether words end a task without asking for anything: thanks, or praise where nothing had been `asked`."""
+    folded = words[:120].strip(_STRIP).lower()
+    if len(words) > 120 or words.rstrip().endswith(tuple(_QUESTION_MARKS)):
+        return False
+    tokens = _ACK_TOKEN.findall(folded)
+    if not folded.isascii() and len(folded) < 20 and any(t in folded for t in _THANKS_ELSEWHERE):
+        return True
+    goes_on = not _GO_ON.isdisjoint(tokens)
+    if not _THANKS.isdisjoint(tokens) and len(tokens) <= ACK_TOKENS and not goes_on:
+        return True
+    return not asked and bool(tokens) and all(t in _WEAK or t in _PRAISE for t in tokens)
+
+
+_GO_ON = frozenset(
+    "continue go proceed next do please now add fix commit push merge run also but then can could make write update weiter "
+    "mach continua continúa sigue bitte продолжай давай".split()  # noqa: SIM905 - a list of words
+)
+_PRAISE = frozenset("job work that's is this it very so really wow awesome excellent done super works looks well".split())  # noqa: SIM905 - a list of words
+
+
+# -- the conversation ------------------------------------------------------------------------------------------------
+
+
+def read_facts(prompt: Prompt) -> Facts:
+    """Read a request. Pure, bounded, never raises."""
+    messages = prompt.messages
+    last, heard, tail_is_tool = _last_words(messages)
+    words, aux = heard, None
+    proposal = ""
+    closing = False
+    if last >= 0:
+        aux = find_aux(prompt, heard.words, messages[last].text)
+    else:
+        aux = find_aux(prompt, "", "")
+    if aux is None and last >= 0:
+        asked = _assistant_asked(messages, last)
+        closing = is_closing(heard.words, asked) and last > 0
+        if not closing:
+            words, proposal = _standing_task(messages, last, heard, asked)
+    outcomes = _outcomes(messages, last)
+    task_bytes = text_bytes(words.words)
+    return Facts(
+        turn=_turn(prompt, aux, tail_is_tool=tail_is_tool),
+        words=words.words,
+        code=words.code,
+        marks=words.marks,
+        aux=aux,
+        proposal=proposal,
+        closing=closing,
+        outcomes=outcomes,
+        struggling=is_struggling(outcomes),
+        images=_count_images(messages),
+        tool_calls=any(m.tool_calls for m in messages),
+        task_bytes=task_bytes,
+        envelope_bytes=max(0, prompt_bytes(prompt) - task_bytes),
+    )
+
+
+def is_struggling(outcomes: tuple[Outcome, ...]) -> bool:
+    """Whether the last `STRUGGLE_RUN` outcomes are the same failure of the same tool."""
+    run = outcomes[-STRUGGLE_RUN:]
+    return len(run) == STRUGGLE_RUN and not run[0].ok and len(set(run)) == 1
+
+
+def _turn(prompt: Prompt, aux: Aux | None, *, tail_is_tool: bool) -> Turn:
+    if aux is not None and (aux.with_tools or not (prompt.tools or tail_is_tool)):
+        return "aux"
+    return "tool" if tail_is_tool else "user"
+
+
+def _is_result(message: Message) -> bool:
+    """A tool's result, whatever role it came in; some clients write results into user messages."""
+    if message.role == "tool" or message.tool_call_id is not None:
+        return True
+    return message.role == "user" and _TOLD_RESULT.match(message.text[:200]) is not None
+
+
+# Cline's and Roo's results in the user role; Aider's own reflections on an edit or a test that failed.
+_TOLD_RESULT = re.compile(
+    r"\s*(?:\[[a-z_]+(?: for '[^'\n]{0,150}'?)?\] Result:|\[ERROR\] |The LLM did not conform to the edit format|"
+    r"# \d+ SEARCH/REPLACE blocks? failed|# Fix any errors below|I ran this command:\s)"
+)
+
+
+def _last_words(messages: tuple[Message, ...]) -> tuple[int, envelope.Reading, bool]:
+    """Return where the person's last words stand (-1: nowhere), those words, and whether a tool result came since.
+
+    A result counts when nothing but the envelope follows it: goose puts a user message of its own near it, Claude Code
+    adds reminders behind it.
+    """
+    result_since = reply_since = False
+    for i in range(len(messages) - 1, -1, -1):
+        message = messages[i]
+        if message.role in ("system", "developer"):
+            continue
+        if _is_result(message):
+            result_since = result_since or not reply_since
+        elif message.role == "assistant":
+            reply_since = reply_since or (not message.tool_calls and i < len(messages) - 1)
+        else:
+            reading = envelope.read_text(message.text)
+            if not reading.harness:
+                return i, reading, result_since
+            if reading.words == "" and _has_attachment(message):
+                return i, reading, result_since
+    return -1, envelope.read_text(""), result_since
+
+
+def _standing_task(
+    messages: tuple[Message, ...], last: int, heard: envelope.Reading, asked: bool
+) -> tuple[envelope.Reading, str]:
+    """Return the words that count and the assistant's proposal, when the last words only agree to it."""
+    if not (is_agreement(heard.words) or (asked and _is_short_answer(heard))) or heard.marks:
+        return heard, ""
+    for i in range(last - 1, -1, -1):
+        message = messages[i]
+        if message.role != "user" or _is_result(message):
+            continue
+        if message.text[:80].lower().startswith(envelope.NEW_CODE_BASE):
+            break
+        reading = envelope.read_text(message.text)
+        if reading.harness or is_agreement(reading.words):
+            continue
+        return reading, _proposal(messages, last)
+    return heard, ""
+
+
+def _is_short_answer(heard: envelope.Reading) -> bool:
+    """A few words in answer to a question: "the blue one", "use the box icon"; not a question or an order of its own."""
+    tokens = _ACK_TOKEN.findall(heard.words[:120].lower())
+    if len(tokens) > ACK_TOKENS or heard.words.rstrip().endswith(tuple(_QUESTION_MARKS)):
+        return False
+    return bool(tokens) and heard.words.isascii() and tokens[0] not in _ORDERS
+
+
+_ORDERS = frozenset(
+    "fix add write create run explain review refactor rename delete remove implement build document test deploy what why "
+    "how where when which who show list change update make move drop revert undo stop translate summarize summarise hi "
+    "hello thanks no don't wait instead is are does can could".split()  # noqa: SIM905 - a list of words
+)
+
+
+def _assistant_asked(messages: tuple[Message, ...], last: int) -> bool:
+    text = _assistant_text(messages, last)
+    return any(mark in text[-200:] for mark in _QUESTION_MARKS)
+
+
+def _assistant_text(messages: tuple[Message, ...], last: int) -> str:
+    for i in range(last - 1, -1, -1):
+        if messages[i].role == "assistant":
+            return messages[i].text
+        if messages[i].role == "user" and not _is_result(messages[i]):
+            return ""
+    return ""
+
+
+_OFFER = re.compile(
+    r"(?:shall|should|want me|would you like|do you want|i can|i could|soll ich|veux-tu|quieres|devo|vuoi|zal ik|мне )"
+    r"[^.?!\n]{0,300}"
+)
+
+
+def _proposal(messages: tuple[Message, ...], last: int) -> str:
+    """Return the sentence in which the assistant offered what was agreed to, folded, or ""."""
+    tail = _assistant_text(messages, last)[-PROPOSAL_CHARS:].lower()
+    offers = _OFFER.findall(tail)
+    return str(offers[-1]) if offers else ""
+
+
+# -- tool results ----------------------------------------------------------------------------------------------------
+
+_EXIT = re.compile(r"(?:exit(?:ed)?(?: with)?(?: code| status)?|exit_?code|return ?code|status)[\"']?\s*[:= ]\s*(-?\d{1,3})\b")
+_COUNT_FAILED = re.compile(r"\b([1-9]\d{0,5}) (?:failed|failures?|failing|errors?)\b")
+_ERROR_LINE = re.compile(
+    r"^\W{0,4}(?:<?tool_use_error>?|error\b|errors?:|fatal\b|failed\b|failure\b|traceback \(most recent|\w*(?:error|exception): |"
+    r"panic: |command not found|no such file|permission denied|cannot |could not |unable to |invalid |not found)"
+    r"|: (?:command not found|no such file or directory|permission denied)$|^e   \S",
+    re.MULTILINE,
+)
+_START_CHARS = 160  # an error that does not stand in the first line counts only with an exit code or a traceback
+_VARIES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27,}|\d+")
+
+
+def read_outcome(tool: str, text: str) -> Outcome:
+    """Judge a tool's result: an exit code decides, else a failed count, a traceback, or an error in its first line."""
+    cut = len(text) > RESULT_HEAD + RESULT_TAIL
+    seen = (text[:RESULT_HEAD] + "\n" + text[-RESULT_TAIL:] if cut else text).lower()
+    codes = _EXIT.findall(seen)
+    start = seen.lstrip()[:_START_CHARS]
+    if codes:
+        failed = int(codes[-1]) != 0 and int(codes[-1]) not in (200, 201, 204)
+    else:
+        failed = bool(
+            _ERROR_LINE.match(start)
+            or "traceback (most recent call last)" in seen
+            or _COUNT_FAILED.search(seen[-400:])
+            or "command not found" in start
+            or '"is_error":true' in seen[:400].replace(" ", "")
+        )
+    return Outcome(tool, ok=False, fingerprint=_fingerprint(seen)) if failed else Outcome(tool, ok=True)
+
+
+def _fingerprint(folded: str) -> str:
+    """Name an error by the line that tells it, numbers and addresses left out: eight hexadecimal digits."""
+    lines = [line.strip() for line in folded.splitlines() if line.strip()]
+    telling = next((x for x in reversed(lines) if _ERROR_LINE.search(x)), lines[0] if lines else "")
+    plain = _VARIES.sub("#", telling[:200])
+    return f"{zlib.crc32(plain.encode('utf-8', 'surrogatepass')):08x}"
+
+
+def _outcomes(messages: tuple[Message, ...], last: int) -> tuple[Outcome, ...]:
+    found: list[Message] = []
+    for i in range(len(messages) - 1, last, -1):
+        if _is_result(messages[i]):
+            found.append(messages[i])
+            if len(found) == OUTCOMES:
+                break
+    if not found:
+        return ()
+    names = _call_names(messages, last)
+    return tuple(
+        read_outcome(names.get(m.tool_call_id or "", ""), m.text) for m in reversed(found)
+    )
+
+
+def _call_names(messages: tuple[Message, ...], last: int) -> Mapping[str, str]:
+    return {c.id: c.name for m in messages[last + 1 :] for c in m.tool_calls}
+
+
+# -- attachments -----------------------------------------------------------------------------------------------------
+
+
+def _has_attachment(message: Message) -> bool:
+    return any(p.kind in ("image", "audio", "file") for p in message.parts)
+
+
+def _count_images(messages: tuple[Message, ...]) -> int:
+    return sum(p.kind == "image" for m in messages for p in m.parts)

@@ -1,0 +1,156 @@
+"""The words that inner calls are asked with, and how their replies are read.
+
+An inner prompt is the client's own conversation with messages behind it: roles, images and the provider's cached
+prefix survive. Answers under judgement travel as JSON strings, so that no text of theirs can end its own frame.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from openfusion_auto.core.prompt import Answer, Message, Part, Prompt
+
+INNER_MAX_TOKENS = 4096  # [tokens] a verdict is short, but reasoning models think inside this bound
+
+VERIFY = """\
+Stop being the assistant of this conversation. You are a strict reviewer. The last assistant message is a draft that
+has not been sent. Check it against what the user asked for: is it correct, complete, safe, and in the form asked
+for? Reject it only for a concrete defect that you can name; matters of taste are no defect.
+Answer with one JSON object and nothing else:
+{"verdict": "accept" or "reject", "findings": ["one concrete defect each, at most five"]}"""
+
+MEND = """\
+A reviewer rejected your last message before it was sent. What was found:
+{findings}
+Write the whole answer again with these mended and everything else kept. Do not mention the review."""
+
+JUDGE = """\
+Stop being the assistant of this conversation. You are a judge. Below are independent answers to the last request,
+as a JSON array; their order says nothing. Pick the one that serves the user best: correct first, then complete, then
+short. Prefer picking to rewriting; set "defect" only when even the best one has a concrete defect that another
+answer avoids.
+Answers: {answers}
+Answer with one JSON object and nothing else:
+{{"best": the number of the best answer, "why": "one sentence", "defect": "the defect and who avoids it, or null"}}"""
+
+SYNTHESIS = """\
+Independent answers to the last request are below as a JSON array. Number {best} was judged best{defect}.
+Answers: {answers}
+Write the final answer to the user: keep answer {best} as it is wherever nothing better is known, and mend only
+that. Do not mention the other answers or this instruction."""
+
+
+def verification(prompt: Prompt, draft: Answer) -> Prompt:
+    """Return the prompt that asks for a verdict on a draft."""
+    return inner(prompt, Message("assistant", (Part("text", draft.text),)), user(VERIFY))
+
+
+def judgement(prompt: Prompt, answers: tuple[Answer, ...]) -> Prompt:
+    """Return the prompt that asks for the best of several answers; answer k of the tuple is number k + 1."""
+    return inner(prompt, user(JUDGE.format(answers=listed(answers))))
+
+
+def synthesis(prompt: Prompt, answers: tuple[Answer, ...], best: int, defect: str | None) -> Prompt:
+    """Return the prompt for the final answer of a panel; `best` counts from 1."""
+    seen = f", with this defect: {json.dumps(defect)}" if defect else ""
+    text = SYNTHESIS.format(best=best, defect=seen, answers=listed(answers))
+    return prompt.extend(user(text), stream=prompt.stream)
+
+
+def mend_request(findings: tuple[str, ...]) -> str:
+    """Return the user message that asks for a mend."""
+    return MEND.format(findings="\n".join(f"- {f}" for f in findings))
+
+
+def inner(prompt: Prompt, *messages: Message) -> Prompt:
+    """Return a prompt for a verdict: the conversation and `messages`, without streaming, tools to call or a form."""
+    overrides: dict[str, object] = {
+        "max_completion_tokens": None,
+        "max_tokens": INNER_MAX_TOKENS,
+        "response_format": None,
+        "stop": None,
+        "n": None,
+        "logprobs": None,
+        "top_logprobs": None,
+    }
+    if prompt.tools:
+        # Tools stay named: some upstreams refuse a history of calls without them.
+        overrides["tool_choice"] = "none"
+    return prompt.extend(*messages, **overrides)
+
+
+def user(text: str) -> Message:
+    """Return a user message."""
+    return Message("user", (Part("text", text),))
+
+
+def listed(answers: tuple[Answer, ...]) -> str:
+    """Return the answers as a JSON array of `{number, text, tool_calls}`."""
+    rows = []
+    for k, answer in enumerate(answers):
+        row: dict[str, object] = {"number": k + 1, "text": answer.text}
+        if answer.tool_calls:
+            row["tool_calls"] = [
+                {"name": c.name, "arguments": c.arguments} for c in answer.tool_calls
+            ]
+        rows.append(row)
+    return json.dumps(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verifier's reply."""
+
+    accepted: bool
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A judge's reply: the index of the best answer (from 0), and the defect it still has."""
+
+    best: int
+    defect: str | None
+
+
+def read_verdict(text: str) -> Verdict | None:
+    """Read a verifier's reply; None when it is not readable. A rejection without a finding is no rejection."""
+    found = json_object(text)
+    if found is None or found.get("verdict") not in ("accept", "reject"):
+        return None
+    listed_findings = found.get("findings")
+    findings = tuple(
+        f[:500]
+        for f in (listed_findings if isinstance(listed_findings, list) else [])
+        if isinstance(f, str) and f
+    )[:5]
+    return Verdict(found["verdict"] == "accept" or not findings, findings)
+
+
+def read_pick(text: str, count: int) -> Pick | None:
+    """Read a judge's reply over `count` answers; None when it is not readable."""
+    found = json_object(text)
+    best = None if found is None else found.get("best")
+    if (
+        found is None
+        or not isinstance(best, int)
+        or isinstance(best, bool)
+        or not 1 <= best <= count
+    ):
+        return None
+    defect = found.get("defect")
+    return Pick(best - 1, defect[:1000] if isinstance(defect, str) and defect.strip() else None)
+
+
+def json_object(text: str) -> dict[str, object] | None:
+    """Return the JSON object in a reply, also inside a code fence or behind words; None when there is none."""
+    start = text.find("{")
+    while start >= 0:
+        try:
+            value, _ = json.JSONDecoder().raw_decode(text, start)
+        except (ValueError, RecursionError):
+            start = text.find("{", start + 1)
+            continue
+        return value if isinstance(value, dict) else None
+    return None

@@ -1,0 +1,78 @@
+"""Live numbers of a candidate: how they are gathered, forgotten, and blended with the pool's priors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from openfusion_auto.core.types import Stats
+
+HALF_LIFE_S = (
+    900.0  # [s] after a quarter of an hour a sample counts half: provider weather changes hourly
+)
+PRIOR_OK = (
+    19.0  # prior for availability, as if 19 of 20 calls had worked (no public data; a mild default)
+)
+PRIOR_FAILED = 1.0
+PRIOR_WEIGHT = 8.0  # samples that a published latency or throughput figure is worth
+
+
+def decayed(stats: Stats, now_s: float) -> Stats:
+    """Return `stats` with every weight aged to `now_s` [s]."""
+    age_s = now_s - stats.at_s
+    if age_s <= 0:
+        return stats
+    keep = 0.5 ** (age_s / HALF_LIFE_S)
+    return replace(
+        stats,
+        ok=stats.ok * keep,
+        failed=stats.failed * keep,
+        ttft_weight=stats.ttft_weight * keep,
+        tps_weight=stats.tps_weight * keep,
+        bpt_weight=stats.bpt_weight * keep,
+        at_s=now_s,
+    )
+
+
+def mean_with(mean: float, weight: float, value: float | None) -> tuple[float, float]:
+    """Return the weighted mean and weight after one more sample; None is no sample."""
+    if value is None:
+        return mean, weight
+    return (mean * weight + value) / (weight + 1), weight + 1
+
+
+def succeeded(
+    stats: Stats,
+    now_s: float,
+    *,
+    ttft_ms: float | None = None,
+    tokens_per_s: float | None = None,
+    bytes_per_token: float | None = None,
+) -> Stats:
+    """Add a successful attempt with what was measured in it; None where it could not be."""
+    old = decayed(stats, now_s)
+    ttft, ttft_weight = mean_with(old.ttft_ms, old.ttft_weight, ttft_ms)
+    tps, tps_weight = mean_with(old.tokens_per_s, old.tps_weight, tokens_per_s)
+    bpt, bpt_weight = mean_with(old.bytes_per_token, old.bpt_weight, bytes_per_token)
+    return Stats(
+        old.ok + 1, old.failed, ttft, ttft_weight, tps, tps_weight, bpt, bpt_weight,
+        max(now_s, old.at_s),
+    )  # fmt: skip
+
+
+def failed(stats: Stats, now_s: float) -> Stats:
+    """Add an attempt that failed by the candidate's or its provider's fault."""
+    old = decayed(stats, now_s)
+    return replace(old, failed=old.failed + 1, at_s=max(now_s, old.at_s))
+
+
+def availability(stats: Stats | None) -> float:
+    """Return the expected success rate 0..1: live counts on a mild prior (Beta mean)."""
+    ok, bad = (stats.ok, stats.failed) if stats else (0.0, 0.0)
+    return (ok + PRIOR_OK) / (ok + bad + PRIOR_OK + PRIOR_FAILED)
+
+
+def blend(mean: float, weight: float, prior: float | None) -> float | None:
+    """Return the live mean pulled to the prior by sample size; None when neither is known."""
+    if prior is None:
+        return mean if weight >= 1 else None
+    return (mean * weight + prior * PRIOR_WEIGHT) / (weight + PRIOR_WEIGHT)

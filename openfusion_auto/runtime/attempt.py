@@ -1,0 +1,293 @@
+"""The calls of one request: one attempt after the other, each a line in the books, until an answer is there.
+
+No retry and no fallback once a byte of the answer has reached the client: then `StreamBroken` ends the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from openfusion_auto.core.backoff import next_move
+from openfusion_auto.core.checks import is_json
+from openfusion_auto.core.prompt import Answer, Delta, Prompt, Usage
+from openfusion_auto.core.recipes import Ask, Reply
+from openfusion_auto.core.tokens import estimate, prompt_bytes
+from openfusion_auto.core.types import Candidate, Pool
+from openfusion_auto.errors import (
+    FusionError,
+    InternalError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.upstream.base import Call, Opened, Upstream
+from openfusion_auto.wire.chat import read_answer
+from openfusion_auto.wire.chat_request import render_request, splice_request
+from openfusion_auto.wire.chat_stream import ChatReader, deltas_of
+
+MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
+
+
+class StreamBroken(Exception):
+    """The answer broke after its first byte had reached the client."""
+
+    def __init__(self, error: FusionError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What calls are made with: shared by all requests."""
+
+    pool: Pool
+    upstreams: Mapping[str, Upstream]
+    live: LiveState
+    clock: Clock
+    max_calls: int
+    total_s: float
+
+
+@dataclass(slots=True)
+class Received:
+    """What has come of an answer so far, for the books of a call that does not end well."""
+
+    size: int = 0
+
+
+class Caller:
+    """Makes the calls of one request; `client` is the stream to relay a final answer to, or None."""
+
+    def __init__(
+        self,
+        means: Means,
+        trace: Trace,
+        client: ClientStream | None,
+        *,
+        began_s: float,
+        max_calls: int,
+    ) -> None:
+        self._means = means
+        self._trace = trace
+        self._client = client
+        self._began_s = began_s
+        self._max_calls = max_calls
+
+    def _elapsed_ms(self) -> float:
+        return round((self._means.clock.now() - self._began_s) * 1000, 2)
+
+    async def perform(self, ask: Ask) -> Reply:
+        """Ask the candidates in order until one answers; see `core/backoff.py` for what follows a failure."""
+        clock, skip, timeouts = self._means.clock, set[str](), 0
+        errors: list[FusionError] = []
+        candidate_id = ask.candidates[0]
+        for candidate_id in ask.candidates:
+            candidate = self._means.pool.get(candidate_id)
+            if candidate is None or candidate.upstream in skip:
+                continue
+            tries = 0
+            while True:
+                if len(self._trace.attempts) >= self._max_calls:
+                    errors.append(UpstreamError(f"the limit of {self._max_calls} calls is used up"))
+                    return Reply(ask.phase, candidate_id, error=summary(errors))
+                tries += 1
+                try:
+                    return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
+                except FusionError as error:
+                    errors.append(error)
+                    timeouts += isinstance(error, UpstreamTimeout)
+                    left_s = self._began_s + self._means.total_s - clock.now()
+                    move = next_move(
+                        error,
+                        tries=tries,
+                        timeouts=timeouts,
+                        remaining_s=left_s,
+                        jitter=clock.chance(),
+                    )
+                if move.kind == "stop":
+                    return Reply(ask.phase, candidate_id, error=summary(errors))
+                if move.kind == "next":
+                    skip |= {candidate.upstream} if move.skip_upstream else set()
+                    break
+                await clock.sleep(move.wait_s)
+        return Reply(ask.phase, candidate_id, error=summary(errors))
+
+    async def _attempt(self, ask: Ask, candidate: Candidate) -> Answer:
+        """Make one call and enter it in the books, however it ends."""
+        line = Attempt(
+            ask.phase, candidate.id, candidate.model, candidate.upstream, self._elapsed_ms()
+        )
+        self._trace.attempts.append(line)
+        live, received = self._means.live, Received()
+        live.started(candidate.id)
+        client = self._client if ask.final and ask.prompt.stream else None
+        try:
+            answer = await self._exchange(ask.prompt, candidate, line, client, received)
+        except FusionError as error:
+            line.status, line.error, line.detail = "error", error.code, error.message[:300]
+            self._book_partial(line, ask.prompt, candidate, received)
+            live.failed(candidate.id, error)
+            if client is not None and client.started:
+                raise StreamBroken(error) from error
+            raise
+        except asyncio.CancelledError:
+            line.status = "cancelled"
+            self._book_partial(line, ask.prompt, candidate, received)
+            live.released(candidate.id)
+            raise
+        finally:
+            line.ms = round(self._elapsed_ms() - line.at_ms, 2)
+        self._book(line, ask.prompt, candidate, answer)
+        return answer
+
+    def _book(self, line: Attempt, prompt: Prompt, candidate: Candidate, answer: Answer) -> None:
+        """Enter a good answer: money, and what it teaches about the candidate."""
+        line.status, line.finish = "ok", answer.finish
+        usage = answer.usage
+        if usage is None:
+            size = len(answer.text) + sum(len(c.arguments) for c in answer.tool_calls)
+            line.book(
+                candidate, Usage(estimate(prompt_bytes(prompt)), estimate(size)), estimated=True
+            )
+        else:
+            line.book(candidate, usage)
+        span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
+        streamed = usage is not None and prompt.stream and span_s > MIN_SPAN_S
+        self._means.live.succeeded(
+            candidate.id,
+            ttft_ms=line.ttft_ms if prompt.stream else None,
+            tokens_per_s=usage.output / span_s if usage is not None and streamed else None,
+            bytes_per_token=prompt_bytes(prompt) / usage.input if usage and usage.input else None,
+        )
+
+    def _book_partial(
+        self, line: Attempt, prompt: Prompt, candidate: Candidate, received: Received
+    ) -> None:
+        """Enter a call that was cut: providers bill what they read and wrote, so what came is counted by bytes."""
+        if received.size:
+            usage = Usage(estimate(prompt_bytes(prompt)), estimate(received.size))
+            line.book(candidate, usage, estimated=True)
+
+    async def _exchange(
+        self,
+        prompt: Prompt,
+        candidate: Candidate,
+        line: Attempt,
+        client: ClientStream | None,
+        received: Received,
+    ) -> Answer:
+        """Send the prompt to one candidate and read its whole answer, relaying it to `client` as it comes."""
+        upstream = self._means.upstreams.get(candidate.upstream)
+        if upstream is None:
+            raise InternalError(f"candidate {candidate.id} has no upstream {candidate.upstream}")
+        if client is not None:
+            client.fresh()
+        opened = await upstream.open(
+            Call(candidate.model, body_for(prompt, candidate.model), prompt.stream)
+        )
+        try:
+            if is_stream(opened, asked=prompt.stream):
+                answer = await self._read_stream(opened, line, client, received)
+            else:
+                answer = read_answer(await self._read_body(opened, line, received))
+                if client is not None:
+                    await client.relay(deltas_of(answer))
+        finally:
+            await opened.close()
+        refuse_broken_calls(answer)
+        if client is not None:
+            client.relayed = True
+        return answer
+
+    async def _read_body(self, opened: Opened, line: Attempt, received: Received) -> bytes:
+        parts = []
+        async for chunk in opened.chunks():
+            if line.ttft_ms is None:
+                line.ttft_ms = round(self._elapsed_ms() - line.at_ms, 2)
+            parts.append(chunk)
+            received.size += len(chunk)
+        return b"".join(parts)
+
+    async def _read_stream(
+        self, opened: Opened, line: Attempt, client: ClientStream | None, received: Received
+    ) -> Answer:
+        # A relayed answer is not kept: a long stream must not fill the memory.
+        reader = ChatReader(keep=client is None)
+        progress_s = self._means.clock.now()
+        async for chunk in opened.chunks():
+            if line.ttft_ms is None:
+                line.ttft_ms = round(self._elapsed_ms() - line.at_ms, 2)
+            deltas = reader.feed(chunk)
+            now_s = self._means.clock.now()
+            if not deltas:
+                # Comments show that the upstream lives, not that it works: bounded, if generously.
+                if now_s - progress_s > self._means.total_s:
+                    raise UpstreamTimeout(f"upstream {line.upstream}: keep-alives only, no answer")
+                continue
+            progress_s = now_s
+            received.size += sum(weight(d) for d in deltas)
+            if client is not None:
+                await client.relay(deltas)
+            elif deltas[-1].error is not None:
+                raise UpstreamBroken(deltas[-1].error)
+            if deltas[-1].done:
+                break
+        tail = reader.close()
+        if client is not None:
+            await client.relay(tail)
+        elif tail and tail[-1].error is not None:
+            raise UpstreamBroken(tail[-1].error)
+        return reader.answer()
+
+
+def refuse_broken_calls(answer: Answer) -> None:
+    """Fail an attempt whose tool calls cannot be run: another try may bring whole ones.
+
+    Raises:
+        UpstreamBroken: the arguments of a function call are not JSON.
+    """
+    for call in answer.tool_calls:
+        if call.kind == "function" and call.arguments.strip() and not is_json(call.arguments):
+            raise UpstreamBroken("a tool call's arguments are not JSON")
+
+
+def weight(delta: Delta) -> int:
+    """Return the characters a model wrote in one event."""
+    return len(delta.text) + len(delta.reasoning) + sum(len(c.arguments) for c in delta.calls)
+
+
+def body_for(prompt: Prompt, model: str) -> bytes:
+    """Return the bytes to send upstream: the client's own with the model's name spliced in, or a recipe's."""
+    if prompt.raw:
+        return splice_request(prompt, model, want_usage=True)
+    return render_request(prompt, model, stream=prompt.stream, want_usage=True)
+
+
+def is_stream(opened: Opened, *, asked: bool) -> bool:
+    """Whether an answer is an event stream; some upstreams answer JSON to a stream request, or the other way."""
+    if opened.content_type == "text/event-stream":
+        return True
+    return asked and opened.content_type not in ("application/json", "text/html")
+
+
+def summary(errors: list[FusionError]) -> FusionError:
+    """Return the one error that tells the client most: the only kind there was, else all kinds in one sentence."""
+    if not errors:
+        return UpstreamError("no candidate could be called")
+    first = errors[0]
+    if len({(type(e), e.status) for e in errors}) == 1:
+        waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
+        first.retry_after_s = min(waits) if waits else None
+        return first
+    kinds = ", ".join(dict.fromkeys(e.code or "error" for e in errors))
+    waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
+    return UpstreamError(
+        f"no candidate could answer: {len(errors)} attempts failed ({kinds})",
+        retry_after_s=min(waits) if waits else None,
+    )

@@ -1,0 +1,235 @@
+"""One request, from prompt to answer: read it, decide, call, answer, book. The whole way is on this page."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from openfusion_auto.core import classify, tokens
+from openfusion_auto.core.decide import decide
+from openfusion_auto.core.prompt import Prompt, Usage
+from openfusion_auto.core.recipes import Outcome, recipe
+from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State, Task
+from openfusion_auto.errors import (
+    BadRequest,
+    ContextTooLong,
+    FusionError,
+    InternalError,
+    NoCandidate,
+)
+from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
+from openfusion_auto.runtime.driver import drive
+from openfusion_auto.runtime.names import Wanted, wanted
+from openfusion_auto.runtime.session import Session, session_of
+from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
+from openfusion_auto.wire.chat import render_answer
+from openfusion_auto.wire.chat_stream import deltas_of
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as a surface hands it over. `identity` tells this client from others (credential and address)."""
+
+    prompt: Prompt
+    headers: Mapping[str, str]
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A request that has been read and decided, before any call."""
+
+    prompt: Prompt
+    want: Wanted
+    session: Session
+    task: Task
+    state: State
+    pool: Pool
+    decision: Decision
+
+
+class Engine:
+    """Answers requests. Holds no request's data; everything live is in `means.live` and `traces`."""
+
+    def __init__(
+        self,
+        means: Means,
+        policy: Policy,
+        traces: TraceStore,
+        offers: Mapping[str, tuple[str, ...]],
+        *,
+        dry_run: bool,
+    ) -> None:
+        self.means = means
+        self.policy = policy
+        self.traces = traces
+        self.offers = offers
+        self.dry_run = dry_run
+
+    def judge(self, incoming: Incoming) -> Judged:
+        """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""
+        want = wanted(incoming.prompt.model, incoming.prompt.options, self.means.pool, self.offers)
+        prompt = replace(incoming.prompt, options=want.options)
+        session = session_of(prompt, incoming.headers, incoming.identity)
+        state = self.means.live.snapshot(session.key)
+        task = self._calibrated(
+            classify.read(prompt, role=want.role, only=want.only), prompt, state
+        )
+        pool = self.means.pool if want.extra is None else Pool((want.extra,), "ad hoc")
+        return Judged(
+            prompt, want, session, task, state, pool, decide(task, pool, state, self.policy)
+        )
+
+    def _calibrated(self, task: Task, prompt: Prompt, state: State) -> Task:
+        """Return the task with its token estimate in the measure of the session's model, once that is known."""
+        if state.pin is None:
+            return task
+        measured = self.means.live.bytes_per_token(state.pin.candidate)
+        if measured is None:
+            return task
+        counted = tokens.input_tokens(prompt, measured)
+        return replace(task, needs=replace(task.needs, input_tokens=counted))
+
+    def open(self, incoming: Incoming) -> Trace:
+        """Start the trace of a request; it is in the store at once, so that a crash on the way is seen."""
+        trace = Trace(
+            id="tr_" + secrets.token_hex(12),
+            requested_model=incoming.prompt.model,
+            dialect=incoming.prompt.dialect,
+            stream=incoming.prompt.stream,
+            at=self.means.clock.wall(),
+            dry_run=self.dry_run,
+        )
+        self.traces.add(trace)
+        return trace
+
+    async def answer(self, incoming: Incoming, trace: Trace, client: ClientStream | None) -> bytes:
+        """Answer a request.
+
+        Args:
+            incoming: The request.
+            trace: Its trace, filled here.
+            client: Where a streamed answer goes; None for a whole one.
+
+        Returns:
+            The body of the answer; b"" when it was streamed.
+
+        Raises:
+            FusionError: nothing has been sent; the surface renders it. After the first byte of a stream the
+                error has been sent as the dialect's own event and nothing is raised.
+            asyncio.CancelledError: the client left; calls are cut and booked.
+        """
+        began_s = self.means.clock.now()
+        try:
+            judged = self.judge(incoming)
+            trace.decision, trace.state = judged.decision, judged.state
+            trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
+            raise_if_empty(judged)
+            if client is not None:
+                client.patient = judged.decision.mode != "single"
+            means = (
+                self.means if judged.want.extra is None else replace(self.means, pool=judged.pool)
+            )
+            caller = Caller(
+                means, trace, client, began_s=began_s, max_calls=self._max_calls(judged.prompt)
+            )
+            outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
+            return await self._deliver(judged, outcome, trace, client)
+        except StreamBroken as broken:
+            return await self._break(broken.error, trace, client)
+        except FusionError as error:
+            if client is not None and client.head_sent:
+                return await self._break(error, trace, client)
+            trace.outcome, trace.error = "error", error.code
+            raise
+        except (asyncio.CancelledError, ConnectionError):
+            trace.outcome = "cancelled"
+            raise
+        except Exception:
+            trace.outcome, trace.error = "error", InternalError.default_code
+            raise
+        finally:
+            trace.ms = round((self.means.clock.now() - began_s) * 1000, 2)
+
+    def _max_calls(self, prompt: Prompt) -> int:
+        return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)
+
+    async def _deliver(
+        self, judged: Judged, outcome: Outcome, trace: Trace, client: ClientStream | None
+    ) -> bytes:
+        """Send or return the answer with its trace; keep the session on the model that answered."""
+        trace.notes.extend(outcome.notes)
+        if outcome.answer is None:
+            raise outcome.error or InternalError("the recipe ended without an answer")
+        trace.answered_by, trace.answered_phase = outcome.candidate, outcome.phase
+        self._pin(judged, outcome)
+        trace.outcome = "ok"
+        usage = trace.usage() if len([a for a in trace.attempts if a.usage]) > 1 else None
+        shown = self._shown(judged.prompt, trace)
+        if client is None:
+            return render_answer(
+                outcome.answer,
+                shown,
+                model=self._model_of(outcome, judged.pool),
+                usage=usage,
+                answer_id="chatcmpl-" + trace.id[3:],
+                created=int(trace.at),
+            )
+        if not client.relayed:
+            client.fresh()
+            await client.relay(outcome.answer.deltas or deltas_of(outcome.answer))
+        await client.end(shown, usage)
+        return b""
+
+    def _model_of(self, outcome: Outcome, pool: Pool) -> str:
+        candidate = pool.get(outcome.candidate)
+        return candidate.model if candidate else outcome.candidate
+
+    def _shown(self, prompt: Prompt, trace: Trace) -> dict[str, object] | None:
+        level = prompt.options.trace
+        if level == "none":
+            return None
+        return full(trace) if level == "full" else compact(trace)
+
+    def _pin(self, judged: Judged, outcome: Outcome) -> None:
+        """Keep the session where its answer came from; a call a client makes for itself pins nothing."""
+        candidate: Candidate | None = judged.pool.get(outcome.candidate)
+        if judged.task.turn == "aux" or judged.task.kind == "aux" or candidate is None:
+            return
+        if judged.want.role is not None or judged.want.only:
+            return
+        usage: Usage | None = outcome.answer.usage if outcome.answer else None
+        self.means.live.pin(judged.session.key, candidate, usage)
+
+    async def _break(self, error: FusionError, trace: Trace, client: ClientStream | None) -> bytes:
+        """End a stream that has begun with the dialect's error event."""
+        trace.outcome, trace.error = "error", error.code
+        if client is not None:
+            await client.fail(error)
+        return b""
+
+
+def raise_if_empty(judged: Judged) -> None:
+    """Raise when nobody can serve: too long for all, too dear for all, or every rejection listed."""
+    decision = judged.decision
+    if decision.plan.steps:
+        return
+    if decision.ranking:
+        raise BadRequest(
+            f"No candidate fits the budget of this request: {decision.reasons[-1]}.",
+            param="openfusion.max_usd",
+            code="budget_exceeded",
+        )
+    rules = {r.rule for r in decision.rejected if r.rule != "not_requested"}
+    if rules == {"context_too_small"}:
+        windows = [c.context_tokens for c in judged.pool.candidates if c.context_tokens]
+        raise ContextTooLong(
+            f"This model's maximum context length is {max(windows)} tokens. However, your messages resulted in "
+            f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",
+            param="messages",
+        )
+    listed = "; ".join(f"{r.candidate}: {r.rule} ({r.detail})" for r in decision.rejected[:20])
+    raise NoCandidate(f"No candidate can serve this request. {listed}")

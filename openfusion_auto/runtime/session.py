@@ -1,0 +1,70 @@
+"""Which session a request belongs to: said by the client, or read from how the conversation begins.
+
+The order is what real clients send (`docs/reference/sessions.md`). An implicit key holds the client's credential and
+address too, so that two users with the same first words never share a pin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from openfusion_auto.core.prompt import Prompt
+
+HEADERS = (
+    "x-claude-code-session-id",
+    "session-id",
+    "session_id",
+    "thread-id",
+    "x-session-id",
+    "x-session-affinity",
+)
+BODY_FIELDS = ("session_id", "prompt_cache_key", "metadata.session_id")
+WEAK_HEADERS = ("agent-session-id",)  # not unique across machines: the client's identity is added
+MAX_KEY = 256  # [characters] of an explicit id
+HEAD_CHARS = 2000  # of the first user message; what follows changes with attached files
+
+
+class Session(NamedTuple):
+    """A session's key and where it was read: an option, a header, a body field, or `implicit`."""
+
+    key: str
+    source: str
+
+
+def session_of(prompt: Prompt, headers: Mapping[str, str], identity: str) -> Session:
+    """Return the session of a request.
+
+    Args:
+        prompt: The request.
+        headers: Its headers, names looked up in any case.
+        identity: What tells this client from others: its credential and address.
+    """
+    if prompt.options.session:
+        return Session("option:" + prompt.options.session[:MAX_KEY], "option")
+    for name in HEADERS:
+        value = headers.get(name)
+        if value:
+            return Session(f"id:{value[:MAX_KEY]}", f"header {name}")
+    for name in BODY_FIELDS:
+        value = prompt.session_fields.get(name)
+        if value:
+            return Session(f"id:{value[:MAX_KEY]}", f"body {name}")
+    for name in WEAK_HEADERS:
+        value = headers.get(name)
+        if value:
+            return Session(short_hash(identity, value[:MAX_KEY]), f"header {name}")
+    return Session(short_hash(identity, *beginning(prompt)), "implicit")
+
+
+def beginning(prompt: Prompt) -> list[str]:
+    """Return what stays the same over a conversation: its first user words and the names of its tools."""
+    first = next((m.text for m in prompt.messages if m.role == "user" and m.text.strip()), "")
+    return [first[:HEAD_CHARS], *sorted(t.name for t in prompt.tools)]
+
+
+def short_hash(*parts: str) -> str:
+    """Return a key that holds none of its parts."""
+    joined = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return "implicit:" + hashlib.sha256(joined).hexdigest()[:32]

@@ -1,0 +1,114 @@
+"""Live state of one process: statistics, breakers, session pins. The one place where they change."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+
+from openfusion_auto.core import breaker, stats
+from openfusion_auto.core.prompt import Usage
+from openfusion_auto.core.types import Breaker, Candidate, Pin, State, Stats
+from openfusion_auto.errors import FusionError
+from openfusion_auto.runtime.clock import Clock
+
+MAX_PINS = 20_000  # sessions remembered; the one unused for longest goes first
+
+
+class LiveState:
+    """Mutable, but only here; a decision sees an immutable `State` taken by `snapshot`."""
+
+    def __init__(
+        self, clock: Clock, unready: Mapping[str, str], *, pin_ttl_s: float, cache_ttl_s: float
+    ) -> None:
+        self._clock = clock
+        self._unready = dict(unready)
+        self._pin_ttl_s = pin_ttl_s
+        self._cache_ttl_s = cache_ttl_s
+        self._stats: dict[str, Stats] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._pins: OrderedDict[str, Pin] = OrderedDict()
+
+    def snapshot(self, session: str | None) -> State:
+        """Return everything a decision for `session` depends on, read at one moment."""
+        now = self._clock.now()
+        pin = self._pins.get(session) if session else None
+        if pin is not None and now > pin.expires_s:
+            pin = None
+        return State(now, dict(self._stats), dict(self._breakers), pin, self._unready)
+
+    def bytes_per_token(self, candidate_id: str) -> float | None:
+        """Return the measured prompt bytes per input token, once it is known."""
+        known = self._stats.get(candidate_id)
+        return known.bytes_per_token if known and known.bpt_weight >= 1 else None
+
+    def may_call(self, candidate_id: str) -> bool:
+        """Whether the breaker lets a call out now."""
+        known = self._breakers.get(candidate_id)
+        return known is None or breaker.admits(known, self._clock.now())
+
+    def started(self, candidate_id: str) -> None:
+        """A call goes out."""
+        known = self._breakers.get(candidate_id)
+        if known is not None:
+            self._breakers[candidate_id] = breaker.start(known, self._clock.now())
+
+    def succeeded(
+        self,
+        candidate_id: str,
+        *,
+        ttft_ms: float | None,
+        tokens_per_s: float | None,
+        bytes_per_token: float | None,
+    ) -> None:
+        """A call brought an answer."""
+        self._stats[candidate_id] = stats.succeeded(
+            self._stats.get(candidate_id, Stats()),
+            self._clock.now(),
+            ttft_ms=ttft_ms,
+            tokens_per_s=tokens_per_s,
+            bytes_per_token=bytes_per_token,
+        )
+        self._breakers.pop(candidate_id, None)
+
+    def failed(self, candidate_id: str, error: FusionError) -> None:
+        """A call failed; what the client or the operator did wrong is not held against the candidate."""
+        if error.scope not in ("candidate", "provider") or error.status in (400, 404, 413, 422):
+            self.released(candidate_id)
+            return
+        now = self._clock.now()
+        self._stats[candidate_id] = stats.failed(self._stats.get(candidate_id, Stats()), now)
+        self._breakers[candidate_id] = breaker.fail(
+            self._breakers.get(candidate_id, Breaker()), now
+        )
+
+    def released(self, candidate_id: str) -> None:
+        """A call ended without a verdict (the client left)."""
+        known = self._breakers.get(candidate_id)
+        if known is not None:
+            self._breakers[candidate_id] = breaker.release(known)
+
+    def pin(self, session: str, candidate: Candidate, usage: Usage | None) -> None:
+        """Keep the session on the candidate that answered, with what is now warm in its provider's cache.
+
+        The whole prompt and the answer are the next turn's prefix; without a cached rate there is no cache to
+        speak of.
+        """
+        now = self._clock.now()
+        caches = candidate.price is not None and candidate.price.cache_read is not None
+        warm = (usage.input + usage.output) if usage and caches else 0
+        self._pins[session] = Pin(
+            candidate.id, warm, now + self._cache_ttl_s if warm else 0.0, now + self._pin_ttl_s
+        )
+        self._pins.move_to_end(session)
+        while len(self._pins) > MAX_PINS:
+            self._pins.popitem(last=False)
+
+    def ready(self, upstream: str) -> None:
+        """An upstream can be called from now on."""
+        self._unready = {k: v for k, v in self._unready.items() if k != upstream}
+
+    def breakers(self) -> dict[str, Breaker]:
+        """Return the breakers that hold something, with their phase of now."""
+        now = self._clock.now()
+        return {k: replace(b, phase=breaker.phase(b, now)) for k, b in self._breakers.items()}

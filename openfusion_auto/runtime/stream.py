@@ -1,0 +1,97 @@
+"""The client's side of a streamed answer: what is sent, when the head goes out, what keeps it alive."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from openfusion_auto.core.prompt import Delta, Prompt, Usage
+from openfusion_auto.errors import FusionError, UpstreamBroken
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.wire.chat_stream import ChatWriter
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class ClientStream:
+    """One streamed answer on its way to a client.
+
+    Args:
+        prompt: The request.
+        send: Sends bytes; the first call sends the head. It raises when the client is gone.
+        clock: For the time of the last byte.
+        guarded: Hold tool calls until they are whole.
+        model: Name to report instead of the upstream's, or None.
+
+    Attributes:
+        head_sent: The status and headers are with the client.
+        patient: Inner calls run before the answer: keep-alives may send the head.
+        relayed: A whole answer has been passed on; only `end` is missing.
+    """
+
+    def __init__(
+        self, prompt: Prompt, send: Send, clock: Clock, *, guarded: bool, model: str | None
+    ) -> None:
+        self._prompt = prompt
+        self._send = send
+        self._clock = clock
+        self._guarded = guarded
+        self._model = model
+        self._writer = self._new_writer()
+        self.head_sent = False
+        self.relayed = False
+        self.patient = False
+        self.last_s = clock.now()
+
+    def _new_writer(self) -> ChatWriter:
+        return ChatWriter(
+            include_usage=self._prompt.include_usage, guarded=self._guarded, model=self._model
+        )
+
+    @property
+    def started(self) -> bool:
+        """Whether a byte of the answer has gone out: from then on nothing can be retried."""
+        return self._writer.started
+
+    def fresh(self) -> None:
+        """Forget what was held of an attempt that came to nothing."""
+        self.relayed = False
+        self._writer = self._new_writer()
+
+    async def relay(self, deltas: Iterable[Delta]) -> None:
+        """Pass events on in one write.
+
+        Raises:
+            UpstreamBroken: an event says that the answer broke; what came before it has been passed on.
+        """
+        out = []
+        broken: FusionError | None = None
+        for delta in deltas:
+            if delta.error is not None:
+                broken = UpstreamBroken(delta.error)
+                break
+            try:
+                out.append(self._writer.write(delta))
+            except UpstreamBroken as error:
+                broken = error
+                break
+        await self._write(b"".join(out))
+        if broken is not None:
+            raise broken
+
+    async def end(self, trace: Mapping[str, object] | None, usage: Usage | None) -> None:
+        """Send what was held, the trace on the last data object, and the terminal event."""
+        await self._write(self._writer.finish(trace, usage))
+
+    async def fail(self, error: FusionError) -> None:
+        """Send the dialect's error event; nothing follows it."""
+        await self._write(self._writer.fail(error))
+
+    async def keep_alive(self) -> None:
+        """Send a comment."""
+        await self._write(self._writer.keep_alive())
+
+    async def _write(self, data: bytes) -> None:
+        if data:
+            self.last_s = self._clock.now()
+            self.head_sent = True
+            await self._send(data)

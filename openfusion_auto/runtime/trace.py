@@ -1,0 +1,189 @@
+"""What happened to one request, as it happens, and its two renderings: compact (in the answer) and full (by id)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Literal
+
+from openfusion_auto.core import cost
+from openfusion_auto.core.digest import plain
+from openfusion_auto.core.explain import decision_json, one_sentence
+from openfusion_auto.core.prompt import Usage
+from openfusion_auto.core.types import Candidate, Decision, State
+
+Status = Literal["ok", "error", "cancelled", "running"]
+WHY_CHARS = 300  # [characters] of the sentence in a compact trace
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One upstream call: a line of the books. Times are milliseconds since the request came in.
+
+    `usd` is None when the price is unknown. `estimated` marks usage that the upstream never reported (it was cut,
+    or says nothing): then the tokens are counted from bytes.
+    """
+
+    phase: str
+    candidate: str
+    model: str
+    upstream: str
+    at_ms: float
+    status: Status = "running"
+    ttft_ms: float | None = None
+    ms: float | None = None
+    usage: Usage | None = None
+    estimated: bool = False
+    usd: float | None = None
+    finish: str | None = None
+    error: str | None = None
+    detail: str | None = None
+
+    def book(self, candidate: Candidate, usage: Usage | None, *, estimated: bool = False) -> None:
+        """Enter what the call used and what that costs."""
+        self.usage = usage
+        self.estimated = estimated
+        if usage is not None and candidate.price is not None:
+            self.usd = cost.usd(candidate.price, usage)
+
+
+@dataclass(slots=True)
+class Trace:
+    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`."""
+
+    id: str
+    requested_model: str
+    dialect: str
+    stream: bool
+    at: float
+    session_source: str = ""
+    pinned: bool = False
+    decision: Decision | None = None
+    state: State | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outcome: Status = "running"
+    answered_by: str | None = None
+    answered_phase: str | None = None
+    error: str | None = None
+    ms: float | None = None
+    dry_run: bool = False
+
+    def usage(self) -> Usage:
+        """Return the sum over all calls."""
+        total = Usage()
+        for attempt in self.attempts:
+            if attempt.usage is not None:
+                total += attempt.usage
+        return total
+
+    def usd(self) -> float | None:
+        """Return the sum of the lines [USD]; None when a call with tokens has no known price."""
+        return cost.total([a.usd for a in self.attempts if a.usage is not None])
+
+
+def usage_lines(trace: Trace) -> list[dict[str, object]]:
+    """Return the lines of the books that hold tokens."""
+    return [
+        {
+            "phase": a.phase,
+            "model": a.model,
+            "input_tokens": a.usage.input,
+            "cached_tokens": a.usage.cached,
+            "output_tokens": a.usage.output,
+            "usd": a.usd,
+            **({"estimated": True} if a.estimated else {}),
+        }
+        for a in trace.attempts
+        if a.usage is not None
+    ]
+
+
+def compact(trace: Trace) -> dict[str, object]:
+    """Return the trace as it stands in an answer, under 2 KB: no prompt text, no terms."""
+    decision = trace.decision
+    rendered: dict[str, object] = {
+        "trace_id": trace.id,
+        "mode": decision.mode if decision else None,
+        "requested_model": trace.requested_model[:100],
+        "task": None,
+        "selected": [],
+        "attempts": [
+            {"candidate": a.candidate, "status": a.error or a.status} for a in trace.attempts[:12]
+        ],
+        "session": {"source": trace.session_source, "pinned": trace.pinned},
+        "usage": usage_lines(trace)[:6],
+        "usd": trace.usd(),
+        "why": "",
+    }
+    if trace.dry_run:
+        rendered["dry_run"] = True
+    if decision is not None:
+        task = decision.task
+        rendered["task"] = {
+            "kind": task.kind,
+            "risk": task.risk,
+            "complexity": task.complexity,
+            "turn": task.turn,
+        }
+        rendered["selected"] = selected(decision)
+        rendered["why"] = one_sentence(decision)[:WHY_CHARS]
+    return rendered
+
+
+def selected(decision: Decision) -> list[dict[str, object]]:
+    """Return the first candidate of each step with its score."""
+    scores = {s.candidate: s for s in decision.ranking}
+    return [
+        {
+            "candidate": step.candidates[0],
+            "model": scores[step.candidates[0]].model,
+            "phase": step.phase,
+            "total": round(scores[step.candidates[0]].total, 4),
+        }
+        for step in decision.plan.steps
+    ]
+
+
+def full(trace: Trace) -> dict[str, object]:
+    """Return everything recorded, as JSON types: what `/v1/traces/{id}` shows and a replay needs."""
+    state = trace.state
+    return {
+        "object": "openfusion.trace",
+        **compact(trace),
+        "at": trace.at,
+        "dialect": trace.dialect,
+        "stream": trace.stream,
+        "outcome": trace.outcome,
+        "answered_by": trace.answered_by,
+        "answered_phase": trace.answered_phase,
+        "error": trace.error,
+        "ms": trace.ms,
+        "attempts": [plain(a) for a in trace.attempts],
+        "usage": usage_lines(trace),
+        "notes": list(trace.notes),
+        "decision": decision_json(trace.decision) if trace.decision else None,
+        "state": plain(state) if state is not None else None,
+    }
+
+
+class TraceStore:
+    """The latest traces, in memory."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._traces: OrderedDict[str, Trace] = OrderedDict()
+
+    def add(self, trace: Trace) -> None:
+        """Remember a trace; the oldest goes when there are too many."""
+        self._traces[trace.id] = trace
+        while len(self._traces) > self._keep:
+            self._traces.popitem(last=False)
+
+    def get(self, trace_id: str) -> Trace | None:
+        """Return a trace by id."""
+        return self._traces.get(trace_id)
+
+    def latest(self, count: int) -> list[Trace]:
+        """Return the newest traces, newest first."""
+        return list(reversed(self._traces.values()))[:count]

@@ -1,0 +1,81 @@
+"""The application: routes, the gate, housekeeping; and how it is built from configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import web
+
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.server import chat, info
+from openfusion_auto.server.keys import (
+    CLOCK,
+    ENGINE,
+    LIVE,
+    OPTIONS,
+    POOL,
+    UNREADY,
+    Live,
+    ServerOptions,
+)
+from openfusion_auto.server.middleware import gate
+
+TICK_S = 0.5  # [s] how often open streams are looked at for keep-alives
+
+
+def build_app(
+    engine: Engine, options: ServerOptions, clock: Clock, unready: Mapping[str, str]
+) -> web.Application:
+    """Return the application that serves `engine`."""
+    app = web.Application(middlewares=[gate], client_max_size=options.max_body)
+    app[ENGINE], app[POOL], app[OPTIONS], app[CLOCK] = engine, engine.means.pool, options, clock
+    app[LIVE], app[UNREADY] = Live(), unready
+    # aiohttp answers HEAD wherever GET is served: clients probe with it.
+    app.router.add_get("/", info.alive)
+    app.router.add_get("/health", info.alive)
+    app.router.add_get("/api/hello", info.alive)
+    app.router.add_get("/ready", info.ready)
+    app.router.add_get("/v1/models", info.models)
+    app.router.add_get("/v1/models/{model:.+}", info.model)
+    app.router.add_get("/v1/traces", info.traces)
+    app.router.add_get("/v1/traces/{trace}", info.trace)
+    app.router.add_post("/v1/chat/completions", chat.chat_completions)
+    app.router.add_post("/debug/route", info.debug_route)
+    app.cleanup_ctx.append(housekeeping)
+    app.on_cleanup.append(close_upstreams)
+    return app
+
+
+async def housekeeping(app: web.Application) -> AsyncIterator[None]:
+    """Keep open streams alive while the server runs: one task for all of them."""
+    if app[OPTIONS].keep_alive_s <= 0:
+        yield
+        return
+    task = asyncio.create_task(keep_alive(app))
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def keep_alive(app: web.Application) -> None:
+    """Send a comment on every stream that has been silent for too long; one that is waiting for panel or
+    verifier gets its head this way.
+    """
+    clock, live, quiet_s = app[CLOCK], app[LIVE], app[OPTIONS].keep_alive_s
+    while True:
+        await clock.sleep(TICK_S)
+        now = clock.now()
+        for client in list(live.streams):
+            if now - client.last_s >= quiet_s and (client.head_sent or client.patient):
+                with contextlib.suppress(ConnectionError):
+                    await client.keep_alive()
+
+
+async def close_upstreams(app: web.Application) -> None:
+    """Release every upstream's connections."""
+    for upstream in app[ENGINE].means.upstreams.values():
+        await upstream.close()

@@ -1,0 +1,111 @@
+"""From configuration to a running server: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from openfusion_auto.config.load import Settings
+from openfusion_auto.config.schema import is_loopback
+from openfusion_auto.errors import ConfigError
+from openfusion_auto.runtime.attempt import Means
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.trace import TraceStore
+from openfusion_auto.server.app import build_app
+from openfusion_auto.server.keys import LIVE, ServerOptions
+from openfusion_auto.upstream.registry import build_upstreams, not_spoken
+
+MEGABYTE = 1_000_000
+
+
+def build_engine(settings: Settings, *, dry_run: bool, clock: Clock) -> Engine:
+    """Return the engine of a configuration; in a dry run every upstream is the fake one and ready."""
+    config = settings.config
+    unready = {} if dry_run else {**settings.unready, **not_spoken(config)}
+    live = LiveState(
+        clock, unready, pin_ttl_s=config.session.ttl_s, cache_ttl_s=config.session.cache_ttl_s
+    )
+    upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
+    means = Means(
+        settings.pool, upstreams, live, clock, settings.policy.max_calls, config.timeouts.total_s
+    )
+    offers = {u.name: u.offers for u in config.upstreams}
+    return Engine(
+        means, settings.policy, TraceStore(config.server.traces_kept), offers, dry_run=dry_run
+    )
+
+
+def server_options(settings: Settings) -> ServerOptions:
+    """Return how the server behaves."""
+    server = settings.config.server
+    hosts = {h.lower() for h in server.allowed_hosts}
+    if server.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        hosts.add(server.host.lower().strip("[]"))
+    return ServerOptions(
+        allowed_hosts=frozenset(hosts),
+        client_keys=settings.client_keys,
+        max_body=int(server.max_body_mb * MEGABYTE),
+        keep_alive_s=server.keep_alive_s,
+        guarded=settings.config.stream.tool_calls == "guarded",
+        report_requested=server.report_model == "requested",
+    )
+
+
+def build(settings: Settings, *, dry_run: bool, clock: Clock | None = None) -> web.Application:
+    """Return the application of a configuration.
+
+    Raises:
+        ConfigError: it would listen beyond this machine without asking for a key.
+    """
+    clock = clock or Clock()
+    if not is_loopback(settings.config.server.host) and not settings.client_keys:
+        raise ConfigError(
+            f"server.host = {settings.config.server.host!r} is reachable from other machines: set "
+            "OPENFUSION_API_KEYS, so that not everybody can spend your money, or listen on 127.0.0.1"
+        )
+    engine = build_engine(settings, dry_run=dry_run, clock=clock)
+    unready = engine.means.live.snapshot(None).unready
+    return build_app(engine, server_options(settings), clock, unready)
+
+
+async def serve(app: web.Application, settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what runs and return.
+
+    Args:
+        app: The application.
+        settings: Address and drain time.
+        announce: Called with the address once connections are accepted.
+
+    Raises:
+        ConfigError: the address cannot be bound.
+    """
+    server = settings.config.server
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    # A client that leaves cancels its handler, and with it the calls upstream.
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=server.drain_s
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, server.host, server.port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {server.host}:{server.port} ({error.strerror}): "
+                "is another openfusion running? Choose another port with --port"
+            ) from None
+        host, port = runner.addresses[0][:2]
+        announce(f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}")
+        await stop.wait()
+        app[LIVE].draining = True
+    finally:
+        await runner.cleanup()

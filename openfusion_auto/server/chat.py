@@ -1,0 +1,118 @@
+"""`POST /v1/chat/completions`: streamed and whole."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from openfusion_auto.core.prompt import Prompt
+from openfusion_auto.errors import BadRequest, FusionError, Overloaded, TooLarge
+from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.trace import Trace
+from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, OPTIONS
+from openfusion_auto.server.middleware import error_response, identity
+from openfusion_auto.wire.chat_request import parse_request
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the request's body, decompressed; its size is bounded by the application.
+
+    Raises:
+        TooLarge: over the bound.
+        BadRequest: it ended early, or its encoding is broken.
+    """
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "deflate"):
+        raise BadRequest(
+            f"Content-Encoding {encoding[:20]!r} is not supported: use gzip, deflate or none.",
+            status=415,
+        )
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(
+            "The request body is larger than this server accepts (server.max_body_mb)."
+        ) from None
+    except web.RequestPayloadError:
+        raise BadRequest(
+            "The request body cannot be read: its encoding or framing is broken."
+        ) from None
+
+
+async def incoming(request: web.Request) -> Incoming:
+    """Read and check a chat request."""
+    prompt = parse_request(await read_body(request))
+    return Incoming(prompt, request.headers, identity(request))
+
+
+def trace_headers(engine: Engine, trace: Trace) -> dict[str, str]:
+    """Return the headers every answer carries; model and mode as far as they are known yet."""
+    headers = {"x-openfusion-trace-id": trace.id}
+    if trace.decision is not None:
+        headers["x-openfusion-mode"] = trace.decision.mode
+    candidate_id = trace.answered_by or (trace.attempts[-1].candidate if trace.attempts else None)
+    candidate = engine.means.pool.get(candidate_id) if candidate_id else None
+    if candidate is not None:
+        headers["x-openfusion-model"] = candidate.model
+    return headers
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    """Answer one request; see `Engine.answer`."""
+    if request.app[LIVE].draining:
+        raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
+    asked = await incoming(request)
+    engine = request.app[ENGINE]
+    trace = engine.open(asked)
+    try:
+        if asked.prompt.stream:
+            return await stream(request, engine, asked, trace)
+        body = await engine.answer(asked, trace, None)
+    except FusionError as error:
+        response = error_response(error)
+        response.headers.update(trace_headers(engine, trace))
+        return response
+    return web.Response(
+        body=body, content_type="application/json", headers=trace_headers(engine, trace)
+    )
+
+
+async def stream(
+    request: web.Request, engine: Engine, asked: Incoming, trace: Trace
+) -> web.StreamResponse:
+    """Answer with an event stream; the head goes out with the first byte, so an early failure is a real status."""
+    options, live = request.app[OPTIONS], request.app[LIVE]
+    response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+    response.content_type = "text/event-stream"
+
+    head = asyncio.Lock()  # a keep-alive and the answer's first byte may meet here
+
+    async def send(data: bytes) -> None:
+        if not response.prepared:
+            async with head:
+                if not response.prepared:
+                    response.headers.update(trace_headers(engine, trace))
+                    await response.prepare(request)
+        await response.write(data)
+
+    client = ClientStream(
+        asked.prompt,
+        send,
+        request.app[CLOCK],
+        guarded=options.guarded,
+        model=reported(asked.prompt, report_requested=options.report_requested),
+    )
+    live.streams.add(client)
+    try:
+        await engine.answer(asked, trace, client)
+        await response.write_eof()
+    finally:
+        live.streams.discard(client)
+    return response
+
+
+def reported(prompt: Prompt, *, report_requested: bool) -> str | None:
+    """Return the model name to show instead of the upstream's own, or None."""
+    return prompt.model if report_requested else None

@@ -1,0 +1,166 @@
+"""What the server says about itself: models, health, routes, traces."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from openfusion_auto.core.explain import decision_json
+from openfusion_auto.core.types import Candidate, Pool
+from openfusion_auto.errors import BadRequest, NotFound
+from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
+from openfusion_auto.runtime.trace import compact, full
+from openfusion_auto.server.chat import incoming
+from openfusion_auto.server.keys import ENGINE, LIVE, POOL, UNREADY
+
+MAX_LISTED = 200  # traces in one listing
+
+
+def answer_json(value: object, status: int = 200) -> web.Response:
+    """Return a value as JSON."""
+    return web.Response(
+        body=json.dumps(value, allow_nan=False).encode(),
+        content_type="application/json",
+        status=status,
+    )
+
+
+async def alive(_request: web.Request) -> web.Response:
+    """`GET /health`: the process answers."""
+    return answer_json({"ok": True, "name": "openfusion_auto"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """`GET /ready`: at least one candidate's upstream can be called, and the server is not draining."""
+    unready, pool = request.app[UNREADY], request.app[POOL]
+    usable = sum(1 for c in pool.candidates if c.upstream not in unready)
+    good = usable > 0 and not request.app[LIVE].draining
+    body = {
+        "ready": good,
+        "candidates": len(pool.candidates),
+        "usable": usable,
+        "unready": dict(unready),
+        "dry_run": request.app[ENGINE].dry_run,
+    }
+    return answer_json(body, 200 if good else 503)
+
+
+async def models(request: web.Request) -> web.Response:
+    """`GET /v1/models`: virtual models, roles, then the pool, in one body that several clients' readers take."""
+    data = listing(request)
+    return answer_json(
+        {
+            "object": "list",
+            "data": data,
+            "has_more": False,
+            "first_id": data[0]["id"] if data else None,
+            "last_id": data[-1]["id"] if data else None,
+        }
+    )
+
+
+async def model(request: web.Request) -> web.Response:
+    """`GET /v1/models/{id}`; the id may hold slashes, plain or escaped."""
+    wanted = request.match_info["model"]
+    pool = request.app[POOL]
+    aliases = {c.model: c.id for c in pool.candidates}
+    for entry in listing(request):
+        if entry["id"] in (wanted, aliases.get(wanted)):
+            return answer_json(entry)
+    raise not_found(wanted, pool)
+
+
+def listing(request: web.Request) -> list[dict[str, object]]:
+    """Return every model as a JSON entry."""
+    pool = request.app[POOL]
+    live = request.app[ENGINE].means.live.snapshot(None).stats
+    virtual = [
+        virtual_entry(AUTO, "picks the model, or several, for each request", pool, pool.candidates),
+        virtual_entry(FUSION, "always a panel", pool, pool.candidates),
+    ]
+    for role in roles_of(pool):
+        players = tuple(c for c in pool.candidates if role in c.roles)
+        virtual.append(
+            virtual_entry(PREFIX + role, f"the best candidate for the role {role}", pool, players)
+        )
+    rows = []
+    for c in pool.candidates:
+        stats = live.get(c.id)
+        latency = round(stats.ttft_ms, 1) if stats and stats.ttft_weight >= 1 else None
+        rows.append({**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, latency)})
+    return virtual + rows
+
+
+def virtual_entry(
+    name: str, says: str, pool: Pool, players: tuple[Candidate, ...]
+) -> dict[str, object]:
+    """Return the entry of a name behind which several candidates stand."""
+    info = {"virtual": True, "description": says, "candidates": [c.id for c in players]}
+    return {**entry(name, "openfusion_auto", players or pool.candidates), "openfusion": info}
+
+
+def entry(name: str, owner: str, players: tuple[Candidate, ...]) -> dict[str, object]:
+    """Return what every reader needs. Windows are the smallest among the players: what is safe to fill."""
+    windows = [c.context_tokens for c in players if c.context_tokens]
+    outputs = [c.max_output_tokens for c in players if c.max_output_tokens]
+    return {
+        "id": name,
+        "object": "model",
+        "type": "model",
+        "created": 0,
+        "created_at": "1970-01-01T00:00:00Z",
+        "owned_by": owner,
+        "display_name": name,
+        "context_length": min(windows) if windows else None,
+        "context_window": min(windows) if windows else None,
+        "max_output_tokens": min(outputs) if outputs else None,
+    }
+
+
+def candidate_info(c: Candidate, latency_ms: float | None) -> dict[str, object]:
+    """Return what the pool knows of a candidate; unknown is null."""
+    price = c.price
+    return {
+        "virtual": False,
+        "model": c.model,
+        "roles": list(c.roles),
+        "offers": list(c.offers),
+        "price_usd_per_mtok": {
+            "input": price.input,
+            "output": price.output,
+            "cache_read": price.cache_read,
+            "cache_write": price.cache_write,
+            "source": price.source,
+            "as_of": price.as_of,
+        }
+        if price
+        else None,
+        "live_ttft_ms": latency_ms,
+    }
+
+
+async def debug_route(request: web.Request) -> web.Response:
+    """`POST /debug/route`: the decision for exactly this request; nothing is called, no pin changes."""
+    judged = request.app[ENGINE].judge(await incoming(request))
+    return answer_json({"object": "openfusion.route", "decision": decision_json(judged.decision)})
+
+
+async def traces(request: web.Request) -> web.Response:
+    """`GET /v1/traces?limit=N`: the newest first, compact."""
+    text = request.query.get("limit", "50")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LISTED:
+        raise BadRequest(f"limit must be a number from 1 to {MAX_LISTED}.", param="limit")
+    rows = [
+        {**compact(t), "at": t.at, "outcome": t.outcome, "answered_by": t.answered_by, "ms": t.ms}
+        for t in request.app[ENGINE].traces.latest(int(text))
+    ]
+    return answer_json({"object": "list", "data": rows})
+
+
+async def trace(request: web.Request) -> web.Response:
+    """`GET /v1/traces/{id}`: everything recorded of one request."""
+    found = request.app[ENGINE].traces.get(request.match_info["trace"])
+    if found is None:
+        raise NotFound("No trace with this id; the server keeps the latest ones only.", param="id")
+    return answer_json(full(found))

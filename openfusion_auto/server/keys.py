@@ -1,0 +1,50 @@
+"""Typed keys of what the application holds: no globals, no strings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from openfusion_auto.core.types import Pool
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.stream import ClientStream
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How the server behaves; from configuration.
+
+    Attributes:
+        allowed_hosts: Names in `Host` and `Origin` that are served beside loopback ones, lower case.
+        client_keys: Keys that clients may present; empty = none needed.
+        max_body: Largest request body after decompression [bytes].
+        keep_alive_s: Silence on an open stream after which a comment is sent [s].
+        guarded: Hold tool calls of a stream until they are whole.
+        report_requested: Answer with the model name that was asked for instead of the one that answered.
+    """
+
+    allowed_hosts: frozenset[str] = frozenset()
+    client_keys: tuple[str, ...] = ()
+    max_body: int = 64 * 2**20
+    keep_alive_s: float = 3.0
+    guarded: bool = True
+    report_requested: bool = False
+
+
+@dataclass(slots=True)
+class Live:
+    """What the running server keeps: open streams for keep-alives, and whether it is draining."""
+
+    streams: set[ClientStream] = field(default_factory=set)
+    draining: bool = False
+
+
+ENGINE = web.AppKey("engine", Engine)
+POOL = web.AppKey("pool", Pool)
+OPTIONS = web.AppKey("options", ServerOptions)
+CLOCK = web.AppKey("clock", Clock)
+LIVE = web.AppKey("live", Live)
+UNREADY = web.AppKey("unready", Mapping[str, str])

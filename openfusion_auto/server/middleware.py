@@ -1,0 +1,157 @@
+"""The gate in front of every handler: Host, Origin, key, media type; and errors in OpenAI's shape behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import math
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
+
+from openfusion_auto.errors import (
+    BadRequest,
+    Forbidden,
+    FusionError,
+    InternalError,
+    MethodNotAllowed,
+    NotAuthorized,
+    NotFound,
+    TooLarge,
+    UnsupportedMedia,
+)
+from openfusion_auto.server.keys import OPTIONS, ServerOptions
+from openfusion_auto.wire.errors import openai_error
+
+log = logging.getLogger("openfusion.server")
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+OPEN_PATHS = frozenset({"/", "/health", "/ready", "/api/hello"})
+# What a web page may send to any address without asking first: refused, so that no page spends the user's money.
+SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def error_response(error: FusionError) -> web.Response:
+    """Return an error as OpenAI's API shapes it."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(max(0, math.ceil(error.retry_after_s)))
+    return web.Response(
+        status=error.status,
+        body=json.dumps(openai_error(error)).encode(),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+@web.middleware
+async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check who asks, then answer; whatever goes wrong becomes a JSON error."""
+    try:
+        check_host(request, request.app[OPTIONS])
+        check_origin(request, request.app[OPTIONS])
+        if request.path not in OPEN_PATHS:
+            check_key(request, request.app[OPTIONS].client_keys)
+        check_media(request)
+        return await handler(request)
+    except FusionError as error:
+        return error_response(error)
+    except web.HTTPException as error:
+        return error_response(translate(error))
+    except HttpProcessingError:
+        return error_response(
+            BadRequest("The request body cannot be read: its encoding or framing is broken.")
+        )
+    except Exception as error:  # noqa: BLE001 - the last line: a defect of ours must not take the connection down
+        # The kind only: an exception's text may hold a prompt or a key.
+        log.error("internal error: %s in %s", type(error).__name__, request.path[:80])  # noqa: TRY400
+        return error_response(
+            InternalError("Internal error of the router; its log names the kind.")
+        )
+
+
+def translate(error: web.HTTPException) -> FusionError:
+    """Return ours for an error of the HTTP library."""
+    if error.status == 404:
+        return NotFound("Unknown URL. The API lives under /v1, for example /v1/chat/completions.")
+    if error.status == 405:
+        return MethodNotAllowed("This URL does not take that method.")
+    if error.status == 413:
+        return TooLarge("The request body is larger than this server accepts (server.max_body_mb).")
+    return BadRequest(f"The request cannot be served (HTTP {error.status}).", status=error.status)
+
+
+def host_name(value: str) -> str | None:
+    """Return the host of a `Host` header or authority, lower case, without port; None when it is none."""
+    try:
+        parts = urlsplit("//" + value)
+        if parts.path or parts.query or parts.username is not None or parts.port == -1:
+            return None
+        return (parts.hostname or "").rstrip(".") or None
+    except ValueError:
+        return None
+
+
+def check_host(request: web.Request, options: ServerOptions) -> None:
+    """Refuse a Host that is neither loopback nor configured: it is how a DNS-rebinding page looks."""
+    values = request.headers.getall("Host", [])
+    name = host_name(values[0]) if len(values) == 1 else None
+    if name is None or (name not in LOOPBACK and name not in options.allowed_hosts):
+        raise Forbidden(
+            "This Host is not served here. Use 127.0.0.1, or add the name to server.allowed_hosts."
+        )
+
+
+def check_origin(request: web.Request, options: ServerOptions) -> None:
+    """Refuse requests that a foreign web page makes; programs send no Origin."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return
+    scheme, _, rest = origin.partition("://")
+    name = host_name(rest) if scheme in ("http", "https") else None
+    if name is None or (name not in LOOPBACK and name not in options.allowed_hosts):
+        raise Forbidden("Requests from this web origin are not served.", code="origin_not_allowed")
+
+
+def presented_key(request: web.Request) -> str | None:
+    """Return the key a client presents: `Authorization: Bearer` or `x-api-key`."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return request.headers.get("x-api-key")
+
+
+def check_key(request: web.Request, keys: tuple[str, ...]) -> None:
+    """Refuse a missing or wrong key when keys are configured; compares bytes in constant time."""
+    if not keys:
+        return
+    shown = (presented_key(request) or "").encode("utf-8", "surrogateescape")
+    right = [hmac.compare_digest(shown, key.encode()) for key in keys]
+    if not any(right):
+        raise NotAuthorized(
+            "Incorrect API key provided. Send one of OPENFUSION_API_KEYS as Bearer token."
+        )
+
+
+def check_media(request: web.Request) -> None:
+    """Refuse bodies that are not declared as JSON."""
+    if request.method != "POST" or "Content-Type" not in request.headers:
+        return
+    kind = request.headers["Content-Type"].split(";")[0].strip().lower()
+    if kind in SIMPLE_TYPES or not (kind.endswith(("/json", "+json"))):
+        raise UnsupportedMedia(
+            "Send the body as JSON with the header 'Content-Type: application/json'.",
+            param="Content-Type",
+        )
+
+
+def identity(request: web.Request) -> str:
+    """Return what tells this client from others, without holding its key."""
+    key = presented_key(request) or ""
+    peer = request.remote or ""
+    agent = request.headers.get("User-Agent", "")[:200]
+    return hashlib.sha256(f"{key}\0{peer}\0{agent}".encode("utf-8", "surrogatepass")).hexdigest()

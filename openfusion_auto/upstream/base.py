@@ -1,0 +1,59 @@
+"""What every upstream is: something that takes one call and opens one answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from openfusion_auto.core.prompt import Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one model, already rendered in the upstream's dialect.
+
+    `headers` are extra headers of this call only (session affinity); never the client's credentials.
+    """
+
+    model: str
+    body: bytes
+    stream: bool
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Opened(Protocol):
+    """An answer with status 200 whose head has arrived. `close` may be called at any time, also twice.
+
+    Attributes:
+        content_type: Media type without parameters, lower case.
+    """
+
+    content_type: str
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; raises `UpstreamError` when it breaks or stays silent too long."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back, or cut it when the body was not read to its end."""
+        ...
+
+
+class Upstream(Protocol):
+    """A place that serves models in one dialect."""
+
+    name: str
+    dialect: Dialect
+
+    async def open(self, call: Call) -> Opened:
+        """Send the call and wait for the head of a 200 answer.
+
+        Raises:
+            UpstreamError: any other status, no connection, a redirect, silence; see `errors.py`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...

@@ -1,0 +1,52 @@
+"""Builds the upstreams that a configuration names: the one place that knows all kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from openfusion_auto.config.schema import Config, UpstreamConfig
+from openfusion_auto.core.prompt import Dialect
+from openfusion_auto.upstream.base import Upstream
+from openfusion_auto.upstream.fake import FakeUpstream
+from openfusion_auto.upstream.http import HttpUpstream, Timeouts
+
+PATHS: Mapping[Dialect, str] = {"chat": "/chat/completions"}  # dialects spoken, and where
+
+
+def build_upstreams(
+    config: Config, key_of: Callable[[str], str | None], *, dry_run: bool
+) -> dict[str, Upstream]:
+    """Return upstream name -> upstream. In a dry run all are the built-in fake: nothing leaves the machine."""
+    if dry_run:
+        return {u.name: FakeUpstream() for u in config.upstreams}
+    t = config.timeouts
+    timeouts = Timeouts(t.connect_s, t.first_token_s, t.idle_s, t.total_s)
+    return {
+        u.name: http_upstream(u, key_of(u.name), timeouts)
+        for u in config.upstreams
+        if u.dialect in PATHS
+    }
+
+
+def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts) -> HttpUpstream:
+    """Return one upstream over HTTP, with its key in the header its dialect wants."""
+    headers = dict(upstream.extra_headers)
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    return HttpUpstream(
+        upstream.name,
+        upstream.base_url,
+        dialect=upstream.dialect,
+        path=PATHS[upstream.dialect],
+        headers=headers,
+        timeouts=timeouts,
+    )
+
+
+def not_spoken(config: Config) -> dict[str, str]:
+    """Return upstream name -> why, for dialects that cannot be spoken to yet."""
+    return {
+        u.name: f"the dialect {u.dialect!r} is not spoken to upstreams yet: use chat"
+        for u in config.upstreams
+        if u.dialect not in PATHS
+    }

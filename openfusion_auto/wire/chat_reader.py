@@ -1,0 +1,296 @@
+"""An upstream's chat stream, read: bytes to deltas, with every way it can be broken told apart from its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
+from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.chat import CUT, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
+from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
+
+CUT_SHORT = "cut: the upstream's stream ended before its answer was finished"
+_PLAIN_EVENTS = ("", "message")
+_CONTENT = ("refusal", "audio", "images", "function_call")
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call as far as it has come."""
+
+    index: int  # contiguous from 0 within its choice
+    id: str = ""
+    name: str = ""
+    kind: Literal["function", "custom"] = "function"
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One choice as far as it has come; `by_index` maps the upstream's own indexes to calls."""
+
+    content: bool = False
+    finish: str | None = None
+    calls: list[_Call] = field(default_factory=list)
+    by_index: dict[int, _Call] = field(default_factory=dict)
+
+
+class ChatReader:
+    """Reads one stream. `feed` what comes, `close` when it is over; `answer` is what was read so far.
+
+    The last delta is `done` or has an `error`; what comes behind is dropped. An error's text is our own, with at
+    most the upstream's error code in it.
+
+    Args:
+        limit: Longest event [bytes].
+        keep: Keep the deltas for `answer()`; False saves their memory where nobody replays them.
+    """
+
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
+        self._sse = SseReader(limit)
+        self._keep = keep
+        self._over = False
+        self._choices: dict[int, _Choice] = {}
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._usage: Usage | None = None
+        self._model: str | None = None
+        self._deltas: list[Delta] = []
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """Return the deltas of the events that `data` completes."""
+        if self._over:
+            return []
+        try:
+            return self._read_all(self._sse.feed(data))
+        except UpstreamBroken:
+            return [self._fail("an event is too long")]
+
+    def close(self) -> list[Delta]:
+        """Return what the end of the input means: `done` after a finish, else an error."""
+        if self._over:
+            return []
+        deltas = self._read_all(self._sse.close(), last=True)
+        if not self._over:
+            deltas.append(self._end(b""))
+            if self._keep:
+                self._deltas.append(deltas[-1])
+        return deltas
+
+    def answer(self) -> Answer:
+        """Return what the first choice has said so far."""
+        first = self._choices.get(0, _Choice())
+        return Answer(
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            tool_calls=tuple(
+                ToolCall(call.id, call.name, "".join(call.arguments), call.kind)
+                for call in first.calls
+            ),
+            finish=first.finish,
+            usage=self._usage,
+            model=self._model,
+            deltas=tuple(self._deltas),
+        )
+
+    def _read_all(self, frames: list[Frame], *, last: bool = False) -> list[Delta]:
+        deltas: list[Delta] = []
+        for frame in frames:
+            if not frame.data:
+                continue  # comments and blank lines
+            delta = self._read(frame, last=last)
+            if delta is None:
+                continue
+            deltas.append(delta)
+            if self._keep:
+                self._deltas.append(delta)
+            if self._over:
+                break
+        return deltas
+
+    def _read(self, frame: Frame, *, last: bool) -> Delta | None:
+        data = frame.data or b""
+        if data.strip() == b"[DONE]":
+            return self._end(frame.raw)
+        named = frame.event not in _PLAIN_EVENTS and frame.event != "error"
+        try:
+            chunk = as_object(loads(data))
+        except JsonError:
+            if named:
+                return None  # an event of the server's own, which SSE lets a reader skip
+            return self._fail(CUT_SHORT if last else "an event is not JSON")
+        if frame.event == "error":
+            inner = None if chunk is None else chunk.get("error", chunk)
+            return self._fail(f"the upstream sent an error event{safe_reason(inner)}")
+        if chunk is None:
+            return None if named else self._fail("an event is not an object")
+        if chunk.get("error"):
+            return self._fail(f"the upstream sent an error event{safe_reason(chunk['error'])}")
+        try:
+            return self._chunk(frame.raw, chunk)
+        except UpstreamBroken as error:
+            return self._fail(error.message)
+
+    def _chunk(self, raw: bytes, chunk: Mapping[str, object]) -> Delta | None:
+        """Return the delta of one chunk; None for an object that is no chunk and says nothing."""
+        reported = chunk.get("usage")
+        usage = None if reported is None else read_usage(reported)
+        if usage is not None:
+            self._usage = usage
+        if self._model is None and isinstance(chunk.get("model"), str):
+            self._model = str(chunk["model"])
+        choices = chunk.get("choices")
+        if choices is None:
+            # Clients take any data object for a chunk, so one without choices is not passed on.
+            return None if usage is None else Delta(b"", usage=usage, data=chunk)
+        if not isinstance(choices, list):
+            raise UpstreamBroken("an event's choices are not a list")
+        if len(choices) == 1:
+            text, reasoning, calls, finish = self._choice(choices[0])
+        else:
+            text, reasoning, calls, finish = self._several(choices)
+        if calls and _misnumbered(choices, calls):
+            _renumber(choices, calls)
+            raw = b"data: " + dumps(chunk) + b"\n\n"
+        return Delta(raw, text, reasoning, calls, finish, usage, data=chunk)
+
+    def _several(self, choices: list[object]) -> tuple[str, str, tuple[CallDelta, ...], str | None]:
+        """Return what several choices add: the first's text, all calls, any finish."""
+        text = reasoning = ""
+        calls: tuple[CallDelta, ...] = ()
+        finish: str | None = None
+        for value in choices:
+            more = self._choice(value)
+            text, reasoning = text + more[0], reasoning + more[1]
+            calls, finish = calls + more[2], finish or more[3]
+        return text, reasoning, calls, finish
+
+    def _choice(self, value: object) -> tuple[str, str, tuple[CallDelta, ...], str | None]:
+        choice = as_object(value)
+        if choice is None:
+            raise UpstreamBroken("a choice is not an object")
+        number = choice.get("index", 0)
+        if not isinstance(number, int):
+            raise UpstreamBroken("a choice's index is not a number")
+        state = self._choices.get(number)
+        if state is None:
+            state = self._choices[number] = _Choice()
+        finish = choice.get("finish_reason")
+        if finish == "error" or choice.get("error"):
+            raise UpstreamBroken(f"a choice ended with an error{safe_reason(choice.get('error'))}")
+        finish = finish if isinstance(finish, str) and finish else None
+        state.finish = state.finish or finish
+        delta = choice.get("delta")
+        if not delta:
+            return "", "", (), finish
+        if not isinstance(delta, dict):
+            raise UpstreamBroken("a choice's delta is not an object")
+        text, reasoning, calls = self._said(number, state, delta)
+        return text, reasoning, calls, finish
+
+    def _said(
+        self, number: int, state: _Choice, delta: Mapping[str, object]
+    ) -> tuple[str, str, tuple[CallDelta, ...]]:
+        """Take up what a delta says; text of other choices than the first is not the hub's."""
+        content = delta.get("content")
+        text = content if isinstance(content, str) else text_of(content)
+        reasoning = reasoning_of(delta)
+        calls: tuple[CallDelta, ...] = ()
+        if delta.get("tool_calls") is not None:
+            calls = _calls(number, state, delta["tool_calls"])
+        if not state.content:
+            state.content = bool(text or calls or any(delta.get(f) for f in _CONTENT))
+        if number != 0:
+            return "", "", calls
+        refusal = delta.get("refusal")
+        if text:
+            self._text.append(text)
+        elif isinstance(refusal, str) and refusal:
+            self._text.append(refusal)
+        if reasoning:
+            self._reasoning.append(reasoning)
+        return text, reasoning, calls
+
+    def _end(self, raw: bytes) -> Delta:
+        """Return what an end means here; only a finished answer with content is a success."""
+        if not self._choices:
+            return self._fail("the upstream's stream was empty")
+        if any(choice.finish is None for choice in self._choices.values()):
+            return self._fail(CUT_SHORT)
+        if any(not c.content and c.finish not in CUT for c in self._choices.values()):
+            return self._fail("empty answer: neither text nor a tool call")
+        self._over = True
+        return Delta(raw, done=True)
+
+    def _fail(self, why: str) -> Delta:
+        self._over = True
+        return Delta(b"", error=why)
+
+
+def _calls(number: int, state: _Choice, value: object) -> tuple[CallDelta, ...]:
+    if not isinstance(value, list):
+        raise UpstreamBroken("tool calls are not a list")
+    if not all(isinstance(item, dict) for item in value):
+        raise UpstreamBroken("a tool call is not an object")
+    return tuple(_call(number, state, item) for item in value)
+
+
+def _call(number: int, state: _Choice, item: Mapping[str, object]) -> CallDelta:
+    custom = as_object(item.get("custom"))
+    held = custom or as_object(item.get("function")) or {}
+    call_id, name = item.get("id"), held.get("name")
+    said = held.get("input" if custom else "arguments")
+    said = "" if said is None else said
+    if not isinstance(said, str):
+        raise UpstreamBroken("a tool call's arguments are not text")
+    call_id = call_id if isinstance(call_id, str) and call_id else None
+    name = name if isinstance(name, str) and name else None
+    call = _find(state, item.get("index"), call_id)
+    call.id = call.id or call_id or ""
+    call.name = call.name or name or ""
+    if custom is not None:
+        call.kind = "custom"
+    call.arguments.append(said)
+    return CallDelta(number, call.index, call_id, name, said)
+
+
+def _find(state: _Choice, index: object, call_id: str | None) -> _Call:
+    """Return the call that a fragment belongs to, a new one where it begins one.
+
+    Some servers leave the index out, count from 1, or give every call the index 0 with an id of its own; clients
+    need it contiguous from 0, so calls are counted here.
+    """
+    if isinstance(index, int):
+        known = state.by_index.get(index)
+    elif call_id is None:
+        known = state.calls[-1] if state.calls else None
+    else:
+        known = next((call for call in state.calls if call.id == call_id), None)
+    if known is None or (call_id and known.id and known.id != call_id):
+        known = _Call(len(state.calls))
+        state.calls.append(known)
+        if isinstance(index, int):
+            state.by_index[index] = known
+    return known
+
+
+def _misnumbered(choices: list[object], calls: tuple[CallDelta, ...]) -> bool:
+    return [item.get("index") for item in _fragments(choices)] != [call.index for call in calls]
+
+
+def _renumber(choices: list[object], calls: tuple[CallDelta, ...]) -> None:
+    """Give the chunk, which is ours alone, the indexes as they were counted here."""
+    for item, call in zip(_fragments(choices), calls, strict=True):
+        item["index"] = call.index
+
+
+def _fragments(choices: list[object]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for choice in choices:
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        found += (delta.get("tool_calls") or ()) if isinstance(delta, dict) else ()
+    return found

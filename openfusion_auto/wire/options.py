@@ -1,0 +1,123 @@
+"""The body field `openfusion` of a request, in every dialect the same: read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, cast
+
+from openfusion_auto.core.prompt import Aggregator, Options, TraceLevel
+from openfusion_auto.errors import BadRequest
+from openfusion_auto.wire.chat_checks import (
+    boolean,
+    integer,
+    items,
+    members,
+    name,
+    number,
+    one_of,
+    string,
+    wrong_value,
+)
+
+FIELD = "openfusion"
+IDS_LIMIT = 64  # of ids in one list; pools have dozens of candidates
+CALLS_LIMIT = 1000  # upstream calls of one request; the operator's own ceiling lies far below
+_MODES = ("auto", "single", "verify", "panel")
+_AGGREGATORS = ("auto", "judge", "ranked", "vote")
+_TRACES = ("none", "compact", "full")
+_STRATEGIES = ("panel", "self_fusion", "debate", "pipeline", "cascade")
+_KNOWN = (
+    "mode", "panel", "judge", "aggregator", "strategy", "preset", "candidates", "cost_quality", "max_usd",
+    "max_calls", "tools", "analysis", "trace", "session",
+)  # fmt: skip
+_NONE: Mapping[str, object] = {}
+
+
+def read_options(value: object) -> Options:
+    """Return the options of a request; None and `{}` ask for nothing.
+
+    Raises:
+        BadRequest: an unknown key (with the nearest known one), a wrong value (naming its field), or a known
+            option that this version does not have (`unsupported_option`): never ignored in silence.
+    """
+    if value is None:
+        return Options()
+    given = members(FIELD, value)
+    _refuse_unknown(FIELD, given, _KNOWN)
+    given = {key: v for key, v in given.items() if v is not None}
+    _refuse_unsupported(given)
+    return Options(
+        mode=cast(
+            "Literal['auto', 'single', 'verify', 'panel']", _choice(given, "mode", _MODES, "auto")
+        ),
+        panel=_ids(given, "panel"),
+        judge=_name(given, "judge"),
+        aggregator=cast("Aggregator", _choice(given, "aggregator", _AGGREGATORS, "auto")),
+        candidates=_ids(given, "candidates"),
+        cost_quality=_number(given, "cost_quality", 10),
+        max_usd=_number(given, "max_usd", None),
+        max_calls=integer(f"{FIELD}.max_calls", given["max_calls"], 1, CALLS_LIMIT)
+        if "max_calls" in given
+        else None,
+        trace=cast("TraceLevel", _choice(given, "trace", _TRACES, "compact")),
+        session=_name(given, "session"),
+    )
+
+
+def _refuse_unknown(at: str, given: Mapping[str, object], known: tuple[str, ...]) -> None:
+    for key in given:
+        if key in known:
+            continue
+        # Only for the message: requests without a mistake do not pay for the import.
+        from difflib import get_close_matches
+
+        near = get_close_matches(key[:40], known, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else f" Known are: {', '.join(known)}."
+        raise BadRequest(f"Unknown option in '{at}'.{hint}", param=at, code="unknown_option")
+
+
+def _refuse_unsupported(given: Mapping[str, object]) -> None:
+    """Refuse what the contract names but this version does not have, unless it asks for the default."""
+    if _choice(given, "strategy", _STRATEGIES, "panel") != "panel":
+        raise _unsupported("strategy")
+    if "preset" in given:
+        string(f"{FIELD}.preset", given["preset"])
+        raise _unsupported("preset")
+    if "analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]):
+        raise _unsupported("analysis")
+    tools = members(f"{FIELD}.tools", given.get("tools", _NONE))
+    _refuse_unknown(f"{FIELD}.tools", tools, ("web_search",))
+    wanted = tools.get("web_search")
+    if wanted is not None and boolean(f"{FIELD}.tools.web_search", wanted):
+        raise _unsupported("tools.web_search")
+
+
+def _unsupported(field: str) -> BadRequest:
+    return BadRequest(
+        f"The option '{FIELD}.{field}' is not available yet; leave it out.",
+        param=f"{FIELD}.{field}",
+        code="unsupported_option",
+    )
+
+
+def _choice(given: Mapping[str, object], field: str, values: tuple[str, ...], default: str) -> str:
+    value = string(f"{FIELD}.{field}", given.get(field, default))
+    if value not in values:
+        raise wrong_value(f"{FIELD}.{field}", one_of(values))
+    return value
+
+
+def _ids(given: Mapping[str, object], field: str) -> tuple[str, ...]:
+    at = f"{FIELD}.{field}"
+    found = items(at, given.get(field, []))
+    if len(found) > IDS_LIMIT:
+        raise wrong_value(at, f"at most {IDS_LIMIT} ids")
+    return tuple(name(f"{at}[{i}]", v) for i, v in enumerate(found))
+
+
+def _name(given: Mapping[str, object], field: str) -> str | None:
+    return name(f"{FIELD}.{field}", given[field]) if field in given else None
+
+
+def _number(given: Mapping[str, object], field: str, high: float | None) -> float | None:
+    return number(f"{FIELD}.{field}", given[field], 0, high) if field in given else None
