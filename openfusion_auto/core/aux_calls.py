@@ -185,8 +185,13 @@ def _by_system(messages: tuple[Message, ...]) -> Aux | None:
         for name, gates, pattern in _SYSTEM:
             found = pattern.search(folded) if any(map(folded.__contains__, gates)) else None
             if found:
-                return Aux(name, _short(found.group()))
+                why = _short(found.group())
+                whole = name == "summary" and _WHOLE.search(found.group())
+                return Aux("compaction" if whole else name, why)
     return None
+
+
+_WHOLE = re.compile(r"conversation|session|chat|history|transcript|compact")
 
 
 def _by_words(words: str, prompt: Prompt) -> Aux | None:

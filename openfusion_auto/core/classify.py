@@ -17,6 +17,8 @@ from openfusion_auto.core.signals import (
     AMBIGUOUS_HEADS,
     HEAD_VERBS,
     INDEX,
+    NEUTRAL_PHRASES,
+    ONLY_FOR,
     PREFIX_CHARS,
     SIGNALS,
     UNSPACED,
@@ -28,9 +30,9 @@ MAX_EVIDENCE = 12  # the strongest ones; a trace is read by people
 NAME_WEIGHT = 0.5  # a word inside a file name, path or identifier
 CODE_WEIGHT = 0.5  # a word in code pasted under the question
 PROPOSAL_WEIGHT = 0.5  # a word of the assistant's proposal that was agreed to
-LATER_HEAD = 0.7  # an instruction after the first one
+LATER_HEAD = 0.8  # an instruction after the first one
 JOINED_HEAD = 0.6  # one behind "and" or a comma
-BARE_HEAD = 0.6  # a verb that may be a noun, without a word like "the" behind it
+BARE_HEAD = 0.75  # a verb that may be a noun, without a word like "the" behind it
 
 RISK_HIGH = 3.0  # one full signal of a dangerous field, or two halves
 RISK_MEDIUM = 0.0  # trivial edits go below
@@ -51,6 +53,15 @@ _POLITE = frozenset(
     "we'd to let's lets help me us should must first next finally quickly go try have bitte kannst du por favor i'll "
     "i'm going gonna simply maybe perhaps sure yes right".split()  # noqa: SIM905 - a list of words
 )
+# Behind these a first word is no instruction but what the sentence is about ("Build fails on Windows").
+_VERBAL = frozenset(
+    "is are was were fails fail failed crashes crash breaks broke hangs returns shows does doesn't has takes should must times "
+    "errors still isn't aren't never stopped stops won't can't appears looks".split()  # noqa: SIM905 - a list of words
+)
+_JUDGED = frozenset(
+    "correct idiomatic right safe ok okay good clean sound valid optimal readable efficient thread pythonic".split()  # noqa: SIM905 - a list of words
+)
+_TELLING = frozenset("we i i'm i've we've it's that's you you're haha lol".split())  # noqa: SIM905 - a list of words
 _NOT = frozenset("don't dont not never without no".split())  # noqa: SIM905 - a list of words
 _POINTERS = frozenset(
     "the a an this that these those it them my our your all any every each its their both some one two three "
@@ -60,17 +71,19 @@ _ASKING = frozenset(
     "what what's which where why who when how does is are do can should could would was did has".split()  # noqa: SIM905 - a list of words
 )
 _UNITS = re.compile(
-    r"(?:file|component|handler|service|endpoint|module|package|class|pipeline|workload|caller|controller|screen|table|"
-    r"model|view|repo|repositor|test|role|tenant|job|worker|integration|client|state|place|site|page|route|migration|"
-    r"script|quer|kloc|loc|line)\w*$"
+    r"(?:(?:file|component|handler|service|endpoint|module|package|pipeline|workload|caller|controller|screen|table|"
+    r"model|view|repo|job|integration|client|state|place|site|page|route|migration|script|mesh|microservice|"
+    r"app|region|plugin|provider|consumer|tenant|line)(?:s|es)|classes|repositories|queries|libraries|kloc|loc)$"
 )
 _NUMBERS = {
     w: n
     for n, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)  # noqa: SIM905 - a list
 } | {"dozen": 12, "dozens": 30, "hundred": 100, "hundreds": 300, "thousand": 1000, "thousands": 2000}  # fmt: skip
+SHORT_PASTE = 600  # [characters] beside the words: a trace that shows little but the place
+TINY_DIFF = 160  # [characters]
 SMALL_TALK_WORDS = 16  # small talk is short
 OPERATES_LIVE = 0.8  # running something on a live system, against changing code that will run there
-LIST_ITEMS = 3  # commas of a list of wishes
+LIST_ITEMS = 2  # commas of a list of wishes
 _BY_PASTE: dict[str, Kind] = {"code": "review", "diff": "review", "log": "explain", "trace": "bugfix"}
 LINES_PER_UNIT = 100  # so many lines of code weigh like one file
 
@@ -107,7 +120,7 @@ _QUOTES = re.compile(
 _BACKTICKS = re.compile(r"`([^`\n]{0,160})`")
 _PIECES = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,]\d+)*[kKmM]?(?![^\W_])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_NAME = re.compile(r"[\w\])]\.\w|[\w~.]/[\w.]|\w_\w|_\w|\w\(|[a-z][A-Z]|\w=\w|^[<@$]|::|\w\[|^/\w|[{}]")
+_NAME = re.compile(r"[\w\])]\.\w|[\w~.]/[\w.]|\w_\w|_\w|\w\(|^[a-z]+[A-Z]|\w=\w|^[<@$]|::|\w\[|^/\w|[{}]")
 _ENDS = ".!?;:\u2014\u2013"
 
 
@@ -167,6 +180,7 @@ def _word_signals(word: str) -> tuple[int, ...]:
 
 def _find_hits(words: list[_Word], folded: str, scale: float) -> list[_Hit]:
     hits: list[_Hit] = []
+    _mute_neutral(words)
     for i, word in enumerate(words):
         if word.weight == 0.0:
             continue
@@ -181,6 +195,15 @@ def _find_hits(words: list[_Word], folded: str, scale: float) -> list[_Hit]:
             _Hit(n, SIGNALS[n].points * scale, term) for term, n in INDEX.anywhere if term in folded
         )
     return hits
+
+
+def _mute_neutral(words: list[_Word]) -> None:
+    """Take the weight from words that stand in a harmless phrase ("dependency injection")."""
+    for i, word in enumerate(words):
+        for rest in NEUTRAL_PHRASES.get(word.text, ()):
+            if _follows(words, i + 1, rest):
+                for k in range(i, i + 1 + len(rest)):
+                    words[k] = words[k]._replace(weight=0.0)
 
 
 def _follows(words: list[_Word], at: int, rest: tuple[str, ...]) -> bool:
@@ -216,9 +239,11 @@ def _head_points(words: list[_Word]) -> dict[Kind, tuple[float, str]]:
         if verbs is None or (i and words[i - 1].text in _NOT):
             continue
         weight = word.begins
+        follower = words[i + 1].text if i + 1 < len(words) else ""
+        if follower in _VERBAL or (follower == "me" and word.text in ("show", "give")):
+            continue
         if word.text in AMBIGUOUS_HEADS or word.begins == JOINED_HEAD:
-            after = words[i + 1].text if i + 1 < len(words) else ""
-            if after not in _POINTERS and not after[:1].isdigit():
+            if follower not in _POINTERS and not follower[:1].isdigit():
                 weight *= BARE_HEAD
         for kind, points in verbs:
             if points * weight > best.get(kind, (0.0, ""))[0]:
@@ -244,12 +269,13 @@ class _Tally:
 
 def _kind(facts: Facts, words: list[_Word], hits: list[_Hit]) -> tuple[Kind, list[Evidence]]:
     tally = _Tally()
-    for kind, (points, verb) in _head_points(words).items():
+    heads = _head_points(words)
+    for kind, (points, verb) in heads.items():
         tally.add(kind, "asks", points, verb)
     for kind in KINDS:
         for hit in _strongest(hits, kind):
             tally.add(kind, SIGNALS[hit.signal].name, hit.points, hit.term)
-    _add_shape(facts, words, tally)
+    _add_shape(facts, words, tally, heads=bool(heads))
     best = tally.best()
     if tally.scores[best] <= 0.0:
         best = _fallback(facts, words)
@@ -257,31 +283,35 @@ def _kind(facts: Facts, words: list[_Word], hits: list[_Hit]) -> tuple[Kind, lis
     return best, tally.notes[best]
 
 
-def _add_shape(facts: Facts, words: list[_Word], tally: _Tally) -> None:
+def _add_shape(facts: Facts, words: list[_Word], tally: _Tally, *, heads: bool) -> None:
     """Add what the form says: a question, a trace or code under it, small talk that grows too long."""
-    asks = _is_question(facts)
-    first = next((w.text for w in words if w.text not in ("so", "and", "but", "hey", "hi")), "")
-    if asks and first in _ASKING:
+    texts = [w.text for w in words]
+    first = next((t for t in texts if t not in ("so", "and", "but", "hey", "hi")), "")
+    if _is_question(facts.words[-160:]) and first in _ASKING:
         tally.add("explain", "form", 1.2, "question")
-    if asks and "code" in facts.marks and first in ("is", "are", "does", "any"):
-        tally.add("review", "form", 2.4, "question about code")
-    if not asks and "trace" in facts.marks:
+    judged = first in ("is", "are", "does") and not _JUDGED.isdisjoint(texts)
+    if judged and (not facts.marks.isdisjoint(("code", "diff")) or any(w.weight == NAME_WEIGHT for w in words)):
+        tally.add("review", "form", 4.4, "question about code")
+    if "trace" in facts.marks and tally.scores["explain"] < 2.0:
         tally.add("bugfix", "form", 1.5, "stack trace")
     if "diff" in facts.marks and tally.scores["review"] > 0:
         tally.add("review", "form", 1.0, "diff")
     tasks = max(tally.scores[k] for k in KINDS if k not in ("chat", "explain"))
-    if len(words) > SMALL_TALK_WORDS or tasks >= 2.5:
+    told = first in _TELLING or not _TELLING.isdisjoint(texts[:4])
+    if told and not heads and tasks < 2.5 and "?" not in facts.words:
+        tally.add("chat", "form", 2.5, "asks for nothing")
+    elif len(words) > SMALL_TALK_WORDS or tasks >= 2.5:
         tally.add("chat", "form", -3.0, "asks for work")
 
 
-def _is_question(facts: Facts) -> bool:
-    return facts.words[-160:].rstrip(" )\"'*_;").endswith(("?", "\uff1f", "\u061f"))
+def _is_question(text: str) -> bool:
+    return text.rstrip(" )\"'*_;").endswith(("?", "\uff1f", "\u061f"))
 
 
 def _fallback(facts: Facts, words: list[_Word]) -> Kind:
     if not facts.words:
         return _BY_PASTE.get(next(iter(sorted(facts.marks)), ""), "chat")
-    if _is_question(facts):
+    if _is_question(facts.words[-160:]):
         return "explain"
     plain = len(words) <= SMALL_TALK_WORDS and not any(0 < w.weight < 1 for w in words)
     return "chat" if plain and not facts.marks else "feature"
@@ -294,7 +324,9 @@ def _risk(facts: Facts, kind: Kind, hits: list[_Hit]) -> tuple[Level, list[Evide
     if kind in _HARMLESS:
         return "low", [Evidence("risk.kind", 0.0, kind)]
     notes = [Evidence("risk.base", _BASE_RISK, kind)]
-    notes += _notes(hits, "risk")
+    notes += _notes(hits, "risk", kind)
+    if "diff" in facts.marks and len(facts.code) < TINY_DIFF:
+        notes.append(Evidence("risk.tiny diff", -0.8, f"{len(facts.code)} characters"))
     if kind == "ops" and any(n.signal == "risk.live system" for n in notes):
         notes.append(Evidence("risk.operates on it", OPERATES_LIVE, "ops"))
     total = sum(n.points for n in notes)
@@ -311,26 +343,48 @@ def _complexity(
     if kind == "chat":
         return "low", [Evidence("complexity.kind", 0.0, kind)]
     notes = [Evidence("complexity.base", _BASE_COMPLEXITY[kind], kind)]
-    notes += _notes(hits, "complexity")
+    notes += _notes(hits, "complexity", kind)
     notes += _size_notes(facts, words)
+    notes += _place_notes(facts, kind, words)
     total = sum(n.points for n in notes)
     if total >= COMPLEX_HIGH:
         return "high", notes
     return "low" if total < COMPLEX_MEDIUM else "medium", notes
 
 
-def _notes(hits: list[_Hit], axis: str) -> list[Evidence]:
-    return [
+def _notes(hits: list[_Hit], axis: str, kind: Kind) -> list[Evidence]:
+    notes = [
         Evidence(f"{axis}.{SIGNALS[h.signal].name}", round(h.points, 2), h.term)
         for h in _strongest(hits, axis)
     ]
+    return [n for n in notes if ONLY_FOR.get(n.signal, kind) == kind]
+
+
+def _place_notes(facts: Facts, kind: Kind, words: list[_Word]) -> list[Evidence]:
+    """How exactly the place is named: one file, a short trace, a tiny diff; several files mean several places."""
+    notes = []
+    files = len({m.group() for m in _FILE.finditer(facts.words)})
+    if files == 1 and kind in ("bugfix", "feature", "refactor"):
+        notes.append(Evidence("complexity.one file", -0.4, "1 file"))
+    elif files >= 3:
+        notes.append(Evidence("complexity.files", 0.5, f"{files} files"))
+    if "trace" in facts.marks and facts.pasted < SHORT_PASTE and kind == "bugfix" and len(words) < 20:
+        notes.append(Evidence("complexity.short trace", -0.6, "names the place"))
+    if "diff" in facts.marks and len(facts.code) < TINY_DIFF:
+        notes.append(Evidence("complexity.tiny diff", -1.2, f"{len(facts.code)} characters"))
+    if kind == "explain" and "code" in facts.marks:
+        notes.append(Evidence("complexity.code to explain", 0.8, "code"))
+    return notes
+
+
+_FILE = re.compile(r"[\w/-]+\.[a-z]{1,5}\b(?!\()")
 
 
 def _size_notes(facts: Facts, words: list[_Word]) -> list[Evidence]:
     """Counts, lists and the length of the words. Length alone is worth less than one level, whatever it is."""
     notes = []
     count, unit = _largest_count(words)
-    for least, points in ((40, 1.5), (10, 1.0), (3, 0.6)):
+    for least, points in ((40, 2.4), (10, 1.2), (3, 0.6)):
         if count >= least:
             notes.append(Evidence("complexity.count", points, unit))
             break
@@ -424,7 +478,8 @@ def _other_hits(facts: Facts, kind: Kind) -> list[_Hit]:
     """Return what speaks from beside the words: pasted code when it is to be judged or mended, the agreed proposal."""
     hits: list[_Hit] = []
     if facts.code and kind in ("review", "bugfix"):
-        found = _find_hits(_tokenise(facts.code), "", CODE_WEIGHT)
+        plain = [w._replace(weight=1.0) for w in _tokenise(facts.code) if w.weight]
+        found = _find_hits(plain, "", CODE_WEIGHT)
         hits += [h for h in found if SIGNALS[h.signal].axis == "risk" and h.points > 0]
     if facts.proposal:
         hits += _find_hits(_tokenise(facts.proposal), facts.proposal, PROPOSAL_WEIGHT)

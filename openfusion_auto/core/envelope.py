@@ -102,13 +102,15 @@ class Reading(NamedTuple):
     """A text taken apart.
 
     `words` are the person's, `code` the head of what was pasted as code, `marks` what kinds of paste were seen
-    (`log`, `trace`, `diff`, `code`), `harness` whether the whole message was the harness's.
+    (`log`, `trace`, `diff`, `code`), `harness` whether the whole message was the harness's, `pasted` how many characters
+    stood beside the words.
     """
 
     words: str
     code: str
     marks: frozenset[str]
     harness: bool
+    pasted: int = 0
 
 
 _EMPTY = Reading("", "", frozenset(), harness=True)
@@ -132,9 +134,9 @@ def read_text(text: str) -> Reading:
         _read_paragraph(paragraph, words, code, marks)
     if not words and not marks - {"code", "diff"}:
         words = [line for line in plain.split("\n", 3)[:2] if line.strip()]
-    return Reading(
-        _bounded(words), "\n".join(code)[:PASTED_CHARS], frozenset(marks), harness=False
-    )
+    said = _bounded(words)
+    pasted = max(0, len(rest) - sum(map(len, words)))
+    return Reading(said, "\n".join(code)[:PASTED_CHARS], frozenset(marks), harness=False, pasted=pasted)
 
 
 def is_harness(text: str) -> bool:

@@ -43,6 +43,7 @@ class Facts:
         words: The standing task in the person's words, bounded.
         code: The head of what was pasted as code beside it.
         marks: Kinds of paste seen beside it: `log`, `trace`, `diff`, `code`.
+        pasted: What stood beside the words in the same message, the envelope left out [characters].
         aux: The auxiliary call this is (also when a person typed it), or None.
         proposal: What the assistant proposed and the person agreed to, else "".
         closing: The last words end a task ("perfect, thanks") and ask for nothing.
@@ -58,6 +59,7 @@ class Facts:
     words: str = ""
     code: str = ""
     marks: frozenset[str] = frozenset()
+    pasted: int = 0
     aux: Aux | None = None
     proposal: str = ""
     closing: bool = False
@@ -165,6 +167,7 @@ def read_facts(prompt: Prompt) -> Facts:
         words=words.words,
         code=words.code,
         marks=words.marks,
+        pasted=words.pasted,
         aux=aux,
         proposal=proposal,
         closing=closing,

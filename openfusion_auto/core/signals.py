@@ -40,7 +40,7 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("bugfix", 2.2, "investigate solve find locate handle prevent stop close track"),
     ("feature", 3.5, "implement develop integrate"),
     ("feature", 2.6, "add create build make support allow enable introduce expose show display extend let include"),
-    ("feature", 2.6, "store log cache provide design put save send print accept render highlight remember give"),
+    ("feature", 2.6, "store log cache provide design put save send print accept render highlight remember"),
     ("feature", 1.2, "write generate prepare produce code set use"),
     ("refactor", 5.0, "refactor rename restructure rewrite deduplicate modularise modularize reorganise reorganize"),
     ("refactor", 4.0, "extract split inline simplify consolidate decouple port unify factor tidy hoist reduce"),
@@ -55,16 +55,17 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("review", 5.0, "review audit critique criticise criticize proofread"),
     ("review", 3.2, "check assess evaluate inspect examine look judge validate rate"),
     ("ops", 4.4, "deploy redeploy rollback restart reinstall install bump squash rebase stash provision undeploy"),
-    ("ops", 4.0, "run rerun execute upgrade rotate revoke restore publish clone benchmark pin lint"),
+    ("ops", 5.0, "run rerun execute"),
+    ("ops", 4.0, "upgrade rotate revoke restore publish clone benchmark pin lint"),
     ("ops", 3.0, "start stop launch push pull checkout commit tag release format delete drop purge wipe kill open"),
-    ("ops", 3.0, "scale grant backup truncate flush configure schedule download build compile roll issue renew git"),
+    ("ops", 3.0, "scale grant backup truncate flush configure schedule download compile roll issue renew git"),
     ("ops", 2.0, "update set move migrate terminate show plan redesign disable enable"),
 )  # fmt: skip
 
 # Verbs that are as often nouns: they count in full only before a word like "the", "my", "all", or a number.
 AMBIGUOUS_HEADS = frozenset(
-    "test build cache search log release support tag start format comment document design review update change "
-    "sort store run set show code stop patch check list port issue open lint drop count plan scale backup commit "
+    "test cache search log release support tag start format comment document design review update change "
+    "sort store run set show code stop patch check list port issue open lint drop count scale backup commit "
     "schedule cover highlight mock print tell".split()  # noqa: SIM905 - reads as a list of words
 )
 
@@ -78,8 +79,9 @@ _KIND_WORDS = (
     Signal("expected", "bugfix", 1.5, "should be, should not, shouldn't, must be, instead of, doesn't, does not, "
            "isn't, not working, off by, can't, cannot, returns 500, no longer, other way round, supposed to, "
            "even though, although, still", "expected"),
-    Signal("fix", "bugfix", 2.6, "fix it, fix this, fix them, fix that, fix please, fix the, fix both, and fix, "
-           "root cause, find out why, work out why, figure out why, find and fix", "fix"),
+    Signal("cause", "bugfix", 2.6, "root cause, find out why, work out why, figure out why, find and fix, find the cause, "
+           "find the bug", "fix"),
+    Signal("fix", "bugfix", 1.2, "fix it, fix this, fix them, fix that, fix please, please fix, fix both", "fix"),
     Signal("leads to wrong", "bugfix", 1.4, "sometimes, intermittent*, occasionally, under load", "symptom"),
     Signal("new behaviour", "feature", 1.5, "feature, endpoint, button, option, flag, toggle, form, screen, page, "
            "dialog, integration, importer, exporter, widget, subcommand, configurable, parser, script, one-liner, "
@@ -97,10 +99,11 @@ _KIND_WORDS = (
            "restructure"),
     Signal("use instead", "refactor", 1.6, "use pathlib, to hooks, to typescript, async/await, to async, to es, "
            "instead of os, to rust, to kotlin, to scopes, to zustand", "restructure2"),
-    Signal("tests", "test", 3.4, "tests, unit test, unit tests, test case*, test suite, unittest*, pytest, jest, "
+    Signal("tests", "test", 4.4, "tests, unit test, unit tests, test case*, test suite, unittest*, pytest, jest, "
            "vitest, junit, rspec, playwright, cypress, selenium, coverage, fuzz*, property based, model based, "
            "test harness, snapshot test*, e2e, regression test*, table-driven, doctest, load test, integration test*, "
-           "linearizab*, assertion, assert that, parametrized, unit-test*, a test, one test, flaky", "tests"),
+           "linearizab*, assertion, assert that, parametrized, unit-test*, a test, one test, flaky, fuzzing harness, "
+           "fuzz test*, flaky test*, tests", "tests"),
     Signal("tests", "test", 1.2, "test, mock, mocked, mocks, stub, fixture*", "tests"),
     Signal("documentation", "docs", 4.4, "docstring*, jsdoc, javadoc, readme*, changelog*, man page, adr, runbook*, "
            "release notes, api reference, onboarding guide, architecture overview, migration guide, a comment, "
@@ -112,12 +115,12 @@ _KIND_WORDS = (
     Signal("documentation file", "docs", 4.0, "md, mdx, rst, adoc", "doc file"),
     Signal("text only", "docs", 1.6, "text only, sentence case, license, licence, wording, help text, misspell*",
            "text"),
-    Signal("question", "explain", 2.6, "explain*, difference between, what does, what is, what's the, how does, "
+    Signal("question", "explain", 2.6, "difference between, what does, what is, what's the, how does, "
            "how do i, why is, why does, why do, walk me through, mean, means, meaning, stands for, stand for, "
            "understand, deep dive, trade offs, tradeoffs, would i choose, step by step, piece by piece, how many, "
-           "which one, tell me what, where is, where in, in which, pros and cons", "question"),
+           "tell me what, where is, where in, in which, pros and cons", "question"),
     Signal("no change wanted", "explain", 3.0, "don't change anything, no changes please, don't fix it, just explain, "
-           "without changing anything, do not change, don't touch anything, explain only", "nochange"),
+           "without changing anything, don't touch anything, explain only", "nochange"),
     Signal("judgement", "review", 3.4, "code review, security review, security audit, threat model, proofread, "
            "criticise, critique, feedback, look over, take a look, have a look, second opinion, anything i missed, "
            "any problems, any issues, what do you think, before i apply, before we merge, before we ship, idiomatic, "
@@ -129,18 +132,24 @@ _KIND_WORDS = (
            "github actions, gitlab ci, ci job, ci pipeline, jenkins, systemd, nginx config, gitignore, lockfile, "
            "pre commit hook, pre-commit, git history, force push, dependencies, dev server, dotfiles, "
            "least privilege, downtime, compose file, cron job, crontab, multi stage build, argo*, pulumi, "
-           "feature branch, last commit, last three commits, test suite and", "ops"),
-    Signal("operations", "ops", 1.8, "production, prod, cluster, replicas, backup*, bucket, certificates, dns, "
-           "firewall, iam, server, staging, deployment, rollout, pipeline*, branch, repo, port, secrets, database, "
-           "artifacts, artefacts, process, warehouse, region, s3, lockfile, rows in", "ops place"),
+           "feature branch, last commit, last three commits, test suite and, git status, git log, git diff, new branch, "
+           "run the tests, the dependencies", "ops"),
+    Signal("operations", "ops", 1.8, "production, prod, cluster, replicas, bucket, certificates, dns, firewall, iam, "
+           "staging, deployment, rollout, artifacts, artefacts, s3", "ops place"),
+    Signal("operations", "ops", 0.8, "server, pipeline*, branch, repo, port, secrets, database, process, warehouse, "
+           "region, backup*", "ops place"),
     Signal("small talk", "chat", 4.0, "hi, hello, hey, thanks, thank, thx, ty, bye, goodbye, lol, haha, hahaha, "
-           "good morning, good evening, good night, good afternoon, joke, never mind, nevermind, see you, "
-           "nice work, well done, great job, good job, happy friday, cheers, kudos, no need to, just curious, "
-           "how are you, how's it going, who made you, who are you, are you human, which model are you, "
-           "what model are you, do you like, your favourite, your favorite, i'm tired, that's all, awesome, bravo",
-           "chat"),
-    Signal("small talk", "chat", 1.6, "today, tomorrow, birthday, party, weather, weekend, weekends, opinion, vim, "
-           "emacs, tabs, beer, coffee, lunch, speak, weekend, love, holiday, haiku, poem", "chat topic"),
+           "good morning, good evening, good night, good afternoon, see you, cheers, kudos, just curious, awesome, "
+           "bravo, yay, congrats, congratulations", "chat"),
+    Signal("small talk", "chat", 6.0, "joke, never mind, nevermind, nice work, well done, great job, good job, "
+           "happy friday, no need to, how are you, how's it going, who made you, who are you, are you human, "
+           "which model are you, what model are you, are you chatgpt, are you claude, are you a bot, are you there, "
+           "do you like, your favourite, your favorite, i'm tired, that's all, do you speak, can you speak, "
+           "no more changes, all good now, you're welcome, you are awesome, you're awesome, you're the best, "
+           "your name, what are you, what can you do, how old are you, do you dream, your opinion on", "chat"),
+    Signal("small talk", "chat", 2.6, "today, tomorrow, birthday, party, weather, weekend, weekends, opinion, vim, "
+           "emacs, tabs, beer, coffee, lunch, dinner, love, holiday, haiku, poem, recipe, movie, football",
+           "chat topic"),
 )  # fmt: skip
 
 _KIND_ABROAD = (
@@ -176,6 +185,9 @@ _KIND_ABROAD = (
            "commentaire*, traduis*, traduire, documentación, comentario*, traduc*, traduz*, comentário*, documentaz*, "
            "commento, traduci, vertaal, документац*, комментари*, перевед*, допиши, dokumentac*, przetłumacz, "
            "文档, 注释, 翻译, ドキュメント, コメント, 翻訳, 手順を, 문서, 주석, 번역, दस्तावेज़, टिप्पणी, अनुवाद", "docs"),
+    Signal("runs tests", "ops", 6.0, "lance les tests, lancer les tests, führe die tests, ejecuta los tests, "
+           "ejecuta las pruebas, corre los tests, esegui i test, rode os testes, execute os testes, draai de tests, "
+           "запусти тесты, uruchom testy, 运行测试, 跑测试, テストを実行, 테스트를 실행, 테스트 실행, टेस्ट चला", "ops tests"),
     Signal("operations", "ops", 3.4, "lösch*, starte, installier*, aktualisier*, führe, deploye, déploi*, lance, "
            "supprim*, installe*, ejecut*, desplieg*, borr*, elimin*, instal*, actualiz*, execut*, rode, apag*, atualiz*, "
            "esegui, avvia, cancell*, aggiorna, verwijder*, installeer, draai, запусти*, удали*, установи*, обнови*, "
@@ -195,7 +207,7 @@ _RISK = (
            "other users', other customers', other users, other customers, only admins, passkey*, webauthn, "
            "administratoraccess, security group*, password reset, tenant isolation, logged out", "access"),
     Signal("access", "risk", 1.5, "login, log in, signin, signup, token, tokens, tenant*, multi-tenant, admin, admins, "
-           "session, sessions, role, roles, cookie*, cors, access, scopes, middleware, grant", "access"),
+           "session, sessions, role, roles, cookie*, cors, access, scopes, middleware, grant, expiry", "access nearby"),
     Signal("security", "risk", 3.0, "injection, xss, ssrf, rce, exploit*, vulnerab*, security review, security audit, "
            "security problem*, security, path traversal, clickjacking, threat model, firewall, sandbox escape, "
            "cve, untrusted, deserializ*, deserialis*, arbitrary code, sandboxed", "security"),
@@ -203,14 +215,15 @@ _RISK = (
            "leaked, keystore, authorization header, key management, key rotation, tls cert*, certificates, api secret*, "
            "connection string*, service account", "secrets"),
     Signal("crypto", "risk", 3.0, "encrypt*, decrypt*, cipher*, aes*, gcm, nonce*, hmac, signature check*, argon2, "
-           "bcrypt, md5, cryptograph*, end-to-end encryption, key derivation, signature", "crypto"),
+           "bcrypt, md5, cryptograph*, end-to-end encryption, key derivation, signatures, hmac signature, "
+           "signature verification, verify signature", "crypto"),
     Signal("money", "risk", 3.0, "payment*, payout*, billing, refund*, wallet*, ledger*, stripe, paypal, adyen, "
            "braintree, double spend, overdraw*, charged, charges, charge, double-entry, accounting, bank, mandates, "
            "subscriptions, money, coupon*, cent, invoicing, credit card*, saved card, tax, vat, payroll, salary, "
            "salaries, proration, iban, transfers, voucher*, gift card*, bookkeeping, reconciliation, klarna, "
            "account balance*, for free, debit*", "money"),
     Signal("money", "risk", 1.5, "invoice*, checkout, balance*, price*, pricing, discount*, order, orders, cart, "
-           "currency, currencies, purchase*, rounding", "money"),
+           "currency, currencies, purchase*, rounding", "money nearby"),
     Signal("personal data", "risk", 3.0, "personal data, gdpr, pii, ssn, patient*, medical, health records, hipaa, "
            "phone numbers, passport*, personal information, privacy, date of birth, user data, customer data, "
            "account deletion, removes the user, home address*, anonymis*, anonymiz*, right to be forgotten, consent, "
@@ -221,7 +234,7 @@ _RISK = (
            "shipped twice, sent twice, loses writes, lost writes, lost update*, lose writes, overselling, "
            "permanently delete*, hard delete*, erase*, destroy*, lose any, loses the last, loses committed", "loss"),
     Signal("data loss", "risk", 1.5, "twice, duplicated, migration, migrations, backup*, migrate, migrating, rows, "
-           "transaction*, drops, shipped, failover", "loss"),
+           "transaction*, drops, shipped, failover", "loss nearby"),
     Signal("live system", "risk", 2.2, "production, prod, live, outage, incident, downtime, zero-downtime, on-call",
            "live"),
     Signal("exposed", "risk", 1.6, "publicly, public repo, internet, anonymous, unauthenticated, untrusted, publishes",
@@ -229,24 +242,25 @@ _RISK = (
     Signal("shipped behaviour", "risk", 0.8, "endpoint*, api, backend, database, server, service, config, customer*, "
            "users, table, import, page crashes, worker, filter", "shipped"),
     Signal("upload", "risk", 1.5, "upload, uploads, uploaded", "upload"),
+    Signal("safety", "risk", 2.4, "safety, safety violation*, crash safety, consensus safety", "safety"),
     Signal("race", "risk", 1.2, "race, race condition*, races, deadlock*, concurrent*", "race"),
-    Signal("trivial edit", "risk", -3.0, "typo, typos, spelling, misspell*, misspelled, caption, text only, wording, "
+    Signal("trivial edit", "risk", -4.0, "typo, typos, spelling, misspell*, misspelled, caption, text only, wording, "
            "tooltip*, heading*, headings, rename, renames, css, icon, colour theme, color theme, storybook, screenshots, "
-           "fixture*, lint, unused, z-index, margin, padding, footer, font, placeholder, whitespace, dark mode, "
+           "fixture*, unused, z-index, margin, padding, footer, font, placeholder, whitespace, dark mode, "
            "grammar, magic number, commented out, variable name, svg, hover, sort the imports, label, proofread, "
            "paragraph, sentence, screenshot, readability, double quotes, single quotes", "trivial"),
-    Signal("nothing at stake", "risk", -3.0, "one-liner, one liner, game, toy, personal site, tetris, hobby, pomodoro, "
+    Signal("nothing at stake", "risk", -3.0, "one-liner, one liner, game, personal site, tetris, hobby, pomodoro, "
            "gitignore, prototype, throwaway, demo, playground, my personal, in this folder, of a folder, bash script, "
            "terminal version, fake users, dummy, sample data, clone in the browser, example data, exercise, "
-           "homework, kata, mock data, just for me, joke", "trivial"),
+           "homework, kata, mock data, just for me, joke", "stake"),
     Signal("small surface", "risk", -1.2, "button, copy-to-clipboard, spinner, shortcut, version flag, --version, "
-           "a constant, duration, temp variable, variable, move, docs, readme, helper, imports, animation, legend, "
+           "a constant, temp variable, variable, lint, docs, readme, helper, imports, animation, legend, "
            "placeholder text, banner, css class, little, function name, test file, fixture file, in tests, blog, "
-           "local variable, color, colour, background, screens, links", "small"),
-    Signal("local", "risk", -1.4, "locally, test suite, feature branch, dev server, git status, my changes, "
+           "local variable, color, colour, screens, links", "small"),
+    Signal("local", "risk", -2.0, "test suite, feature branch, dev server, git status, my changes, "
            "new branch, linter, pytest, run the tests, this branch, last commit, last three commits, format, "
            "build artefacts, build artifacts, node_modules, dependencies installed, process on port, "
-           "install the dependencies, local, localhost", "local"),
+           "install the dependencies, localhost", "local"),
 )  # fmt: skip
 
 _RISK_ABROAD = (
@@ -273,7 +287,7 @@ _RISK_ABROAD = (
     Signal("data loss", "risk", 3.0, "datenverlust, perte de données, pérdida de datos, perda de dados, потер*, "
            "数据丢失, 清空, 全部删除, データ消失, データ損失, 데이터 손실, gegevensverlies, 无停机, 無停止, 무중단, "
            "unwiderruflich, définitivement, permanentemente, безвозвратно", "loss"),
-    Signal("trivial edit", "risk", -3.0, "umbenenn*, benenne, tippfehler, rechtschreib*, renomme*, faute de frappe, "
+    Signal("trivial edit", "risk", -4.0, "umbenenn*, benenne, tippfehler, rechtschreib*, renomme*, faute de frappe, "
            "renombra*, errata, rinomin*, renome*, hernoem*, typfout, переименуй*, опечатк*, literówk*, 重命名, 改名, "
            "错别字, 拼写, 変数名, 誤字, タイポ, 오타, 이름을 바꿔, नाम बदल, वर्तनी", "trivial"),
     Signal("local", "risk", -1.4, "les tests, die tests, las pruebas, i test, тесты, зависимости, git status, "
@@ -302,9 +316,9 @@ _COMPLEXITY = (
            "now and then, sporadic*, occasionally, every now and then, 1 in, no pattern, only happens in", "cause"),
     Signal("unknown cause", "complexity", 0.7, "sometimes, find the cause, find the bug, locate, investigate, "
            "find and fix, find where", "cause"),
-    Signal("wide scope", "complexity", 1.1, "whole, entire, all callers, everywhere, throughout, across, end to end, "
+    Signal("wide scope", "complexity", 1.5, "whole, entire, all callers, everywhere, throughout, across, end to end, "
            "codebase, code base, monolith, whole codebase, from scratch, in depth, deep dive, every service, full, "
-           "all endpoints, core, subsystem, all services, scattered, entire repo, enough to change", "scope"),
+           "all endpoints, subsystem, all services, entire repo, enough to change", "scope"),
     Signal("design", "complexity", 1.0, "design, redesign, architecture, architect, plan, pluggable, plugin system, "
            "offline, sync queue, conflict resolution, policy engine, boundaries, restructure, rollout, strategy, "
            "migration of, migrate, migration, multi-region, single sign-on, single sign on, provisioning, federation, "
@@ -317,33 +331,34 @@ _COMPLEXITY = (
            "security audit, security review, access control, oauth server, oauth provider, least privilege, "
            "key exchange, attribute-based, subscriptions, double-entry, reconciliation, proration", "securitydepth"),
     Signal("several parts", "complexity", 0.7, "backend, and the api, both, several, a few places, split over, "
-           "three, four, five, module, in the module, multiple, pages, shared, disagree, persist, layer, layers, "
+           "module, in the module, pages, shared, disagree, persist, layer, layers, "
            "pagination, integration, webhook*, webhooks, package, service, websocket, caching, flow, database", "parts"),
     Signal("some thought", "complexity", 0.6, "edge cases, retry, backoff, timeout*, leak*, encoding, time zone*, timezone, "
-           "performance, slow, flaky, encrypt*, injection, idempot*, invalidat*, debounce, parser, undo, import, "
+           "performance, slow, flaky, encrypt*, injection, idempot*, invalidat*, debounce, parser, undo, "
            "coverage, tutorial, guide, strict, compare, architecture overview, api reference, walk me through, how does, "
            "pull request, error handling, branch, migration guide, stale, upgrade, token*, component, hash*, ci, docker*, "
-           "step by step, piece by piece, trade-offs, choose, regression, deprecations, runbook, certificates, "
-           "pipeline, module, endpoints, optional overrides", "thought"),
+           "trade-offs, choose, regression, deprecations, runbook, certificates, "
+           "pipeline, endpoints, rotate, older than, purge, rollback, algorithm", "thought"),
+    Signal("in steps", "complexity", 1.4, "step by step, piece by piece, line by line", "thought"),
     Signal("one place", "complexity", -1.3, "typo, typos, spelling, misspell*, misspelled, rename, renames, renaming, "
            "one line, one-line, that line, this line, single line, constant, caption, css, unused, comment, heading*, headings, "
            "docstring, lint, tooltip*, icon, gitignore, one-liner, one liner, whitespace, changelog, badges, z-index, "
            "margin, magic number, version flag, inline, commented-out, commented out, alphabetically, wording, quotes, "
-           "one test, one unit test, a test case, single test, only themes, nothing else, magic, temp, bump, "
+           "one test, one unit test, a test, a unit test, a test case, single test, only themes, nothing else, magic, temp, bump, "
            "copyright, other way round, table of contents, proofread, css class, git status, is_palindrome, "
            "test case, an assertion, doctest, fixture", "trivial"),
     Signal("small", "complexity", -0.8, "default, flag, option, env var, column, field, button, variable, helper, "
-           "header, link, links, parameter, configurable, same style, regex, line, null, undefined, section, word, "
-           "idiomatic, lowercase, note, sentence, paragraph, shortcut, spinner, script, badge, import, imports, "
-           "same signature, same exports, unit test, label, snapshot, of a folder, cannot find module, small, simple, "
-           "simply, little, trivial, tiny, quick, quickly, only, just, example, dependency, lockfile, version, function, "
-           "snippet, string, toggle, message, ternary, colour, color, font, port, image, list, title", "small"),
+           "link, links, parameter, configurable, same style, regex, line, null, undefined, section, word, "
+           "idiomatic, lowercase, note, sentence, paragraph, shortcut, spinner, script, badge, imports, "
+           "same signature, same exports, unit test, label, of a folder, cannot find module, small, simple, "
+           "simply, little, trivial, tiny, quick, quickly, only, just, dependency, lockfile, this function, "
+           "snippet, toggle, message, ternary, colour, color, font, port, clone, to the latest", "small"),
     Signal("exact place", "complexity", -0.9, "keyerror, typeerror, nullpointerexception, attributeerror, "
-           "zerodivisionerror, indexerror, nameerror, cannot borrow", "exact"),
+           "zerodivisionerror, indexerror, nameerror, cannot borrow, should be, must be", "exact"),
     Signal("plain question", "complexity", -1.0, "what does, what is, what's, which, where is, where in, stand for, "
            "mean, means, difference between, how do i, how many, does python, what happens", "question"),
     Signal("plain command", "complexity", -1.2, "run the, run pytest, start the, install the, show me, rebase, stash, "
-           "squash, force push, kill the, format the, delete the, drop the, git, bump, update, pin", "command"),
+           "squash, force push, kill the, format the, delete the, drop the, git status, git stash, bump, update, pin", "command"),
 )  # fmt: skip
 
 _COMPLEXITY_ABROAD = (
@@ -385,6 +400,18 @@ SIGNALS: tuple[Signal, ...] = (
 )  # fmt: skip
 
 
+# Harmless uses of loaded words: inside these phrases no word counts.
+NEUTRAL = (
+    "dependency injection, design tokens, in order to, order of, order by, sort order, same order, in order, key bindings, "
+    "key binding, git checkout, token count, in charge, charge of, live reload, live preview, live updates, live update, "
+    "bank holiday, role model, error message, error messages, error handling, error page, production build, production ready, "
+    "production grade, crash course, bug report, bug tracker, issue tracker, just in time, free of charge, race to, "
+    "private method, private methods, secret santa, access modifier, access modifiers, password manager, "
+    "table of contents, hot reload, test data, tax free, live coding, session storage key, bug bash, "
+    "wrong way, fail fast, kill switch, dead letter"
+)
+
+
 class Index(NamedTuple):
     """Where to look a word up. Values are `(number of the signal, the term)`; phrases hold their other words."""
 
@@ -392,6 +419,10 @@ class Index(NamedTuple):
     prefixes: dict[str, tuple[tuple[str, int], ...]]
     phrases: dict[str, tuple[tuple[tuple[str, ...], int], ...]]
     anywhere: tuple[tuple[str, int], ...]
+
+
+# Signals that mean something only for one kind: "what is" inside a wish is no question.
+ONLY_FOR: dict[str, Kind] = {"complexity.plain question": "explain", "complexity.plain command": "ops"}
 
 
 # First letter of the scripts that are searched anywhere: Devanagari and what follows it (Thai, CJK, Hangul, ...).
@@ -436,4 +467,8 @@ HEAD_VERBS: dict[str, tuple[tuple[Kind, float], ...]] = {
     verb: tuple((kind, points) for kind, points, verbs in HEADS if verb in verbs.split())
     for _, _, every in HEADS
     for verb in every.split()
+}
+NEUTRAL_PHRASES: dict[str, tuple[tuple[str, ...], ...]] = {
+    first: tuple(p[1:] for p in (tuple(t.split()) for t in NEUTRAL.split(",")) if p[0] == first)
+    for first in (t.split()[0] for t in NEUTRAL.split(","))
 }

@@ -27,9 +27,10 @@ GONE = "[redacted]"
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _HTTP_DATE = re.compile(  # RFC 9110 5.6.7, IMF-fixdate: the one form that may be sent
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT"
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT",
+    re.ASCII,
 )
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")  # no digits, no hyphens: keys have them
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT_WORDS = re.compile(
@@ -37,7 +38,7 @@ _CONTEXT_WORDS = re.compile(
     r"|maximum (?:number of )?(?:input |prompt )?tokens|reduce the length",
     re.IGNORECASE,
 )
-_TOKENS = re.compile(r"\d[\d,]{2,12}")
+_TOKENS = re.compile(r"\d[\d,]{2,12}", re.ASCII)
 _SECRET_LIKE = re.compile(
     r"""
     [a-z][a-z0-9+.-]{0,15}://[^\s"'<>)]+                            # a URL of any scheme
