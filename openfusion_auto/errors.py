@@ -164,7 +164,7 @@ class UpstreamError(FusionError):
     """A call to a model failed; another candidate may help."""
 
     http_status = 502
-    type = "upstream_error"
+    type = "server_error"
     default_code = "upstream_error"
     scope: ClassVar[Scope] = "candidate"
 

@@ -64,7 +64,7 @@ _OBJECTS: tuple[tuple[str, str], ...] = (
      r"beschreibung|beschrijving)|description (?:for|of) (?:this|the|my|our) (?:pull request|pr|merge request|mr)\b|"
      r"(?:pr|pull-request)-beschreibung|description de (?:la )?(?:pr|pull request)|"
      r"descripción (?:de|del|para el) (?:pr|pull request)|описани\w+ (?:для )?(?:pr|пулл?[- ]?реквест\w*)"),
-    ("title", r"(?:title|titel|titre|título|titolo|заголовок|subject line|headline|name|label) (?:for|of|to|für|voor|para|"
+    ("title", r"(?:titles?|titel|titre|título|titolo|заголовок|subject line|headline|name|label)s? (?:for|of|to|für|voor|para|"
      r"pour|per|для) (?:this|the|our|my|diese\w*|die|das|den|la|le|cette|esta|este|questa|dit|deze|этого|этой)? ?"
      + _TALK + rf"|(?:short |concise |brief )?{_TALK} (?:title|name)s?\b"
      r"|(?:this|the|our) " + _TALK + r" (?:a|an) (?:\w+ ){0,3}(?:title|name)|(?:thread|session|chat) title"),
@@ -75,6 +75,7 @@ _ASK = re.compile(
 )
 _OBJECT = tuple((name, re.compile(pattern)) for name, pattern in _OBJECTS)
 _NOUN_FIRST = re.compile(
+    rf"^(?:name|title|label) (?:this|the|our) {_TALK}|"
     rf"^(?:a |the |one-line |short )?(?:(?:{_OBJECTS[0][1]})|(?:{_OBJECTS[1][1]})|(?:{_OBJECTS[2][1]})|(?:{_OBJECTS[3][1]}))"
     r"(?: please)?(?:[:.!]| for\b| für\b|$)"
 )

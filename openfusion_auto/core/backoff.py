@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from openfusion_auto.errors import ContextTooLong, FusionError, UpstreamTimeout
+from openfusion_auto.errors import FusionError, UpstreamTimeout
 
 TRIES = 2  # attempts at one candidate: a second one mends most passing faults, a third rarely does
-BASE_S = 0.2  # [s] first wait before jitter
+BASE_S = 0.2  # [s] mean wait before a retry; jitter makes it 0.1 to 0.3
 MAX_WAIT_S = 2.0  # [s] longest wait while another candidate could answer
 TIMEOUTS = 2  # silent upstreams per phase: the client's own patience ends soon after
 
@@ -35,17 +35,15 @@ def next_move(
         tries: Attempts made at this candidate in this phase, this one included.
         timeouts: Timeouts in this phase so far, this one included.
         remaining_s: Seconds until the request's deadline.
-        jitter: 0..1, drawn by the caller (full jitter).
+        jitter: 0..1, drawn by the caller: spreads clients that failed together.
 
     Returns:
         The move. A `Retry-After` longer than `MAX_WAIT_S` is never slept through: the next candidate is
         tried, and when there is none the client gets the status with its `Retry-After`.
 
-    Source: AWS Architecture Blog, "Exponential Backoff And Jitter" (full jitter).
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter". One retry only, so nothing grows.
     """
     if remaining_s <= 0 or error.scope in ("client", "operator", "internal"):
-        return Move("stop")
-    if isinstance(error, ContextTooLong):
         return Move("stop")
     if isinstance(error, UpstreamTimeout):
         return Move("stop" if timeouts >= TIMEOUTS else "next")

@@ -5,6 +5,7 @@
     open        (time)    half_open   after `OPEN_S`; doubling while probes keep failing
     half_open   success   closed
     half_open   failure   open
+    open        failure   open        unchanged: a call that went out before it opened
     any         success   closed      failures = 0
 
 Source: M. Nygard, "Release It!", stability patterns.
@@ -48,6 +49,9 @@ def succeed(_breaker: Breaker) -> Breaker:
 
 def fail(breaker: Breaker, now_s: float) -> Breaker:
     """Note a failure by the candidate's or its provider's fault."""
+    if phase(breaker, now_s) == "open":
+        # Calls in flight fail together; only a probe that fails makes the pause longer.
+        return breaker
     failures = breaker.failures + 1
     if breaker.phase == "closed" and failures < FAILURES_TO_OPEN:
         return replace(breaker, failures=failures)

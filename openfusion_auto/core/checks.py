@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from openfusion_auto.core.prompt import Answer, Prompt, Tool, ToolCall
 
@@ -33,7 +34,7 @@ def call_findings(tools: tuple[Tool, ...], call: ToolCall) -> list[str]:
     if call.kind == "custom" or tool.kind == "custom":
         return []
     try:
-        arguments = json.loads(call.arguments or "{}")
+        arguments = strict_json(call.arguments or "{}")
     except (ValueError, RecursionError):
         return [f"the arguments of {call.name} are not JSON"]
     if tool.schema is None:
@@ -44,16 +45,15 @@ def call_findings(tools: tuple[Tool, ...], call: ToolCall) -> list[str]:
 def schema_findings(name: str, schema: Mapping[str, object], arguments: object) -> list[str]:
     """Return the first way in which `arguments` break `schema`; a schema that is itself wrong finds nothing."""
     from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError, best_match
+    from jsonschema.exceptions import best_match
     from referencing import Registry
-    from referencing.exceptions import Unresolvable
 
     try:
         Draft202012Validator.check_schema(schema)
         # An empty registry: a `$ref` to an address is never fetched.
         validator = Draft202012Validator(schema, registry=Registry())
         error = best_match(validator.iter_errors(arguments))
-    except (SchemaError, Unresolvable, RecursionError):
+    except Exception:  # noqa: BLE001 - a client's schema can break the validator in ways nobody lists
         return []
     if error is None:
         return []
@@ -64,24 +64,43 @@ def schema_findings(name: str, schema: Mapping[str, object], arguments: object) 
 def is_json(text: str) -> bool:
     """Whether `text` is one JSON document."""
     try:
-        json.loads(text)
+        strict_json(text)
     except (ValueError, RecursionError):
         return False
     return True
 
 
+def strict_json(text: str) -> object:
+    """Return the value of a JSON document; unlike `json.loads`, NaN and Infinity are no JSON (RFC 8259).
+
+    Raises:
+        ValueError: not JSON.
+        RecursionError: nested too deep.
+    """
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def refuse_constant(name: str) -> object:
+    """Refuse NaN and the infinities.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(f"{name} is not JSON")
+
+
 def canonical_calls(answer: Answer) -> str | None:
     """Return the tool calls of an answer in a form in which equal calls are equal text; None without calls.
 
-    Ids and key order do not count; arguments that are not JSON count as they are.
+    Ids and key order do not count; arguments that are not JSON, and input of custom tools, count as they are.
     """
     if not answer.tool_calls:
         return None
     calls = []
     for call in answer.tool_calls:
-        try:
-            arguments = json.dumps(json.loads(call.arguments or "{}"), sort_keys=True)
-        except (ValueError, RecursionError):
-            arguments = call.arguments
+        arguments = call.arguments
+        if call.kind == "function":
+            with suppress(ValueError, RecursionError):
+                arguments = json.dumps(strict_json(call.arguments or "{}"), sort_keys=True)
         calls.append([call.name, arguments])
     return json.dumps(calls)

@@ -94,13 +94,17 @@ def warm_tokens(pin: Pin | None, candidate_id: str, now_s: float) -> int:
     return pin.cached_tokens
 
 
+def output_bound(candidate: Candidate, task: Task) -> int:
+    """Return the longest answer that one call can bring [tokens]: the client's bound and the model's own."""
+    bound = task.needs.max_output_tokens or candidate.max_output_tokens or DEFAULT_MAX_OUTPUT
+    return bound if candidate.max_output_tokens is None else min(bound, candidate.max_output_tokens)
+
+
 def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float | None:
     """Return the most that one call can cost [USD]: nothing cached, output up to its bound."""
     if candidate.price is None:
         return None
-    bound = task.needs.max_output_tokens or candidate.max_output_tokens or DEFAULT_MAX_OUTPUT
-    if candidate.max_output_tokens is not None:
-        bound = min(bound, candidate.max_output_tokens)
+    bound = output_bound(candidate, task)
     dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
     tokens_in = task.needs.input_tokens + extra_input
     return round((tokens_in * dearest + bound * candidate.price.output) * MTOK, 10)

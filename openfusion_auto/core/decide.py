@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from openfusion_auto.core import breaker, cost, mode
@@ -41,6 +41,10 @@ CLOSE_STRENGTH = (
     0.30  # members of a panel lie at most this far below the strongest (quality beats diversity)
 )
 INNER_OUTPUT = 4_096  # [tokens] bound of a verifier's or judge's answer (recipes use the same)
+INNER_WORDS = (
+    1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
+)
+ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
 
 Rule = Callable[[Candidate, Task, State], "str | None"]
 
@@ -51,6 +55,13 @@ def not_requested(c: Candidate, task: Task, _state: State) -> str | None:
     if wanted and c.id not in wanted and c.model not in wanted:
         return "the request restricts the choice to " + ", ".join(wanted)
     return None
+
+
+def role_not_played(c: Candidate, task: Task, _state: State) -> str | None:
+    """The request names a role (`openfusion/<role>`) that this candidate does not play."""
+    if task.role is None or task.role in c.roles:
+        return None
+    return f"plays {', '.join(c.roles) or 'no role'}, the request names {task.role}"
 
 
 def not_ready(c: Candidate, _task: Task, state: State) -> str | None:
@@ -96,6 +107,7 @@ def breaker_open(c: Candidate, _task: Task, state: State) -> str | None:
 
 HARD_RULES: tuple[tuple[str, Rule], ...] = (
     ("not_requested", not_requested),
+    ("role_not_played", role_not_played),
     ("upstream_not_ready", not_ready),
     ("ability_missing", no_ability),
     ("context_too_small", context_too_small),
@@ -128,7 +140,7 @@ def outside(
             measured["benchmark"],
             wish.min_benchmark,
             False,
-            "benchmark percentile",
+            "percent",
         ),
         ("throughput_below_min", measured["throughput"], wish.min_tokens_per_s, False, "tokens/s"),
         ("latency_above_max", measured["latency"], wish.max_ttft_ms, True, "ms to the first token"),
@@ -166,7 +178,7 @@ def by_preferences(
             pool.candidates[i],
             wish,
             {
-                "benchmark": terms["benchmark"].value * 100,
+                "benchmark": terms["benchmark"].raw,
                 "throughput": terms["throughput"].raw,
                 "latency": terms["latency"].raw,
             },
@@ -176,6 +188,22 @@ def by_preferences(
         else:
             rejected.append(Rejection(pool.candidates[i].id, *broken))
     return kept, rejected
+
+
+def wished(
+    rows: list[int], task: Task, pool: Pool, state: State, wish: Preferences, reasons: list[str]
+) -> tuple[list[int], list[Rejection]]:
+    """Return the rows that keep the operator's limits, and the others rejected; says when `fail_open` set them aside."""
+    if replace(wish, fail_open=False) == Preferences():
+        return rows, []
+    # The limits look at raw numbers only, which neither the knob nor a lock changes.
+    measured = score(pool, rows, task, state, 0.0, locked=False)
+    kept, out = by_preferences(rows, measured, pool, wish)
+    if kept or not wish.fail_open:
+        return kept, out
+    if out:
+        reasons.append("no candidate keeps all preferences: they were set aside (fail_open)")
+    return rows, []
 
 
 def rank(scores: tuple[Score, ...]) -> tuple[Score, ...]:
@@ -203,15 +231,10 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         # All rest at once: refusing everybody would turn a passing fault into an outage.
         rows, rejected = by_hard_rules(task, pool, replace(state, breakers={}))
         reasons.append("every breaker is open: tried all the same")
+    rows, out = wished(rows, task, pool, state, policy.preferences, reasons)
+    rejected += out
     locked = is_locked(task, pool, rows, state, reasons)
-    scores = score(pool, rows, task, state, knob, locked=locked)
-    kept, out = by_preferences(rows, scores, pool, policy.preferences)
-    if kept or not policy.preferences.fail_open:
-        rejected += out
-        scores = tuple(s for i, s in zip(rows, scores, strict=True) if i in kept)
-    elif out:
-        reasons.append("no candidate keeps all preferences: they were set aside (fail_open)")
-    ranking = rank(scores)
+    ranking = rank(score(pool, rows, task, state, knob, locked=locked))
     eligible = [c for c in (pool.get(s.candidate) for s in ranking) if c is not None]
     choice = mode.choose(task, policy, eligible)
     reasons += choice.reasons
@@ -258,8 +281,13 @@ def fit_budget(
 
     When not even the cheapest single call fits, its plan has no steps and the reason says so.
     """
+    if not ranking:
+        return "single", Plan((), None, None)
     max_usd = tightest(policy.max_usd, task.options.max_usd)
     max_calls = min(policy.max_calls, task.options.max_calls or policy.max_calls)
+    if max_calls < 1:
+        reasons.append("the limit of calls is 0")
+        return "single", Plan((), None, None)
     order: tuple[ModeName, ...] = ("panel", "verify", "single")
     for name in order[order.index(wanted) :]:
         plan = build(name, ranking, task, pool, policy)
@@ -301,12 +329,9 @@ def cheaper_single(
         if max_usd is None
         or ((worst := worst_of(pool, s.candidate, task)) is not None and worst <= max_usd)
     )
-    plan = (
-        build("single", fitting, task, pool, policy) if fitting and policy.max_calls > 0 else None
-    )
+    plan = build("single", fitting, task, pool, policy) if fitting else None
     if plan is None:
-        if ranking:
-            reasons.append("no candidate fits the budget")
+        reasons.append("no candidate fits the budget")
         return Plan((), None, None)
     reasons.append(f"single with {plan.steps[0].candidates[0]}: the best that fits the budget")
     return plan
@@ -333,7 +358,11 @@ def build(
             return None
         checkers = verifiers(ranking, task, pool, away_from=(ids[0],))
         return priced(
-            (primary, Step("verify", checkers[:2]), Step("mend", (checkers[0], ids[0]))),
+            (
+                primary,
+                Step("verify", checkers[:2]),
+                Step("mend", tuple(dict.fromkeys((checkers[0], ids[0])))),
+            ),
             ranking,
             task,
             pool,
@@ -366,9 +395,17 @@ def panel_members(
     }
     best = max(strength[s.candidate] for s in ranking)
     close = [s for s in ranking if strength[s.candidate] >= best - CLOSE_STRENGTH]
-    distinct = list({s.model: s for s in reversed(close)}.values())[::-1]
-    chosen = distinct if len(distinct) >= 2 else list(ranking)
+    # Too few: independence counts for more than closeness, and two samples of one model for more than one.
+    chosen = next((few for few in (distinct(close), distinct(ranking)) if len(few) > 1), ranking)
     return tuple(s.candidate for s in chosen[: policy.panel_size])
+
+
+def distinct(scores: Sequence[Score]) -> tuple[Score, ...]:
+    """Return the first of each model, in order."""
+    first: dict[str, Score] = {}
+    for scored in scores:
+        first.setdefault(scored.model, scored)
+    return tuple(first.values())
 
 
 def verifiers(
@@ -397,28 +434,25 @@ def verifiers(
 
 def priced(steps: tuple[Step, ...], ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan:
     """Return the plan with its money: the first candidate of each step for the expectation, the dearest of each
-    for the worst case. Inner calls read the answers too and write at most `INNER_OUTPUT` tokens."""
+    for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
+    at most `INNER_OUTPUT` tokens."""
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
-    answer = cost.output_tokens(task)
-    inner = replace(
-        task,
-        needs=replace(
-            task.needs,
-            input_tokens=task.needs.input_tokens + answer * len(steps),
-            max_output_tokens=INNER_OUTPUT,
-        ),
+    checking = replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
+    members = {s: [c for c in (pool.get(i) for i in s.candidates) if c] for s in steps}
+    written = sum(
+        max(cost.output_bound(c, task) for c in members[s])
+        for s in steps
+        if s.phase in ("primary", "member")
     )
+    behind = INNER_WORDS + int(written * ESCAPED)
     expected: list[float | None] = []
     worst: list[float | None] = []
     for step in steps:
-        own = step.phase in ("primary", "member", "mend", "synthesis")
         shares = {"mend": 0.2, "synthesis": 0.2}.get(step.phase, 1.0)
         first = expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        options = [
-            cost.worst_usd(c, task if own else inner)
-            for c in (pool.get(i) for i in step.candidates)
-            if c is not None
-        ]
+        asked = checking if step.phase in ("verify", "judge") else task
+        extra = 0 if step.phase in ("primary", "member") else behind
+        options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))
     return Plan(steps, cost.total(expected), cost.total(worst))

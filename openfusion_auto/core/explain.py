@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from openfusion_auto.core import digest as digests
 from openfusion_auto.core.score import price_share, usd_for
 from openfusion_auto.core.types import Decision, Score, Task
@@ -31,7 +33,13 @@ def price_flip(loser: Score, gap: float) -> str | None:
     wanted = term.value + (gap + EPSILON) / term.weight
     if wanted > 1:
         return None
-    return f"at {usd_for(wanted):.6f} USD a turn instead of {loser.expected_usd:.6f}"
+    return f"at {money_below(usd_for(wanted))} USD a turn instead of {loser.expected_usd:.3g}"
+
+
+def money_below(usd: float) -> str:
+    """Return a positive amount with three digits, rounded down: a stated price must be low enough to be true."""
+    places = 2 - math.floor(math.log10(usd))
+    return f"{math.floor(usd * 10.0**places) / 10.0**places:.{max(0, places)}f}"
 
 
 def knob_flip(winner: Score, loser: Score, decision: Decision) -> str | None:
@@ -50,8 +58,12 @@ def knob_flip(winner: Score, loser: Score, decision: Decision) -> str | None:
             low = middle
         else:
             high = middle
-    side = "below" if ahead_low else "above"
-    return f"at cost_quality {side} {low if ahead_low else high:.2f} instead of {decision.cost_quality:g}"
+    # Rounded to the side where the loser is ahead, so that the stated number itself is true.
+    if ahead_low:
+        stated = f"{math.floor(low * 100) / 100:.2f} or below"
+    else:
+        stated = f"{math.ceil(high * 100) / 100:.2f} or above"
+    return f"at cost_quality {stated} instead of {decision.cost_quality:g}"
 
 
 def ahead(loser: Score, winner: Score, old: float, new: float, task: Task) -> bool:
@@ -130,7 +142,9 @@ def one_sentence(decision: Decision) -> str:
     if not decision.ranking:
         return "no candidate could serve"
     task, best = decision.task, decision.ranking[0]
-    taken = next((r for r in decision.reasons if r.startswith(decision.mode + ":")), decision.reasons[-1])
+    taken = next(
+        (r for r in decision.reasons if r.startswith(decision.mode + ":")), decision.reasons[-1]
+    )
     cheap = f", about {best.expected_usd:.4f} USD" if best.expected_usd is not None else ""
     return (
         f"{best.candidate} for a {task.turn} turn ({task.kind}, {task.risk} risk, {task.complexity}): "

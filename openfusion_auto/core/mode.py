@@ -78,7 +78,7 @@ def single_reason(task: Task, n_eligible: int) -> str | None:
     if task.role is not None:
         return f"the request names the role {task.role}"
     if n_eligible < 2:
-        return "only one candidate can serve"
+        return "only one candidate can serve" if n_eligible else "no candidate can serve"
     return None
 
 

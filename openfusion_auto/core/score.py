@@ -197,7 +197,7 @@ def need(task: Task) -> float:
 def price_share(cost_quality: float, task: Task) -> float:
     """Return the weight of price 0..1 at this knob position; rises strictly with the knob.
 
-    High risk halves the odds that money speaks; calls that a client makes for itself (titles, summaries) are
+    High risk takes three tenths off the weight of money; calls that a client makes for itself (titles, summaries) are
     bought by price.
     """
     t = min(10.0, max(0.0, cost_quality)) / 10
@@ -264,7 +264,7 @@ class Columns:
 def measure(pool: Pool, rows: list[int], fixed: Static, task: Task, state: State) -> Columns:
     """Gather the raw numbers of the candidates at `rows`."""
     chosen = [(pool.candidates[i], fixed.effort[i]) for i in rows]
-    known = [(c, c.performance, state.stats.get(c.id)) for c, _ in chosen]
+    known = [(c, c.performance, aged(state, c.id)) for c, _ in chosen]
     return Columns(
         price=[cost.expected_usd(c, task, state.pin, state.now_s, work) for c, work in chosen],
         latency=[live(s, p.ttft_ms_p50 if p else None, "ttft") for _, p, s in known],
@@ -276,6 +276,12 @@ def measure(pool: Pool, rows: list[int], fixed: Static, task: Task, state: State
         stuck=[1.0 if holds(state.pin, c.id) and not task.struggling else 0.0 for c, _ in chosen],
         role=[role_value(c, task) for c, _ in chosen],
     )
+
+
+def aged(state: State, candidate_id: str) -> Stats | None:
+    """Return a candidate's live numbers as they count now: old failures fade although nobody calls it."""
+    known = state.stats.get(candidate_id)
+    return None if known is None else stats.decayed(known, state.now_s)
 
 
 def holds(pin: Pin | None, candidate_id: str) -> bool:

@@ -136,8 +136,11 @@ class Caller:
             if client is not None and client.started:
                 raise StreamBroken(error) from error
             raise
-        except asyncio.CancelledError:
-            line.status = "cancelled"
+        except BaseException as end:
+            # The client left (cancelled, or its socket broke) or a defect of ours: no verdict on the candidate, and
+            # a probe must not hold its breaker for ever.
+            gone = isinstance(end, asyncio.CancelledError | ConnectionError)
+            line.status = "cancelled" if gone else "error"
             self._book_partial(line, ask.prompt, candidate, received)
             live.released(candidate.id)
             raise

@@ -46,7 +46,7 @@ async def gather(step: Gather, perform: Perform) -> tuple[Reply, ...]:
             done, pending = await asyncio.wait(
                 pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
             )
-            if not done:
+            if not done or any(defect(t) for t in done):
                 break
             if cut_at is None and answers(tasks) >= step.quorum:
                 cut_at = loop.time() + step.grace_s
@@ -67,6 +67,11 @@ def answers(tasks: Sequence[asyncio.Future[Reply]]) -> int:
         and t.exception() is None
         and t.result().answer is not None
     )
+
+
+def defect(task: asyncio.Future[Reply]) -> bool:
+    """Whether a task ended by a defect of ours: no other answer can heal that, so nobody waits for one."""
+    return not task.cancelled() and task.exception() is not None
 
 
 def reply_of(ask: Ask, task: asyncio.Future[Reply]) -> Reply:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from openfusion_auto.core import classify, tokens
 from openfusion_auto.core.decide import decide
-from openfusion_auto.core.prompt import Prompt, Usage
+from openfusion_auto.core.prompt import Answer, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
 from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State, Task
 from openfusion_auto.errors import (
@@ -27,6 +27,7 @@ from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
 from openfusion_auto.wire.chat import render_answer
 from openfusion_auto.wire.chat_stream import deltas_of
+from openfusion_auto.wire.jsons import dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,14 @@ class Engine:
         offers: Mapping[str, tuple[str, ...]],
         *,
         dry_run: bool,
+        report_requested: bool = False,
     ) -> None:
         self.means = means
         self.policy = policy
         self.traces = traces
         self.offers = offers
         self.dry_run = dry_run
+        self.report_requested = report_requested
 
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""
@@ -171,7 +174,7 @@ class Engine:
         shown = self._shown(judged.prompt, trace)
         if client is None:
             return render_answer(
-                outcome.answer,
+                self._named(outcome.answer, judged.prompt.model),
                 shown,
                 model=self._model_of(outcome, judged.pool),
                 usage=usage,
@@ -183,6 +186,13 @@ class Engine:
             await client.relay(outcome.answer.deltas or deltas_of(outcome.answer))
         await client.end(shown, usage)
         return b""
+
+    def _named(self, answer: Answer, requested: str) -> Answer:
+        """Return the answer under the name that is to be reported: its own, or the one asked for."""
+        if not self.report_requested or answer.data is None:
+            return answer
+        data = {**answer.data, "model": requested}
+        return replace(answer, raw=dumps(data), data=data, model=requested)
 
     def _model_of(self, outcome: Outcome, pool: Pool) -> str:
         candidate = pool.get(outcome.candidate)

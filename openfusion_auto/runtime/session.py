@@ -43,8 +43,9 @@ def session_of(prompt: Prompt, headers: Mapping[str, str], identity: str) -> Ses
     """
     if prompt.options.session:
         return Session("option:" + prompt.options.session[:MAX_KEY], "option")
+    given = {name.lower(): value for name, value in headers.items()}
     for name in HEADERS:
-        value = headers.get(name)
+        value = given.get(name)
         if value:
             return Session(f"id:{value[:MAX_KEY]}", f"header {name}")
     for name in BODY_FIELDS:
@@ -52,7 +53,7 @@ def session_of(prompt: Prompt, headers: Mapping[str, str], identity: str) -> Ses
         if value:
             return Session(f"id:{value[:MAX_KEY]}", f"body {name}")
     for name in WEAK_HEADERS:
-        value = headers.get(name)
+        value = given.get(name)
         if value:
             return Session(short_hash(identity, value[:MAX_KEY]), f"header {name}")
     return Session(short_hash(identity, *beginning(prompt)), "implicit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,6 +15,7 @@ from openfusion_auto.core.types import Candidate, Decision, State
 
 Status = Literal["ok", "error", "cancelled", "running"]
 WHY_CHARS = 300  # [characters] of the sentence in a compact trace
+COMPACT_BYTES = 2_000  # [bytes] of a compact trace as JSON: it rides on every answer
 
 
 @dataclass(slots=True)
@@ -100,7 +102,10 @@ def usage_lines(trace: Trace) -> list[dict[str, object]]:
 
 
 def compact(trace: Trace) -> dict[str, object]:
-    """Return the trace as it stands in an answer, under 2 KB: no prompt text, no terms."""
+    """Return the trace as it stands in an answer: no prompt text, no terms, at most `COMPACT_BYTES` as JSON.
+
+    Lists that are too long lose their ends; `more` says how many entries only the full trace has.
+    """
     decision = trace.decision
     rendered: dict[str, object] = {
         "trace_id": trace.id,
@@ -109,10 +114,10 @@ def compact(trace: Trace) -> dict[str, object]:
         "task": None,
         "selected": [],
         "attempts": [
-            {"candidate": a.candidate, "status": a.error or a.status} for a in trace.attempts[:12]
+            {"candidate": a.candidate, "status": a.error or a.status} for a in trace.attempts
         ],
         "session": {"source": trace.session_source, "pinned": trace.pinned},
-        "usage": usage_lines(trace)[:6],
+        "usage": usage_lines(trace),
         "usd": trace.usd(),
         "why": "",
     }
@@ -128,7 +133,30 @@ def compact(trace: Trace) -> dict[str, object]:
         }
         rendered["selected"] = selected(decision)
         rendered["why"] = one_sentence(decision)[:WHY_CHARS]
-    return rendered
+    return shortened(rendered)
+
+
+def shortened(rendered: dict[str, object]) -> dict[str, object]:
+    """Return a compact trace that fits `COMPACT_BYTES`: the list that takes most room loses its last entry first."""
+    if json_bytes(rendered) <= COMPACT_BYTES:
+        return rendered
+    lists = {k: list(v) for k, v in rendered.items() if isinstance(v, list)}
+    sizes = {k: [json_bytes(entry) + 2 for entry in entries] for k, entries in lists.items()}
+    more = dict.fromkeys(lists, 0)
+    over = json_bytes({**rendered, "more": more}) - COMPACT_BYTES
+    while over > 0 and any(len(entries) > 1 for entries in lists.values()):
+        longest = max((k for k in lists if len(lists[k]) > 1), key=lambda k: sum(sizes[k]))
+        lists[longest].pop()
+        over -= sizes[longest].pop()
+        more[longest] += 1
+    if over > 0 and isinstance(rendered["why"], str):
+        rendered["why"] = rendered["why"][: max(0, len(rendered["why"]) - over)]
+    return {**rendered, **lists, "more": {k: n for k, n in more.items() if n}}
+
+
+def json_bytes(value: object) -> int:
+    """Return the size of a value as JSON with everything escaped [bytes]: what a surface sends is not longer."""
+    return len(json.dumps(value))
 
 
 def selected(decision: Decision) -> list[dict[str, object]]:
@@ -148,9 +176,11 @@ def selected(decision: Decision) -> list[dict[str, object]]:
 def full(trace: Trace) -> dict[str, object]:
     """Return everything recorded, as JSON types: what `/v1/traces/{id}` shows and a replay needs."""
     state = trace.state
+    short = {k: v for k, v in compact(trace).items() if k != "more"}
     return {
         "object": "openfusion.trace",
-        **compact(trace),
+        **short,
+        "selected": selected(trace.decision) if trace.decision else [],
         "at": trace.at,
         "dialect": trace.dialect,
         "stream": trace.stream,

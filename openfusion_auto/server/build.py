@@ -36,7 +36,12 @@ def build_engine(settings: Settings, *, dry_run: bool, clock: Clock) -> Engine:
     )
     offers = {u.name: u.offers for u in config.upstreams}
     return Engine(
-        means, settings.policy, TraceStore(config.server.traces_kept), offers, dry_run=dry_run
+        means,
+        settings.policy,
+        TraceStore(config.server.traces_kept),
+        offers,
+        dry_run=dry_run,
+        report_requested=config.server.report_model == "requested",
     )
 
 
@@ -52,7 +57,6 @@ def server_options(settings: Settings) -> ServerOptions:
         max_body=int(server.max_body_mb * MEGABYTE),
         keep_alive_s=server.keep_alive_s,
         guarded=settings.config.stream.tool_calls == "guarded",
-        report_requested=server.report_model == "requested",
     )
 
 

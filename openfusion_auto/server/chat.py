@@ -6,7 +6,6 @@ import asyncio
 
 from aiohttp import web
 
-from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import BadRequest, FusionError, Overloaded, TooLarge
 from openfusion_auto.runtime.engine import Engine, Incoming
 from openfusion_auto.runtime.stream import ClientStream
@@ -102,7 +101,7 @@ async def stream(
         send,
         request.app[CLOCK],
         guarded=options.guarded,
-        model=reported(asked.prompt, report_requested=options.report_requested),
+        model=asked.prompt.model if engine.report_requested else None,
     )
     live.streams.add(client)
     try:
@@ -111,8 +110,3 @@ async def stream(
     finally:
         live.streams.discard(client)
     return response
-
-
-def reported(prompt: Prompt, *, report_requested: bool) -> str | None:
-    """Return the model name to show instead of the upstream's own, or None."""
-    return prompt.model if report_requested else None

@@ -23,7 +23,6 @@ class ServerOptions:
         max_body: Largest request body after decompression [bytes].
         keep_alive_s: Silence on an open stream after which a comment is sent [s].
         guarded: Hold tool calls of a stream until they are whole.
-        report_requested: Answer with the model name that was asked for instead of the one that answered.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
@@ -31,7 +30,6 @@ class ServerOptions:
     max_body: int = 64 * 2**20
     keep_alive_s: float = 3.0
     guarded: bool = True
-    report_requested: bool = False
 
 
 @dataclass(slots=True)

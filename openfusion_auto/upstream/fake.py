@@ -24,28 +24,14 @@ from openfusion_auto.errors import (
     UpstreamUnreachable,
 )
 from openfusion_auto.upstream.base import Call
+from openfusion_auto.upstream.minimal import PREFERRED, as_list, as_mapping, minimal_instance
 
 CHUNK_CHARS = 24  # [characters] a chunk of text; about what providers send at once
 MAX_CHOICES = 128  # the API's own bound of `n`
 TASK_WORDS = 8  # how much of the task a dry run may repeat
 TASK_CHARS = 80  # [characters] the same bound, for text without spaces
-MAX_DEPTH = 32  # [levels] of a schema, so that one that refers to itself ends
-MAX_NODES = 4096  # values of one made instance, and items or characters that a schema can demand of one value
-MAX_NUMBER = 1e15  # bounds beyond it are not read: above 2^53 a float counts no more in ones
 ASKS_FOR_JSON = "Answer with one JSON object"  # how our own recipes ask for a verdict
-PREFERRED: Mapping[str, str | int] = {
-    "verdict": "accept",
-    "best": 1,
-}  # so that no recipe starts to mend
-HINTS = {
-    "properties": "object", "required": "object", "items": "array", "prefixItems": "array",
-    "minimum": "number", "maximum": "number", "exclusiveMinimum": "number", "multipleOf": "number",
-}  # fmt: skip
 DONE = b"data: [DONE]\n\n"
-FORMATS = {
-    "date": "2000-01-01", "date-time": "2000-01-01T00:00:00Z", "time": "00:00:00Z", "email": "dry@run.invalid",
-    "uri": "http://run.invalid/", "uuid": "00000000-0000-0000-0000-000000000000", "ipv4": "127.0.0.1", "ipv6": "::1",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +266,7 @@ def _pieces(reply: Reply, call: Call, body: Mapping[str, object]) -> Iterator[by
     n = min(max(wanted, 1), MAX_CHOICES) if isinstance(wanted, int) else 1
     usage = _usage(reply, call.body, n)
     if call.stream:
-        asked = _mapping(body.get("stream_options")).get("include_usage") is True
+        asked = as_mapping(body.get("stream_options")).get("include_usage") is True
         return _events(reply, call, n, usage if asked else None)
     choices = [
         {"index": i, "message": _message(reply), "finish_reason": _finish(reply)} for i in range(n)
@@ -387,7 +373,7 @@ def dry_run_reply(body: Mapping[str, object], raw: bytes) -> Reply:
         body: The request.
         raw: The bytes that make the ids.
     """
-    messages = [_mapping(m) for m in _list(body.get("messages"))]
+    messages = [as_mapping(m) for m in as_list(body.get("messages"))]
     last = messages[-1] if messages else {}
     said = _text(last.get("content"))
     tool = _tool_for(body, said) if last.get("role") == "user" else None
@@ -408,12 +394,12 @@ def dry_run_reply(body: Mapping[str, object], raw: bytes) -> Reply:
 
 
 def _tool_for(body: Mapping[str, object], said: str) -> Mapping[str, object] | None:
-    offered = [_mapping(_mapping(t).get("function")) for t in _list(body.get("tools"))]
+    offered = [as_mapping(as_mapping(t).get("function")) for t in as_list(body.get("tools"))]
     tools = {str(t["name"]): t for t in offered if t.get("name")}
     choice = body.get("tool_choice")
     if not tools or choice == "none":
         return None
-    forced = _mapping(_mapping(choice).get("function")).get("name")
+    forced = as_mapping(as_mapping(choice).get("function")).get("name")
     if isinstance(forced, str):
         return tools.get(forced)
     # Longer names first, so that `read_file` is not taken for `read`; a name inside a word is none.
@@ -425,10 +411,10 @@ def _tool_for(body: Mapping[str, object], said: str) -> Mapping[str, object] | N
 
 
 def _json_for(body: Mapping[str, object], messages: Sequence[Mapping[str, object]]) -> object:
-    wanted = _mapping(body.get("response_format"))
+    wanted = as_mapping(body.get("response_format"))
     if wanted.get("type") == "json_schema":
         return minimal_instance(
-            _mapping(wanted.get("json_schema")).get("schema", {"type": "object"})
+            as_mapping(wanted.get("json_schema")).get("schema", {"type": "object"})
         )
     said = [m for m in messages if m.get("role") in ("system", "developer")] + [*messages[-1:]]
     for message in reversed(said):
@@ -464,165 +450,7 @@ def _value(shown: str) -> object:
 # --- the smallest value that a JSON Schema allows -----------------------------------------------------------------
 
 
-def minimal_instance(schema: object) -> object:
-    """Return a small value valid for a JSON Schema (draft 2020-12); `verdict` and `best` are given when they may be.
-
-    Read are types, required properties, enums, constants, bounds of numbers, strings and arrays, common formats,
-    local references and `allOf`; of `anyOf` and `oneOf` the first. Not read: `pattern`, `not`, `if`, `uniqueItems`.
-    A schema that wants more than `MAX_NODES` values or `MAX_DEPTH` levels gets null for the rest.
-    """
-    return _Minimal(_mapping(schema)).value(schema, 0)
-
-
-class _Minimal:
-    """One walk over one schema; `left` bounds its work, since references can ask for 2^n values."""
-
-    def __init__(self, root: Mapping[str, object]) -> None:
-        self.root = root
-        self.left = MAX_NODES
-
-    def value(self, schema: object, depth: int) -> object:
-        rules = self.resolve(_mapping(schema), depth)
-        if "const" in rules:
-            return rules["const"]
-        choices = _list(rules.get("enum"))
-        if choices:
-            return choices[0]
-        kind = _kind(rules)
-        if kind == "object":
-            return self.of_object(rules, depth + 1)
-        if kind == "array":
-            return self.of_array(rules, depth + 1)
-        if kind in ("number", "integer"):
-            return _number(rules, whole=kind == "integer")
-        return {"boolean": True, "null": None}.get(kind, _string(rules))
-
-    def resolve(self, rules: Mapping[str, object], depth: int) -> Mapping[str, object]:
-        """Fold references, `allOf` and the first of `anyOf` and `oneOf` into one schema."""
-        self.left -= 1
-        if depth > MAX_DEPTH or self.left < 0:
-            return {"type": "null"}
-        folded = {k: v for k, v in rules.items() if k not in ("$ref", "allOf", "anyOf", "oneOf")}
-        parts = [_pointed(self.root, rules["$ref"])] if "$ref" in rules else []
-        parts += _list(rules.get("allOf"))
-        parts += _list(rules.get("anyOf"))[:1] + _list(rules.get("oneOf"))[:1]
-        for part in parts:
-            more = self.resolve(_mapping(part), depth + 1)
-            known = {**_mapping(more.get("properties")), **_mapping(folded.get("properties"))}
-            required = [*_list(folded.get("required")), *_list(more.get("required"))]
-            folded = {**more, **folded, "properties": known, "required": required}
-            folded = {k: v for k, v in folded.items() if v or k not in ("properties", "required")}
-        return folded
-
-    def of_object(self, rules: Mapping[str, object], depth: int) -> dict[str, object]:
-        known = _mapping(rules.get("properties"))
-        names = dict.fromkeys(str(name) for name in _list(rules.get("required")))
-        names |= dict.fromkeys(name for name in PREFERRED if name in known)
-        rest = [name for name in known if name not in names]
-        names |= dict.fromkeys(rest[: max(0, _count(rules, "minProperties") - len(names))])
-        made: dict[str, object] = {}
-        for name in names:
-            wished = PREFERRED.get(name)
-            schema = known.get(name)
-            fits = wished is not None and _allows(self.resolve(_mapping(schema), depth), wished)
-            made[name] = wished if fits else self.value(schema, depth)
-        return made
-
-    def of_array(self, rules: Mapping[str, object], depth: int) -> list[object]:
-        first = _list(rules.get("prefixItems"))
-        wanted = _count(rules, "minItems")
-        schemas = [*first, *[rules.get("items")] * wanted][:wanted]
-        return [self.value(schema, depth) for schema in schemas]
-
-
-def _pointed(root: Mapping[str, object], reference: object) -> object:
-    found: object = root
-    for step in str(reference).removeprefix("#").split("/")[1:]:
-        found = _mapping(found).get(step.replace("~1", "/").replace("~0", "~"))
-    return found
-
-
-def _kind(rules: Mapping[str, object]) -> str:
-    kind = rules.get("type")
-    if isinstance(kind, list) and kind:
-        kind = kind[0]
-    if isinstance(kind, str):
-        return kind
-    return next((kind for key, kind in HINTS.items() if key in rules), "string")
-
-
-def _allows(rules: Mapping[str, object], value: str | int) -> bool:
-    if "enum" in rules or "const" in rules:
-        return value in _list(rules.get("enum")) or value == rules.get("const")
-    if isinstance(value, str):
-        return _kind(rules) == "string" and _fit(value, rules) == value
-    return _kind(rules) in ("integer", "number") and _inside(
-        value, rules, _bound(rules, "multipleOf") or 1
-    )
-
-
-def _bound(rules: Mapping[str, object], key: str) -> float | None:
-    value = rules.get(key)
-    usable = (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
-    )
-    return value if usable and isinstance(value, int | float) else None
-
-
-def _count(rules: Mapping[str, object], key: str) -> int:
-    return min(int(_bound(rules, key) or 0), MAX_NODES)
-
-
-def _number(rules: Mapping[str, object], *, whole: bool) -> float:
-    step = _bound(rules, "multipleOf") or (1 if whole else 0)
-    floors = [n for key in ("minimum", "exclusiveMinimum") if (n := _bound(rules, key)) is not None]
-    tops = [n for key in ("maximum", "exclusiveMaximum") if (n := _bound(rules, key)) is not None]
-    tries: list[float] = [0, 1, -1, *floors, *tops]
-    if step:
-        # The first two multiples at or above a floor, and at or below a top: one is inside, if any is.
-        tries += [(-(-n // step) + k) * step for n in floors for k in (0, 1)]
-        tries += [(n // step - k) * step for n in tops for k in (0, 1)]
-    elif floors and tops:
-        tries.append((max(floors) + min(tops)) / 2)
-    tries += [n + 1 for n in floors] + [n - 1 for n in tops]
-    found = next((n for n in tries if _inside(n, rules, step)), 0)
-    return int(found) if found == int(found) else found
-
-
-def _inside(n: float, rules: Mapping[str, object], step: float) -> bool:
-    low, high = _bound(rules, "minimum"), _bound(rules, "maximum")
-    above, below = _bound(rules, "exclusiveMinimum"), _bound(rules, "exclusiveMaximum")
-    return (
-        (low is None or n >= low)
-        and (high is None or n <= high)
-        and (above is None or n > above)
-        and (below is None or n < below)
-        and (not step or n % step == 0)
-    )
-
-
-def _string(rules: Mapping[str, object]) -> str:
-    return _fit(FORMATS.get(str(rules.get("format")), "dry-run"), rules)
-
-
-def _fit(text: str, rules: Mapping[str, object]) -> str:
-    longest = _bound(rules, "maxLength")
-    text = text.ljust(_count(rules, "minLength"), "-")
-    return text if longest is None else text[: max(0, int(longest))]
-
-
-# --- narrowing ------------------------------------------------------------------------------------------------
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
 def _text(content: object) -> str:
     if isinstance(content, str):
         return content
-    return "\n".join(str(_mapping(part).get("text", "")) for part in _list(content))
+    return "\n".join(str(as_mapping(part).get("text", "")) for part in as_list(content))

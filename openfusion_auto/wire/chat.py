@@ -50,7 +50,8 @@ def read_answer(raw: bytes) -> Answer:
     choice, message = _first(data.get("choices"))
     text = text_of(message.get("content"))
     calls = _calls(message.get("tool_calls"))
-    finish = choice.get("finish_reason")
+    ended = choice.get("finish_reason")
+    finish = ended if isinstance(ended, str) and ended else None
     if finish == "error" or choice.get("error"):
         raise _broken(f"its choice ended with an error{safe_reason(choice.get('error'))}")
     refusal = message.get("refusal")
@@ -61,7 +62,7 @@ def read_answer(raw: bytes) -> Answer:
         text=text or (refusal if isinstance(refusal, str) else ""),
         reasoning=reasoning_of(message),
         tool_calls=calls,
-        finish=finish if isinstance(finish, str) and finish else None,
+        finish=finish,
         usage=read_usage(data.get("usage")),
         model=model if isinstance(model, str) else None,
         raw=raw,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import CallDelta, Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE, read_usage, render_usage
+from openfusion_auto.wire.chat import CUT, TRACE, render_usage
 from openfusion_auto.wire.errors import openai_error
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
 from openfusion_auto.wire.sse import SseReader
@@ -89,14 +89,14 @@ class ChatWriter:
             raise UpstreamBroken("The upstream's stream ended before its answer was finished.")
         self._check(self._open)
         out = [self._release_all()]
-        last = self._usage_chunk(usage) if self._include_usage else None
+        last = self._usage_frame(trace, usage) if self._include_usage else None
         *before, final = self._finishes
         out += (self._finish_frame(delta, None, usage) for delta in before)
         if last is None:
             out.append(self._finish_frame(final, trace, usage))
         else:
             out.append(self._finish_frame(final, None, usage))
-            out.append(_frame(last if trace is None else {**last, TRACE: trace}))
+            out.append(last)
         self.started = True
         return b"".join((*out, DONE))
 
@@ -181,10 +181,14 @@ class ChatWriter:
             self._arguments[key].append(call.arguments)
 
     def _try_release(self) -> bool:
-        """Close the held calls when all are whole as they stand; no arguments yet is not whole."""
+        """Close the held calls when all are whole as they stand.
+
+        Only arguments that end like an object are looked at: the rest is not whole yet, or is told at the finish.
+        """
         for key in self._open:
-            said = "".join(self._arguments[key])
-            if not said or not self._whole(key, said):
+            pieces = self._arguments[key]
+            ends = key in self._custom or pieces[-1].endswith("}")
+            if not ends or not self._whole(key, "".join(pieces)):
                 return False
         self._open.clear()
         return True
@@ -264,23 +268,21 @@ class ChatWriter:
         ]
         return mended if mended != choices else None
 
-    def _usage_chunk(self, usage: Usage | None) -> dict[str, object] | None:
+    def _usage_frame(self, trace: Mapping[str, object] | None, usage: Usage | None) -> bytes | None:
         """Return the usage chunk: the upstream's own where it has one and its sums hold, else one made here."""
-        own = None if self._usage is None else dict(_data(self._usage))
-        if (
-            own is not None
-            and own.get("choices") == []
-            and usage in (None, read_usage(own["usage"]))
-        ):
-            return own if self._model is None else {**own, "model": self._model}
-        final = self._finishes[-1]
-        source = _data(final)
-        shown = usage or (self._usage or final).usage
+        own, final = self._usage, self._finishes[-1]
+        traced = {} if trace is None else {TRACE: trace}
+        if own is not None and _data(own).get("choices") == [] and usage in (None, own.usage):
+            named = {} if self._model is None else {"model": self._model}
+            return _frame({**_data(own), **named, **traced}) if traced else self._relay(own)
+        shown = usage or (own or final).usage
         if shown is None:
             return None
+        source = _data(final)
         kept = {field: source[field] for field in _SHARED if field in source}
-        named = {} if self._model is None else {"model": self._model}
-        return {**kept, **named, "choices": [], "usage": render_usage(shown)}
+        if self._model is not None:
+            kept["model"] = self._model
+        return _frame({**kept, "choices": [], "usage": render_usage(shown), **traced})
 
 
 def _frame(value: object) -> bytes:
@@ -326,9 +328,16 @@ def _finished_choices(delta: Delta) -> set[int]:
 
 
 def _is_custom(delta: Delta, call: CallDelta) -> bool:
-    for choice in _choices(_data(delta)):
-        listed = (as_object(choice.get("delta")) or {}).get("tool_calls")
-        for item in listed if isinstance(listed, list) else ():
-            if choice.get("index", 0) == call.choice and item.get("index") == call.index:
-                return "custom" in item
-    return False
+    """Return whether a call's first fragment says that its input is free text."""
+    return any(
+        "custom" in item
+        for choice in _choices(_data(delta))
+        if choice.get("index", 0) == call.choice
+        for item in _listed_calls(choice)
+        if item.get("index") == call.index
+    )
+
+
+def _listed_calls(choice: Mapping[str, object]) -> list[Mapping[str, object]]:
+    listed = (as_object(choice.get("delta")) or {}).get("tool_calls")
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []

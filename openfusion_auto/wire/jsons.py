@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import NamedTuple, NoReturn
 
 MAX_DEPTH = 200  # nested arrays and objects; agents' JSON Schemas stay below 40
@@ -148,13 +148,9 @@ def _to_bytes(text: str, size: int, members: list[Member]) -> tuple[Member, ...]
     marks = sorted({0, len(text), *(place for m in members for place in m[1:])})
     longest = max(pairwise(marks), key=lambda pair: pair[1] - pair[0])[0]
     places = {0: 0, len(text): size}
-    for low, high in pairwise(marks):
-        if low == longest:
-            break
+    for low, high in takewhile(lambda pair: pair[0] != longest, pairwise(marks)):
         places[high] = places[low] + len(text[low:high].encode())
-    for high, low in pairwise(reversed(marks)):
-        if low == longest:
-            break
+    for high, low in takewhile(lambda pair: pair[1] != longest, pairwise(reversed(marks))):
         places[low] = places[high] - len(text[low:high].encode())
     return tuple(Member(m.key, places[m.start], places[m.value], places[m.end]) for m in members)
 

@@ -959,7 +959,8 @@ class FaultyUpstream:
     """The server. See the module's docstring.
 
     Attributes:
-        script: Fault ids that the next requests get, in order; "ok" for none. Goes before directives.
+        script: Fault ids that the next requests get, in order; "ok" for none, "say:TEXT" for a text. Goes before
+            directives.
         requests: All that came.
         open_now: Requests in work.
         hung_up: Clients that left before the end.
@@ -1056,6 +1057,8 @@ class FaultyUpstream:
         if self.script:
             request.fault, *rest = self.script
             self.script = rest
+            if request.fault.startswith("say:"):
+                request.text, request.fault = request.fault[4:], "ok"
         seen = (request.fault, prompt)
         self._seen[seen] += 1
         return self._seen[seen] - 1

@@ -114,10 +114,12 @@ async def test_the_media_type_comes_lower_case_and_without_parameters(upstream, 
     ],
 )
 async def test_a_status_other_than_200_is_an_error_of_its_kind(upstream, mocked, status, kind):
-    mocked.post(URL, status=status, body=b'{"error":{"message":"no: secret-key"}}')
+    body = b'{"error":{"message":"wrong key sk-or-v1-0123456789abcdef0123456789abcdef"}}'
+    mocked.post(URL, status=status, body=body, content_type="application/json")
     with pytest.raises(kind) as caught:
         await upstream.open(call())
-    assert len(mocked.requests) == 1
+    assert "0123456789abcdef" not in caught.value.message
+    assert [len(sent) for sent in mocked.requests.values()] == [1]
 
 
 async def test_retry_after_is_kept(upstream, mocked):

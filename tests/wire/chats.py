@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 
 def body(**fields: object) -> dict[str, object]:
-    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": "hello"}], **fields}
+    return {
+        "model": "openfusion/auto",
+        "messages": [{"role": "user", "content": "hello"}],
+        **fields,
+    }
 
 
 def raw(**fields: object) -> bytes:
     return json.dumps(body(**fields)).encode()
 
 
-def completion(message: dict[str, object] | None = None, finish: str | None = "stop", **fields: object):
+def completion(
+    message: dict[str, object] | None = None, finish: str | None = "stop", **fields: object
+):
     message = {"role": "assistant", "content": "hi"} if message is None else message
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     return {
@@ -27,7 +34,9 @@ def completion(message: dict[str, object] | None = None, finish: str | None = "s
     }
 
 
-def chunk(delta: dict[str, object] | None = None, finish: str | None = None, index: int = 0, **fields):
+def chunk(
+    delta: dict[str, object] | None = None, finish: str | None = None, index: int = 0, **fields
+):
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -43,7 +52,13 @@ def usage_chunk(prompt: int = 7, completed: int = 2):
     return {**chunk(), "choices": [], "usage": usage}
 
 
-def call(index: int | None, call_id: str | None = None, name: str | None = None, args: str = "", choice: int = 0):
+def call(
+    index: int | None,
+    call_id: str | None = None,
+    name: str | None = None,
+    args: str = "",
+    choice: int = 0,
+):
     function: dict[str, object] = {"arguments": args}
     if name is not None:
         function["name"] = name
@@ -71,3 +86,11 @@ def parsed(stream: bytes) -> list[object]:
         data = block[6:]
         out.append("[DONE]" if data == b"[DONE]" else json.loads(data))
     return out
+
+
+def outcome(read: Callable, *args: object, of: type[Exception]) -> object:
+    """What `read` returns, or the error of that kind which it raises."""
+    try:
+        return read(*args)
+    except of as error:
+        return error

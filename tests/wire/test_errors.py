@@ -42,7 +42,12 @@ def said(message: str, **more: object) -> dict[str, object]:
 def test_an_error_has_the_four_fields_of_openai():
     error = BadRequest("No.", param="n", code="invalid_value")
     assert openai_error(error) == {
-        "error": {"message": "No.", "type": "invalid_request_error", "param": "n", "code": "invalid_value"}
+        "error": {
+            "message": "No.",
+            "type": "invalid_request_error",
+            "param": "n",
+            "code": "invalid_value",
+        }
     }
 
 
@@ -62,7 +67,8 @@ def test_refused_credentials_are_a_502_without_a_word_of_the_upstream(status):
 
 
 @pytest.mark.parametrize(
-    ("status", "shown"), [(500, 502), (502, 502), (503, 503), (504, 502), (529, 503), (408, 502), (425, 502)]
+    ("status", "shown"),
+    [(500, 502), (502, 502), (503, 503), (504, 502), (529, 503), (408, 502), (425, 502)],
 )
 def test_failures_of_the_upstreams_own_may_be_tried_again(status, shown):
     error = failure(status, b"<html>nginx at host.example</html>", retry_after_ms="250")
@@ -81,14 +87,26 @@ def test_other_statuses_are_no_answer(status):
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_refused_request_keeps_status_code_param_and_the_words_agents_match(status):
-    error = failure(status, said("Unsupported parameter: 'x'.", code="unsupported_parameter", param="x"))
+    error = failure(
+        status, said("Unsupported parameter: 'x'.", code="unsupported_parameter", param="x")
+    )
     assert isinstance(error, UpstreamRejected)
     assert (error.status, error.code, error.param) == (status, "unsupported_parameter", "x")
     assert error.message == "Unsupported parameter: 'x'."
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[1]", b"\xff\xfe", b"<html>", {"detail": ["x"]}, {"error": None}, {"error": {"message": 5}}, {"a": 1}]
+    "body",
+    [
+        b"",
+        b"[1]",
+        b"\xff\xfe",
+        b"<html>",
+        {"detail": ["x"]},
+        {"error": None},
+        {"error": {"message": 5}},
+        {"a": 1},
+    ],
 )
 def test_a_refusal_without_usable_words_still_has_a_message(body):
     error = failure(400, body)
@@ -98,7 +116,12 @@ def test_a_refusal_without_usable_words_still_has_a_message(body):
 
 
 @pytest.mark.parametrize(
-    "body", [{"error": "no such tool"}, {"object": "error", "message": "no such tool"}, said("no such tool")]
+    "body",
+    [
+        {"error": "no such tool"},
+        {"object": "error", "message": "no such tool"},
+        said("no such tool"),
+    ],
 )
 def test_the_shapes_of_error_bodies_in_use_are_read(body):
     assert failure(400, body).message == "no such tool"
@@ -130,7 +153,10 @@ def test_too_long_a_prompt_keeps_code_and_wording():
     [
         (400, said("prompt is too long: 210,000 tokens > 200,000 maximum")),
         (413, said("Input is too long for requested model: 210000 of 200000 tokens")),
-        (400, {"error": {"message": "request 210000 vs 200000", "type": "exceed_context_size_error"}}),
+        (
+            400,
+            {"error": {"message": "request 210000 vs 200000", "type": "exceed_context_size_error"}},
+        ),
         (422, {"error": "context window of 200000 exceeded by 210000"}),
     ],
 )
@@ -185,7 +211,7 @@ def test_retry_after_never_fails_and_never_is_negative(text):
     [
         "https://api.host.example:8443/v1/x?key=1", "http://127.0.0.1:9311/v1", "ftp://x", "www.host.org/x",
         "Bearer abcdef", "api_key=abcdef", "token: abc", "sk-abcdefgh", "sk-ups****6789", "gsk_abcdefgh12",
-        "AIzaSyA1234567890", "eyJhbGciOi.eyJzdWIi.abc-_1", "0123456789abcdef0123456789abcdef", "10.0.0.7:80",
+        "AIzaSyA1234567890", "eyJhbGciOiJIUzI1.eyJzdWIi.abc-_1", "0123456789abcdef0123456789abcdef", "10.0.0.7:80",
         "[::1]:8080", "localhost:9311", "gpu-7.cluster.internal", "node.rack:9000", "<script>", "</html>",
     ],
 )  # fmt: skip

@@ -9,11 +9,24 @@ from openfusion_auto.wire.sse import Frame, SseReader
 
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 LINES = st.sampled_from(
-    [b"data: {}", b"data:x", b"data", b"data: ", b"event: e", b": c", b":", b"id: 1", b"retry: 5", b"odd", b"", b""]
+    [
+        b"data: {}",
+        b"data:x",
+        b"data",
+        b"data: ",
+        b"event: e",
+        b": c",
+        b":",
+        b"id: 1",
+        b"retry: 5",
+        b"odd",
+        b"",
+        b"",
+    ]
 )
-STREAMS = st.lists(st.tuples(LINES, ENDS) | st.tuples(st.binary(max_size=5), ENDS), max_size=20).map(
-    lambda pairs: b"".join(line + end for line, end in pairs)
-)
+STREAMS = st.lists(
+    st.tuples(LINES, ENDS) | st.tuples(st.binary(max_size=5), ENDS), max_size=20
+).map(lambda pairs: b"".join(line + end for line, end in pairs))
 
 
 def whole(data: bytes) -> list[Frame]:

@@ -53,7 +53,8 @@ def panel(prompt: Prompt, decision: Decision) -> Step:
     if not wants_synthesis(prompt, decision, answers, pick):
         return Outcome("member", best, answer, notes=notes)
     asked = prompts.synthesis(prompt, answers, pick.best + 1, pick.defect)
-    (written,) = yield Ask("synthesis", (best, *steps["synthesis"].candidates), asked, final=True)
+    writers = tuple(dict.fromkeys((best, *steps["synthesis"].candidates)))
+    (written,) = yield Ask("synthesis", writers, asked, final=True)
     if written.answer is None:
         return Outcome(
             "member", best, answer, notes=(*notes, "the synthesis failed: the pick was kept")

@@ -7,11 +7,13 @@ prefix survive. Answers under judgement travel as JSON strings, so that no text 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 
 from openfusion_auto.core.prompt import Answer, Message, Part, Prompt
 
 INNER_MAX_TOKENS = 4096  # [tokens] a verdict is short, but reasoning models think inside this bound
+MAX_REPLY_CHARS = 20_000  # [characters] of a reply that are searched for a verdict, from its end
 
 VERIFY = """\
 Stop being the assistant of this conversation. You are a strict reviewer. The last assistant message is a draft that
@@ -55,12 +57,16 @@ def synthesis(prompt: Prompt, answers: tuple[Answer, ...], best: int, defect: st
     """Return the prompt for the final answer of a panel; `best` counts from 1."""
     seen = f", with this defect: {json.dumps(defect)}" if defect else ""
     text = SYNTHESIS.format(best=best, defect=seen, answers=listed(answers))
-    return prompt.extend(user(text), stream=prompt.stream)
+    overrides: dict[str, object] = {"stream": prompt.stream}
+    if prompt.tools:
+        # Whoever writes anew must not call: emitted calls are always one member's.
+        overrides["tool_choice"] = "none"
+    return prompt.extend(user(text), **overrides)
 
 
 def mend_request(findings: tuple[str, ...]) -> str:
-    """Return the user message that asks for a mend."""
-    return MEND.format(findings="\n".join(f"- {f}" for f in findings))
+    """Return the user message that asks for a mend; each finding is one line, so that none can pose as the frame."""
+    return MEND.format(findings="\n".join("- " + " ".join(f.split()) for f in findings))
 
 
 def inner(prompt: Prompt, *messages: Message) -> Prompt:
@@ -95,7 +101,7 @@ def listed(answers: tuple[Answer, ...]) -> str:
                 {"name": c.name, "arguments": c.arguments} for c in answer.tool_calls
             ]
         rows.append(row)
-    return json.dumps(rows)
+    return json.dumps(rows, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +150,17 @@ def read_pick(text: str, count: int) -> Pick | None:
 
 
 def json_object(text: str) -> dict[str, object] | None:
-    """Return the JSON object in a reply, also inside a code fence or behind words; None when there is none."""
+    """Return the last JSON object in a reply, also inside a code fence or behind words; None when there is none.
+
+    The last: a verdict comes after what is quoted from the answers, which may hold objects of their own.
+    """
+    text = text[-MAX_REPLY_CHARS:]
+    decoder = json.JSONDecoder()
+    found: dict[str, object] | None = None
     start = text.find("{")
     while start >= 0:
-        try:
-            value, _ = json.JSONDecoder().raw_decode(text, start)
-        except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
-            continue
-        return value if isinstance(value, dict) else None
-    return None
+        end = start + 1
+        with suppress(ValueError, RecursionError):
+            found, end = decoder.raw_decode(text, start)
+        start = text.find("{", end)
+    return found

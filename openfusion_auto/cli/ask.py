@@ -1,0 +1,120 @@
+"""`openfusion ask`: one question, one answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from openfusion_auto.cli import output
+from openfusion_auto.cli.common import (
+    MODES,
+    config_option,
+    dry_run_option,
+    json_option,
+    read_stdin,
+    stdin_is_terminal,
+)
+
+if TYPE_CHECKING:
+    from openfusion_auto.cli.talk import Talk
+
+PATIENCE_S = 1.0  # [s] a pipe may stay silent before we say that we are waiting for it
+
+
+@click.command()
+@click.argument("text")
+@dry_run_option
+@json_option
+@click.option("--model", default="openfusion/auto", metavar="NAME", show_default=True,
+              help="A name that `openfusion models` lists.")  # fmt: skip
+@click.option("--mode", type=click.Choice(MODES), help="One mode instead of the best one.")
+@click.option(
+    "--stream/--no-stream", default=True, help="Print the answer as it comes, or when it is whole."
+)
+@config_option
+def command(
+    text: str,
+    dry_run: bool,
+    as_json: bool,
+    model: str,
+    mode: str | None,
+    stream: bool,
+    config: Path | None,
+) -> None:
+    """Ask one question and print the answer.
+
+    Needs no server. What is piped in stands behind TEXT; with "-" it is the whole question. The answer goes to stdout,
+    a line with model, mode, cost, time and trace to stderr. --json prints the body that a client would get.
+    """
+    question = with_input(text)
+    if not question.strip():
+        raise click.UsageError("there is nothing to ask: TEXT and standard input are empty")
+
+    from openfusion_auto.cli.talk import start, summary
+
+    talk = start(config, dry_run=dry_run, model=model, options={"mode": mode})
+    asyncio.run(answer(talk, question, as_json=as_json, stream=stream))
+    output.note(summary(talk.traces[-1], talk.engine))
+
+
+def with_input(text: str) -> str:
+    """Return the question with what was piped in; reads standard input only when something stands there."""
+    if text == "-":
+        return read_stdin()
+    piped = read_stdin() if is_piped() else ""
+    return f"{text}\n\n{piped}" if piped.strip() else text
+
+
+def is_piped() -> bool:
+    """Whether a file or a pipe is standard input.
+
+    A socket is not read: programs that start others often leave one open and empty, and we would wait for ever.
+    """
+    if sys.stdin is None or stdin_is_terminal():
+        return False
+    try:
+        number = sys.stdin.fileno()
+    except (OSError, ValueError):  # a stand-in without a file behind it
+        return True
+    kind = os.fstat(number).st_mode
+    if stat.S_ISFIFO(kind) and not select.select([number], [], [], PATIENCE_S)[0]:
+        output.problem("waiting for standard input; end it with Ctrl-D, or start with </dev/null")
+    return stat.S_ISREG(kind) or stat.S_ISFIFO(kind)
+
+
+async def answer(talk: Talk, question: str, *, as_json: bool, stream: bool) -> None:
+    """Print the answer to one question."""
+    from openfusion_auto.cli.talk import answer_text
+
+    try:
+        if as_json:
+            output.data(await talk.whole(question))
+        elif stream:
+            await print_stream(talk, question)
+        else:
+            output.emit(answer_text(await talk.whole(question)))
+    finally:
+        await talk.close()
+
+
+async def print_stream(talk: Talk, question: str) -> None:
+    """Print an answer as it comes; the last line is ended, also when the answer breaks off."""
+    last = "\n"
+
+    def show(piece: str) -> None:
+        nonlocal last
+        last = piece
+        output.emit(piece, newline=False)
+
+    try:
+        await talk.stream(question, show)
+    finally:
+        if not last.endswith("\n"):
+            output.emit()

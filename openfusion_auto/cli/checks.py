@@ -1,0 +1,223 @@
+"""The checks of `openfusion doctor`: each looks at one thing and says what to do about it. No key is ever shown."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import platform
+import socket
+import stat
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from openfusion_auto.cli import pool as pool_command
+from openfusion_auto.cli.common import is_dry_run, load_settings
+from openfusion_auto.cli.output import version
+from openfusion_auto.cli.remote import Server, fetch, read_object, server_of
+from openfusion_auto.config.load import Settings
+from openfusion_auto.config.pool import check_pool
+from openfusion_auto.config.schema import UpstreamConfig
+from openfusion_auto.errors import ConfigError
+
+Status = Literal["PASS", "WARN", "FAIL"]
+FASTER = ("uvloop", "orjson")  # the extra `fast`
+PROBE_S = 10.0  # [s] GET /models answers at once or not at all
+SHOWN_MODELS = 5  # names of models in one line
+
+
+class Check(NamedTuple):
+    """What was found about one thing, and what to do next ("" when nothing)."""
+
+    name: str
+    status: Status
+    detail: str
+    todo: str = ""
+
+
+def examine(config: Path | None, *, probe: bool) -> tuple[list[Check], list[dict[str, object]]]:
+    """Return all checks, and the settings that are not the defaults with where each was set."""
+    checks = [installed()]
+    try:
+        settings = load_settings(config)
+    except ConfigError as error:
+        todo = "mend it; `openfusion init --path new.toml` shows every key"
+        failed = [Check("config", "FAIL", line, todo) for line in error.message.splitlines()]
+        return [*checks, *failed], []
+    checks += configuration(settings)
+    checks += keys(settings)
+    checks.append(pool(settings))
+    checks.append(port(settings))
+    checks.append(state_folder(settings.state_path))
+    if probe:
+        checks += upstreams(settings)
+    return checks, changed(settings)
+
+
+def installed() -> Check:
+    """What runs: our version, Python's, and whether the faster parts are there."""
+    there = [name for name in FASTER if find_spec(name)]
+    extra = f", with {' and '.join(there)}" if there else ""
+    return Check(
+        "version", "PASS", f"openfusion {version()}, Python {platform.python_version()}{extra}"
+    )
+
+
+def configuration(settings: Settings) -> Iterator[Check]:
+    """Which file counts, and what in it deserves a look."""
+    if settings.source is None:
+        yield Check(
+            "config", "PASS", "built-in defaults", "`openfusion init` writes a file to change them"
+        )
+    else:
+        yield Check("config", "PASS", str(settings.source))
+    for warning in settings.warnings:
+        yield Check("config", "WARN", warning)
+
+
+def changed(settings: Settings) -> list[dict[str, object]]:
+    """Return key, value and origin of every setting that is not the default; an upstream's value is its address."""
+    public = settings.public()
+    addresses = {f"upstreams.{u.name}": u.base_url for u in settings.config.upstreams}
+    rows: list[dict[str, object]] = []
+    for key, where in sorted(settings.origin.items()):
+        if where == "default" or key == "upstreams":
+            continue
+        value: object = addresses.get(key)
+        if value is None:
+            value = public
+            for part in key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+        rows.append({"key": key, "value": value, "origin": where})
+    return rows
+
+
+def keys(settings: Settings) -> Iterator[Check]:
+    """Which key variables are set, by name alone."""
+    waiting = len(settings.unready)
+    worst: Status = "FAIL" if waiting == len(settings.config.upstreams) else "WARN"
+    if is_dry_run(settings, asked=False):
+        worst = "WARN"  # nothing is set up yet, and that works: as a dry run
+    for upstream in settings.config.upstreams:
+        name = upstream.api_key_env
+        why = settings.unready.get(upstream.name)
+        if why is not None:
+            todo = f"export {name}=... (or a line in a file .env beside the configuration)"
+            yield Check("key", worst, f"upstream {upstream.name} cannot be called: {why}", todo)
+        elif name is None or settings.key(upstream.name) is None:
+            yield Check("key", "PASS", f"upstream {upstream.name} is called without a key")
+        else:
+            yield Check("key", "PASS", f"{name} is set for upstream {upstream.name}")
+    asked = len(settings.client_keys)
+    detail = f"clients show one of {asked} keys" if asked else "clients need no key"
+    yield Check("key", "PASS", f"OPENFUSION_API_KEYS: {detail}")
+
+
+def pool(settings: Settings) -> Check:
+    """What `openfusion pool check` finds."""
+    findings = check_pool(settings.pool, pool_command.today())
+    errors = sum(pool_command.level(f) == "error" for f in findings)
+    there = f"{len(settings.pool.candidates)} candidates in {settings.pool_source.name}"
+    if not findings:
+        return Check("pool", "PASS", there)
+    detail = f"{there}: {errors} errors, {len(findings) - errors} warnings"
+    return Check("pool", "FAIL" if errors else "WARN", detail, "see them: openfusion pool check")
+
+
+def port(settings: Settings) -> Check:
+    """Whether the address can be listened on, or a router is there already."""
+    host, number = settings.config.server.host.strip("[]"), settings.config.server.port
+    if number == 0:
+        return Check("port", "PASS", "any free one (server.port = 0)")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do, so that a port in TIME_WAIT counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, number))
+        except OSError as error:
+            return taken(settings, error)
+    return Check("port", "PASS", f"{host}:{number} is free")
+
+
+def taken(settings: Settings, error: OSError) -> Check:
+    """Say who has the port."""
+    server = settings.config.server
+    shown = f"{server.host}:{server.port}"
+    if error.errno == errno.EADDRINUSE and is_ours(server_of(settings, None)):
+        return Check("port", "PASS", f"{shown}: an openfusion is running there")
+    todo = "choose another one: server.port, OPENFUSION_PORT or --port"
+    return Check("port", "FAIL", f"{shown} cannot be listened on ({error.strerror})", todo)
+
+
+def is_ours(server: Server) -> bool:
+    """Whether an openfusion answers there; asked without a key."""
+    try:
+        status, raw = fetch(server.url + "/health", {}, timeout_s=2.0)
+    except (OSError, http.client.HTTPException):
+        return False
+    return status == 200 and (read_object(raw) or {}).get("name") == "openfusion_auto"
+
+
+def state_folder(path: Path) -> Check:
+    """Whether what is written has a place that nobody else can read."""
+    if not path.exists():
+        above = next(p for p in path.parents if p.exists())
+        if not os.access(above, os.W_OK | os.X_OK):
+            todo = "set OPENFUSION_STATE_DIR to a folder of yours"
+            return Check("state", "FAIL", f"{path} cannot be created in {above}", todo)
+        return Check("state", "PASS", f"{path} will be created")
+    if not path.is_dir():
+        return Check(
+            "state", "FAIL", f"{path} is no folder", "move it, or set OPENFUSION_STATE_DIR"
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Check("state", "FAIL", f"{path} cannot be written to", "set OPENFUSION_STATE_DIR")
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Check("state", "WARN", f"{path} is open to other users", f"chmod 700 {path}")
+    return Check("state", "PASS", str(path))
+
+
+def upstreams(settings: Settings) -> list[Check]:
+    """Ask every upstream for its models. One that is silent is a warning; that none answers is a failure."""
+    found = [probed(settings, upstream) for upstream in settings.config.upstreams]
+    checks = [check for check, _ in found]
+    if not any(answered for _, answered in found):
+        checks.append(Check("upstream", "FAIL", "no upstream answers", "see the lines above"))
+    return checks
+
+
+def probed(settings: Settings, upstream: UpstreamConfig) -> tuple[Check, bool]:
+    """Return what one upstream says to GET /models, and whether it said anything."""
+    headers = {**upstream.extra_headers, "Accept": "application/json", "User-Agent": "openfusion"}
+    key = settings.key(upstream.name)
+    if key and upstream.name not in settings.unready:
+        headers["Authorization"] = f"Bearer {key}"
+    try:
+        status, raw = fetch(f"{upstream.base_url}/models", headers, timeout_s=PROBE_S)
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        said = f"{upstream.name}: no answer from {upstream.base_url} ({why})"
+        return Check("upstream", "WARN", said, "is it running, and is base_url right?"), False
+    return judged(settings, upstream, status, raw), True
+
+
+def judged(settings: Settings, upstream: UpstreamConfig, status: int, raw: bytes) -> Check:
+    """Say what an upstream's answer means for the pool."""
+    if status in (401, 403):
+        todo = f"check the value of {upstream.api_key_env or 'api_key_env'}"
+        return Check("upstream", "FAIL", f"{upstream.name}: refuses the key ({status})", todo)
+    listed = (read_object(raw) or {}).get("data")
+    if status != 200 or not isinstance(listed, list):
+        said = f"{upstream.name}: answers GET /models with status {status}, but lists no models"
+        return Check("upstream", "WARN", said, "is base_url right, up to and with /v1?")
+    there = {row.get("id") for row in listed if isinstance(row, dict)}
+    wanted = [c.model for c in settings.pool.candidates if c.upstream == upstream.name]
+    gone = [model for model in wanted if model not in there]
+    if gone:
+        more = f" and {len(gone) - SHOWN_MODELS} more" if len(gone) > SHOWN_MODELS else ""
+        said = f"{upstream.name}: does not list {', '.join(gone[:SHOWN_MODELS])}{more}"
+        return Check("upstream", "WARN", said, "take them out of the pool, or mend their names")
+    return Check("upstream", "PASS", f"{upstream.name}: lists all {len(wanted)} models of the pool")

@@ -1,0 +1,123 @@
+"""What several commands share: options, settings, the rule for dry runs, and what is said about both."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from openfusion_auto.cli import output
+
+if TYPE_CHECKING:
+    from openfusion_auto.config.load import Settings
+    from openfusion_auto.runtime.engine import Engine
+
+Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+MODES = ("auto", "single", "verify", "panel")
+
+
+def config_option(command: Command) -> Command:
+    """Add `--config`."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="Configuration file. Without it: OPENFUSION_CONFIG, ./openfusion.toml, the user's configuration "
+        "folder, the built-in defaults.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON on stdout instead of text for people."
+    )(command)
+
+
+def dry_run_option(command: Command) -> Command:
+    """Add `--dry-run`."""
+    return click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Call no model: the whole way is gone, with made-up answers and no key. On by itself when there is "
+        "neither a configuration file nor a key.",
+    )(command)
+
+
+def server_option(command: Command) -> Command:
+    """Add `--server`."""
+    return click.option(
+        "--server",
+        metavar="URL",
+        help="Ask the server at this address; it gets the first key of OPENFUSION_API_KEYS.",
+    )(command)
+
+
+def load_settings(config: Path | None, **flags: object) -> Settings:
+    """Return the settings of this process; flags by their name with underscores, None = not given.
+
+    Raises:
+        ConfigError: with every problem, one to a line.
+    """
+    from openfusion_auto.config.load import load
+
+    named = {name.replace("_", "-"): value for name, value in flags.items()}
+    return load(config, os.environ, named, Path.cwd())
+
+
+def is_dry_run(settings: Settings, asked: bool) -> bool:
+    """Whether answers are made up: asked for, or nothing was set up yet (no file, and no upstream with a key)."""
+    nothing_ready = all(u.name in settings.unready for u in settings.config.upstreams)
+    return asked or (settings.builtin and nothing_ready)
+
+
+def missing_keys(settings: Settings) -> list[str]:
+    """Return the names of the key variables that upstreams wait for."""
+    waiting = (u.api_key_env for u in settings.config.upstreams if u.name in settings.unready)
+    return sorted({name for name in waiting if name})
+
+
+def notices(settings: Settings, *, dry_run: bool, asked: bool) -> list[str]:
+    """Return what must be said before anything is answered, one line each; the last one loudest."""
+    lines = [f"warning: {text}" for text in settings.warnings]
+    names = " or ".join(missing_keys(settings))
+    if dry_run:
+        leave = [f"set {names}"] if names else []
+        leave += ["leave out --dry-run"] if asked else []
+        said = "DRY RUN: NO MODEL IS CALLED, ANSWERS ARE MADE UP"
+        return [*lines, f"*** {said}. To leave it: {' and '.join(leave)}. ***"]
+    lines += [
+        f"warning: upstream {name} cannot be called: {why}"
+        for name, why in sorted(settings.unready.items())
+    ]
+    if len(settings.unready) == len(settings.config.upstreams):
+        lines.append("*** NO UPSTREAM CAN BE CALLED: EVERY REQUEST WILL FAIL. See above. ***")
+    return lines
+
+
+def announce_state(settings: Settings, *, dry_run: bool, asked: bool) -> None:
+    """Print the notices on stderr."""
+    for line in notices(settings, dry_run=dry_run, asked=asked):
+        output.problem(line)
+
+
+def local_engine(settings: Settings, *, dry_run: bool) -> Engine:
+    """Return an engine in this process."""
+    from openfusion_auto.runtime.clock import Clock
+    from openfusion_auto.server.build import build_engine
+
+    return build_engine(settings, dry_run=dry_run, clock=Clock())
+
+
+def read_stdin() -> str:
+    """Return all of standard input as text; bytes that are no UTF-8 become replacement characters."""
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
+def stdin_is_terminal() -> bool:
+    """Whether a person types at standard input."""
+    return sys.stdin is not None and sys.stdin.isatty()

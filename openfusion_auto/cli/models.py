@@ -1,0 +1,96 @@
+"""`openfusion models`: what a client may put in `model`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from openfusion_auto.cli import output
+from openfusion_auto.cli.common import config_option, is_dry_run, json_option, load_settings
+
+if TYPE_CHECKING:
+    from openfusion_auto.config.load import Settings
+    from openfusion_auto.core.types import Candidate, Pool
+
+
+@click.command()
+@json_option
+@config_option
+def command(as_json: bool, config: Path | None) -> None:
+    """List the names a client may ask for.
+
+    Virtual models (openfusion/auto, openfusion/fusion), roles (openfusion/coder), then every candidate of the pool with
+    price, context window and roles. Needs no server; a running one tells its own at GET /v1/models.
+    """
+    settings = load_settings(config)
+    if as_json:
+        output.data({"object": "list", "data": entries(settings.pool)})
+        return
+    show(settings)
+
+
+def entries(pool: Pool) -> list[dict[str, object]]:
+    """Return every model as `GET /v1/models` does, without live numbers."""
+    from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, roles_of
+    from openfusion_auto.server.info import candidate_info, entry, virtual_entry
+
+    said = "picks the model, or several, for each request"
+    rows = [
+        virtual_entry(AUTO, said, pool, pool.candidates),
+        virtual_entry(FUSION, "always a panel", pool, pool.candidates),
+    ]
+    for role in roles_of(pool):
+        players = tuple(c for c in pool.candidates if role in c.roles)
+        said = f"the best candidate for the role {role}"
+        rows.append(virtual_entry(PREFIX + role, said, pool, players))
+    rows += (
+        {**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, None)}
+        for c in pool.candidates
+    )
+    return rows
+
+
+def show(settings: Settings) -> None:
+    """Print the names as a table."""
+    from rich.box import ASCII2, SIMPLE_HEAD
+    from rich.table import Table
+
+    from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, roles_of
+
+    target = output.console()
+    pool = settings.pool
+    output.emit(f"{AUTO}    picks the model, or several, for each request")
+    output.emit(f"{FUSION}  always a panel")
+    for role in roles_of(pool):
+        players = sum(role in c.roles for c in pool.candidates)
+        output.emit(f"{PREFIX}{role:<9}the best of {players} for the role {role}")
+    output.emit()
+    table = Table(box=SIMPLE_HEAD if output.is_fancy(target) else ASCII2, pad_edge=False)
+    for name, right in (
+        ("candidate", False), ("$/M in", True), ("$/M out", True), ("context", True), ("roles", False),
+    ):  # fmt: skip
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    wide = target.width >= 100
+    if wide:
+        table.add_column("model", overflow="fold")
+        table.add_column("offers", overflow="fold")
+    for c in pool.candidates:
+        table.add_row(*row(c, wide=wide))
+    target.print(table)
+    for name, why in sorted(settings.unready.items()):
+        if not is_dry_run(settings, asked=False):
+            output.problem(f"warning: upstream {name} cannot be called: {why}")
+
+
+def row(c: Candidate, *, wide: bool) -> list[str]:
+    """Return the cells of one candidate; what is not known is `unknown`, never 0."""
+    cells = [
+        c.id,
+        f"{c.price.input:g}" if c.price else "unknown",
+        f"{c.price.output:g}" if c.price else "unknown",
+        output.count(c.context_tokens),
+        " ".join(c.roles) or "-",
+    ]
+    return [*cells, c.model, " ".join(c.offers) or "-"] if wide else cells

@@ -1,0 +1,112 @@
+"""What goes to the terminal: data to stdout, everything said about it to stderr; nothing foreign moves the cursor."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NAME = "openfusion"
+
+
+class Failure(click.ClickException):
+    """The command was right, but it did not work out: one line on stderr, exit code 1."""
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
+        """Print the message."""
+        problem(self.message)
+
+
+def version() -> str:
+    """Return the installed version; `unreleased` in a checkout that is not installed."""
+    from importlib import metadata  # 20 ms that most commands need not pay
+
+    try:
+        return metadata.version("openfusion-auto")
+    except metadata.PackageNotFoundError:
+        return "unreleased"
+
+
+def tolerate_any_text() -> None:
+    """Let a terminal that cannot show a character show `?` instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def clean(text: str) -> str:
+    """Return text without control characters but newline and tab: foreign text must not drive the terminal."""
+    return "".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not "\x7f" <= ch <= "\x9f"))
+
+
+def data(value: object, *, indent: int | None = 2) -> None:
+    """Print JSON on stdout, in ASCII, so that any locale carries it."""
+    click.echo(json.dumps(value, indent=indent, allow_nan=False))
+
+
+def emit(text: str = "", *, newline: bool = True) -> None:
+    """Print human text on stdout."""
+    click.echo(clean(text), nl=newline)
+
+
+def note(text: str) -> None:
+    """Say something on stderr."""
+    click.echo(clean(text), err=True)
+
+
+def problem(text: str) -> None:
+    """Say on stderr what is wrong."""
+    note(f"{NAME}: {text}")
+
+
+def coloured(text: str, colour: str) -> str:
+    """Return text in a colour for `paint`; as it is under NO_COLOR (no-color.org)."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=colour, bold=True)
+
+
+def paint(head: str, rest: str) -> None:
+    """Print a line on stdout whose `head` holds our own colours; they go away where stdout is no terminal."""
+    click.echo(head + clean(rest))
+
+
+def console() -> Console:
+    """Return the console for tables on stdout: no markup, so that foreign text stays text."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def is_fancy(target: Console) -> bool:
+    """Whether block characters and colours will be seen; a pipe, a file or `NO_COLOR` get letters."""
+    return target.is_terminal and not target.no_color and target.encoding.startswith("utf")
+
+
+def usd(value: object, *, digits: int = 4) -> str:
+    """Return money as text; what is not known is said, never 0.
+
+    Small sums keep two significant digits: a turn may cost 0.00002 USD.
+    """
+    if not isinstance(value, int | float):
+        return "unknown"
+    if value and abs(value) < 10**-digits:
+        return f"${value:.1e}"
+    return f"${value:.{digits}f}"
+
+
+def count(value: object) -> str:
+    """Return a number of tokens as text with thousands set apart; `-` when it is not known."""
+    return f"{value:,}" if isinstance(value, int) else "-"
+
+
+def text_of(row: Mapping[str, object], key: str, unknown: str = "-") -> str:
+    """Return a member as clean text on one line, or `unknown` when it is absent or null."""
+    value = row.get(key)
+    return unknown if value is None else " ".join(clean(str(value)).split())

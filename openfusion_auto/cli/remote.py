@@ -1,0 +1,126 @@
+"""Talking to a server over HTTP with the standard library: no redirect is followed, no proxy asked, sizes bounded.
+
+So a key goes to the address it was meant for and nowhere else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from openfusion_auto.cli.output import Failure, clean
+
+if TYPE_CHECKING:
+    from openfusion_auto.config.load import Settings
+
+MAX_ANSWER = 32 * 2**20  # [bytes] a full trace is some tens of KB
+TIMEOUT_S = 10.0  # [s] these questions call no model
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server and the key to show it."""
+
+    url: str
+    key: str | None = None
+
+
+def server_of(settings: Settings, url: str | None) -> Server:
+    """Return the server that the command line names, else the one that the configuration describes.
+
+    Raises:
+        click.UsageError: not a usable address, or port 0, which says nothing about a running server.
+    """
+    from openfusion_auto.config.schema import checked_url
+
+    keys = settings.client_keys
+    if url is not None:
+        try:
+            return Server(checked_url(url), keys[0] if keys else None)
+        except ValueError as error:
+            raise click.UsageError(f"--server {error}") from None
+    host, port = settings.config.server.host.strip("[]"), settings.config.server.port
+    if port == 0:
+        raise click.UsageError(
+            "server.port is 0, so any port may be the server's: name it with --server"
+        )
+    host = ANYWHERE.get(host, host)
+    shown = f"[{host}]" if ":" in host else host
+    return Server(f"http://{shown}:{port}", keys[0] if keys else None)
+
+
+def fetch(
+    url: str, headers: Mapping[str, str], *, body: bytes | None = None, timeout_s: float = TIMEOUT_S
+) -> tuple[int, bytes]:
+    """Return status and body of one GET, or of a POST when there is a `body`.
+
+    Raises:
+        OSError: no connection, or silence for `timeout_s` [s].
+        http.client.HTTPException: the answer is not HTTP.
+        ValueError: a header that cannot be sent.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    try:
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET" if body is None else "POST", target, body, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read(MAX_ANSWER)
+    finally:
+        connection.close()
+
+
+def ask_server(server: Server, path: str, body: object = None) -> dict[str, object]:
+    """Return the JSON object that a server answers with.
+
+    Raises:
+        Failure: no server there, an error of its own, or something that is no openfusion.
+    """
+    headers = {"Accept": "application/json", "User-Agent": "openfusion-cli"}
+    if server.key:
+        headers["Authorization"] = f"Bearer {server.key}"
+    sent = None
+    if body is not None:
+        sent = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    try:
+        status, raw = fetch(server.url + path, headers, body=sent)
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise Failure(
+            f"no server answers at {server.url} ({why}): start one with `openfusion serve`, "
+            "or name another with --server"
+        ) from None
+    except ValueError:  # the cause would show the key
+        raise Failure("the first key of OPENFUSION_API_KEYS cannot stand in a header") from None
+    answer = read_object(raw)
+    if status == 200 and answer is not None:
+        return answer
+    raise Failure(said(server, status, answer))
+
+
+def read_object(raw: bytes) -> dict[str, object] | None:
+    """Return a JSON object, or None when `raw` is none."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def said(server: Server, status: int, answer: dict[str, object] | None) -> str:
+    """Return the sentence for an answer that is not the one that was wanted."""
+    error = (answer or {}).get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    if not isinstance(message, str):
+        return f"{server.url} answered with status {status}, but not as openfusion does"
+    hint = " (set OPENFUSION_API_KEYS to one of its keys)" if status == 401 else ""
+    return f"{server.url}: {clean(message)[:500]}{hint}"

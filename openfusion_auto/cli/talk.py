@@ -1,0 +1,156 @@
+"""A conversation with an engine in this process: what `ask` does once and `chat` again and again."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openfusion_auto.cli import output
+from openfusion_auto.cli.common import announce_state, is_dry_run, load_settings, local_engine
+from openfusion_auto.core.prompt import Prompt
+from openfusion_auto.errors import FusionError
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.wire.chat_request import parse_request
+from openfusion_auto.wire.chat_stream import ChatReader
+
+if TYPE_CHECKING:
+    from openfusion_auto.runtime.trace import Trace
+
+Show = Callable[[str], None]
+
+
+class TerminalStream(ClientStream):
+    """A streamed answer whose client is this terminal: text goes to `show`, an error event is kept as what it is.
+
+    Attributes:
+        error: Why the answer broke off, when it did.
+    """
+
+    def __init__(self, prompt: Prompt, show: Show, clock: Clock, *, guarded: bool) -> None:
+        super().__init__(prompt, self._take, clock, guarded=guarded, model=None)
+        self._show = show
+        self._reader = ChatReader(keep=False)
+        self.error: FusionError | None = None
+
+    @property
+    def text(self) -> str:
+        """What has been shown so far."""
+        return self._reader.answer().text
+
+    async def _take(self, data: bytes) -> None:
+        for delta in self._reader.feed(data):
+            if delta.text:
+                self._show(delta.text)
+
+    async def fail(self, error: FusionError) -> None:
+        """Keep the error; the terminal needs no event."""
+        self.error = error
+
+
+class Talk:
+    """One conversation. A turn that fails or is cancelled leaves no message behind.
+
+    Attributes:
+        messages: What has been said, as chat messages.
+        traces: Of every turn, failed ones too.
+    """
+
+    def __init__(
+        self, engine: Engine, *, guarded: bool, model: str, options: Mapping[str, object]
+    ) -> None:
+        self.engine = engine
+        self.messages: list[dict[str, str]] = []
+        self.traces: list[Trace] = []
+        self._guarded = guarded
+        self._model = model
+        self._options = {name: value for name, value in options.items() if value is not None}
+
+    def restart(self) -> None:
+        """Forget what was said, and begin a new session: its model is chosen anew."""
+        self.messages.clear()
+        self._options["session"] = f"cli-{secrets.token_hex(8)}"
+
+    def _open(self, text: str, *, stream: bool) -> tuple[Incoming, Trace]:
+        said = {"role": "user", "content": text}
+        body: dict[str, object] = {"model": self._model, "messages": [*self.messages, said]}
+        if stream:
+            body["stream"] = True
+        if self._options:
+            body["openfusion"] = self._options
+        incoming = Incoming(parse_request(json.dumps(body).encode()), {})
+        trace = self.engine.open(incoming)
+        self.traces.append(trace)
+        return incoming, trace
+
+    def _keep(self, text: str, answer: str) -> None:
+        self.messages += [
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": answer},
+        ]
+
+    async def stream(self, text: str, show: Show) -> None:
+        """Ask, and show the answer as it comes.
+
+        Raises:
+            FusionError: no answer, or only a part of one; what was shown stays shown.
+        """
+        incoming, trace = self._open(text, stream=True)
+        client = TerminalStream(
+            incoming.prompt, show, self.engine.means.clock, guarded=self._guarded
+        )
+        await self.engine.answer(incoming, trace, client)
+        if client.error is not None:
+            raise client.error
+        self._keep(text, client.text)
+
+    async def whole(self, text: str) -> dict[str, object]:
+        """Ask, and return the answer's body as the server would send it.
+
+        Raises:
+            FusionError: no answer.
+        """
+        incoming, trace = self._open(text, stream=False)
+        body: dict[str, object] = json.loads(await self.engine.answer(incoming, trace, None))
+        self._keep(text, answer_text(body))
+        return body
+
+    async def close(self) -> None:
+        """Release the connections."""
+        for upstream in self.engine.means.upstreams.values():
+            await upstream.close()
+
+
+def start(config: Path | None, *, dry_run: bool, model: str, options: Mapping[str, object]) -> Talk:
+    """Return a conversation with the engine that the configuration describes; says on stderr what it lacks."""
+    settings = load_settings(config)
+    dry = is_dry_run(settings, asked=dry_run)
+    announce_state(settings, dry_run=dry, asked=dry_run)
+    return Talk(
+        local_engine(settings, dry_run=dry),
+        guarded=settings.config.stream.tool_calls == "guarded",
+        model=model,
+        options=options,
+    )
+
+
+def answer_text(body: Mapping[str, object]) -> str:
+    """Return the text of a chat completion."""
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    text = message.get("content") if isinstance(message, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def summary(trace: Trace, engine: Engine) -> str:
+    """Return one line about a turn: who answered, in which mode, for how much, how fast, and its trace."""
+    found = engine.means.pool.get(trace.answered_by or "")
+    model = found.model if found else trace.answered_by or "nobody"
+    mode = trace.decision.mode if trace.decision else "undecided"
+    money = "nothing spent (dry run)" if trace.dry_run else output.usd(trace.usd())
+    return f"{model} | {mode} | {money} | {trace.ms or 0:.0f} ms | {trace.id}"

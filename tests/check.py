@@ -1,0 +1,193 @@
+"""Everything that CI runs, in one command: `python tests/check.py`. Stops at the first failure and says how to rerun it.
+
+`python tests/check.py lint types` runs only those steps; `--list` names all. Coverage is judged apart from the tests:
+98 % of the lines and of the branches of `core/` and `wire/`, 93 % of the whole package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+SLOW = "slow or packaging or clients"  # `bench` is left to a quiet machine: pytest -m bench
+FAST = f"not ({SLOW} or bench)"
+STRICT = ("openfusion_auto/core/", "openfusion_auto/wire/")
+STRICT_PERCENT = 98.0
+ALL_PERCENT = 93.0
+
+
+class Counts(NamedTuple):
+    """Tests of one pytest run, by how they ended."""
+
+    passed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: object) -> Counts:
+        """Add two runs up."""
+        assert isinstance(other, Counts)
+        return Counts(self.passed + other.passed, self.skipped + other.skipped)
+
+
+class Share(NamedTuple):
+    """What is covered of how much: lines and branches."""
+
+    lines: int = 0
+    of_lines: int = 0
+    branches: int = 0
+    of_branches: int = 0
+
+    @property
+    def percent(self) -> float:
+        """The lower of the two shares [percent]; nothing to cover counts as covered."""
+        lines = 100 * self.lines / self.of_lines if self.of_lines else 100.0
+        branches = 100 * self.branches / self.of_branches if self.of_branches else 100.0
+        return min(lines, branches)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to check: a command, or a function that returns the problems it found."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    judge: Callable[[Path], list[str]] | None = None
+
+
+def module(*command: str) -> tuple[str, ...]:
+    """Return the command that runs a Python module with this interpreter."""
+    return (PYTHON, "-m", *command)
+
+
+def pytest_step(name: str, marks: str, report: Path, *more: str) -> Step:
+    """Return a step that runs the tests with these marks; its counts go to `report/<name>.xml`."""
+    counts = f"--junit-xml={report / (name + '.xml')}"
+    return Step(name, module("pytest", "-q", "-m", marks, counts, *more))
+
+
+def steps(report: Path) -> list[Step]:
+    """Return what is run, in order, the quickest first."""
+    measured = (
+        "-n", "2", "--cov=openfusion_auto", "--cov-branch", "--cov-report=",
+        f"--cov-report=json:{report / 'coverage.json'}",
+    )  # fmt: skip
+    return [
+        Step("format", module("ruff", "format", "--check", ".")),
+        Step("lint", module("ruff", "check", ".")),
+        Step("types", module("mypy")),
+        Step("imports", (str(Path(PYTHON).with_name("lint-imports")),)),
+        pytest_step("tests", FAST, report, *measured),
+        Step("coverage", judge=lambda folder: coverage_problems(read_coverage(folder))),
+        pytest_step("slow", SLOW, report),
+    ]
+
+
+def read_coverage(report: Path) -> Mapping[str, Share]:
+    """Return file -> share from coverage's JSON report."""
+    files = json.loads((report / "coverage.json").read_text(encoding="utf-8"))["files"]
+    return {
+        name.replace("\\", "/"): Share(
+            s["covered_lines"], s["num_statements"], s["covered_branches"], s["num_branches"]
+        )
+        for name, s in ((name, f["summary"]) for name, f in files.items())
+    }
+
+
+def add_up(shares: Sequence[Share]) -> Share:
+    """Return the sum of shares."""
+    return Share(*(sum(column) for column in zip(*shares, strict=True))) if shares else Share()
+
+
+def coverage_problems(files: Mapping[str, Share]) -> list[str]:
+    """Return one line for each bound that is missed, the weakest files of it named."""
+    problems = []
+    for prefix, wanted in (*((p, STRICT_PERCENT) for p in STRICT), ("", ALL_PERCENT)):
+        inside = {n: s for n, s in files.items() if n.startswith(prefix)}
+        share = add_up(list(inside.values()))
+        name = prefix or "the whole package"
+        print(f"  {name:<24} {share.percent:6.2f} %  (at least {wanted:g} %)")
+        if not inside:
+            problems.append(f"{name}: nothing was measured")
+        elif share.percent < wanted:
+            weak = sorted(inside, key=lambda n: inside[n].percent)[:5]
+            shown = ", ".join(f"{n} {inside[n].percent:.1f}" for n in weak)
+            problems.append(f"{name}: {share.percent:.2f} %, at least {wanted:g} % ({shown})")
+    return problems
+
+
+def read_counts(report: Path) -> Counts:
+    """Return the counts of all pytest runs so far."""
+    total = Counts()
+    for file in report.glob("*.xml"):
+        # Written by pytest a moment ago: trusted.
+        for suite in ET.parse(file).getroot().iter("testsuite"):
+            ran, skipped = int(suite.get("tests", "0")), int(suite.get("skipped", "0"))
+            bad = int(suite.get("failures", "0")) + int(suite.get("errors", "0"))
+            total += Counts(ran - skipped - bad, skipped)
+    return total
+
+
+def run(step: Step, report: Path) -> bool:
+    """Run one step and print how long it took; False when it failed."""
+    print(f"\n=== {step.name}: {shlex.join(step.command) or 'thresholds'}", flush=True)
+    began_s = time.perf_counter()
+    if step.judge is not None:
+        problems = step.judge(report)
+        print("\n".join(problems), end="\n" if problems else "")
+        good = not problems
+    else:
+        good = subprocess.run(step.command, cwd=ROOT, check=False).returncode == 0
+    took_s = time.perf_counter() - began_s
+    print(f"=== {step.name} {'ok' if good else 'FAILED'} in {took_s:.1f} s", flush=True)
+    return good
+
+
+def rerun_of(step: Step) -> str:
+    """Return the command that runs a failed step again."""
+    if step.judge is not None:
+        return shlex.join([PYTHON, "tests/check.py", "tests", step.name])
+    return shlex.join([PYTHON, "tests/check.py", step.name])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the steps that are named, or all; 0 when every one passed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("steps", nargs="*", help="only these steps, in this script's order")
+    parser.add_argument("--list", action="store_true", help="name the steps and end")
+    asked = parser.parse_args(argv)
+    began_s = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        every = steps(Path(folder))
+        unknown = set(asked.steps) - {s.name for s in every}
+        if unknown:
+            parser.error(f"no such step: {', '.join(sorted(unknown))}")
+        if asked.list:
+            print("\n".join(f"{s.name:<10} {shlex.join(s.command)}".rstrip() for s in every))
+            return 0
+        chosen = [s for s in every if not asked.steps or s.name in asked.steps]
+        for step in chosen:
+            if not run(step, Path(folder)):
+                print(f"=== {step.name} failed; run it again with: {rerun_of(step)}", flush=True)
+                return 1
+        counts = read_counts(Path(folder))
+    names = ", ".join(s.name for s in chosen)
+    took_s = time.perf_counter() - began_s
+    print(
+        f"=== all passed: {names}; {counts.passed} passed, {counts.skipped} skipped in {took_s:.2f}s"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

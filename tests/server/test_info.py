@@ -1,0 +1,198 @@
+"""What the server says about itself."""
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from tests.server.conftest import FOUR, candidate
+from tests.support.faulty import FaultyUpstream
+
+
+def ask(text, **more):
+    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}], **more}
+
+
+async def get(router, path):
+    async with router.http.get(router.root + path) as r:
+        return r.status, await r.json()
+
+
+async def route(router, body, **headers):
+    async with router.http.post(f"{router.root}/debug/route", json=body, headers=headers) as r:
+        return r.status, await r.json()
+
+
+class TestModels:
+    async def test_the_list_holds_virtual_models_roles_and_the_pool(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            status, body = await get(router, "/v1/models")
+        ids = [m["id"] for m in body["data"]]
+        roles = ["fast", "coder", "reasoner", "verifier", "writer"]
+        assert status == 200
+        assert ids == [
+            "openfusion/auto",
+            "openfusion/fusion",
+            *(f"openfusion/{r}" for r in roles),
+            "coder-a",
+            "fast-a",
+            "reasoner-a",
+            "verifier-a",
+        ]
+        assert (body["first_id"], body["last_id"], body["has_more"]) == (ids[0], ids[-1], False)
+
+    async def test_the_advertised_window_is_the_smallest_that_may_answer(self, start_router):
+        pool = [candidate("big"), candidate("small", context_tokens=50_000, roles=["writer"])]
+        async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
+            _, body = await get(router, "/v1/models")
+        windows = {m["id"]: m["context_length"] for m in body["data"]}
+        assert windows["openfusion/auto"] == 50_000
+        assert windows["openfusion/coder"] == 400_000
+
+    async def test_prices_are_per_million_and_unknown_is_null(self, start_router):
+        free = {k: v for k, v in candidate("free").items() if k != "price_usd_per_mtok"}
+        pool = [candidate("paid"), free]
+        async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
+            await router.chat({**ask("hi"), "model": "paid", "stream": False})
+            _, body = await get(router, "/v1/models")
+        info = {m["id"]: m["openfusion"] for m in body["data"]}
+        assert info["paid"]["price_usd_per_mtok"]["output"] == 4.0
+        assert info["free"]["price_usd_per_mtok"] is None
+        assert info["free"]["live_ttft_ms"] is None
+
+    @pytest.mark.parametrize("name", ["openfusion/auto", "coder-a", "vendor/coder-a"])
+    @pytest.mark.parametrize("escaped", [False, True])
+    async def test_one_model_by_id_with_or_without_an_escaped_slash(
+        self, start_router, name, escaped
+    ):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            path = quote(name, safe="") if escaped else name
+            status, body = await get(router, f"/v1/models/{path}")
+        assert status == 200
+        assert body["id"] == name.removeprefix("vendor/")
+        assert body["object"] == "model"
+
+    async def test_an_unknown_model_is_not_found(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            status, body = await get(router, "/v1/models/coder-b")
+        assert (status, body["error"]["code"]) == (404, "model_not_found")
+        assert "coder-a" in body["error"]["message"]
+
+
+class TestRoute:
+    async def test_it_decides_the_request_that_would_be_served_and_calls_nothing(self, start_router):
+        body = ask("Fix the SQL injection in the login endpoint")
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            status, shown = await route(router, body)
+            assert up.requests == []
+            _, _, answer = await router.chat(body)
+            full = await router.trace(answer["openfusion"]["trace_id"])
+        assert status == 200
+        assert shown["object"] == "openfusion.route"
+        assert shown["decision"] == full["decision"]
+
+    async def test_its_shape_is_the_contract(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            _, shown = await route(router, ask("Add a search box to the orders table"))
+        decision = shown["decision"]
+        assert decision["digest"].startswith("sha256:")
+        assert decision["mode"] in ("single", "verify", "panel")
+        assert {"kind", "risk", "complexity", "turn", "evidence"} <= set(decision["task"])
+        assert {"signal", "points", "why"} == set(decision["task"]["evidence"][0])
+        best, *others = decision["ranking"]
+        assert best["why_not"] is None
+        assert all(o["why_not"] for o in others)
+        for row in decision["ranking"]:
+            assert row["total"] == pytest.approx(sum(t["points"] for t in row["terms"]))
+            names = {"name", "raw", "unit", "value", "weight", "points", "source"}
+            assert all(set(t) == names for t in row["terms"])
+        assert decision["plan"]["steps"][0]["candidates"][0] == best["candidate"]
+        assert decision["plan"]["worst_case_usd"] >= best["expected_usd"]
+
+    async def test_only_the_named_candidates_are_ranked(self, start_router):
+        body = ask("hi", openfusion={"candidates": ["coder-a", "vendor/verifier-a"]})
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            _, shown = await route(router, body)
+        decision = shown["decision"]
+        assert {r["candidate"] for r in decision["ranking"]} == {"coder-a", "verifier-a"}
+        assert {r["rule"] for r in decision["rejected"]} == {"not_requested"}
+
+    async def test_it_changes_no_pin(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            for _ in range(2):
+                _, shown = await route(router, ask("hi"), **{"x-session-id": "s1"})
+            assert router.engine.means.live.snapshot("id:s1").pin is None
+            await router.chat(ask("hi"), **{"x-session-id": "s1"})
+            assert router.engine.means.live.snapshot("id:s1").pin is not None
+        assert shown["decision"]["task"]["turn"] == "user"
+
+    async def test_a_bad_request_is_refused_as_it_would_be(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            status, body = await route(router, {"model": "openfusion/auto", "messages": []})
+        assert (status, body["error"]["param"]) == (400, "messages")
+
+
+class TestTraces:
+    async def test_the_newest_comes_first_and_by_id_is_whole(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            for word in ("one", "two"):
+                _, _, answer = await router.chat(ask(f"[[say:{word}]]"))
+            _, listed = await get(router, "/v1/traces?limit=1")
+            _, full = await get(router, f"/v1/traces/{listed['data'][0]['trace_id']}")
+        assert [t["trace_id"] for t in listed["data"]] == [answer["openfusion"]["trace_id"]]
+        assert full["attempts"][0]["status"] == "ok"
+        assert full["attempts"][0]["ms"] > 0
+        assert full["state"]["now_s"] > 0
+        assert full["decision"]["ranking"]
+
+    async def test_no_prompt_and_no_answer_text_stands_in_a_trace(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            body = ask("please refactor zanzibar-secret-words [[say:quicksilver reply]]")
+            _, _, answer = await router.chat(body)
+            _, full = await get(router, f"/v1/traces/{answer['openfusion']['trace_id']}")
+        assert "zanzibar" not in json.dumps(full)
+        assert "quicksilver" not in json.dumps(full)
+
+    async def test_only_the_latest_are_kept(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url, server={"traces_kept": 2}) as router:
+            ids = []
+            for _ in range(3):
+                _, _, answer = await router.chat(ask("hi"))
+                ids.append(answer["openfusion"]["trace_id"])
+            status, body = await get(router, f"/v1/traces/{ids[0]}")
+            _, listed = await get(router, "/v1/traces")
+        assert (status, body["error"]["type"]) == (404, "invalid_request_error")
+        assert [t["trace_id"] for t in listed["data"]] == ids[:0:-1]
+
+    @pytest.mark.parametrize("limit", ["0", "x", "-1", "201", "1e9", "٣", ""])
+    async def test_a_bad_limit_is_refused(self, start_router, limit):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            status, body = await get(router, f"/v1/traces?limit={quote(limit)}")
+        assert (status, body["error"]["param"]) == (400, "limit")
+
+
+class TestHealth:
+    @pytest.mark.parametrize("path", ["/", "/health", "/api/hello"])
+    async def test_it_answers_without_a_key_and_to_head(self, start_router, path):
+        async with FaultyUpstream() as up, start_router(up.url, client_keys="k1") as router:
+            status, body = await get(router, path)
+            async with router.http.head(router.root + path) as r:
+                assert r.status == 200
+        assert (status, body["ok"]) == (200, True)
+
+    async def test_ready_means_that_somebody_can_be_called(self, start_router):
+        async with start_router("https://relay.example/v1", api_key="") as router:
+            status, body = await get(router, "/ready")
+            chat, _, refused = await router.chat(ask("hi"))
+        assert status == 503
+        assert "RELAY_API_KEY" in body["unready"]["relay"]
+        assert (chat, refused["error"]["code"]) == (503, "no_eligible_candidate")
+        assert "RELAY_API_KEY" in refused["error"]["message"]
+
+    async def test_a_dry_run_is_ready_and_says_so(self, start_router):
+        async with start_router("https://relay.example/v1", api_key="", dry_run=True) as router:
+            status, body = await get(router, "/ready")
+            _, _, answer = await router.chat(ask("hi"))
+        assert (status, body["dry_run"]) == (200, True)
+        assert "DRY RUN" in answer["choices"][0]["message"]["content"]
+        assert answer["openfusion"]["dry_run"] is True

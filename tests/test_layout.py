@@ -1,0 +1,163 @@
+"""The shape of the repository: names at the top, sizes, a test module for each module, nothing left over."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "openfusion_auto"
+
+TOP = {
+    "pyproject.toml", "README.md", "LICENSE", "openfusion_auto", "candidates", "receipts", "adapters", "tests", "docs",
+}  # fmt: skip
+MADE = {"build", "dist", "openfusion.toml"}  # may lie about, git ignores them
+MAX_MODULE = 450  # [lines]
+MAX_FUNCTION = 60  # [lines]
+
+# Longer ones, each with the reason why splitting it would not help a reader.
+LONG_MODULES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+
+# Modules without a test module of their own name: where they are tested, and why there.
+TESTED_IN: dict[str, tuple[str, str]] = {}
+
+SOURCES = sorted(p for p in PACKAGE.rglob("*.py"))
+MODULES = [p for p in SOURCES if p.name not in ("__init__.py", "__main__.py")]
+FOLDERS = ("openfusion_auto", "candidates", "receipts", "adapters", "tests", "docs", ".ci")
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "pyproject.toml", "LICENSE")),
+    *sorted(
+        p
+        for folder in FOLDERS
+        for p in (ROOT / folder).rglob("*")
+        if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith(".")
+    ),
+]
+
+
+def short(path: Path) -> str:
+    """Return a path from the root, with slashes."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(tree: ast.AST, prefix: str = "") -> list[tuple[str, ast.AST]]:
+    """Return every function with its dotted name, those inside classes and functions too."""
+    found: list[tuple[str, ast.AST]] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.append((prefix + node.name, node))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found += functions(node, f"{prefix}{node.name}.")
+    return found
+
+
+def test_the_top_level_holds_exactly_its_nine_names():
+    there = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")}
+    assert {n for n in there - MADE if not n.endswith(".egg-info")} == TOP
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=short)
+def test_a_module_is_short_enough_to_read(path):
+    count = len(path.read_text(encoding="utf-8").splitlines())
+    if short(path) in LONG_MODULES:
+        assert count > MAX_MODULE, "no longer long: take it off the list"
+    else:
+        assert count <= MAX_MODULE
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=short)
+def test_functions_fit_a_screen(path):
+    for name, node in functions(ast.parse(path.read_text(encoding="utf-8"))):
+        length = (node.end_lineno or 0) - node.lineno + 1
+        full = f"{short(path)}:{name}"
+        if full in LONG_FUNCTIONS:
+            assert length > MAX_FUNCTION, f"{full} is no longer long: take it off the list"
+        else:
+            assert length <= MAX_FUNCTION, f"{full} has {length} lines"
+
+
+def test_exceptions_name_what_exists():
+    known = {short(p) for p in SOURCES}
+    named = {
+        f"{short(p)}:{n}"
+        for p in SOURCES
+        for n, _ in functions(ast.parse(p.read_text(encoding="utf-8")))
+    }
+    assert set(LONG_MODULES) <= known
+    assert set(LONG_FUNCTIONS) <= named
+    assert set(TESTED_IN) <= known
+
+
+@pytest.mark.parametrize("path", MODULES, ids=short)
+def test_a_module_has_its_test_module(path):
+    folder = ROOT / "tests" / path.parent.relative_to(PACKAGE)
+    own = [*folder.glob(f"test_{path.stem}.py"), *folder.glob(f"test_{path.stem}_*.py")]
+    if short(path) not in TESTED_IN:
+        assert own, f"no tests/{folder.name}/test_{path.stem}.py"
+        return
+    where, reason = TESTED_IN[short(path)]
+    assert not folder.joinpath(f"test_{path.stem}.py").exists(), "has its own: take it off the list"
+    assert len(reason.split()) > 3
+    assert "def test_" in (ROOT / where).read_text(encoding="utf-8")
+
+
+def test_nothing_is_left_to_do_in_a_comment():
+    mark = re.compile(
+        r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b"
+    )
+    for path in SOURCES + sorted((ROOT / "tests").rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            comment = line.partition("#")[2]
+            assert not mark.search(comment), f"{short(path)}:{number}: {line.strip()}"
+
+
+def test_no_file_names_a_folder_of_this_machine():
+    here = [str(ROOT), str(Path.home())]
+    own = re.compile(r"(?:^|[\s\"'`(=])/(?:home|Users|root|work|mnt|private)/\w")
+    for path in TEXTS:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if len(here[1]) > len("/root"):
+            assert here[1] not in text, short(path)
+        assert here[0] + "/" not in text, short(path)
+        if path.suffix in (".md", ".toml") or path.parent.name == ".ci":
+            for number, line in enumerate(text.splitlines(), 1):
+                assert not own.search(line), f"{short(path)}:{number}: {line.strip()}"
+
+
+def test_every_text_ends_with_one_newline_and_has_no_tab_or_trailing_blank():
+    for path in TEXTS:
+        if path.suffix not in (".py", ".md", ".toml") or path.stat().st_size == 0:
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert text.endswith("\n"), short(path)
+        assert not text.endswith("\n\n"), short(path)
+        assert not [n for n, line in enumerate(text.splitlines(), 1) if line != line.rstrip()], (
+            short(path)
+        )
+
+
+def test_only_the_clock_and_the_adapter_of_sockets_are_excused_from_the_bans():
+    excused = {
+        short(p)
+        for p in SOURCES
+        for line in p.read_text(encoding="utf-8").splitlines()
+        if "noqa" in line and "TID251" in line
+    }
+    assert excused <= {"openfusion_auto/runtime/clock.py", "openfusion_auto/upstream/http.py"}
+
+
+def test_every_suppression_names_its_code_and_a_reason():
+    codes = re.compile(r"# (?:noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)*|type: ignore\[[\w-]+(?:, ?[\w-]+)*\])(.*)")
+    for path in SOURCES:
+        above = ""
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if "# noqa" in line or "# type: ignore" in line:
+                found = codes.search(line)
+                assert found, f"{short(path)}:{number}: without a code: {line.strip()}"
+                reason = found[1].strip(" -#") or above.partition("#")[2]
+                assert len(reason.split()) > 2, f"{short(path)}:{number}: without a reason"
+            above = line

@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfusion_auto.core.prompt import Answer, ToolCall, Usage
+from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.chat import (
+    finish_reason,
+    read_answer,
+    read_usage,
+    render_answer,
+    render_usage,
+)
+
+from .chats import completion
+
+SECRET = "sk-upstream-secret-0123456789"
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":"ü\\n"}'}}
+
+
+def data(*args, **fields) -> bytes:
+    return json.dumps(completion(*args, **fields), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def render(answer: Answer, trace=None, usage=None) -> bytes:
+    return render_answer(
+        answer, trace, model="shown/m", usage=usage, answer_id="chatcmpl-9", created=5
+    )
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_answer_is_read_and_its_bytes_kept():
+    raw = data(
+        {"role": "assistant", "content": "hi", "reasoning_content": "hm", "tool_calls": [CALL]},
+        "tool_calls",
+    )
+    answer = read_answer(raw)
+    assert answer == Answer(
+        "hi",
+        "hm",
+        (ToolCall("c1", "f", '{"a":"ü\\n"}'),),
+        "tool_calls",
+        Usage(7, 2),
+        "vendor/m",
+        raw,
+        (),
+        json.loads(raw),
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "reasoning"),
+    [
+        ({"content": None, "tool_calls": [CALL]}, "", ""),
+        ({"tool_calls": [CALL], "reasoning": "r"}, "", "r"),
+        ({"content": [{"type": "text", "text": "a"}, {"type": "x"}, "y", {"text": "b"}]}, "ab", ""),
+        ({"content": None, "refusal": "no"}, "no", ""),
+        ({"content": None, "audio": {"id": "a"}}, "", ""),
+        ({"content": "x", "tool_calls": None, "reasoning_content": None, "new": 1}, "x", ""),
+    ],
+)
+def test_the_forms_of_content_in_use_are_read(message, text, reasoning):
+    answer = read_answer(data(message))
+    assert (answer.text, answer.reasoning) == (text, reasoning)
+
+
+def test_missing_usage_model_and_finish_are_tolerated():
+    answer = read_answer(b'{"choices":[{"message":{"content":"x"}}],"model":5}')
+    assert (answer.usage, answer.finish, answer.model) == (None, None, None)
+
+
+def test_a_byte_order_mark_goes():
+    assert read_answer(b"\xef\xbb\xbf" + data()).raw == data()
+
+
+def test_the_choice_with_index_0_is_the_hubs():
+    choices = [{"index": 1, "message": {"content": "b"}}, {"index": 0, "message": {"content": "a"}}]
+    assert read_answer(data(choices=choices)).text == "a"
+
+
+def test_custom_calls_and_missing_ids_are_read():
+    calls = [{"id": "c", "custom": {"name": "p", "input": "free"}}, {"function": {"name": "f"}}]
+    assert read_answer(data({"tool_calls": calls})).tool_calls == (
+        ToolCall("c", "p", "free", "custom"),
+        ToolCall("", "f", ""),
+    )
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_an_answer_that_a_bound_has_cut_may_be_empty(finish):
+    assert read_answer(data({"content": ""}, finish)).finish == finish
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": ""},
+        {"content": None},
+        {},
+        {"content": [], "tool_calls": []},
+        {"content": "", "reasoning": "r"},
+    ],
+)
+def test_an_empty_answer_is_broken(message):
+    with pytest.raises(UpstreamBroken, match="empty answer"):
+        read_answer(data(message))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"junk", b"<html>busy</html>", b"[]", b"null", b'"x"', b"{}", b'{"choices":null}', b'{"choices":[]}',
+        b'{"choices":{}}', b'{"choices":[null]}', b'{"choices":[{}]}', b'{"choices":[{"message":null}]}',
+        b'{"choices":[{"message":"x"}]}', data()[:-20], data() + b"x", b"\xff" + data(), b"[" * 200_000,
+        data(choices=[{"message": {"content": 5}}]), data({"content": "x", "tool_calls": "y"}), data(x=float("nan")),
+        data({"tool_calls": [{"id": "c"}]}), data({"tool_calls": ["x"]}), data({"content": "\ud800"}),
+        data({"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}),
+        data({"tool_calls": [{"id": "c", "function": {"name": "", "arguments": ""}}]}),
+        data().replace(b"1700000000", b"1" * 6000), data({"content": "x"}, "error"),
+        data(choices=[{"message": {"content": "a"}}, {"message": None}]),
+    ],
+)  # fmt: skip
+def test_what_is_no_completion_is_broken(raw):
+    with pytest.raises(UpstreamBroken) as caught:
+        read_answer(raw)
+    assert (caught.value.status, caught.value.scope) == (502, "candidate")
+    assert "html" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ({"message": SECRET, "code": "rate_limit"}, "(rate_limit)"),
+        (SECRET, "error."),
+        ({"code": SECRET}, "error."),
+    ],
+)
+def test_an_error_object_is_broken_and_its_words_stay_here(error, shown):
+    for raw in (data(error=error), data(choices=[{"message": {"content": "x"}, "error": error}])):
+        with pytest.raises(UpstreamBroken) as caught:
+            read_answer(raw)
+        assert SECRET not in caught.value.message
+        assert shown in caught.value.message
+
+
+@given(st.binary(max_size=50))
+def test_any_bytes_are_broken_not_a_crash(raw):
+    with pytest.raises(UpstreamBroken):
+        read_answer(raw)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "choices",
+                    "message",
+                    "content",
+                    "tool_calls",
+                    "function",
+                    "name",
+                    "arguments",
+                    "usage",
+                    "error",
+                    "finish_reason",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(JSON, JSON)
+def test_any_object_is_an_answer_or_broken(message, choice):
+    for value in ({"choices": [{"message": message}]}, {"choices": [choice]}, {"choices": choice}):
+        try:
+            answer = read_answer(json.dumps(value).encode())
+        except UpstreamBroken:
+            continue
+        assert json.loads(render(answer, {"trace_id": "t"}))["openfusion"] == {"trace_id": "t"}
+
+
+# --- usage ---------------------------------------------------------------------------------------------------
+
+
+def test_usage_is_read_with_its_details():
+    assert read_usage(
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 20,
+            "total_tokens": 120,
+            "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30},
+            "completion_tokens_details": {"reasoning_tokens": 5},
+        }
+    ) == Usage(100, 20, 60, 30, 5)
+    assert read_usage({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}) == Usage(9, 0, 4)
+    assert read_usage(
+        {"prompt_tokens": 9, "completion_tokens": None, "prompt_tokens_details": None}
+    ) == Usage(9)
+
+
+@pytest.mark.parametrize("bad", [-1, True, 1.5, "7", 10**13, []])
+def test_a_count_that_cannot_be_spoils_the_whole_usage(bad):
+    assert read_usage({"prompt_tokens": bad, "completion_tokens": 1}) is None
+    assert (
+        read_usage({"prompt_tokens": 1, "completion_tokens_details": {"reasoning_tokens": bad}})
+        is None
+    )
+
+
+@pytest.mark.parametrize("junk", [None, [], "x", 5, {}, {"total_tokens": 5}])
+def test_junk_is_no_usage(junk):
+    assert read_usage(junk) is None
+
+
+def test_parts_are_never_more_than_their_whole():
+    details = {"prompt_tokens_details": {"cached_tokens": 50, "cache_write_tokens": 60}}
+    assert read_usage({"prompt_tokens": 10, "completion_tokens": 1, **details}) == Usage(
+        10, 1, 10, 10
+    )
+
+
+COUNTS = st.integers(0, 1000)
+
+
+@given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+def test_rendered_usage_reads_as_itself(cached, rest, output, reasoning, written):
+    usage = Usage(cached + written + rest, output + reasoning, cached, written, reasoning)
+    rendered = render_usage(usage)
+    assert read_usage(rendered) == usage
+    assert rendered["total_tokens"] == usage.input + usage.output
+    assert ("cache_write_tokens" in rendered["prompt_tokens_details"]) == (written > 0)
+
+
+# --- rendering -----------------------------------------------------------------------------------------------
+
+
+@given(st.text(), st.sampled_from([None, 2]), st.sampled_from(["", " \n"]))
+def test_the_trace_goes_in_before_the_last_brace_and_all_else_stays(text, indent, tail):
+    raw = (json.dumps(completion({"content": text + "x"}), indent=indent) + tail).encode()
+    rendered = render(read_answer(raw), {"trace_id": "t}"})
+    assert rendered.startswith(raw.rstrip()[:-1])
+    assert json.loads(rendered) == {**json.loads(raw), "openfusion": {"trace_id": "t}"}}
+
+
+def test_without_a_trace_the_bytes_are_the_upstreams():
+    raw = data(openfusion={"x": 1}) + b"\n"
+    assert render(read_answer(raw)) == raw
+
+
+def test_an_upstreams_own_trace_is_replaced_not_doubled():
+    rendered = render(read_answer(data(openfusion={"other": 1})), {"trace_id": "t"})
+    assert rendered.count(b'"openfusion"') == 1
+    assert json.loads(rendered)["openfusion"] == {"trace_id": "t"}
+
+
+def test_usage_is_replaced_only_when_it_differs():
+    answer = read_answer(data())
+    assert render(answer, usage=Usage(7, 2)) == answer.raw
+    rendered = json.loads(render(answer, {"t": 1}, Usage(70, 20)))
+    assert rendered == {**answer.data, "usage": render_usage(Usage(70, 20)), "openfusion": {"t": 1}}
+
+
+def test_an_answer_without_bytes_becomes_a_completion():
+    answer = Answer("hi", "hm", usage=Usage(1, 2))
+    assert json.loads(render(answer, {"t": 1}, Usage(3, 4))) == {
+        "id": "chatcmpl-9",
+        "object": "chat.completion",
+        "created": 5,
+        "model": "shown/m",
+        "choices": [
+            {
+                "index": 0,
+                "message": {
+                    "role": "assistant",
+                    "content": "hi",
+                    "refusal": None,
+                    "reasoning_content": "hm",
+                },
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": render_usage(Usage(3, 4)),
+        "openfusion": {"t": 1},
+    }
+
+
+def test_built_calls_keep_their_arguments_and_say_tool_calls():
+    calls = (ToolCall("c", "f", '{"a": 1}'), ToolCall("d", "p", "free", "custom"))
+    built = json.loads(render(Answer(tool_calls=calls, finish="stop")))
+    (choice,) = built["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    assert "usage" not in built
+    assert read_answer(json.dumps(built).encode()).tool_calls == calls
+
+
+def test_a_body_of_another_dialect_is_not_passed_on():
+    answer = Answer("hi", raw=b'{"type":"message"}', data={"type": "message"})
+    assert json.loads(render(answer))["choices"][0]["message"]["content"] == "hi"
+
+
+@pytest.mark.parametrize(
+    ("finish", "calls", "shown"),
+    [
+        (None, False, "stop"), (None, True, "tool_calls"), ("end_turn", False, "stop"), ("tool_use", True, "tool_calls"),
+        ("max_tokens", True, "length"), ("length", False, "length"), ("odd", False, "odd"), ("stop", True, "tool_calls"),
+    ],
+)  # fmt: skip
+def test_ends_have_openais_names(finish, calls, shown):
+    assert finish_reason(finish, calls=calls) == shown

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfusion_auto.core.prompt import Message, Part, Tool, ToolCall
+from openfusion_auto.errors import BadRequest
+from openfusion_auto.wire.chat_messages import read_messages, read_tools
+
+from .chats import outcome
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+
+
+def refused(read, value) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        read(value)
+    assert caught.value.status == 400
+    assert caught.value.message
+    return caught.value
+
+
+def test_a_conversation_with_tools_is_read_whole():
+    found = read_messages(
+        [
+            {"role": "system", "content": "be good"},
+            {
+                "role": "developer",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            },
+            {"role": "user", "content": ""},
+            {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "hm"},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "ok"}]},
+            {"role": "assistant", "content": "done", "refusal": "no"},
+        ]
+    )
+    assert found == (
+        Message("system", (Part("text", "be good"),)),
+        Message("developer", (Part("text", "a"), Part("text", "b"))),
+        Message("user"),
+        Message("assistant", (Part("reasoning", "hm"),), (ToolCall("c1", "f", '{"a": 1}'),)),
+        Message("tool", (Part("text", "ok"),), tool_call_id="c1"),
+        Message("assistant", (Part("text", "done"), Part("refusal", "no"))),
+    )
+
+
+def test_parts_that_are_not_text_have_their_weight():
+    url = "data:image/png;base64," + "A" * 100
+    parts = [
+        {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
+        {"type": "input_audio", "input_audio": {"data": "B" * 50, "format": "wav"}},
+        {"type": "file", "file": {"file_id": "f-1"}},
+        {"type": "input_file", "file_data": "C" * 40},
+        {"type": "video_url", "video_url": {}},
+        {"type": "refusal", "refusal": "no"},
+        {"type": "thinking", "thinking": "hm"},
+        {"type": "redacted_thinking", "data": "xx"},
+    ]
+    (message,) = read_messages([{"role": "user", "content": parts}])
+    assert message.parts == (
+        Part("image", size=len(url)),
+        Part("audio", size=50),
+        Part("file", size=3),
+        Part("file", size=40),
+        Part("other"),
+        Part("refusal", "no"),
+        Part("reasoning", "hm"),
+        Part("reasoning"),
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None},
+        {"role": "assistant", "tool_calls": [CALL]},
+        {"role": "assistant", "tool_calls": None, "content": None, "refusal": None},
+        {"role": "assistant", "reasoning_content": "hm"},
+        {"role": "assistant", "content": "x", "refusal": ""},
+        {"role": "assistant", "content": "", "reasoning": "hm", "audio": {"id": "a"}},
+        {"role": "user", "content": [], "name": "bob", "unknown": {}},
+    ],
+)
+def test_what_clients_leave_out_is_accepted(message):
+    assert read_messages([message])[0].role == message["role"]
+
+
+def test_a_legacy_function_result_counts_as_a_tool_result():
+    assert read_messages([{"role": "function", "name": "f", "content": None}]) == (Message("tool"),)
+
+
+def test_custom_calls_keep_their_free_text():
+    call = {"id": "c", "type": "custom", "custom": {"name": "apply_patch", "input": "*** Begin"}}
+    (message,) = read_messages([{"role": "assistant", "tool_calls": [call]}])
+    assert message.tool_calls == (ToolCall("c", "apply_patch", "*** Begin", "custom"),)
+
+
+@pytest.mark.parametrize("arguments", ["not json", "", None])
+def test_arguments_in_the_history_are_not_judged(arguments):
+    call = {"id": "c", "function": {"name": "f", "arguments": arguments}}
+    (message,) = read_messages([{"role": "assistant", "tool_calls": [call]}])
+    assert message.tool_calls[0].arguments == (arguments or "")
+
+
+@pytest.mark.parametrize(
+    ("messages", "param", "code"),
+    [
+        (None, "messages", "missing_required_parameter"),
+        ("hi", "messages", "invalid_type"),
+        ({}, "messages", "invalid_type"),
+        ([], "messages", "empty_array"),
+        (["hi"], "messages[0]", "invalid_type"),
+        ([None], "messages[0]", "invalid_type"),
+        ([{"content": "x"}], "messages[0].role", "missing_required_parameter"),
+        ([{"role": "wizard", "content": "x"}], "messages[0].role", "invalid_value"),
+        ([{"role": 1, "content": "x"}], "messages[0].role", "invalid_type"),
+        ([{"role": "user"}], "messages[0].content", "missing_required_parameter"),
+        ([{"role": "assistant"}], "messages[0].content", "missing_required_parameter"),
+        ([{"role": "user", "content": None}], "messages[0].content", "invalid_type"),
+        ([{"role": "user", "content": 5}], "messages[0].content", "invalid_type"),
+        ([{"role": "user", "content": {}}], "messages[0].content", "invalid_type"),
+        ([{"role": "user", "content": ["x"]}], "messages[0].content[0]", "invalid_type"),
+        (
+            [{"role": "user", "content": [{"text": "x"}]}],
+            "messages[0].content[0].type",
+            "missing_required_parameter",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "smell"}]}],
+            "messages[0].content[0].type",
+            "invalid_value",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "text", "text": 5}]}],
+            "messages[0].content[0].text",
+            "invalid_type",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "text"}]}],
+            "messages[0].content[0].text",
+            "missing_required_parameter",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "image_url"}]}],
+            "messages[0].content[0].image_url",
+            "invalid_type",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}],
+            "messages[0].content[0].image_url.url",
+            "invalid_type",
+        ),
+        ([{"role": "assistant", "tool_calls": "x"}], "messages[0].tool_calls", "invalid_type"),
+        ([{"role": "assistant", "tool_calls": [1]}], "messages[0].tool_calls[0]", "invalid_type"),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "c"}]}],
+            "messages[0].tool_calls[0].function",
+            "invalid_type",
+        ),
+        (
+            [
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}],
+                }
+            ],
+            "messages[0].tool_calls[0].function.arguments",
+            "invalid_type",
+        ),
+        (
+            [{"role": "assistant", "content": "x", "refusal": 1}],
+            "messages[0].refusal",
+            "invalid_type",
+        ),
+        (
+            [{"role": "tool", "content": "x"}],
+            "messages[0].tool_call_id",
+            "missing_required_parameter",
+        ),
+        (
+            [{"role": "tool", "content": "x", "tool_call_id": 1}],
+            "messages[0].tool_call_id",
+            "invalid_type",
+        ),
+        (
+            [{"role": "tool", "content": "x", "tool_call_id": "c1"}],
+            "messages[0].tool_call_id",
+            "invalid_value",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_place(messages, param, code):
+    error = refused(read_messages, messages)
+    assert (error.param, error.code) == (param, code)
+
+
+def test_a_result_must_stand_behind_its_call():
+    call = {"role": "assistant", "tool_calls": [CALL]}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "x"}
+    note = {"role": "user", "content": "info"}
+    assert len(read_messages([call, note, result])) == 3
+    assert refused(read_messages, [result, call]).param == "messages[0].tool_call_id"
+
+
+def test_tools_of_every_kind_are_read():
+    schema = {"type": "object", "properties": {"model": {"type": "string"}}}
+    body = {
+        "tools": [
+            {"type": "function", "function": {"name": "a", "parameters": schema, "strict": True}},
+            {"type": "function", "function": {"name": "b"}},
+            {"function": {"name": "c", "parameters": None}},
+            {"type": "custom", "custom": {"name": "d", "format": {"type": "text"}}},
+            {"type": "web_search", "max_results": 3},
+        ],
+        "functions": [{"name": "old", "parameters": {}}],
+    }
+    assert read_tools(body) == (
+        Tool("a", schema=schema),
+        Tool("b"),
+        Tool("c"),
+        Tool("d", "custom"),
+        Tool("web_search", "server"),
+        Tool("old", schema={}),
+    )
+    assert read_tools({"tools": None}) == read_tools({}) == ()
+    assert len(read_tools({"tools": body["tools"][:1] * 1000})) == 1000
+
+
+@pytest.mark.parametrize(
+    ("tools", "param", "code"),
+    [
+        ({}, "tools", "invalid_type"),
+        ([None], "tools[0]", "invalid_type"),
+        ([{"type": "function"}], "tools[0].function", "missing_required_parameter"),
+        (
+            [{"type": "function", "function": {}}],
+            "tools[0].function.name",
+            "missing_required_parameter",
+        ),
+        ([{"type": "function", "function": {"name": 1}}], "tools[0].function.name", "invalid_type"),
+        (
+            [{"type": "function", "function": {"name": ""}}],
+            "tools[0].function.name",
+            "invalid_value",
+        ),
+        (
+            [{"type": "function", "function": {"name": "a\n"}}],
+            "tools[0].function.name",
+            "invalid_value",
+        ),
+        ([{"type": "function", "function": "f"}], "tools[0].function", "invalid_type"),
+        (
+            [{"type": "function", "function": {"name": "a", "parameters": "x"}}],
+            "tools[0].function.parameters",
+            "invalid_type",
+        ),
+        ([{"type": "custom"}], "tools[0].custom", "invalid_type"),
+        ([{"type": None}], "tools[0].type", "invalid_type"),
+        ([{"type": ""}], "tools[0].type", "invalid_value"),
+    ],
+)
+def test_broken_tools_are_refused_by_their_place(tools, param, code):
+    error = refused(read_tools, {"tools": tools})
+    assert (error.param, error.code) == (param, code)
+    if tools == {}:
+        assert refused(read_tools, {"functions": tools}).param == "functions"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "role",
+                    "content",
+                    "type",
+                    "text",
+                    "tool_calls",
+                    "id",
+                    "function",
+                    "name",
+                    "arguments",
+                    "tool_call_id",
+                    "image_url",
+                    "url",
+                    "parameters",
+                    "custom",
+                    "refusal",
+                    "reasoning",
+                ]
+            ),
+            inner
+            | st.sampled_from(
+                ["user", "assistant", "tool", "text", "image_url", "function", "custom", "file"]
+            ),
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(JSON)
+def test_any_json_is_read_or_a_400(value):
+    for read, arg in (
+        (read_messages, value),
+        (read_messages, [value]),
+        (read_tools, {"tools": [value]}),
+    ):
+        found = outcome(read, arg, of=BadRequest)
+        assert isinstance(found, tuple) or (found.status == 400 and found.param)

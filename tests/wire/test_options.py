@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfusion_auto.core.prompt import Options
+from openfusion_auto.errors import BadRequest
+from openfusion_auto.wire.options import IDS_LIMIT, read_options
+
+from .chats import outcome
+
+
+@pytest.mark.parametrize(
+    "nothing", [None, {}, {"mode": None, "panel": None, "session": None, "tools": None}]
+)
+def test_nothing_asked_is_the_default(nothing):
+    assert read_options(nothing) == Options()
+
+
+def test_every_option_is_read():
+    given_ = {
+        "mode": "panel", "panel": ["a", "vendor/b"], "judge": "j", "aggregator": "vote", "candidates": ["c"],
+        "cost_quality": 7, "max_usd": 0.5, "max_calls": 4, "trace": "full", "session": "s 1",
+    }  # fmt: skip
+    assert read_options(given_) == Options(
+        "panel", ("a", "vendor/b"), "j", "vote", ("c",), 7.0, 0.5, 4, "full", "s 1"
+    )
+
+
+@pytest.mark.parametrize(
+    "default",
+    [{"strategy": "panel"}, {"analysis": False}, {"tools": {}}, {"tools": {"web_search": False}}],
+)
+def test_asking_for_what_happens_anyway_is_fine(default):
+    assert read_options(default) == Options()
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"strategy": "debate"}, "openfusion.strategy"),
+        ({"preset": "quality"}, "openfusion.preset"),
+        ({"analysis": True}, "openfusion.analysis"),
+        ({"tools": {"web_search": True}}, "openfusion.tools.web_search"),
+    ],
+)
+def test_what_is_not_there_yet_is_refused_not_ignored(asked, param):
+    with pytest.raises(BadRequest) as caught:
+        read_options(asked)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (
+        400,
+        "unsupported_option",
+        param,
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"mode": "best"}, "mode"), ({"mode": 1}, "mode"), ({"panel": "a"}, "panel"), ({"panel": [""]}, "panel[0]"),
+        ({"panel": ["a", 2]}, "panel[1]"), ({"panel": ["a"] * (IDS_LIMIT + 1)}, "panel"), ({"judge": ""}, "judge"),
+        ({"judge": "x" * 257}, "judge"), ({"aggregator": "mean"}, "aggregator"), ({"candidates": {}}, "candidates"),
+        ({"cost_quality": 11}, "cost_quality"), ({"cost_quality": -1}, "cost_quality"),
+        ({"cost_quality": True}, "cost_quality"), ({"cost_quality": "5"}, "cost_quality"),
+        ({"max_usd": -0.1}, "max_usd"), ({"max_calls": 0}, "max_calls"), ({"max_calls": 1.0}, "max_calls"),
+        ({"max_calls": 1001}, "max_calls"), ({"trace": "all"}, "trace"), ({"session": "a\nb"}, "session"),
+        ({"session": 5}, "session"), ({"strategy": "chaos"}, "strategy"), ({"preset": 1}, "preset"),
+        ({"analysis": "yes"}, "analysis"), ({"tools": []}, "tools"), ({"tools": {"web_search": 1}}, "tools.web_search"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_by_its_name(asked, param):
+    with pytest.raises(BadRequest) as caught:
+        read_options(asked)
+    assert caught.value.status == 400
+    assert caught.value.param == f"openfusion.{param}"
+    assert caught.value.code in ("invalid_type", "invalid_value")
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_known_one():
+    with pytest.raises(BadRequest, match="Did you mean 'cost_quality'"):
+        read_options({"cost_qualty": 3})
+    with pytest.raises(BadRequest, match="Known are: mode, panel") as caught:
+        read_options({"zzz": 3})
+    assert caught.value.code == "unknown_option"
+    with pytest.raises(BadRequest, match="Did you mean 'web_search'"):
+        read_options({"tools": {"websearch": True}})
+
+
+@pytest.mark.parametrize("other", [[], "auto", 1, True])
+def test_the_field_is_an_object(other):
+    with pytest.raises(BadRequest) as caught:
+        read_options(other)
+    assert (caught.value.param, caught.value.code) == ("openfusion", "invalid_type")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["mode", "panel", "judge", "max_usd", "max_calls", "trace", "tools", "strategy", "x"]
+        ),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists, max_leaves=4
+        ),
+    )
+)
+def test_any_object_is_options_or_a_400(value):
+    found = outcome(read_options, value, of=BadRequest)
+    assert isinstance(found, Options) or (found.status == 400 and found.param)
