@@ -84,7 +84,8 @@ def is_piped() -> bool:
     except (OSError, ValueError):  # a stand-in without a file behind it
         return True
     kind = os.fstat(number).st_mode
-    if stat.S_ISFIFO(kind) and not select.select([number], [], [], PATIENCE_S)[0]:
+    waits = os.name == "posix" and stat.S_ISFIFO(kind)  # elsewhere only sockets can be looked at
+    if waits and not select.select([number], [], [], PATIENCE_S)[0]:
         output.problem("waiting for standard input; end it with Ctrl-D, or start with </dev/null")
     return stat.S_ISREG(kind) or stat.S_ISFIFO(kind)
 

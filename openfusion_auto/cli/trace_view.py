@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+WIDE = 100  # [columns] from here on there is room for more columns
 BAR_CELLS = 24  # [columns] of the whole request in the timeline
 OUTCOME_COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "running": "cyan"}
 
 
-def when(at: float) -> str:
+def when(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Return a moment [s since 1970] as local time."""
-    return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime(form)
 
 
 def milliseconds(value: object) -> str:
@@ -39,13 +40,17 @@ def new_table(names: Sequence[str], numbers: Sequence[str]) -> Table:
 
 
 def show_list(rows: Sequence[Row], console: Console) -> None:
-    """Print one line a request, the newest first."""
-    table = new_table(("at", "trace", "outcome", "by", "mode", "task", "ms", "usd"), ("ms", "usd"))
+    """Print one line a request, the newest first; a narrow terminal gets fewer columns, ids are never cut."""
+    wide = console.width >= WIDE
+    more = ("mode", "task") if wide else ()
+    table = new_table(("at", "trace", "outcome", "by", *more, "ms", "usd"), ("ms", "usd"))
+    table.columns[1].no_wrap = True
     for row in rows:
         task = row.get("task") or {}
+        extra = [text_of(row, "mode"), text_of(task, "kind")] if wide else []
         table.add_row(
-            when(row["at"]), text_of(row, "trace_id"), outcome(row), text_of(row, "answered_by"),
-            text_of(row, "mode"), text_of(task, "kind"), milliseconds(row.get("ms")), money(row),
+            when(row["at"], "%m-%d %H:%M:%S" if wide else "%H:%M:%S"), text_of(row, "trace_id"), outcome(row),
+            text_of(row, "answered_by"), *extra, milliseconds(row.get("ms")), money(row),
         )  # fmt: skip
     console.print(table)
 
@@ -97,7 +102,7 @@ def timeline(trace: Row, console: Console) -> None:
     fancy = is_fancy(console)
     total = max(a["at_ms"] + (a.get("ms") or 0.0) for a in trace["attempts"])
     numbers = ("at ms", "first ms", "ms", "in", "cached", "out", "usd")
-    names = ("phase", "candidate", "status", *numbers, *(("time",) if console.width >= 100 else ()))
+    names = ("phase", "candidate", "status", *numbers, *(("time",) if console.width >= WIDE else ()))
     table = new_table(names, numbers)
     for call in trace["attempts"]:
         cells = [text_of(call, "phase"), text_of(call, "candidate"), outcome(call)]

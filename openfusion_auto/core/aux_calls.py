@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from openfusion_auto.core.prompt import Message, Prompt
 
-SYSTEM_CHARS = 2_500  # a system prompt above this is an agent's, not an instruction for one small answer
+SYSTEM_CHARS = (
+    2_500  # a system prompt above this is an agent's, not an instruction for one small answer
+)
 ASK_CHARS = 600  # [characters] of a user's words that may ask for something auxiliary
 PROBE_TOKENS = 1  # an answer of one token is a quota probe, whatever it asks
 
@@ -46,12 +48,17 @@ _COMPACTION = (
     "summarize everything in the conversation",
     "create a handoff summary",
 )
-_MEMORY = ("managed memory extraction subagent", "memory extraction subagent", "memory consolidation subagent")
+_MEMORY = (
+    "managed memory extraction subagent",
+    "memory extraction subagent",
+    "memory consolidation subagent",
+)
 
 _VERB = (
     r"(?:write|generate|suggest|draft|give|create|propose|make|come up with|pick|find|need|provide|compose|produce|"
     r"return|output|invent|choose|craft|schreib\w*|erstell\w*|gib|génère|écris|rédige|propose|donne|genera|escribe|"
-    r"sugiere|propón|scrivi|proponi|gere|escreva|sugira|schrijf|maak|bedenk|напиши|придумай|предложи|сгенерируй|napisz)"
+    r"sugiere|propón|scrivi|proponi|gere|escreva|sugira|schrijf|maak|bedenk|напиши|придумай|предложи|"
+    r"сгенерируй|napisz)"
 )
 _TALK = r"(?:conversation|chat|session|thread|dialogue|discussion|transcript|unterhaltung|gespräch|sitzung|conversación|диалог\w*|чат\w*)"
 _OBJECTS: tuple[tuple[str, str], ...] = (
@@ -59,7 +66,8 @@ _OBJECTS: tuple[tuple[str, str], ...] = (
      r"message de commit|mensaje (?:de|del) commit|mensagem de commit|messaggio di commit|"
      r"(?:сообщени\w+|описани\w+) (?:для |к )?коммит\w*|commit mesaj\w*"),
     ("branch name", r"branch[ -]?names?|name for (?:this|the|a|my|our) (?:new |git )?branch|nom de (?:la )?branche|"
-     r"nombre (?:de|para la|para una) rama|nome (?:de|da|del|per il) branch|branch-?na(?:me|am)\w*|названи\w+ (?:для )?ветк\w+"),
+     r"nombre (?:de|para la|para una) rama|nome (?:de|da|del|per il) branch|branch-?na(?:me|am)\w*|"
+     r"названи\w+ (?:для )?ветк\w+"),
     ("pr description", r"(?:pull request|merge request|\bpr|\bmr)(?:'s)? (?:titles?|descriptions?|body|summary|text|"
      r"beschreibung|beschrijving)|description (?:for|of) (?:this|the|my|our) (?:pull request|pr|merge request|mr)\b|"
      r"(?:pr|pull-request)-beschreibung|description de (?:la )?(?:pr|pull request)|"
@@ -70,29 +78,35 @@ _OBJECTS: tuple[tuple[str, str], ...] = (
      r"|(?:this|the|our) " + _TALK + r" (?:a|an) (?:\w+ ){0,3}(?:title|name)|(?:thread|session|chat) title"),
 )  # fmt: skip
 _ASK = re.compile(
-    rf"(?:^|[.!?;:\n,] ?|please |bitte |and ){_VERB}\b(?:\W+[\w'-]+){{0,6}}?\W+(?:(?:{_OBJECTS[0][1]})|(?:{_OBJECTS[1][1]})|"
+    rf"(?:^|[.!?;:\n,] ?|please |bitte |and ){_VERB}\b(?:\W+[\w'-]+){{0,6}}?\W+(?:(?:{_OBJECTS[0][1]})|"
+    rf"(?:{_OBJECTS[1][1]})|"
     rf"(?:{_OBJECTS[2][1]})|(?:{_OBJECTS[3][1]}))"
 )
 _OBJECT = tuple((name, re.compile(pattern)) for name, pattern in _OBJECTS)
 _NOUN_FIRST = re.compile(
     rf"^(?:name|title|label) (?:this|the|our) {_TALK}|"
-    rf"^(?:a |the |one-line |short )?(?:(?:{_OBJECTS[0][1]})|(?:{_OBJECTS[1][1]})|(?:{_OBJECTS[2][1]})|(?:{_OBJECTS[3][1]}))"
+    rf"^(?:a |the |one-line |short )?(?:(?:{_OBJECTS[0][1]})|(?:{_OBJECTS[1][1]})|(?:{_OBJECTS[2][1]})|"
+    rf"(?:{_OBJECTS[3][1]}))"
     r"(?: please)?(?:[:.!]| for\b| für\b|$)"
 )
 _SUMMARY = re.compile(
-    r"(?:summari[sz]e|summary of|recap|sum up|condense|compact|fasse|zusammenfass\w*|zusammenfassung|résume\w*|resum\w*|"
+    r"(?:summari[sz]e|summary of|recap|sum up|condense|compact|fasse|zusammenfass\w*|zusammenfassung|résume\w*|"
+    r"resum\w*|"
     r"riassum\w*|samenvat\w*|vat|кратко изложи|резюмируй|суммируй|обобщи) "
     r"(?:\w+ ){0,3}?(?:conversation|chat|session|thread|discussion|transcript|dialogue|messages so far|history|"
-    r"unterhaltung|gespräch\w*|conversación|conversa|gesprek|conversazione|диалог\w*|разговор\w*|переписк\w*|чат\w*)\b"
+    r"unterhaltung|gespräch\w*|conversación|conversa|gesprek|conversazione|диалог\w*|разговор\w*|переписк\w*|"
+    r"чат\w*)\b"
 )
 # What would make the same nouns ordinary work: code, checks and bugs that concern commit messages or titles.
 _WORK = re.compile(
-    r"\b(?:lint\w*|hook\w*|valid\w*|enforc\w*|regex|pars\w*|endpoint|feature|component|button|bug|fix|implement|function|"
+    r"\b(?:lint\w*|hook\w*|valid\w*|enforc\w*|regex|pars\w*|endpoint|feature|component|button|bug|fix|"
+    r"implement|function|"
     r"script|template|test for|convention|column|field|page|amend|reword|change|generator|max length|too long)\b"
 )
 # One of these stands in every text that the patterns above can match.
 _GATES = (
-    "commit", "коммит", "branch", "rama", "ветк", "pull", "merge", "pr ", "pr:", "pr-", "mr ", "conversa", "chat", "session",
+    "commit", "коммит", "branch", "rama", "ветк", "pull", "merge", "pr ", "pr:", "pr-", "mr ", "conversa", "
+    ""chat", "session",
     "thread", "dialog", "discussion", "transcript", "unterhaltung", "gespr", "sitzung", "диалог", "чат", "разговор",
     "переписк", "history", "messages so far",
 )  # fmt: skip
@@ -124,13 +138,16 @@ _SYSTEM_STRONG: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("command prefix", ("prefix", "command injection"), r"command prefix|prefix of the (?:shell |bash )?command|"
      r"command injection detected|command_injection_detected"),
     ("file paths", ("path", "files"), r"(?:file ?paths?|paths|files) (?:that )?(?:this|the|a) (?:shell |bash )?"
-     r"(?:command|output|tool call)|file ?paths? (?:from|in|out of) (?:this|the|a) (?:shell |bash )?(?:command|output)"),
+     r"(?:command|output|tool call)|file ?paths? (?:from|in|out of) (?:this|the|a) (?:shell |bash )?(?:command|"
+     r"output)"),
     ("summary", ("summar", "compact", "condens"), r"(?:summari[sz](?:e|es|ing|er|ation)|condens(?:e|es|ing)|compact(?:s|ing)?)"
-     r"\b[^.\n]{0,60}\b(?:conversations?|sessions?|chats?|transcripts?|tool (?:results?|calls?|outputs?)|messages?|history|"
+     r"\b[^.\n]{0,60}\b(?:conversations?|sessions?|chats?|transcripts?|tool (?:results?|calls?|outputs?)|"
+     r"messages?|history|"
      r"dialogues?|turns?|output|above|work)\b|\bcompaction\b|conversation summari[sz]er|"
      r"summary of (?:the|this|a) (?:conversation|session|chat|history|tool|work)"),
     ("status", ("-ing", "participle", "gerund", "status", "spinner", "progress", " word", "emoji"),
-     r"-ing form|present (?:participle|continuous|tense)|gerund|status ?(?:line|message|text)|spinner|progress (?:message|label)|"
+     r"-ing form|present (?:participle|continuous|tense)|gerund|status ?(?:line|message|text)|spinner|"
+     r"progress (?:message|label)|"
      r"(?:one|single|1) (?:word|emoji)\b|an emoji\b|(?:at most|max(?:imum)?(?: of)?|under|fewer than|less than|"
      rf"no more than|up to|in) {_SMALL}(?: to {_SMALL}|-{_SMALL})? words\b"),
     ("suggestion", ("predict", "suggest", "guess", "follow"),
@@ -142,7 +159,8 @@ _SYSTEM_STRONG: tuple[tuple[str, tuple[str, ...], str], ...] = (
      r"language|input|intent|session)\b"),
     ("memory", ("memor", "facts"), r"memory extraction|extract (?:\w+ ){0,3}(?:memories|facts)|facts? worth remembering"),
     ("tool use summary", ("describe", "explain"),
-     r"(?:describe|explain) (?:in \w+ words )?(?:what )?(?:this|the|a) (?:bash |shell )?(?:command|tool call|tool use)"),
+     r"(?:describe|explain) (?:in \w+ words )?(?:what )?(?:this|the|a) (?:bash |shell )?(?:command|tool call|"
+     r"tool use)"),
 )  # fmt: skip
 _SYSTEM = tuple((name, gates, re.compile(pattern)) for name, gates, pattern in _SYSTEM_STRONG)
 # It must not set up an agent that works on files.
@@ -151,7 +169,9 @@ _AGENT = re.compile(
     r"edit files|you are (?:an? )?(?:helpful|senior|expert) (?:assistant|developer|engineer|programmer)[.,]|"
     r"act as an expert software developer|autonomous"
 )
-_TITLE_FIELDS = frozenset({"title", "isnewtopic", "branch", "branch_name", "summary", "topic", "label", "emoji"})
+_TITLE_FIELDS = frozenset(
+    {"title", "isnewtopic", "branch", "branch_name", "summary", "topic", "label", "emoji"}
+)
 
 
 def find_aux(prompt: Prompt, words: str, last_text: str) -> Aux | None:
@@ -225,11 +245,16 @@ def _by_other_scripts(head: str) -> Aux | None:
 
 
 def _by_schema(prompt: Prompt) -> Aux | None:
-    """A JSON schema whose only fields are a title and the like (Claude Code, OpenCode): the client names the session."""
+    """A JSON schema whose only fields are a title and the like (Claude Code, OpenCode): the client names the "
+    "session."""
     if prompt.shape != "json_schema" or prompt.tools:
         return None
     fields = frozenset(str(k).lower() for k in _schema_properties(prompt.body))
-    if fields and fields <= _TITLE_FIELDS and fields & {"title", "branch", "branch_name", "isnewtopic"}:
+    if (
+        fields
+        and fields <= _TITLE_FIELDS
+        and fields & {"title", "branch", "branch_name", "isnewtopic"}
+    ):
         return Aux("title", "json_schema title")
     return None
 

@@ -371,10 +371,11 @@ def build(
     if len(members) < 2:
         return None
     judges = verifiers(ranking, task, pool, away_from=members)
+    # The picked member writes anew itself, whichever it is: all of them count for the worst case.
+    writers = tuple(dict.fromkeys((*members, judges[0])))
     steps = tuple(Step("member", (m,)) for m in members)
-    return priced(
-        (*steps, Step("judge", judges[:2]), Step("synthesis", judges[:1])), ranking, task, pool
-    )
+    steps += (Step("judge", judges[:2]), Step("synthesis", writers))
+    return priced(steps, ranking, task, pool)
 
 
 def panel_members(

@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from openfusion_auto.core.lexicon import word_set
+
 WINDOW_HEAD = 14_000  # [characters] read of a long text, besides its tail
 WINDOW_TAIL = 8_000
-WORDS_HEAD = 1_100  # [characters] of a person's words that are kept; instructions stand first or last
+WORDS_HEAD = (
+    1_100  # [characters] of a person's words that are kept; instructions stand first or last
+)
 WORDS_TAIL = 600
 PASTED_CHARS = 1_500  # [characters] of pasted code that are kept for naming what it is about
 BLOCKS = 48  # tags looked at in one text
@@ -20,7 +24,7 @@ LONG_PARAGRAPH = 6  # lines; of longer ones the first two and the last one decid
 
 # Tags that a harness writes around its own text, as seen in Claude Code, Codex, OpenCode, Goose, Cline, Roo, Continue,
 # Cursor, Copilot, Qwen and Gemini.
-_ENVELOPE = frozenset(
+_ENVELOPE = word_set(
     "system-reminder system_reminder environment_context env environment environment_details info-msg "
     "user_instructions instructions user-memory memory context file files file_content file_contents attached_files "
     "attachments attachment documents document open_files additional_data ide_selection ide_opened_file "
@@ -31,12 +35,12 @@ _ENVELOPE = frozenset(
     "custom_instructions rules git_status gitstatus directory_structure repo_map repomap final_file_content "
     "slow_task_reminder current_working_directory system_info subagent_notification available_skills "
     "persistent-memory session_context new-diagnostics tool_use_reminder terminal_state app-context "
-    "current_datetime date plan_mode todo_list todos workspace".split()  # noqa: SIM905 - a list of names
+    "current_datetime date plan_mode todo_list todos workspace"
 )
 # Tags around the person's own words: what stands inside is the message.
-_WORDS = frozenset(
+_WORDS = word_set(
     "task user_query userrequest user_request user_message user_input prompt query question feedback answer "
-    "objective".split()  # noqa: SIM905 - a list of names
+    "objective"
 )
 _OPEN = re.compile(r"<([A-Za-z][\w.-]{0,40})((?:\s[^<>]{0,300})?)>")
 
@@ -75,18 +79,23 @@ NEW_CODE_BASE = "i switched to a new code base"  # Aider: what stands before is 
 
 _FENCE = "```"
 _LOG = re.compile(
-    r"\s*(?:\[?\d{1,4}[:.\-/T]\d\d[\d:.,\-/TZ+ ]*|\d+\.\d+\.\d+\.\d+\s|\[\d+[./]\d+\]|\[?(?:INFO|WARN|WARNING|DEBUG|ERROR"
+    r"\s*(?:\[?\d{1,4}[:.\-/T]\d\d[\d:.,\-/TZ+ ]*|\d+\.\d+\.\d+\.\d+\s|\[\d+[./]\d+\]|\[?(?:INFO|WARN|WARNING|"
+    r"DEBUG|ERROR"
     r"|TRACE|FATAL|NOTICE)\b[\]: ]|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d|(?:npm|yarn|pip|cargo) (?:ERR|WARN|error|warning)"
     r"|(?:Step|#)\d* ?\d+[/: ]\S|> Task :|\[\w+\] .*(?:ms|\.\.\.)|[\w./-]+ (?:PASSED|FAILED|ok|SKIPPED)\b|\d+ \d{5,})"
 )
 _TRACE = re.compile(
     r"\s*(?:at [\w$.<>\[\] ]+ ?\(|at \S+:\d|File \"|Traceback \(|goroutine \d|#\d+ +\S|E   |panic: |Caused by: |"
-    r"--> \S+:\d|[\w.]*(?:Error|Exception|Warning)\b:? ?|error(?:\[\w+\])?: |thread '|stack backtrace|\S+\.\w+:\d+(?::\d+)?:? |"
+    r"--> \S+:\d|[\w.]*(?:Error|Exception|Warning)\b:? ?|error(?:\[\w+\])?: |thread '|stack backtrace|"
+    r"\S+\.\w+:\d+(?::\d+)?:? |"
     r"\S+\(0x|/\S+:\d+ \+0x|[\w.]+\.\w+\(\)$|[\w.$/]+\([^)]*\)\s+\S+:\d+|\.\.\. \d+ more)"
 )
-_DIFF = re.compile(r"(?:\+\s{0,8}\S.*[^\w\s.]|\+\+\+ |--- \S|-\s{2,}\S|@@ |diff --git |index [0-9a-f]{7}|[+-]\t)")
+_DIFF = re.compile(
+    r"(?:\+\s{0,8}\S.*[^\w\s.]|\+\+\+ |--- \S|-\s{2,}\S|@@ |diff --git |index [0-9a-f]{7}|[+-]\t)"
+)
 _CODE = re.compile(
-    r"\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|ALTER|CREATE|DROP|WITH|FROM|WHERE|JOIN|GRANT|BEGIN|COMMIT)\b[^a-z]{0,40}[\w*]"
+    r"\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|ALTER|CREATE|DROP|WITH|FROM|WHERE|JOIN|GRANT|BEGIN|"
+    r"COMMIT)\b[^a-z]{0,40}[\w*]"
     r"|(?:def|class|func|fn|function|public|private|static|import|from|const|let|var|return|package|use|struct|impl|"
     r"export|async|await|type|interface|enum|if|for|while|elif|except|resource|module|with|FROM|RUN|COPY)\b"
     r"(?:.*(?:[{;]|\):?)\s*$|.* :?= |.*=>| \w+:$|.* import )|(?:else|try|finally):$|import [\w.]+$"
@@ -136,7 +145,9 @@ def read_text(text: str) -> Reading:
         words = [line for line in plain.split("\n", 3)[:2] if line.strip()]
     said = _bounded(words)
     pasted = max(0, len(rest) - sum(map(len, words)))
-    return Reading(said, "\n".join(code)[:PASTED_CHARS], frozenset(marks), harness=False, pasted=pasted)
+    return Reading(
+        said, "\n".join(code)[:PASTED_CHARS], frozenset(marks), harness=False, pasted=pasted
+    )
 
 
 def is_harness(text: str) -> bool:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from openfusion_auto.core import envelope
 from openfusion_auto.core.aux_calls import Aux, find_aux
+from openfusion_auto.core.lexicon import word_set
 from openfusion_auto.core.prompt import Message, Prompt
 from openfusion_auto.core.tokens import prompt_bytes, text_bytes
 from openfusion_auto.core.types import Turn
 
-STRUGGLE_RUN = 3  # the same tool error so many times in a row means that the session's model is stuck
+STRUGGLE_RUN = (
+    3  # the same tool error so many times in a row means that the session's model is stuck
+)
 OUTCOMES = 8  # tool results looked at, newest last
 RESULT_HEAD = 1_000  # [characters] of a tool result that are read, besides its tail
 RESULT_TAIL = 2_000
@@ -73,32 +76,37 @@ class Facts:
 
 # -- agreement -----------------------------------------------------------------------------------------------------
 
-_AGREE = frozenset(
+_AGREE = word_set(
     "yes yep yeah yup y ok okay okey k sure continue proceed go ahead next agreed approved approve confirm confirmed "
     "absolutely definitely resume carry lgtm retry again correct right exactly fine great good perfect cool nice "
     "ja jo klar gerne weiter mach los passt einverstanden genau oui d'accord vas-y continue continuez parfait allez "
     "sí si claro vale adelante dale continúa continua sigue perfecto sim pode continuar prossiga beleza sì certo "
     "procedi va avanti prima goed doe verder да давай хорошо ок окей продолжай продолжайте дальше конечно ага "
     "tak dobrze dalej kontynuuj evet tamam devam så jättebra áno ano так добре далі "
-    "commit push merge ship start begin both all first second third option neither 1 2 3 a b".split()  # noqa: SIM905 - a list of words
+    "commit push merge ship start begin both all first second third option neither 1 2 3 a b"
 )
-_FILLER = frozenset(
+_FILLER = word_set(
     "it that this them those please do on with then now and the to one just the so well all of you can i am "
     "keep going for me everything looks sounds good as is bitte das es so mal auch voor maar door s'il te plaît "
     "por favor eso isso lo la el le les per favore пожалуйста так и это делай сделай proszę lütfen step option plan "
-    "go ahead bene avanti gut machen doing way your proposal suggestion proposed suggested first make let's do".split()  # noqa: SIM905 - a list of words
+    "go ahead bene avanti gut machen doing way your proposal suggestion proposed suggested first make let's do"
 )
-_WEAK = frozenset("great good perfect cool nice fine perfecto parfait passt prima goed".split())  # noqa: SIM905 - a list of words
-_THANKS = frozenset(
+_WEAK = word_set("great good perfect cool nice fine perfecto parfait passt prima goed")
+_THANKS = word_set(
     "thanks thank thx ty cheers danke merci gracias obrigado obrigada grazie спасибо dank bedankt dzięki dziękuję "
-    "teşekkürler tack дякую".split()  # noqa: SIM905 - a list of words
+    "teşekkürler tack дякую"
 )
 _AGREE_ELSEWHERE = frozenset({
-    "好", "好的", "是", "是的", "可以", "继续", "请继续", "行", "嗯", "没问题", "对", "开始", "开始吧", "提交", "提交吧", "就这样",
-    "继续吧", "好,继续", "好的,继续", "はい", "お願いします", "はい、お願いします", "続けて", "続けてください", "いいよ", "了解",
-    "オーケー", "進めて", "進めてください", "ええ", "네", "예", "응", "좋아요", "좋아", "계속", "계속해", "계속해줘", "계속해 주세요",
-    "계속하세요", "진행해", "진행해 주세요", "그래", "हाँ", "हां", "ठीक है", "जी", "जी हाँ", "जारी रखें", "जारी रखो", "आगे बढ़ो",
-    "आगे बढ़ें", "नहीं", "कर दो", "करो", "好吧", "当然", "コミットして", "커밋해", "커밋해줘", "그렇게 해줘", "그렇게 해 주세요",
+    "好", "好的", "是", "是的", "可以", "继续", "请继续", "行", "嗯", "没问题", "对", "开始", "开始吧", "
+    ""提交", "提交吧", "就这样",
+    "继续吧", "好,继续", "好的,继续", "はい", "お願いします", "はい、お願いします", "続けて", "
+    ""続けてください", "いいよ", "了解",
+    "オーケー", "進めて", "進めてください", "ええ", "네", "예", "응", "좋아요", "좋아", "계속", "계속해", "
+    ""계속해줘", "계속해 주세요",
+    "계속하세요", "진행해", "진행해 주세요", "그래", "हाँ", "हां", "ठीक है", "जी", "जी हाँ", "जारी रखें", "
+    ""जारी रखो", "आगे बढ़ो",
+    "आगे बढ़ें", "नहीं", "कर दो", "करो", "好吧", "当然", "コミットして", "커밋해", "커밋해줘", "그렇게 해줘", "
+    ""그렇게 해 주세요",
 })  # fmt: skip
 _THANKS_ELSEWHERE = ("谢谢", "多谢", "ありがと", "감사", "고마", "धन्यवाद", "शुक्रिया")
 _ACK_TOKEN = re.compile(r"[^\W_]+(?:['\-][^\W_]+)*")
@@ -134,11 +142,14 @@ def is_closing(words: str, asked: bool) -> bool:
     return not asked and bool(tokens) and all(t in _WEAK or t in _PRAISE for t in tokens)
 
 
-_GO_ON = frozenset(
-    "continue go proceed next do please now add fix commit push merge run also but then can could make write update weiter "
-    "mach continua continúa sigue bitte продолжай давай".split()  # noqa: SIM905 - a list of words
+_GO_ON = word_set(
+    "continue go proceed next do please now add fix commit push merge run also but then can could make write "
+    "update weiter "
+    "mach continua continúa sigue bitte продолжай давай"
 )
-_PRAISE = frozenset("job work that's is this it very so really wow awesome excellent done super works looks well".split())  # noqa: SIM905 - a list of words
+_PRAISE = word_set(
+    "job work that's is this it very so really wow awesome excellent done super works looks well"
+)
 
 
 # -- the conversation ------------------------------------------------------------------------------------------------
@@ -250,17 +261,20 @@ def _standing_task(
 
 
 def _is_short_answer(heard: envelope.Reading) -> bool:
-    """A few words in answer to a question: "the blue one", "use the box icon"; not a question or an order of its own."""
+    """A few words in answer to a question: "the blue one", "use the box icon"; not a question or an order of "
+    "its own."""
     tokens = _ACK_TOKEN.findall(heard.words[:120].lower())
     if len(tokens) > ACK_TOKENS or heard.words.rstrip().endswith(tuple(_QUESTION_MARKS)):
         return False
     return bool(tokens) and heard.words.isascii() and tokens[0] not in _ORDERS
 
 
-_ORDERS = frozenset(
-    "fix add write create run explain review refactor rename delete remove implement build document test deploy what why "
-    "how where when which who show list change update make move drop revert undo stop translate summarize summarise hi "
-    "hello thanks no don't wait instead is are does can could".split()  # noqa: SIM905 - a list of words
+_ORDERS = word_set(
+    "fix add write create run explain review refactor rename delete remove implement build document test "
+    "deploy what why "
+    "how where when which who show list change update make move drop revert undo stop translate summarize "
+    "summarise hi "
+    "hello thanks no don't wait instead is are does can could"
 )
 
 
@@ -279,7 +293,8 @@ def _assistant_text(messages: tuple[Message, ...], last: int) -> str:
 
 
 _OFFER = re.compile(
-    r"(?:shall|should|want me|would you like|do you want|i can|i could|soll ich|veux-tu|quieres|devo|vuoi|zal ik|мне )"
+    r"(?:shall|should|want me|would you like|do you want|i can|i could|soll ich|veux-tu|quieres|devo|vuoi|"
+    r"zal ik|мне )"
     r"[^.?!\n]{0,300}"
 )
 
@@ -293,10 +308,13 @@ def _proposal(messages: tuple[Message, ...], last: int) -> str:
 
 # -- tool results ----------------------------------------------------------------------------------------------------
 
-_EXIT = re.compile(r"(?:exit(?:ed)?(?: with)?(?: code| status)?|exit_?code|return ?code|status)[\"']?\s*[:= ]\s*(-?\d{1,3})\b")
+_EXIT = re.compile(
+    r"(?:exit(?:ed)?(?: with)?(?: code| status)?|exit_?code|return ?code|status)[\"']?\s*[:= ]\s*(-?\d{1,3})\b"
+)
 _COUNT_FAILED = re.compile(r"\b([1-9]\d{0,5}) (?:failed|failures?|failing|errors?)\b")
 _ERROR_LINE = re.compile(
-    r"^\W{0,4}(?:<?tool_use_error>?|error\b|errors?:|fatal\b|failed\b|failure\b|traceback \(most recent|\w*(?:error|exception): |"
+    r"^\W{0,4}(?:<?tool_use_error>?|error\b|errors?:|fatal\b|failed\b|failure\b|traceback \(most recent|"
+    r"\w*(?:error|exception): |"
     r"panic: |command not found|no such file|permission denied|cannot |could not |unable to |invalid |not found)"
     r"|: (?:command not found|no such file or directory|permission denied)$|^e   \S",
     re.MULTILINE,
@@ -306,7 +324,8 @@ _VARIES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27,}|\d+")
 
 
 def read_outcome(tool: str, text: str) -> Outcome:
-    """Judge a tool's result: an exit code decides, else a failed count, a traceback, or an error in its first line."""
+    """Judge a tool's result: an exit code decides, else a failed count, a traceback, or an error in its first "
+    "line."""
     cut = len(text) > RESULT_HEAD + RESULT_TAIL
     seen = (text[:RESULT_HEAD] + "\n" + text[-RESULT_TAIL:] if cut else text).lower()
     codes = _EXIT.findall(seen)
@@ -321,7 +340,11 @@ def read_outcome(tool: str, text: str) -> Outcome:
             or "command not found" in start
             or '"is_error":true' in seen[:400].replace(" ", "")
         )
-    return Outcome(tool, ok=False, fingerprint=_fingerprint(seen)) if failed else Outcome(tool, ok=True)
+    return (
+        Outcome(tool, ok=False, fingerprint=_fingerprint(seen))
+        if failed
+        else Outcome(tool, ok=True)
+    )
 
 
 def _fingerprint(folded: str) -> str:
@@ -342,9 +365,7 @@ def _outcomes(messages: tuple[Message, ...], last: int) -> tuple[Outcome, ...]:
     if not found:
         return ()
     names = _call_names(messages, last)
-    return tuple(
-        read_outcome(names.get(m.tool_call_id or "", ""), m.text) for m in reversed(found)
-    )
+    return tuple(read_outcome(names.get(m.tool_call_id or "", ""), m.text) for m in reversed(found))
 
 
 def _call_names(messages: tuple[Message, ...], last: int) -> Mapping[str, str]:

@@ -1,10 +1,5 @@
 """The rules and weights of reading a task, as data.
 
-A `Signal` is a list of terms that speak for one reading. How a term is written says how it is looked up:
-
-    fix            a whole word                    crash*          every word that begins so
-    root cause     words in this order             支付            anywhere (scripts without spaces)
-
 `HEADS` holds verbs that count where an instruction begins ("fix ...", "please add ..."): there they say what is
 asked for, elsewhere they are just words. Points are unit-free; the kind with the most points wins, risk and complexity
 are sums that `classify.py` cuts into three levels.
@@ -15,25 +10,9 @@ is what holds them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
+from openfusion_auto.core.lexicon import Signal, build_index, word_set
 from openfusion_auto.core.signals_levels import COMPLEXITY, COMPLEXITY_ABROAD, RISK, RISK_ABROAD
 from openfusion_auto.core.types import Kind
-
-
-class Signal(NamedTuple):
-    """`terms` (separated by commas) speak for `axis` (a kind, "risk" or "complexity") with `points` each.
-
-    `group`: of one group only the strongest signal counts, so that saying it twice weighs once.
-    """
-
-    name: str
-    axis: str
-    points: float
-    group: str
-    terms: str
-
 
 HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("bugfix", 4.0, "fix repair debug troubleshoot mend hotfix fixing"),
@@ -68,10 +47,11 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
 )  # fmt: skip
 
 # Verbs that are as often nouns: they count in full only before a word like "the", "my", "all", or a number.
-AMBIGUOUS_HEADS = frozenset(
+AMBIGUOUS_HEADS = word_set(
     "test cache search log release support tag start format comment document design review update change "
-    "sort store run set show code stop ship hook limit guard group abstract patch check list port issue open lint drop count scale backup commit "
-    "schedule cover highlight mock print tell".split()  # noqa: SIM905 - reads as a list of words
+    "sort store run set show code stop ship hook limit guard group abstract patch check list port issue open "
+    "lint drop count scale backup commit "
+    "schedule cover highlight mock print tell"
 )
 
 _KIND_WORDS = (
@@ -211,7 +191,8 @@ _KIND_ABROAD = (
         "неправильно, неправильн*, yanlış, nieprawidłow*, fehler*, kaputt, abstürz*, absturz, "
         "erreur*, plante, bug*, falla, fallo, no funciona, se rompe, errore, quebra*, erro, "
         "ошибк*, падает, ломает*, не работает, błąd, hata, werkt niet, 报错, 崩溃, 错误, 少算, 重复, 仍然, "
-        "不工作, バグ, クラッシュ, エラー, 動かない, 壊れ, 버그, 오류, 사라집, 안 됩, त्रुटि, बग, funktioniert nicht, ne "
+        "不工作, バグ, クラッシュ, エラー, 動かない, 壊れ, 버그, 오류, 사라집, 안 됩, त्रुटि, बग, funktioniert "
+        "nicht, ne "
         "marche pas, ne fonctionne"),
     Signal("add", "feature", 3.0, "add",
         "erweitere, erweiter*, baue, zeige, ermögliche, permets, permettre, permite, permitir, "
@@ -230,13 +211,15 @@ _KIND_ABROAD = (
         "c'est quoi, explica*, explíca*, qué, por qué, cómo, cuál, spiega*, cosa, perché, o que, "
         "por que, uitleg*, leg uit, waarom, wat doet, wat is, объясн*, что делает, что такое, "
         "почему, зачем, как работает, wyjaśnij, dlaczego, co robi, açıkla, nedir, поясни, "
-        "förklara, 解释, 什么, 为什么, 怎么, 哪个, 说明, とは, 何ですか, なぜ, 説明, 意味, どこ, 설명, 무엇, 뭐, 왜, 어떻게, क्या "
+        "förklara, 解释, 什么, 为什么, 怎么, 哪个, 说明, とは, 何ですか, なぜ, 説明, 意味, どこ, 설명, 무엇, "
+        "뭐, 왜, 어떻게, क्या "
         "है, क्यों, कैसे काम, समझा"),
     Signal("review", "review", 4.2, "review",
         "schau dir, schau dir bitte, sag mir, durchsehen, dá uma olhada, aponta*, aponte, "
         "donne-moi ton avis, ton avis, jette un œil, échale un vistazo, échale un ojo, da "
         "un'occhiata, dai un'occhiata, geef feedback, kijk even naar, kun je deze, przejrzyj, "
-        "gözden geçir, granska, zkontroluj, 看一下, 看看, 有没有问题, 见てください, 見てもらえ, 봐주세요, 봐 주세요, देखें और "
+        "gözden geçir, granska, zkontroluj, 看一下, 看看, 有没有问题, 见てください, 見てもらえ, 봐주세요, 봐 "
+        "주세요, देखें और "
         "बताएं, prüf*, überprüf*, begutacht*, relis, relire, relecture, revois, vérifie*, "
         "revisa*, revise, rivedi, controlla, bekijk*, beoordeel*, nakijk*, проверь*, проверьте, "
         "ревью, посмотри, sprawdź, incele, 审查, 评审, 检查, 审核, レビュー, 確認して, 리뷰, 검토, समीक्षा, जांच"),
@@ -269,7 +252,8 @@ _KIND_ABROAD = (
         "installe*, ejecut*, desplieg*, borr*, elimin*, instal*, actualiz*, execut*, rode, "
         "apag*, atualiz*, esegui, avvia, cancell*, aggiorna, verwijder*, installeer, draai, "
         "запусти*, удали*, установи*, обнови*, разверни*, собери, uruchom*, usuń, zainstaluj, "
-        "çalıştır, 运行, 部署, 清空, 安装, 执行, 升级, 回滚, 実行, デプロイ, 削除, インストール, 起動, 실행, 배포, 삭제, 설치, 업데이트, "
+        "çalıştır, 运行, 部署, 清空, 安装, 执行, 升级, 回滚, 実行, デプロイ, 削除, インストール, 起動, 실행, "
+        "배포, 삭제, 설치, 업데이트, "
         "चलाए, चलाओ, हटाए, तैनात"),
     Signal("small talk", "chat", 4.2, "chat",
         "bonsoir, ça va, wie geht, come stai, qué tal, tudo bem, как дела, до свидания, пока, "
@@ -283,15 +267,21 @@ _KIND_ABROAD = (
 SIGNALS: tuple[Signal, ...] = (
     *_KIND_WORDS,
     *_KIND_ABROAD,
-    *(Signal(*row) for row in (*RISK, *RISK_ABROAD, *COMPLEXITY, *COMPLEXITY_ABROAD)),
+    *RISK,
+    *RISK_ABROAD,
+    *COMPLEXITY,
+    *COMPLEXITY_ABROAD,
 )
 
 
 # Harmless uses of loaded words: inside these phrases no word counts.
 NEUTRAL = (
-    "dependency injection, design tokens, in order to, order of, order by, sort order, same order, in order, key bindings, "
-    "key binding, git checkout, token count, in charge, charge of, live reload, live preview, live updates, live update, "
-    "to jest, jest to, co jest, bank holiday, role model, error message, error messages, error handling, error page, production build, production ready, "
+    "dependency injection, design tokens, in order to, order of, order by, sort order, same order, in order, "
+    "key bindings, "
+    "key binding, git checkout, token count, in charge, charge of, live reload, live preview, live updates, "
+    "live update, "
+    "to jest, jest to, co jest, bank holiday, role model, error message, error messages, error handling, error "
+    "page, production build, production ready, "
     "production grade, crash course, bug report, bug tracker, issue tracker, just in time, free of charge, race to, "
     "private method, private methods, secret santa, access modifier, access modifiers, password manager, "
     "table of contents, hot reload, test data, tax free, live coding, session storage key, bug bash, "
@@ -299,54 +289,11 @@ NEUTRAL = (
 )
 
 
-class Index(NamedTuple):
-    """Where to look a word up. Values are `(number of the signal, the term)`; phrases hold their other words."""
-
-    words: dict[str, tuple[int, ...]]
-    prefixes: dict[str, tuple[tuple[str, int], ...]]
-    phrases: dict[str, tuple[tuple[tuple[str, ...], int], ...]]
-    anywhere: tuple[tuple[str, int], ...]
-
-
 # Signals that mean something only for one kind: "what is" inside a wish is no question.
-ONLY_FOR: dict[str, Kind] = {"complexity.plain question": "explain", "complexity.plain command": "ops"}
-
-
-# First letter of the scripts that are searched anywhere: Devanagari and what follows it (Thai, CJK, Hangul, ...).
-# Arabic comes before it and has spaces between words.
-UNSPACED = "\u0900"
-PREFIX_CHARS = 3  # stems are found by their first letters; shorter stems would match half the dictionary
-
-
-def build_index(signals: Iterable[Signal]) -> Index:
-    """Return the lookup tables of `signals`; numbers are positions in it.
-
-    Raises:
-        ValueError: a stem is shorter than `PREFIX_CHARS`.
-    """
-    words: dict[str, list[int]] = {}
-    prefixes: dict[str, list[tuple[str, int]]] = {}
-    phrases: dict[str, list[tuple[tuple[str, ...], int]]] = {}
-    anywhere: list[tuple[str, int]] = []
-    for number, signal in enumerate(signals):
-        for term in (t.strip() for t in signal.terms.split(",")):
-            parts = tuple(term.replace("-", " ").replace("_", " ").split())
-            if term[0] >= UNSPACED:
-                anywhere.append((term, number))
-            elif len(parts) > 1:
-                phrases.setdefault(parts[0], []).append((parts[1:], number))
-            elif parts[0].endswith("*"):
-                if len(parts[0]) <= PREFIX_CHARS:
-                    raise ValueError(f"stem {term!r} is too short")
-                prefixes.setdefault(parts[0][:PREFIX_CHARS], []).append((parts[0][:-1], number))
-            else:
-                words.setdefault(parts[0], []).append(number)
-    return Index(
-        {k: tuple(v) for k, v in words.items()},
-        {k: tuple(v) for k, v in prefixes.items()},
-        {k: tuple(v) for k, v in phrases.items()},
-        tuple(anywhere),
-    )
+ONLY_FOR: dict[str, Kind] = {
+    "complexity.plain question": "explain",
+    "complexity.plain command": "ops",
+}
 
 
 INDEX = build_index(SIGNALS)
@@ -360,9 +307,10 @@ NEUTRAL_PHRASES: dict[str, tuple[tuple[str, ...], ...]] = {
     for first in (t.split()[0] for t in NEUTRAL.split(","))
 }
 # Verbs of a command that is one step when little else is said.
-COMMANDS = frozenset(
-    "run start install show rebase stash squash kill format delete drop bump update pin open undo revert push pull restart "
-    "build execute clone list checkout upgrade cherry".split()  # noqa: SIM905 - a list of words
+COMMANDS = word_set(
+    "run start install show rebase stash squash kill format delete drop bump update pin open undo revert push "
+    "pull restart "
+    "build execute clone list checkout upgrade cherry"
 )
 # Of those, what changes nothing outside the working copy.
 LOCAL_COMMANDS = COMMANDS - {

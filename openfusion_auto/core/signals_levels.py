@@ -1,16 +1,16 @@
 """The rules and weights behind risk and complexity, as data; `signals.py` says how a term is written.
 
-Rows are `(name, axis, points, group, terms)`: of one group the strongest term counts. Points are unit-free and add up;
+Of one group the strongest term counts. Points are unit-free and add up;
 `classify.py` cuts the sums into low, medium and high. Negative points are what makes a loaded word harmless: a typo in
 the payment page is a typo.
 """
 
 from __future__ import annotations
 
-Row = tuple[str, str, float, str, str]
+from openfusion_auto.core.lexicon import Signal
 
-RISK: tuple[Row, ...] = (
-    ("access", "risk", 3.0, "access",
+RISK: tuple[Signal, ...] = (
+    Signal("access", "risk", 3.0, "access",
         "sign-in, magic link*, forgot-password, reset link, signed out, suspended users, suspend "
         "accounts, sso, single sign, user roles, api tokens, bearer, who may, acl*, permit*, "
         "sudo, root access, open redirect, session hijack*, brute force, auth*, oauth*, oidc, "
@@ -21,24 +21,24 @@ RISK: tuple[Row, ...] = (
         "pkce, other users', other customers', other users, other customers, only admins, "
         "passkey*, webauthn, administratoraccess, security group*, password reset, tenant "
         "isolation, logged out"),
-    ("access", "risk", 1.5, "access nearby",
+    Signal("access", "risk", 1.5, "access nearby",
         "login, log in, signin, signup, token, tokens, tenant*, multi-tenant, admin, admins, "
         "session, sessions, role, roles, cookie*, cors, access, scopes, middleware, grant, "
         "expiry"),
-    ("security", "risk", 3.0, "security",
+    Signal("security", "risk", 3.0, "security",
         "injection, xss, ssrf, rce, exploit*, vulnerab*, security review, security audit, "
         "security problem*, security, path traversal, clickjacking, threat model, firewall, "
         "sandbox escape, cve, untrusted, deserializ*, deserialis*, arbitrary code, sandboxed"),
-    ("secrets", "risk", 3.0, "secrets",
+    Signal("secrets", "risk", 3.0, "secrets",
         "api keys, api tokens, aws keys, ssh key*, .env file, passphrase*, signing, cert "
         "rotation, kubeconfig, secret*, credential*, private key*, aws key, signing key*, vault, "
         "kms, leaked, keystore, authorization header, key management, key rotation, tls cert*, "
         "certificates, api secret*, connection string*, service account"),
-    ("crypto", "risk", 3.0, "crypto",
+    Signal("crypto", "risk", 3.0, "crypto",
         "encrypt*, decrypt*, cipher*, aes*, gcm, nonce*, hmac, signature check*, argon2, bcrypt, "
         "md5, cryptograph*, end-to-end encryption, key derivation, signatures, hmac signature, "
         "signature verification, verify signature"),
-    ("money", "risk", 3.0, "money",
+    Signal("money", "risk", 3.0, "money",
         "apple pay, google pay, solidity, smart contract*, reentrancy, our checkout, checkout "
         "flow, the checkout, checkouts, chargeback*, dunning, metering, payable*, direct debit, "
         "commission*, settlement*, escrow, interest rate*, loan*, trading, overcharg*, "
@@ -48,17 +48,17 @@ RISK: tuple[Row, ...] = (
         "coupon*, cent, invoicing, credit card*, saved card, tax, payroll, salary, salaries, "
         "proration, iban, transfers, voucher*, gift card*, bookkeeping, reconciliation, klarna, "
         "account balance*, for free, debit*"),
-    ("money", "risk", 1.5, "money nearby",
+    Signal("money", "risk", 1.5, "money nearby",
         "amount, stock count, inventory, vat, fees, amounts, totals, tips, invoice*, checkout, "
         "balance*, price*, pricing, discount*, order, orders, cart, currency, currencies, "
         "purchase*, rounding"),
-    ("personal data", "risk", 3.0, "personal",
+    Signal("personal data", "risk", 3.0, "personal",
         "email addresses, addresses of, medical records, personal details, consent, social "
         "security, data protection, ccpa, personal data, gdpr, pii, ssn, patient*, medical, "
         "health records, hipaa, passport*, personal information, privacy, date of birth, user "
         "data, customer data, account deletion, removes the user, home address*, anonymis*, "
         "anonymiz*, right to be forgotten, patients, dsgvo"),
-    ("data loss", "risk", 3.0, "loss",
+    Signal("data loss", "risk", 3.0, "loss",
         "everything inside, with everything, no message loss, message loss, go negative, goes "
         "negative, oversell*, deletion endpoint, data loss, corruption, corrupts, corrupted, "
         "lose data, loses data, lost data, irreversibl*, permanently, wal, crash consistency, "
@@ -66,32 +66,32 @@ RISK: tuple[Row, ...] = (
         "truncate*, wipe, purge*, force push, overwrites, restore, shipped twice, sent twice, "
         "loses writes, lost writes, lost update*, lose writes, overselling, permanently delete*, "
         "hard delete*, erase*, destroy*, lose any, loses the last, loses committed"),
-    ("data loss", "risk", 1.5, "loss nearby",
+    Signal("data loss", "risk", 1.5, "loss nearby",
         "twice, duplicated, migration, migrations, backup*, migrate, migrating, rows, "
         "transaction*, drops, shipped, failover"),
-    ("live system", "risk", 2.2, "live",
+    Signal("live system", "risk", 2.2, "live",
         "main domain, live site, live database, load balancer, customers are affected, real "
         "users, in the field, production, prod, live, outage, incident, downtime, zero-downtime, "
         "on-call"),
-    ("exposed", "risk", 1.6, "exposed",
+    Signal("exposed", "risk", 1.6, "exposed",
         "publicly, public repo, internet, anonymous, unauthenticated, untrusted, publishes"),
-    ("shipped behaviour", "risk", 0.8, "shipped",
+    Signal("shipped behaviour", "risk", 0.8, "shipped",
         "endpoint*, api, backend, database, server, service, config, customer*, users, table, "
         "import, page crashes, worker, filter"),
-    ("upload", "risk", 1.5, "upload",
+    Signal("upload", "risk", 1.5, "upload",
         "phone numbers, upload, uploads, uploaded"),
-    ("safety", "risk", 2.4, "safety",
+    Signal("safety", "risk", 2.4, "safety",
         "safety, safety violation*, crash safety, consensus safety"),
-    ("race", "risk", 1.2, "race",
+    Signal("race", "risk", 1.2, "race",
         "race, race condition*, races, deadlock*, concurrent*"),
-    ("trivial edit", "risk", -4.0, "trivial",
+    Signal("trivial edit", "risk", -4.0, "trivial",
         "markdown, constants, emoji, typo, typos, spelling, misspell*, misspelled, caption, text "
         "only, wording, tooltip*, heading*, headings, rename, renames, css, icon, colour theme, "
         "color theme, storybook, screenshots, fixture*, unused, z-index, margin, padding, "
         "footer, font, placeholder, whitespace, dark mode, grammar, magic number, commented out, "
         "variable name, svg, hover, sort the imports, label, proofread, paragraph, sentence, "
         "screenshot, readability, double quotes, single quotes"),
-    ("nothing at stake", "risk", -3.0, "stake",
+    Signal("nothing at stake", "risk", -3.0, "stake",
         "sudoku, a regex that, joke card, alias, bash alias, roguelike, easter egg, meme, snake "
         "game, minesweeper, chess game, weekend project, side project, sandbox project, fun, "
         "static site, ascii art, for my blog, personal blog, dotfiles, katas, leetcode, advent "
@@ -100,14 +100,14 @@ RISK: tuple[Row, ...] = (
         "personal, in this folder, of a folder, bash script, terminal version, fake users, "
         "dummy, sample data, clone in the browser, example data, exercise, homework, kata, mock "
         "data, just for me, joke"),
-    ("small surface", "risk", -1.2, "small",
+    Signal("small surface", "risk", -1.2, "small",
         "demo page, markdown, emoji, toast, landing page, fades, fade, sticker, browser tab, "
         "hero, favicon, logo, badge, padding, align, alignment, button, copy-to-clipboard, "
         "spinner, shortcut, version flag, --version, a constant, temp variable, variable, lint, "
         "docs, readme, helper, imports, animation, legend, placeholder text, css class, little, "
         "function name, test file, fixture file, in tests, blog, local variable, color, colour, "
         "screens, links"),
-    ("local", "risk", -2.0, "local",
+    Signal("local", "risk", -2.0, "local",
         "virtualenv, venv, local branches, formatter, formatter on, already merged, test suite, "
         "feature branch, dev server, git status, my changes, new branch, linter, pytest, run the "
         "tests, this branch, last commit, last three commits, format the, build artefacts, build "
@@ -115,49 +115,49 @@ RISK: tuple[Row, ...] = (
         "installed, process on port, install the dependencies, localhost"),
 )  # fmt: skip
 
-RISK_ABROAD: tuple[Row, ...] = (
-    ("access", "risk", 3.0, "access",
+RISK_ABROAD: tuple[Signal, ...] = (
+    Signal("access", "risk", 3.0, "access",
         "чуж*, fremde*, otros usuarios, ajeno*, autres utilisateurs, altri utenti, outros "
         "usuários, andere gebruikers, 他人, 他のユーザー, 다른 사용자, inny* użytkownik*, 普通用户, passwort*, "
         "berechtigung*, zugriffsrecht*, anmeldung, mot de passe, autoris*, contraseña*, "
         "permiso*, autentic*, autoriz*, senha*, permiss*, wachtwoord*, rechten, пароль*, парол*, "
         "авториз*, аутентифик*, права доступа, hasło, hasła, şifre*, 密码, 权限, 登录, 鉴权, 认证, 注销, "
         "管理员, パスワード, 権限, 認証, ログイン認証, 비밀번호, 권한, 인증, पासवर्ड, अनुमति"),
-    ("security", "risk", 3.0, "security",
+    Signal("security", "risk", 3.0, "security",
         "sicherheitsl*, sécurité, seguridad, segurança, sicurezza, veiligheid, безопасност*, "
         "уязвим*, инъекц*, inyección, 漏洞, 安全, 注入, 脆弱性, セキュリティ, インジェクション, 보안, 취약점, सुरक्षा"),
-    ("money", "risk", 3.0, "money",
+    Signal("money", "risk", 3.0, "money",
         "zahlung*, rechnungsbetr*, abbuch*, geld, guthaben, überweis*, paiement*, rembours*, "
         "facturat*, argent, solde, pago, pagos, cobr*, reembols*, dinero, pagamento*, cobran*, "
         "fatura*, rimbors*, soldi, betaling*, terugbetal*, оплат*, платеж*, платёж*, возврат "
         "средств, списа*, деньг*, płatnoś*, ödeme*, 支付, 扣款, 退款, 余额, 账单, 转账, 订单金额, 決済, 支払, 課金, "
         "返金, 残高, 結제, 결제, 환불, 잔액, भुगतान"),
-    ("crypto", "risk", 3.0, "crypto",
+    Signal("crypto", "risk", 3.0, "crypto",
         "verschlüssel*, entschlüssel*, chiffr*, déchiffr*, cifrad*, cifra*, encript*, "
         "criptograf*, versleutel*, шифр*, расшифр*, szyfr*, 加密, 解密, 密钥, 签名, 暗号, 復号, 鍵, 암호, "
         "एन्क्रिप्ट"),
-    ("personal data", "risk", 3.0, "personal",
+    Signal("personal data", "risk", 3.0, "personal",
         "personenbezogen*, kundendaten, données personnelles, datos personales, dados pessoais, "
         "dati personali, persoonsgegevens, персональн*, 个人信息, 隐私, 用户数据, 個人情報, 개인정보"),
-    ("live system", "risk", 2.6, "live",
+    Signal("live system", "risk", 2.6, "live",
         "produktiv*, produktion*, en producción, em produção, in produzione, en prod, в "
         "продакшен*, на проде, прод, 生产环境, 生产, 线上, 本番, 운영 환경, 운영 서버, प्रोडक्शन"),
-    ("data loss", "risk", 3.0, "loss",
+    Signal("data loss", "risk", 3.0, "loss",
         "datenverlust, perte de données, pérdida de datos, perda de dados, потер*, 数据丢失, 清空, "
         "全部删除, データ消失, データ損失, 데이터 손실, gegevensverlies, 无停机, 無停止, 무중단, unwiderruflich, "
         "définitivement, permanentemente, безвозвратно"),
-    ("trivial edit", "risk", -4.0, "trivial",
+    Signal("trivial edit", "risk", -4.0, "trivial",
         "umbenenn*, benenne, tippfehler, rechtschreib*, renomme*, faute de frappe, renombra*, "
         "errata, rinomin*, renome*, hernoem*, typfout, переименуй*, опечатк*, literówk*, 重命名, "
         "改名, 错别字, 拼写, 変数名, 誤字, タイポ, 오타, 이름을 바꿔, नाम बदल, वर्तनी"),
-    ("local", "risk", -2.0, "local",
+    Signal("local", "risk", -2.0, "local",
         "les tests, die tests, las pruebas, i test, os testes, de tests, тесты, testy, "
         "зависимости, 跑测试, 运行测试, テストを実行, 테스트를 실행, dossier actuel, carpeta actual, "
         "build-artefakte, ordner"),
 )  # fmt: skip
 
-COMPLEXITY: tuple[Row, ...] = (
-    ("distributed", "complexity", 1.7, "distributed",
+COMPLEXITY: tuple[Signal, ...] = (
+    Signal("distributed", "complexity", 1.7, "distributed",
         "between regions, three services, stock count, replicat*, failover, chaos, jepsen, "
         "quorum, multiplayer, rollback netcode, lag compensation, key value store, cluster "
         "membership, dynamic membership, load shedding, service mesh, cross-shard, rebalancing, "
@@ -166,11 +166,11 @@ COMPLEXITY: tuple[Row, ...] = (
         "at-least-once, exactly-once, event sourcing, eventual consistency, cross region, "
         "another region, split brain, linearizab*, partitions, fencing, gossip, saga, vector "
         "clock*, two phase commit"),
-    ("concurrency", "complexity", 1.2, "concurrency",
+    Signal("concurrency", "complexity", 1.2, "concurrency",
         "race, race condition*, races, deadlock*, lock-free, lock free, wait-free, mpmc, data "
         "race, double spend, lock order*, memory ordering, hazard pointers, same row, "
         "concurrent*, concurrency, threads, atomics"),
-    ("deep machinery", "complexity", 1.9, "machinery",
+    Signal("deep machinery", "complexity", 1.9, "machinery",
         "orm, query compiler, sql engine, differential, fuzzer, type-safe, event-driven, kafka, "
         "exactly once, allocator, tls stack, codec, renderer, shader*, simd, assembler, linker, "
         "debugger, profiler, garbage collection, tcp stack, file system, filesystem, search "
@@ -184,7 +184,7 @@ COMPLEXITY: tuple[Row, ...] = (
         "barriers, wal, replay, mvcc, type checker, bytecode, numerical*, vulkan, actor runtime, "
         "scheduler harness, protocol parser, model based, model-based, crash consistency, write "
         "ahead, operational transform*, ray tracer, emulator, autodiff"),
-    ("unknown cause", "complexity", 1.5, "cause",
+    Signal("unknown cause", "complexity", 1.5, "cause",
         "get to the bottom, after a few hours, after a while, nothing obvious, silently, no "
         "stack trace, without any error, hard to reproduce, figure out the cause, cause unknown, "
         "some days, for some customers, only on some, find out why, work out why, figure out "
@@ -194,37 +194,37 @@ COMPLEXITY: tuple[Row, ...] = (
         "no crash, only in release, where precision is lost, track down, randomly, out of "
         "nowhere, now and then, sporadic*, occasionally, every now and then, 1 in, no pattern, "
         "only happens in"),
-    ("unknown cause", "complexity", 0.7, "cause",
+    Signal("unknown cause", "complexity", 0.7, "cause",
         "sometimes, find the cause, find the bug, locate, investigate, find and fix, find where"),
-    ("wide scope", "complexity", 1.5, "scope",
+    Signal("wide scope", "complexity", 1.5, "scope",
         "complete, all our, all cases, all edge cases, central, platform wide, full stack, every "
         "page, all pages, each service, all modules, company wide, whole, entire, all callers, "
         "everywhere, throughout, across, end to end, codebase, code base, monolith, whole "
         "codebase, from scratch, in depth, deep dive, every service, full, all endpoints, "
         "subsystem, all services, entire repo, enough to change"),
-    ("design", "complexity", 1.0, "design",
+    Signal("design", "complexity", 1.0, "design",
         "design, redesign, architecture, architect, plan, pluggable, plugin system, offline, "
         "sync queue, conflict resolution, policy engine, boundaries, restructure, rollout, "
         "strategy, migration of, migrate, migration, multi-region, single sign-on, single sign "
         "on, provisioning, federation, refresh token rotation, two-way sync, replatform, portal, "
         "marketplace, platform"),
-    ("must not stop", "complexity", 1.0, "invariant",
+    Signal("must not stop", "complexity", 1.0, "invariant",
         "without changing any, no message loss, any decision, must not change, without losing "
         "writes, keeping the ffi, no behaviour change, no behavior change, zero data loss, while "
         "traffic, zero-downtime, zero downtime, no downtime, without downtime, of downtime, "
         "without breaking, every existing, must still compute, stay identical, must stay, no "
         "data loss, backwards compatible, without losing, nothing else in, for good, resumable, "
         "rollback plan, keep working during"),
-    ("security depth", "complexity", 0.9, "securitydepth",
+    Signal("security depth", "complexity", 0.9, "securitydepth",
         "authorization server, oauth2 authorization, reentrancy, gestion des rôles, audit log, "
         "sso, exploitable, end-to-end encryption, row level security, threat model, security "
         "audit, security review, access control, oauth server, oauth provider, least privilege, "
         "key exchange, attribute-based, subscriptions, double-entry, reconciliation, proration"),
-    ("several parts", "complexity", 0.7, "parts",
+    Signal("several parts", "complexity", 0.7, "parts",
         "backend, and the api, both, several, a few places, split over, module, in the module, "
         "pages, shared, disagree, persist, layer, layers, pagination, integration, webhook*, "
         "webhooks, package, service, websocket, caching, flow, database"),
-    ("some thought", "complexity", 0.6, "thought",
+    Signal("some thought", "complexity", 0.6, "thought",
         "set up, playbook, restore, snapshot, memory limits, dns, mapping, third party, graphql, "
         "resolves, interaction, edge cases, retry, backoff, timeout*, leak*, encoding, time "
         "zone*, timezone, performance, slow, flaky, encrypt*, injection, idempot*, invalidat*, "
@@ -233,9 +233,9 @@ COMPLEXITY: tuple[Row, ...] = (
         "branch, migration guide, stale, upgrade, token*, component, hash*, ci, docker*, "
         "trade-offs, choose, regression, deprecations, runbook, certificates, pipeline, "
         "endpoints, rotate, older than, purge, rollback, algorithm"),
-    ("in steps", "complexity", 1.4, "thought",
+    Signal("in steps", "complexity", 1.4, "thought",
         "step by step, piece by piece, line by line"),
-    ("one place", "complexity", -1.3, "trivial",
+    Signal("one place", "complexity", -1.3, "trivial",
         "typo, typos, spelling, misspell*, misspelled, rename, renames, renaming, one line, "
         "one-line, that line, this line, single line, into a constant, a constant called, it a "
         "constant, caption, css, unused, a comment, heading*, headings, docstring, lint, "
@@ -245,7 +245,7 @@ COMPLEXITY: tuple[Row, ...] = (
         "test, a test, a unit test, a test case, single test, only themes, nothing else, magic, "
         "temp, bump, copyright, other way round, table of contents, proofread, css class, git "
         "status, is_palindrome, test case, an assertion, doctest, fixture"),
-    ("small", "complexity", -0.8, "small",
+    Signal("small", "complexity", -0.8, "small",
         "a column, column header, entry, emojis, default, flag, option, env var, field, button, "
         "variable, helper, link, links, parameter, configurable, same style, regex, line, null, "
         "undefined, section, word, idiomatic, lowercase, note, sentence, paragraph, shortcut, "
@@ -253,55 +253,55 @@ COMPLEXITY: tuple[Row, ...] = (
         "folder, cannot find module, small, simple, simply, little, trivial, tiny, quick, "
         "quickly, only, just, dependency, lockfile, this function, snippet, toggle, message, "
         "ternary, colour, color, font, port, clone, to the latest"),
-    ("exact place", "complexity", -0.9, "exact",
+    Signal("exact place", "complexity", -0.9, "exact",
         "keyerror, typeerror, nullpointerexception, attributeerror, named error, "
         "zerodivisionerror, indexerror, nameerror, cannot borrow, should be, must be"),
-    ("plain question", "complexity", -1.0, "question",
+    Signal("plain question", "complexity", -1.0, "question",
         "what does, what is, what's, which, where is, where in, stand for, mean, means, "
         "difference between, how do i, how many, does python, what happens"),
 )  # fmt: skip
 
-COMPLEXITY_ABROAD: tuple[Row, ...] = (
-    ("distributed", "complexity", 1.7, "distributed",
+COMPLEXITY_ABROAD: tuple[Signal, ...] = (
+    Signal("distributed", "complexity", 1.7, "distributed",
         "verteilt*, distribu*, распредел*, rozproszon*, 分布式, 分散, 분산, वितरित"),
-    ("design", "complexity", 1.2, "design",
+    Signal("design", "complexity", 1.2, "design",
         "architektur, entwirf, entwurf, concevoir, conçois, conception, diseñ*, projete, "
         "arquitet*, arquitect*, progetta*, ontwerp*, архитектур*, спроектир*, 设计, 架构, 設計, "
         "アーキテクチャ, 설계, 迁移, 移行, 마이그레이션"),
-    ("must not stop", "complexity", 1.2, "invariant",
+    Signal("must not stop", "complexity", 1.2, "invariant",
         "ohne ausfallzeit, ohne downtime, sans interruption, sin tiempo de inactividad, sem "
         "downtime, без простоя, 无停机, 不停机, 無停止, 무중단, 再開できる"),
-    ("concurrency", "complexity", 1.2, "concurrency",
+    Signal("concurrency", "complexity", 1.2, "concurrency",
         "nebenläuf*, gleichzeitig*, concurren*, carrera, гонк*, взаимоблок*, 并发, 死锁, 竞争, 競合, "
         "デッドロック, 동시성, 교착"),
-    ("unknown cause", "complexity", 1.0, "cause",
+    Signal("unknown cause", "complexity", 1.0, "cause",
         "sporadisch, manchmal, gelegentlich, parfois, de temps en temps, a veces, às vezes, a "
         "volte, soms, иногда, изредка, 偶尔, 有时, 时不时, ときどき, たまに, 時々, 가끔, कभी-कभी"),
-    ("wide scope", "complexity", 1.3, "scope",
+    Signal("wide scope", "complexity", 1.3, "scope",
         "gesamte*, komplette*, überall, tout le code, partout, entier, todo el código, en todas "
         "partes, todo o código, tutto il codice, overal, весь код, всему, 整个, 全部代码, 全体, すべての, "
         "전체, 모든"),
-    ("several parts", "complexity", 0.7, "parts",
+    Signal("several parts", "complexity", 0.7, "parts",
         "ursache, cause, causa, причин*, modul, module, módulo, api, backend, serveur, servidor, "
         "原因, 缓存, バックエンド, 백엔드, 원인, 検索, 搜索, 并, 스크롤, 幂等"),
-    ("some thought", "complexity", 0.6, "thought",
+    Signal("some thought", "complexity", 0.6, "thought",
         "tests unitaires, pruebas, 单元测试, 文档, cas limites, casos límite, fonctionne, "
         "funktioniert, работает, окон*, anleitung, pagination, paginación, leistung, langsam, "
         "lent, lento, traag, медлен*, 慢, 遅い, 느린, rendimiento, hilfe, 테스트를 작성, тесты"),
-    ("one place", "complexity", -1.3, "trivial",
+    Signal("one place", "complexity", -1.3, "trivial",
         "umbenenn*, benenne, tippfehler, renomm*, renombra*, rinomin*, renome*, hernoem*, "
         "переименуй*, опечатк*, 重命名, 改名, 错别字, 変数名, 誤字, 오타, 이름을 바꿔, नाम बदल, kommentar, "
         "commentaire, comentario, comentário, 注释, コメント, 주석, un test, einen test, 1つ"),
-    ("small", "complexity", -0.8, "small",
+    Signal("small", "complexity", -0.8, "small",
         "nur, zeile, feld, spalte, knopf, seulement, ligne, colonne, bouton, solo, línea, "
         "columna, botón, só, linha, coluna, botão, riga, colonna, pulsante, bastano, alleen, "
         "regel, kolom, knop, только, строк*, кнопк*, столбец, tylko, 只, 一行, 按钮, 列, だけ, ボタン, 行目, "
         "버튼, 한 줄, файле, сообщение, función, fonction, funktion, função, funzione, функция"),
-    ("plain question", "complexity", -1.0, "question",
+    Signal("plain question", "complexity", -1.0, "question",
         "was macht, was ist, was bedeutet, que fait, qu'est, qué significa, qué es, cosa fa, o "
         "que é, o que faz, wat doet, wat is, что делает, что такое, 什么是, 是什么, とは, 何ですか, 무엇을, "
         "뭐예요, क्या है"),
-    ("plain command", "complexity", -1.0, "command",
+    Signal("plain command", "complexity", -1.0, "command",
         "lösch*, starte, lance, supprime, ejecuta, borra, execute, esegui, verwijder, запусти, "
         "удали, установи, собери, 运行, 清空, 删除, 実行, 起動, 실행, चलाए"),
 )  # fmt: skip

@@ -10,21 +10,25 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from openfusion_auto.core.signals import INDEX, NEUTRAL_PHRASES, PREFIX_CHARS, SIGNALS, UNSPACED
+from openfusion_auto.core.lexicon import PREFIX_CHARS, UNSPACED, word_set
+from openfusion_auto.core.signals import INDEX, NEUTRAL_PHRASES, SIGNALS
 
+TOKEN_CHARS = 80  # of what stands between two blanks; longer is a blob, not a word
 NAME_WEIGHT = 0.5  # a word inside a file name, path or identifier
 LATER_HEAD = 0.8  # an instruction after the first one
 JOINED_HEAD = 0.6  # one behind "and" or a comma
 
-_POLITE = frozenset(
-    "please pls can could would will you u kindly now then and also just hey hi hello ok okay so i we want need like i'd "
+_POLITE = word_set(
+    "please pls can could would will you u kindly now then and also just hey hi hello ok okay so i we want "
+    "need like i'd "
     "we'd to let's lets help me us should must first next finally quickly go try have bitte kannst du por favor i'll "
-    "i'm going gonna simply maybe perhaps sure yes right".split()  # noqa: SIM905 - a list of words
+    "i'm going gonna simply maybe perhaps sure yes right"
 )
 
 
 class Word(NamedTuple):
-    """A token of the words: folded, its weight, how much it begins an instruction (0: not), whether in parentheses."""
+    """A token of the words: folded, its weight, how much it begins an instruction (0: not), whether in "
+    "parentheses."""
 
     text: str
     weight: float
@@ -33,6 +37,8 @@ class Word(NamedTuple):
 
 
 class Hit(NamedTuple):
+    """A signal that fired: its number, its points at that place, and the term that was found."""
+
     signal: int
     points: float
     term: str
@@ -48,7 +54,9 @@ _QUOTES = re.compile(
 _BACKTICKS = re.compile(r"`([^`\n]{0,160})`")
 _PIECES = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,]\d+)*[kKmM]?(?![^\W_])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_NAME = re.compile(r"[\w\])]\.\w|[\w~.]/[\w.]|\w_\w|_\w|\w\(|^[a-z]+[A-Z]|\w=\w|^[<@$]|::|\w\[|^/\w|[{}]")
+_NAME = re.compile(
+    r"[\w\])]\.\w|[\w~.]/[\w.]|\w_\w|_\w|\w\(|^[a-z]+[A-Z]|\w=\w|^[<@$]|::|\w\[|^/\w|[{}]"
+)
 _ENDS = ".!?;:\u2014\u2013"
 
 
@@ -67,7 +75,8 @@ def _pieces(raw: str) -> tuple[tuple[str, ...], bool, str]:
 
 
 def tokenise(text: str) -> list[Word]:
-    """Return the words of a text with their weights; quotations are left out, code in backticks weighs like a name."""
+    """Return the words of a text with their weights; quotations are left out, code in backticks weighs like a "
+    "name."""
     if '"' in text or "'" in text or not text.isascii():
         text = _QUOTES.sub(" \u0001 ", text)
     if "`" in text:
@@ -79,7 +88,7 @@ def tokenise(text: str) -> list[Word]:
             words.append(Word('"', 0.0, 0.0))
             begins = 0.0
             continue
-        pieces, name, end = _pieces(raw)
+        pieces, name, end = _pieces(raw[:TOKEN_CHARS])
         aside = aside or raw[0] == "("
         weight = NAME_WEIGHT if name or raw[0] == "`" else 1.0
         for piece in pieces:
@@ -87,7 +96,9 @@ def tokenise(text: str) -> list[Word]:
             if piece not in _POLITE:
                 begins = 0.0
         aside = aside and ")" not in raw
-        joined = end == "," or (bool(pieces) and pieces[-1] in ("and", "then", "und", "et", "y", "or"))
+        joined = end == "," or (
+            bool(pieces) and pieces[-1] in ("and", "then", "und", "et", "y", "or")
+        )
         if end in _ENDS or (not pieces and raw in ("-", "*")):
             begins = LATER_HEAD if words else 1.0
         elif joined:
@@ -113,6 +124,13 @@ def word_signals(word: str) -> tuple[int, ...]:
 
 
 def find_hits(words: list[Word], folded: str, scale: float) -> list[Hit]:
+    """Return the signals that fire.
+
+    Args:
+        words: From `tokenise`; words in a harmless phrase lose their weight.
+        folded: The whole text in lower case, for scripts without spaces; "" leaves those out.
+        scale: Factor on all points.
+    """
     hits: list[Hit] = []
     _mute_neutral(words)
     for i, word in enumerate(words):
@@ -147,8 +165,7 @@ def _follows(words: list[Word], at: int, rest: tuple[str, ...]) -> bool:
     if at + len(rest) > len(words):
         return False
     return all(
-        words[at + k].text == want
-        or (want[-1] == "*" and words[at + k].text.startswith(want[:-1]))
+        words[at + k].text == want or (want[-1] == "*" and words[at + k].text.startswith(want[:-1]))
         for k, want in enumerate(rest)
     )
 
@@ -165,3 +182,6 @@ def strongest(hits: list[Hit], axis: str) -> list[Hit]:
     return list(best.values())
 
 
+def wide_length(text: str) -> int:
+    """Length in characters, where one of an unspaced script says about as much as three of an alphabet."""
+    return sum(3 if c >= "\u2e80" else 1 for c in text)

@@ -9,13 +9,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from openfusion_auto.core import cost
 from openfusion_auto.core.backoff import next_move
 from openfusion_auto.core.checks import is_json
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
-from openfusion_auto.core.tokens import estimate, prompt_bytes
-from openfusion_auto.core.types import Candidate, Pool
+from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
+from openfusion_auto.core.types import Candidate, Needs, Pool, Task
 from openfusion_auto.errors import (
+    ContextTooLong,
     FusionError,
     InternalError,
     UpstreamBroken,
@@ -72,12 +74,15 @@ class Caller:
         *,
         began_s: float,
         max_calls: int,
+        max_usd: float | None = None,
     ) -> None:
         self._means = means
         self._trace = trace
         self._client = client
         self._began_s = began_s
         self._max_calls = max_calls
+        self._max_usd = max_usd
+        self._reserved_usd = 0.0  # the worst case of the calls in flight
 
     def _elapsed_ms(self) -> float:
         return round((self._means.clock.now() - self._began_s) * 1000, 2)
@@ -96,7 +101,14 @@ class Caller:
                 if len(self._trace.attempts) >= self._max_calls:
                     errors.append(UpstreamError(f"the limit of {self._max_calls} calls is used up"))
                     return Reply(ask.phase, candidate_id, error=summary(errors))
+                worst_usd = self._worst_usd(ask.prompt, candidate)
+                if not self._affords(worst_usd):
+                    errors.append(
+                        UpstreamError(f"{candidate_id} does not fit what is left of the budget")
+                    )
+                    break
                 tries += 1
+                self._reserved_usd += worst_usd or 0.0
                 try:
                     return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
                 except FusionError as error:
@@ -110,6 +122,8 @@ class Caller:
                         remaining_s=left_s,
                         jitter=clock.chance(),
                     )
+                finally:
+                    self._reserved_usd -= worst_usd or 0.0
                 if move.kind == "stop":
                     return Reply(ask.phase, candidate_id, error=summary(errors))
                 if move.kind == "next":
@@ -117,6 +131,25 @@ class Caller:
                     break
                 await clock.sleep(move.wait_s)
         return Reply(ask.phase, candidate_id, error=summary(errors))
+
+    def _worst_usd(self, prompt: Prompt, candidate: Candidate) -> float | None:
+        """Return the most the next call can cost [USD]; None when the price is unknown or nobody asks."""
+        if self._max_usd is None:
+            return None
+        bound = prompt.overrides.get("max_tokens", prompt.max_output_tokens)
+        added = estimate(sum(text_bytes(m.text) for m in prompt.added))
+        needs = Needs(
+            input_tokens=input_tokens(prompt) + added,
+            max_output_tokens=bound if isinstance(bound, int) else None,
+        )
+        return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs))
+
+    def _affords(self, worst_usd: float | None) -> bool:
+        """Whether a call fits the request's budget beside what is spent and what is in flight: reserve, then settle."""
+        if self._max_usd is None:
+            return True
+        spent = sum(a.usd for a in self._trace.attempts if a.usd is not None)
+        return worst_usd is not None and spent + self._reserved_usd + worst_usd <= self._max_usd
 
     async def _attempt(self, ask: Ask, candidate: Candidate) -> Answer:
         """Make one call and enter it in the books, however it ends."""
@@ -284,6 +317,9 @@ def summary(errors: list[FusionError]) -> FusionError:
     if not errors:
         return UpstreamError("no candidate could be called")
     first = errors[0]
+    too_long = next((e for e in errors if e.code == ContextTooLong.default_code), None)
+    if too_long is not None:
+        return too_long  # agents compact on it; any other error would end their session
     if len({(type(e), e.status) for e in errors}) == 1:
         waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
         first.retry_after_s = min(waits) if waits else None

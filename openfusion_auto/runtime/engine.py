@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from openfusion_auto.core import classify, tokens
-from openfusion_auto.core.decide import decide
+from openfusion_auto.core.decide import decide, tightest
 from openfusion_auto.core.prompt import Answer, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
 from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State, Task
@@ -137,7 +137,12 @@ class Engine:
                 self.means if judged.want.extra is None else replace(self.means, pool=judged.pool)
             )
             caller = Caller(
-                means, trace, client, began_s=began_s, max_calls=self._max_calls(judged.prompt)
+                means,
+                trace,
+                client,
+                began_s=began_s,
+                max_calls=self._max_calls(judged.prompt),
+                max_usd=tightest(self.policy.max_usd, judged.prompt.options.max_usd),
             )
             outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
             return await self._deliver(judged, outcome, trace, client)

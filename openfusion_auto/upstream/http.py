@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -155,6 +156,7 @@ class HttpUpstream:
         path: str,
         headers: Mapping[str, str],
         timeouts: Timeouts,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.dialect: Dialect = dialect
@@ -166,6 +168,8 @@ class HttpUpstream:
             "User-Agent": "openfusion_auto",
         }
         self._timeouts = timeouts
+        # What must not come back in an error's text: the key, and where we call.
+        self._secrets = (*secrets, urlsplit(base_url).netloc, urlsplit(base_url).hostname or "")
         self._session: aiohttp.ClientSession | None = None  # noqa: TID251 - this module is the one place
 
     def _client(self) -> aiohttp.ClientSession:  # noqa: TID251 - this module is the one place
@@ -205,7 +209,10 @@ class HttpUpstream:
             body = b""  # the status alone says enough
         finally:
             response.close()
-        return upstream_failure(response.status, response.headers, body, time.time())  # noqa: TID251 - Retry-After dates
+        now_s = time.time()  # noqa: TID251 - a Retry-After may be a date
+        return upstream_failure(
+            response.status, response.headers, body, now_s, secrets=self._secrets
+        )
 
     async def close(self) -> None:
         """Close all connections."""

@@ -40,6 +40,7 @@ def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts)
         path=PATHS[upstream.dialect],
         headers=headers,
         timeouts=timeouts,
+        secrets=(key,) if key else (),
     )
 
 

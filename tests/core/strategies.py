@@ -71,7 +71,7 @@ def candidates(id_: str, *, priced: bool = False) -> st.SearchStrategy[Candidate
 
 def pools(*, priced: bool = False, min_size: int = 1) -> st.SearchStrategy[Pool]:
     """Pools of distinct ids in any order."""
-    ids = st.lists(st.sampled_from(IDS), min_size=min_size, max_size=len(IDS), unique=True)
+    ids = st.lists(st.sampled_from(IDS), min_size=min_size, max_size=5, unique=True)
     return ids.flatmap(
         lambda chosen: st.tuples(*(candidates(i, priced=priced) for i in chosen))
     ).map(lambda cs: Pool(cs, "sha256:drawn"))

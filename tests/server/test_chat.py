@@ -424,6 +424,20 @@ class TestModels:
         assert "coder-a" in body["error"]["message"]
 
 
+class TestBudget:
+    async def test_retries_and_fallbacks_count(self, start_router):
+        # Each call is 1000 tokens of output at worst: 0.004 USD. What a cut stream wrote is spent.
+        pool = [candidate(f"c{n}", max_output_tokens=1000) for n in range(4)]
+        async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
+            up.script = ["F62"] * 4
+            body = ask("hi", max_tokens=1000, openfusion={"max_usd": 0.0055, "mode": "panel"})
+            status, _, answer = await router.chat(body)
+            trace = router.engine.traces.latest(1)[0]
+        assert trace.decision.mode == "single"
+        assert trace.usd() is None or trace.usd() <= 0.0055
+        assert status >= 500 or answer["openfusion"]["usd"] <= 0.0055
+
+
 class TestNobodyCanServe:
     async def test_a_prompt_too_long_for_all_is_what_agents_compact_on(self, start_router):
         pool = [candidate("small", context_tokens=4000)]

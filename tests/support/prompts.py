@@ -33,10 +33,7 @@ def _message(message: Mapping[str, object]) -> Message:
     return Message(
         message["role"],
         _parts(message.get("content")),
-        tuple(
-            ToolCall(c["id"], c["function"]["name"], c["function"]["arguments"])
-            for c in calls
-        ),
+        tuple(ToolCall(c["id"], c["function"]["name"], c["function"]["arguments"]) for c in calls),
         None if call_id is None else str(call_id),
     )
 

@@ -1,0 +1,167 @@
+"""What the router costs, measured against the same upstream without it, in interleaved rounds of one run.
+
+    python -m tests.bench.run [--rounds N] [--json]
+
+Each round measures direct and router one right after the other, so that a busy machine slows both; each figure
+is the median over the rounds. Read ratios and processor time: absolute times are those of the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from openfusion_auto.config.load import shipped_pool
+from openfusion_auto.config.pool import load_pool
+from openfusion_auto.core.classify import read
+from openfusion_auto.core.decide import decide
+from openfusion_auto.core.types import State
+from openfusion_auto.wire.chat_request import parse_request
+from tests.bench.load import NONCE, Target, all_at_once, body, one_by_one
+from tests.bench.procs import Router, cpu_s, memory_mb, mock, pinned_here, router
+
+Figures = dict[str, float]
+
+# name -> (unit, must, what it is); `must` as in docs/reference/speed.md, None where the figure is only for comparison.
+TARGETS: dict[str, tuple[str, float | None, str]] = {
+    "cpu_request_ms": ("ms", 0.30, "processor time of a 2 KB request, 64 at a time"),
+    "cpu_chunk_us": ("µs", 45.0, "processor time of a relayed chunk"),
+    "added_p50_ms": ("ms", 0.6, "added to a 2 KB request, one at a time, median"),
+    "added_p99_ms": ("ms", 1.5, "the same, 99th percentile"),
+    "throughput_rps": ("1/s", 3300.0, "requests a second on one core, 64 at a time"),
+    "throughput_ratio": ("", None, "the same as a share of direct"),
+    "first_byte_added_ms": ("ms", 1.5, "added to the first byte of a stream, median"),
+    "big_added_ms": ("ms", 4.0, "added to a 400 KB request, median"),
+    "decision_ms": ("ms", 0.5, "reading and deciding a 20 KB request, 12 candidates, median"),
+    "cold_start_s": ("s", 1.0, "from the command to its first answer"),
+    "idle_mb": ("MB", 90.0, "resident memory after the first answer"),
+}
+CHUNKS, PAUSE_MS, STREAMS = 100, 10, 50
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def latency(direct: Target, through: Target, count: int) -> Figures:
+    """One request at a time, on either side."""
+    bare, _ = one_by_one(direct.request(), count)
+    whole, _ = one_by_one(through.request(), count)
+    return {
+        "added_p50_ms": (percentile(whole, 0.5) - percentile(bare, 0.5)) * 1e3,
+        "added_p99_ms": (percentile(whole, 0.99) - percentile(bare, 0.99)) * 1e3,
+    }
+
+
+def first_byte(direct: Target, through: Target, count: int) -> Figures:
+    """Streams, one at a time: when the first data is there."""
+    _, bare = one_by_one(direct.request(stream=True), count)
+    _, added = one_by_one(through.request(stream=True), count)
+    return {"first_byte_added_ms": (percentile(added, 0.5) - percentile(bare, 0.5)) * 1e3}
+
+
+def big(direct: Target, through: Target, count: int) -> Figures:
+    """Long prompts, one at a time."""
+    bare, _ = one_by_one(direct.request(400_000), count, warm=3)
+    whole, _ = one_by_one(through.request(400_000), count, warm=3)
+    return {"big_added_ms": (percentile(whole, 0.5) - percentile(bare, 0.5)) * 1e3}
+
+
+def throughput(direct: Target, through: Router, count: int) -> Figures:
+    """64 at a time; the processor time is the router's own, so its load generator does not count."""
+    bare = count / all_at_once(direct.request(), count, 64)
+    before = cpu_s(through.pid)
+    rate = count / all_at_once(through.target.request(), count, 64)
+    used = cpu_s(through.pid) - before
+    return {
+        "throughput_rps": rate,
+        "throughput_ratio": rate / bare,
+        "cpu_request_ms": used / count * 1e3,
+    }
+
+
+def chunks(through: Router, streams: int) -> Figures:
+    """Slow streams side by side: each chunk is read, passed on and written for itself.
+
+    The request's own share is in it: a hundredth of a request a chunk.
+    """
+    request = through.target.request(stream=True, n=CHUNKS, i=PAUSE_MS)
+    before = cpu_s(through.pid)
+    all_at_once(request, streams, STREAMS)
+    return {"cpu_chunk_us": (cpu_s(through.pid) - before) / (streams * CHUNKS) * 1e6}
+
+
+def decision(count: int = 200) -> Figures:
+    """Reading and deciding alone, in this process; the prompt's last message differs each time."""
+    pool = load_pool(shipped_pool("default"))
+    raw = body("openfusion/auto", 20_000)
+    prompts = [parse_request(raw.replace(NONCE.encode(), b"%012d" % k)) for k in range(count)]
+    times = []
+    gc.collect()
+    for prompt in prompts:
+        began_s = time.perf_counter()
+        decided = decide(read(prompt), pool, State())
+        times.append(time.perf_counter() - began_s)
+        assert len(decided.ranking) == len(pool.candidates) == 12
+    return {"decision_ms": statistics.median(times) * 1e3}
+
+
+def measure(rounds: int, *, requests: int = 2000, folder: Path) -> Figures:
+    """All figures, each the median over the rounds."""
+    gathered: dict[str, list[float]] = {}
+
+    def take(figures: Figures) -> None:
+        for name, value in figures.items():
+            gathered.setdefault(name, []).append(value)
+
+    with pinned_here(), mock() as direct:
+        for _ in range(rounds):
+            with router(direct, folder) as through:
+                take({"cold_start_s": through.cold_s, "idle_mb": memory_mb(through.pid)})
+                parts: list[Callable[[], Figures]] = [
+                    lambda r=through: latency(direct, r.target, requests // 5),
+                    lambda r=through: throughput(direct, r, requests),
+                    lambda r=through: first_byte(direct, r.target, requests // 20),
+                    lambda r=through: chunks(r, 2 * STREAMS),
+                    lambda r=through: big(direct, r.target, 20),
+                    decision,
+                ]
+                for part in parts:
+                    take(part())
+    return {name: statistics.median(gathered[name]) for name in TARGETS}
+
+
+def table(figures: Figures) -> str:
+    """The figures beside what they must be; over 1.00 in the last column is missed."""
+    lines = [f"{'figure':<21}{'value':>10} {'unit':<5}{'must':>8}{'share':>7}  what"]
+    for name, (unit, must, what) in TARGETS.items():
+        value = figures[name]
+        share = None
+        if must is not None:
+            share = must / value if unit == "1/s" else value / must
+        lines.append(
+            f"{name:<21}{value:>10.3f} {unit:<5}{'' if must is None else f'{must:g}':>8}"
+            f"{'' if share is None else f'{share:.2f}':>7}  {what}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(args.rounds, folder=Path(folder))
+    print(json.dumps(figures) if args.json else table(figures))
+
+
+if __name__ == "__main__":
+    main()

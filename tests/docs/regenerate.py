@@ -1,0 +1,83 @@
+"""What the README quotes, made anew: `python -m tests.docs.regenerate` writes it, a test compares it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+TEXT = "Add a --dry-run flag to the import command"
+CALL = "import sys; from openfusion_auto.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+def bare_environment(home: str) -> dict[str, str]:
+    """Return an environment without settings or keys of whoever runs this: the built-in defaults, 80 columns."""
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LANG", "VIRTUAL_ENV")}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUTF8": "1",
+        "HOME": home,
+        "XDG_CONFIG_HOME": home,
+        "OPENFUSION_STATE_DIR": home,
+        "COLUMNS": "80",
+        "TERM": "dumb",
+    }
+
+
+def route_output() -> str:
+    """Return the fenced block with a real `openfusion route`, as a person sees it when piped."""
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(
+            [sys.executable, "-c", CALL, "route", TEXT],
+            cwd=home,
+            env=bare_environment(home),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=True,
+        )
+    shown = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
+    return f'```console\n$ openfusion route "{TEXT}"\n{shown}\n```'
+
+
+def latest_change() -> str:
+    """Return the newest entry of the changelog, its headings as bold lines."""
+    text = (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
+    entry = re.split(r"^## ", text, flags=re.M)[1].strip()
+    title, rest = entry.split("\n", 1)
+    return f"**{title.strip()}**\n\n" + re.sub(r"^### (.+)$", r"*\1*", rest.strip(), flags=re.M)
+
+
+MADE = {"route-output": route_output, "changelog": latest_change}
+
+
+def between(text: str, mark: str) -> str:
+    """Return what stands between `<!-- mark -->` and `<!-- /mark -->`.
+
+    Raises:
+        ValueError: the marks are not there exactly once.
+    """
+    found = re.findall(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", text, flags=re.S)
+    if len(found) != 1:
+        raise ValueError(f"README.md has {len(found)} blocks {mark!r}, wanted one")
+    return str(found[0])
+
+
+def filled(text: str) -> str:
+    """Return the README with all its marked blocks made anew."""
+    for mark, make in MADE.items():
+        old = between(text, mark)
+        text = text.replace(
+            f"<!-- {mark} -->\n{old}<!-- /{mark} -->", f"<!-- {mark} -->\n{make()}\n<!-- /{mark} -->"
+        )
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
