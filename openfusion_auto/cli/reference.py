@@ -5,6 +5,7 @@ A test compares the file with `render()`, so the two cannot drift apart.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 import click
@@ -49,7 +50,7 @@ def render() -> str:
 def sections(command: click.Command, path: str) -> Iterator[str]:
     """Yield the section of a command, then those of its own commands."""
     context = click.Context(command, info_name=path)
-    lines = [f"## {path}", "", (command.help or "").strip(), ""]
+    lines = [f"## {path}", "", inspect.cleandoc(command.help or ""), ""]
     if isinstance(command, click.Group):
         yield "\n".join(lines)
         for name in command.list_commands(context):

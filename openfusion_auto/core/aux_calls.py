@@ -54,115 +54,179 @@ _MEMORY = (
     "memory consolidation subagent",
 )
 
+# -- what a person or a client asks in words ---------------------------------------------------------------------------
+
 _VERB = (
-    r"(?:write|generate|suggest|draft|give|create|propose|make|come up with|pick|find|need|provide|compose|produce|"
-    r"return|output|invent|choose|craft|schreib\w*|erstell\w*|gib|génère|écris|rédige|propose|donne|genera|escribe|"
-    r"sugiere|propón|scrivi|proponi|gere|escreva|sugira|schrijf|maak|bedenk|напиши|придумай|предложи|"
-    r"сгенерируй|napisz)"
+    r"(?:write|generate|suggest|draft|give|create|propose|make|come up with|pick|find|need|provide|compose|"
+    r"produce|return|output|invent|choose|craft|schreib\w*|erstell\w*|gib|génère|écris|rédige|propose|donne|"
+    r"genera|escribe|sugiere|propón|scrivi|proponi|gere|escreva|sugira|schrijf|maak|bedenk|напиши|придумай|"
+    r"предложи|сгенерируй|napisz)"
 )
-_TALK = r"(?:conversation|chat|session|thread|dialogue|discussion|transcript|unterhaltung|gespräch|sitzung|conversación|диалог\w*|чат\w*)"
-_OBJECTS: tuple[tuple[str, str], ...] = (
-    ("commit message", r"commit (?:message|msg|title|subject|summary)s?|commit-?(?:nachricht|message|meldung|bericht)\w*|"
-     r"message de commit|mensaje (?:de|del) commit|mensagem de commit|messaggio di commit|"
-     r"(?:сообщени\w+|описани\w+) (?:для |к )?коммит\w*|commit mesaj\w*"),
-    ("branch name", r"branch[ -]?names?|name for (?:this|the|a|my|our) (?:new |git )?branch|nom de (?:la )?branche|"
-     r"nombre (?:de|para la|para una) rama|nome (?:de|da|del|per il) branch|branch-?na(?:me|am)\w*|"
-     r"названи\w+ (?:для )?ветк\w+"),
-    ("pr description", r"(?:pull request|merge request|\bpr|\bmr)(?:'s)? (?:titles?|descriptions?|body|summary|text|"
-     r"beschreibung|beschrijving)|description (?:for|of) (?:this|the|my|our) (?:pull request|pr|merge request|mr)\b|"
-     r"(?:pr|pull-request)-beschreibung|description de (?:la )?(?:pr|pull request)|"
-     r"descripción (?:de|del|para el) (?:pr|pull request)|описани\w+ (?:для )?(?:pr|пулл?[- ]?реквест\w*)"),
-    ("title", r"(?:titles?|titel|titre|título|titolo|заголовок|subject line|headline|name|label)s? (?:for|of|to|für|voor|para|"
-     r"pour|per|для) (?:this|the|our|my|diese\w*|die|das|den|la|le|cette|esta|este|questa|dit|deze|этого|этой)? ?"
-     + _TALK + rf"|(?:short |concise |brief )?{_TALK} (?:title|name)s?\b"
-     r"|(?:this|the|our) " + _TALK + r" (?:a|an) (?:\w+ ){0,3}(?:title|name)|(?:thread|session|chat) title"),
-)  # fmt: skip
+_TALK = (
+    r"(?:conversation|chat|session|thread|dialogue|discussion|transcript|unterhaltung|gespräch|sitzung|"
+    r"conversación|диалог\w*|чат\w*)"
+)
+_COMMIT = (
+    r"(?:commit (?:message|msg|title|subject|summary)s?|commit-?(?:nachricht|message|meldung|bericht)\w*|"
+    r"message de commit|mensaje (?:de|del) commit|mensagem de commit|messaggio di commit|commit mesaj\w*|"
+    r"(?:сообщени\w+|описани\w+) (?:для |к )?коммит\w*)"
+)
+_BRANCH = (
+    r"(?:branch[ -]?names?|name for (?:this|the|a|my|our) (?:new |git )?branch|nom de (?:la )?branche|"
+    r"nombre (?:de|para la|para una) rama|nome (?:de|da|del|per il) branch|branch-?na(?:me|am)\w*|"
+    r"названи\w+ (?:для )?ветк\w+)"
+)
+_PULL = (
+    r"(?:(?:pull request|merge request|\bpr|\bmr)(?:'s)? (?:titles?|descriptions?|body|summary|text|"
+    r"beschreibung|beschrijving)|description (?:for|of) (?:this|the|my|our) (?:pull request|pr|merge request|mr)\b|"
+    r"(?:pr|pull-request)-beschreibung|description de (?:la )?(?:pr|pull request)|"
+    r"descripción (?:de|del|para el) (?:pr|pull request)|описани\w+ (?:для )?(?:pr|пулл?[- ]?реквест\w*))"
+)
+_TITLE = (
+    r"(?:(?:title|titel|titre|título|titolo|заголовок|subject line|headline|name|label)s? "
+    r"(?:for|of|to|für|voor|para|pour|per|для) (?:this|the|our|my|diese\w*|die|das|den|la|le|cette|esta|este|"
+    rf"questa|dit|deze|этого|этой)? ?{_TALK}|(?:short |concise |brief )?{_TALK} (?:title|name)s?\b|"
+    rf"(?:this|the|our) {_TALK} (?:a|an) (?:\w+ ){{0,3}}(?:title|name))"
+)
+_OBJECTS = (
+    ("commit message", re.compile(_COMMIT)),
+    ("branch name", re.compile(_BRANCH)),
+    ("pr description", re.compile(_PULL)),
+    ("title", re.compile(_TITLE)),
+)
+_ANY_OBJECT = rf"(?:{_COMMIT}|{_BRANCH}|{_PULL}|{_TITLE})"
 _ASK = re.compile(
-    rf"(?:^|[.!?;:\n,] ?|please |bitte |and ){_VERB}\b(?:\W+[\w'-]+){{0,6}}?\W+(?:(?:{_OBJECTS[0][1]})|"
-    rf"(?:{_OBJECTS[1][1]})|"
-    rf"(?:{_OBJECTS[2][1]})|(?:{_OBJECTS[3][1]}))"
+    rf"(?:^|[.!?;:\n,] ?|please |bitte |and ){_VERB}\b(?:\W+[\w'-]+){{0,6}}?\W+{_ANY_OBJECT}"
 )
-_OBJECT = tuple((name, re.compile(pattern)) for name, pattern in _OBJECTS)
 _NOUN_FIRST = re.compile(
     rf"^(?:name|title|label) (?:this|the|our) {_TALK}|"
-    rf"^(?:a |the |one-line |short )?(?:(?:{_OBJECTS[0][1]})|(?:{_OBJECTS[1][1]})|(?:{_OBJECTS[2][1]})|"
-    rf"(?:{_OBJECTS[3][1]}))"
-    r"(?: please)?(?:[:.!]| for\b| für\b|$)"
+    rf"^(?:a |the |one-line |short )?{_ANY_OBJECT}(?: please)?(?:[:.!]| for\b| für\b|$)"
 )
 _SUMMARY = re.compile(
     r"(?:summari[sz]e|summary of|recap|sum up|condense|compact|fasse|zusammenfass\w*|zusammenfassung|résume\w*|"
-    r"resum\w*|"
-    r"riassum\w*|samenvat\w*|vat|кратко изложи|резюмируй|суммируй|обобщи) "
-    r"(?:\w+ ){0,3}?(?:conversation|chat|session|thread|discussion|transcript|dialogue|messages so far|history|"
-    r"unterhaltung|gespräch\w*|conversación|conversa|gesprek|conversazione|диалог\w*|разговор\w*|переписк\w*|"
-    r"чат\w*)\b"
+    r"resum\w*|riassum\w*|samenvat\w*|vat|кратко изложи|резюмируй|суммируй|обобщи) (?:\w+ ){0,3}?"
+    r"(?:conversation|chat|session|thread|discussion|transcript|dialogue|messages so far|history|unterhaltung|"
+    r"gespräch\w*|conversación|conversa|gesprek|conversazione|диалог\w*|разговор\w*|переписк\w*|чат\w*)\b"
 )
 # What would make the same nouns ordinary work: code, checks and bugs that concern commit messages or titles.
 _WORK = re.compile(
-    r"\b(?:lint\w*|hook\w*|valid\w*|enforc\w*|regex|pars\w*|endpoint|feature|component|button|bug|fix|"
-    r"implement|function|"
-    r"script|template|test for|convention|column|field|page|amend|reword|change|generator|max length|too long)\b"
+    r"\b(?:lint\w*|hook\w*|valid\w*|enforc\w*|regex|pars\w*|endpoint|feature|component|button|bug|fix|implement|"
+    r"function|script|template|test for|convention|column|field|page|amend|reword|change|generator|max length|"
+    r"too long)\b"
 )
-# One of these stands in every text that the patterns above can match.
+# One of these stands in every text that the patterns above can match; looking for them costs a fiftieth of a pattern.
 _GATES = (
-    "commit", "коммит", "branch", "rama", "ветк", "pull", "merge", "pr ", "pr:", "pr-", "mr ", "conversa", "
-    ""chat", "session",
-    "thread", "dialog", "discussion", "transcript", "unterhaltung", "gespr", "sitzung", "диалог", "чат", "разговор",
-    "переписк", "history", "messages so far",
-)  # fmt: skip
-_ANYWHERE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("commit message", ("提交信息", "提交消息", "提交说明", "commit 信息", "commit信息", "コミットメッセージ", "커밋 메시지", "कमिट संदेश",
-                        "कमिट मैसेज")),
-    ("branch name", ("分支名", "分支起", "ブランチ名", "브랜치 이름", "브랜치명", "ब्रांच का नाम", "शाखा का नाम")),
-    ("pr description", ("pr 描述", "pr描述", "pr 的描述", "pr の説明", "prの説明", "プルリクエストの説明", "pr 설명", "풀 리퀘스트 설명")),
-    ("title", ("对话标题", "会话标题", "对话起", "会話のタイトル", "会話にタイトル", "チャットのタイトル", "대화 제목", "대화의 제목", "बातचीत का शीर्षक")),
-    ("summary", ("总结对话", "总结以上对话", "总结这段对话", "总结一下对话", "会話を要約", "会話の要約", "これまでの会話", "대화를 요약", "대화 내용을 요약", "बातचीत का सारांश")),
-)  # fmt: skip
+    *(
+        "commit",
+        "коммит",
+        "branch",
+        "rama",
+        "ветк",
+        "pull",
+        "merge",
+        "pr ",
+        "pr:",
+        "pr-",
+        "mr ",
+        "conversa",
+    ),
+    *(
+        "chat",
+        "session",
+        "thread",
+        "dialog",
+        "discussion",
+        "transcript",
+        "unterhaltung",
+        "gespr",
+        "sitzung",
+    ),
+    *("диалог", "чат", "разговор", "переписк", "history", "messages so far"),
+)
+# Scripts without spaces: the terms themselves.
+_ANYWHERE = (
+    (
+        "commit message",
+        "提交信息|提交消息|提交说明|commit 信息|commit信息|コミットメッセージ|커밋 메시지|कमिट संदेश|कमिट मैसेज",
+    ),
+    ("branch name", "分支名|分支起|ブランチ名|브랜치 이름|브랜치명|ब्रांच का नाम|शाखा का नाम"),
+    (
+        "pr description",
+        "pr 描述|pr描述|pr 的描述|pr の説明|prの説明|プルリクエストの説明|pr 설명|풀 리퀘스트 설명",
+    ),
+    (
+        "title",
+        "对话标题|会话标题|对话起|会話のタイトル|会話にタイトル|チャットのタイトル|대화 제목|बातचीत का शीर्षक",
+    ),
+    (
+        "compaction",
+        "总结对话|总结以上对话|总结这段对话|总结一下对话|会話を要約|会話の要約|これまでの会話",
+    ),
+    ("compaction", "대화를 요약|대화 내용을 요약|बातचीत का सारांश"),
+)
 
-# In a system prompt of its own an instruction needs an object like these. The literals in the middle are looked for
-# first: a search with `in` costs a fiftieth of the pattern.
-_SMALL = r"(?:\d|1[0-2]|one|two|three|four|five|six|seven|eight|nine|ten|a few)"
-_MAKES = (r"(?:writ|generat|creat|produc|draft|suggest|compos|answer|output|return|reply|giv|propos|provid|com|mak|turn)"
-          r"\w*\b[^.\n]{0,70}\b")  # fmt: skip
-_SYSTEM_STRONG: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("title", ("title", "nam"), r"title generator|naming a coding session|"
-     r"nam(?:e|es|ing) (?:\w+ )?(?:conversations?|sessions?|chats?|threads?)|" + _MAKES + r"titles?\b|"
-     r"titles? (?:for|of) (?:this|the|a) (?:conversation|chat|session|thread|coding)|thread title|chat titles?\b"),
-    ("topic", ("topic", "subject"), r"new (?:conversation )?topic|isnewtopic|topic (?:detect|change|shift)|"
-     r"chang\w* (?:of |the )?(?:topic|subject)"),
-    ("commit message", ("commit",), _MAKES + r"commit (?:messages?|titles?|subjects?)\b"),
-    ("branch name", ("branch",), _MAKES + r"(?:branch names?|branch)\b|branch names?[^.\n]{0,20}only|"
-     r"nam(?:e|es|ing) (?:git )?branches|name (?:of|for) (?:a|the) (?:git )?branch"),
-    ("pr description", ("pr ", "request"), _MAKES + r"(?:pull request|merge request|pr) "
-     r"(?:titles?|descriptions?|summary|body)"),
-    ("command prefix", ("prefix", "command injection"), r"command prefix|prefix of the (?:shell |bash )?command|"
-     r"command injection detected|command_injection_detected"),
-    ("file paths", ("path", "files"), r"(?:file ?paths?|paths|files) (?:that )?(?:this|the|a) (?:shell |bash )?"
-     r"(?:command|output|tool call)|file ?paths? (?:from|in|out of) (?:this|the|a) (?:shell |bash )?(?:command|"
-     r"output)"),
-    ("summary", ("summar", "compact", "condens"), r"(?:summari[sz](?:e|es|ing|er|ation)|condens(?:e|es|ing)|compact(?:s|ing)?)"
-     r"\b[^.\n]{0,60}\b(?:conversations?|sessions?|chats?|transcripts?|tool (?:results?|calls?|outputs?)|"
-     r"messages?|history|"
-     r"dialogues?|turns?|output|above|work)\b|\bcompaction\b|conversation summari[sz]er|"
-     r"summary of (?:the|this|a) (?:conversation|session|chat|history|tool|work)"),
-    ("status", ("-ing", "participle", "gerund", "status", "spinner", "progress", " word", "emoji"),
-     r"-ing form|present (?:participle|continuous|tense)|gerund|status ?(?:line|message|text)|spinner|"
-     r"progress (?:message|label)|"
-     r"(?:one|single|1) (?:word|emoji)\b|an emoji\b|(?:at most|max(?:imum)?(?: of)?|under|fewer than|less than|"
-     rf"no more than|up to|in) {_SMALL}(?: to {_SMALL}|-{_SMALL})? words\b"),
-    ("suggestion", ("predict", "suggest", "guess", "follow"),
-     r"(?:predict|suggest|guess|propose)\b[^.\n]{0,60}\b(?:next (?:message|prompt|input|question|command)|"
-     r"follow-?ups?|user (?:might|will|would) (?:type|say|ask))|follow-?up (?:questions|suggestions|prompts)"),
-    ("label", ("classif", "categor", "label", "tag", "detect", "rate", "score", "decide", "determine", "judge", "say "),
-     r"(?:classify|categori[sz]e|label|tag|detect|rate|score|decide (?:if|whether)|determine (?:if|whether)|"
-     r"judge (?:if|whether)|say (?:if|whether))\b[^.\n]{0,80}\b(?:message|prompt|request|conversation|command|query|"
-     r"language|input|intent|session)\b"),
-    ("memory", ("memor", "facts"), r"memory extraction|extract (?:\w+ ){0,3}(?:memories|facts)|facts? worth remembering"),
-    ("tool use summary", ("describe", "explain"),
-     r"(?:describe|explain) (?:in \w+ words )?(?:what )?(?:this|the|a) (?:bash |shell )?(?:command|tool call|"
-     r"tool use)"),
+# -- what a client asks in a system prompt of its own ------------------------------------------------------------------
+
+_MAKES = (
+    r"(?:writ|generat|creat|produc|draft|suggest|compos|answer|output|return|reply|giv|propos|provid|com|mak|turn)"
+    r"\w*\b[^.\n]{0,70}\b"
+)
+_SMALL = r"(?:\d|1[0-2]|one|two|three|four|five|six|seven|eight|nine|ten)"
+_ENDLESS = 10_000
+
+
+class _Rule(NamedTuple):
+    """`gates`: one of them stands in every match. `within`: the match begins before that character."""
+
+    name: str
+    gates: tuple[str, ...]
+    pattern: re.Pattern[str]
+    within: int = _ENDLESS
+
+
+_SYSTEM = (
+    _Rule("title", ("title", "nam"), re.compile(
+        r"title generator|naming a coding session|nam(?:e|es|ing) (?:\w+ )?(?:conversations?|sessions?|chats?|"
+        r"threads?)|" + _MAKES + r"titles?\b|thread title|chat titles?\b|"
+        r"titles? (?:for|of) (?:this|the|a) (?:conversation|chat|session|thread|coding)")),
+    _Rule("topic", ("topic", "subject"), re.compile(
+        r"new (?:conversation )?topic|isnewtopic|topic (?:detect|change|shift)|"
+        r"chang\w* (?:of |the )?(?:topic|subject)")),
+    _Rule("commit message", ("commit",), re.compile(_MAKES + r"commit (?:messages?|titles?|subjects?)\b")),
+    _Rule("branch name", ("branch",), re.compile(
+        _MAKES + r"(?:branch names?|branch)\b|branch names?[^.\n]{0,20}only|nam(?:e|es|ing) (?:git )?branches|"
+        r"name (?:of|for) (?:a|the) (?:git )?branch")),
+    _Rule("pr description", ("pr ", "request"), re.compile(
+        _MAKES + r"(?:pull request|merge request|pr) (?:titles?|descriptions?|summary|body)")),
+    _Rule("command prefix", ("prefix", "command"), re.compile(
+        r"command prefix|prefix of the (?:shell |bash )?command|command[ _]injection[ _]detected")),
+    _Rule("file paths", ("path", "files"), re.compile(
+        r"(?:file ?paths?|paths|files) (?:that )?(?:this|the|a) (?:shell |bash )?(?:command|output|tool call)|"
+        r"file ?paths? (?:from|in|out of) (?:this|the|a) (?:shell |bash )?(?:command|output)")),
+    _Rule("summary", ("summar", "compact", "condens"), re.compile(
+        r"(?:summari[sz](?:e|es|ing|er|ation)|condens(?:e|es|ing)|compact(?:s|ing)?)\b[^.\n]{0,60}\b"
+        r"(?:conversations?|sessions?|chats?|transcripts?|tool (?:results?|calls?|outputs?)|messages?|history|"
+        r"dialogues?|turns?|output|above|work)\b|\bcompaction\b|conversation summari[sz]er|"
+        r"summary of (?:the|this|a) (?:conversation|session|chat|history|tool|work)")),
+    _Rule("status", ("-ing", "participle", "gerund", "status", "spinner", "progress", " word", "emoji"), re.compile(
+        r"-ing form|present (?:participle|continuous|tense)|gerund|status ?(?:line|message|text)|spinner|"
+        r"progress (?:message|label)|(?:one|single|1) (?:word|emoji)\b|an emoji\b|"
+        r"(?:at most|max(?:imum)?(?: of)?|under|fewer than|less than|no more than|up to|in) "
+        rf"{_SMALL}(?: to {_SMALL}|-{_SMALL})? words\b"), within=160),
+    _Rule("suggestion", ("predict", "suggest", "guess", "follow"), re.compile(
+        r"(?:predict|suggest|guess|propose)\b[^.\n]{0,60}\b(?:next (?:message|prompt|input|question|command)|"
+        r"follow-?ups?|user (?:might|will|would) (?:type|say|ask))|follow-?up (?:questions|suggestions|prompts)")),
+    _Rule("label", ("classif", "categor", "label", "tag", "detect", "rate", "score", "decide", "determine", "judge",
+                    "say "), re.compile(
+        r"(?:classify|categori[sz]e|label|tag|detect|rate|score|(?:decide|determine|judge|say) (?:if|whether))\b"
+        r"[^.\n]{0,80}\b(?:message|prompt|request|conversation|command|query|language|input|intent|session)\b"),
+        within=120),
+    _Rule("memory", ("memor", "facts"), re.compile(
+        r"memory extraction|extract (?:\w+ ){0,3}(?:memories|facts)|facts? worth remembering")),
+    _Rule("tool use", ("describe", "explain"), re.compile(
+        r"(?:describe|explain) (?:in \w+ words )?(?:what )?(?:this|the|a) (?:bash |shell )?(?:command|tool call|"
+        r"tool use)"), within=120),
 )  # fmt: skip
-_SYSTEM = tuple((name, gates, re.compile(pattern)) for name, gates, pattern in _SYSTEM_STRONG)
 # It must not set up an agent that works on files.
 _AGENT = re.compile(
     r"\bcoding (?:agent|assistant)\b|pair programmer|software (?:engineering )?agent|use (?:the|your|these) tools|"
@@ -203,12 +267,20 @@ def _by_system(messages: tuple[Message, ...]) -> Aux | None:
             return Aux("memory", memory, with_tools=True)
         if _AGENT.search(folded):
             continue
-        for name, gates, pattern in _SYSTEM:
-            found = pattern.search(folded) if any(map(folded.__contains__, gates)) else None
-            if found:
-                why = _short(found.group())
-                whole = name == "summary" and _WHOLE.search(found.group())
-                return Aux("compaction" if whole else name, why)
+        found = _first_rule(folded)
+        if found:
+            return found
+    return None
+
+
+def _first_rule(folded: str) -> Aux | None:
+    for rule in _SYSTEM:
+        if not any(map(folded.__contains__, rule.gates)):
+            continue
+        found = rule.pattern.search(folded)
+        if found and found.start() < rule.within:
+            whole = rule.name == "summary" and _WHOLE.search(found.group())
+            return Aux("compaction" if whole else rule.name, _short(found.group()))
     return None
 
 
@@ -226,7 +298,7 @@ def _by_words(words: str, prompt: Prompt) -> Aux | None:
         return _by_other_scripts(head)
     found = _ASK.search(head) or _NOUN_FIRST.search(head)
     if found and not _WORK.search(head[: found.end() + 12]):
-        name = next((n for n, p in _OBJECT if p.search(found.group())), "title")
+        name = next((n for n, p in _OBJECTS if p.search(found.group())), "title")
         return Aux(name, name)
     found = _SUMMARY.search(head)
     if found and found.start() < 60 and not _WORK.search(head):
@@ -238,9 +310,9 @@ def _by_other_scripts(head: str) -> Aux | None:
     if head.isascii():
         return None
     for name, terms in _ANYWHERE:
-        term = next((t for t in terms if t in head), None)
+        term = next((t for t in terms.split("|") if t in head), None)
         if term:
-            return Aux("compaction" if name == "summary" else name, term)
+            return Aux(name, term)
     return None
 
 

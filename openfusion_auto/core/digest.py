@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
 
+EXACT = 2.0**53  # above, a float is not every integer (IEEE 754)
+
+
 def plain(value: object) -> object:
-    """Return `value` as JSON types: dataclasses and named tuples as objects, sets sorted, sequences as lists."""
-    if value is None or isinstance(value, str | bool | int | float):
+    """Return `value` as JSON types: dataclasses and named tuples as objects, sets sorted, sequences as lists.
+
+    A float without a fraction becomes an int: 5 and 5.0 are one number, also to who reads a digest's input back.
+    """
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < EXACT else value
+    if value is None or isinstance(value, str | bool | int):
         return value
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
@@ -33,7 +41,7 @@ def canonical(value: object) -> bytes:
         TypeError: a type without a canonical form.
         ValueError: a number that is not finite.
 
-    Source: the idea of RFC 8785 (JCS), with Python's shortest float form.
+    Source: the idea of RFC 8785 (JCS), with Python's shortest form for floats with a fraction.
     """
     return json.dumps(
         plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False

@@ -111,8 +111,8 @@ class Reading(NamedTuple):
     """A text taken apart.
 
     `words` are the person's, `code` the head of what was pasted as code, `marks` what kinds of paste were seen
-    (`log`, `trace`, `diff`, `code`), `harness` whether the whole message was the harness's, `pasted` how many characters
-    stood beside the words.
+    (`log`, `trace`, `diff`, `code`), `harness` whether the whole message was the harness's, `pasted` how many
+    characters stood beside the words.
     """
 
     words: str

@@ -96,18 +96,13 @@ _THANKS = word_set(
     "thanks thank thx ty cheers danke merci gracias obrigado obrigada grazie спасибо dank bedankt dzięki dziękuję "
     "teşekkürler tack дякую"
 )
-_AGREE_ELSEWHERE = frozenset({
-    "好", "好的", "是", "是的", "可以", "继续", "请继续", "行", "嗯", "没问题", "对", "开始", "开始吧", "
-    ""提交", "提交吧", "就这样",
-    "继续吧", "好,继续", "好的,继续", "はい", "お願いします", "はい、お願いします", "続けて", "
-    ""続けてください", "いいよ", "了解",
-    "オーケー", "進めて", "進めてください", "ええ", "네", "예", "응", "좋아요", "좋아", "계속", "계속해", "
-    ""계속해줘", "계속해 주세요",
-    "계속하세요", "진행해", "진행해 주세요", "그래", "हाँ", "हां", "ठीक है", "जी", "जी हाँ", "जारी रखें", "
-    ""जारी रखो", "आगे बढ़ो",
-    "आगे बढ़ें", "नहीं", "कर दो", "करो", "好吧", "当然", "コミットして", "커밋해", "커밋해줘", "그렇게 해줘", "
-    ""그렇게 해 주세요",
-})  # fmt: skip
+# Whole answers, separated by bars.
+_AGREE_ELSEWHERE = (
+    "|好|好的|是|是的|可以|继续|请继续|行|嗯|没问题|对|开始|开始吧|提交|提交吧|就这样|继续吧|好,继续|好的,继续|好吧|当然|"
+    "はい|お願いします|はい、お願いします|続けて|続けてください|いいよ|了解|オーケー|進めて|進めてください|ええ|コミットして|"
+    "네|예|응|좋아요|좋아|계속|계속해|계속해줘|계속해 주세요|계속하세요|진행해|진행해 주세요|그래|커밋해|커밋해줘|"
+    "그렇게 해줘|हाँ|हां|ठीक है|जी|जी हाँ|जारी रखें|जारी रखो|आगे बढ़ो|आगे बढ़ें|कर दो|करो|"
+)
 _THANKS_ELSEWHERE = ("谢谢", "多谢", "ありがと", "감사", "고마", "धन्यवाद", "शुक्रिया")
 _ACK_TOKEN = re.compile(r"[^\W_]+(?:['\-][^\W_]+)*")
 _QUESTION_MARKS = "?\uff1f\u061f"  # Latin, full-width, Arabic
@@ -119,7 +114,7 @@ def is_agreement(words: str) -> bool:
     folded = words[:120].strip(_STRIP).lower()
     if not folded:
         return True
-    if folded in _AGREE_ELSEWHERE:
+    if not folded.isascii() and f"|{folded}|" in _AGREE_ELSEWHERE:
         return True
     if len(words) > 120 or words.rstrip().endswith(tuple(_QUESTION_MARKS)):
         return False
@@ -128,7 +123,7 @@ def is_agreement(words: str) -> bool:
     return known and any(t in _AGREE or t in ("do", "keep") for t in tokens)
 
 
-def is_closing(words: str, asked: bool) -> bool:
+def is_closing(words: str, *, asked: bool) -> bool:
     """Whether words end a task without asking for anything: thanks, or praise where nothing had been `asked`."""
     folded = words[:120].strip(_STRIP).lower()
     if len(words) > 120 or words.rstrip().endswith(tuple(_QUESTION_MARKS)):
@@ -159,18 +154,13 @@ def read_facts(prompt: Prompt) -> Facts:
     """Read a request. Pure, bounded, never raises."""
     messages = prompt.messages
     last, heard, tail_is_tool = _last_words(messages)
-    words, aux = heard, None
-    proposal = ""
-    closing = False
-    if last >= 0:
-        aux = find_aux(prompt, heard.words, messages[last].text)
-    else:
-        aux = find_aux(prompt, "", "")
+    words, proposal, closing = heard, "", False
+    aux = find_aux(prompt, heard.words, messages[last].text if last >= 0 else "")
     if aux is None and last >= 0:
         asked = _assistant_asked(messages, last)
-        closing = is_closing(heard.words, asked) and last > 0
+        closing = is_closing(heard.words, asked=asked) and last > 0
         if not closing:
-            words, proposal = _standing_task(messages, last, heard, asked)
+            words, proposal = _standing_task(messages, last, heard, asked=asked)
     outcomes = _outcomes(messages, last)
     task_bytes = text_bytes(words.words)
     return Facts(
@@ -242,7 +232,7 @@ def _last_words(messages: tuple[Message, ...]) -> tuple[int, envelope.Reading, b
 
 
 def _standing_task(
-    messages: tuple[Message, ...], last: int, heard: envelope.Reading, asked: bool
+    messages: tuple[Message, ...], last: int, heard: envelope.Reading, *, asked: bool
 ) -> tuple[envelope.Reading, str]:
     """Return the words that count and the assistant's proposal, when the last words only agree to it."""
     if not (is_agreement(heard.words) or (asked and _is_short_answer(heard))) or heard.marks:
@@ -261,8 +251,7 @@ def _standing_task(
 
 
 def _is_short_answer(heard: envelope.Reading) -> bool:
-    """A few words in answer to a question: "the blue one", "use the box icon"; not a question or an order of "
-    "its own."""
+    """A few words in answer to a question ("the blue one"); not a question or an order of its own."""
     tokens = _ACK_TOKEN.findall(heard.words[:120].lower())
     if len(tokens) > ACK_TOKENS or heard.words.rstrip().endswith(tuple(_QUESTION_MARKS)):
         return False
@@ -320,18 +309,27 @@ _ERROR_LINE = re.compile(
     re.MULTILINE,
 )
 _START_CHARS = 160  # an error that does not stand in the first line counts only with an exit code or a traceback
+_HTTP_FINE, _HTTP_BAD = (
+    200,
+    400,
+)  # "status: 204" is an HTTP status; exit codes end at 255, but nobody uses 200
 _VARIES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27,}|\d+")
 
 
 def read_outcome(tool: str, text: str) -> Outcome:
-    """Judge a tool's result: an exit code decides, else a failed count, a traceback, or an error in its first "
-    "line."""
+    """Judge a tool's result by its exit code, else by a failed count, a traceback, or an error at its start.
+
+    Args:
+        tool: Name of the tool, "" when unknown.
+        text: The result; its head and tail are read.
+    """
     cut = len(text) > RESULT_HEAD + RESULT_TAIL
     seen = (text[:RESULT_HEAD] + "\n" + text[-RESULT_TAIL:] if cut else text).lower()
     codes = _EXIT.findall(seen)
     start = seen.lstrip()[:_START_CHARS]
     if codes:
-        failed = int(codes[-1]) != 0 and int(codes[-1]) not in (200, 201, 204)
+        code = int(codes[-1])
+        failed = code != 0 and not _HTTP_FINE <= code < _HTTP_BAD
     else:
         failed = bool(
             _ERROR_LINE.match(start)

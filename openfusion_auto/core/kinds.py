@@ -66,9 +66,9 @@ def _head_points(words: list[Word]) -> dict[Kind, tuple[float, str]]:
         follower = words[i + 1].text if i + 1 < len(words) else ""
         if follower in _VERBAL or (follower == "me" and word.text in ("show", "give")):
             continue
-        if word.text in AMBIGUOUS_HEADS or word.begins == JOINED_HEAD:
-            if follower not in _POINTERS and not follower[:1].isdigit():
-                weight *= BARE_HEAD
+        doubtful = word.text in AMBIGUOUS_HEADS or word.begins == JOINED_HEAD
+        if doubtful and follower not in _POINTERS and not follower[:1].isdigit():
+            weight *= BARE_HEAD
         for kind, points in verbs:
             if points * weight > best.get(kind, (0.0, ""))[0]:
                 best[kind] = (points * weight, word.text)
@@ -92,6 +92,7 @@ class _Tally:
 
 
 def read_kind(facts: Facts, words: list[Word], hits: list[Hit]) -> tuple[Kind, list[Evidence]]:
+    """Return what is asked for and the evidence that spoke for it."""
     tally = _Tally()
     heads = _head_points(words)
     for kind, (points, verb) in heads.items():

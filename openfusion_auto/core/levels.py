@@ -36,6 +36,9 @@ _BASE_COMPLEXITY: dict[Kind, float] = {
     "bugfix": 0.1, "feature": 0.0, "review": 0.4, "refactor": 0.0, "test": 0.3, "docs": -0.5, "explain": -0.6,
     "ops": -0.1, "aux": -3.0, "chat": -3.0,
 }  # fmt: skip
+# Points by the length of the words [characters]: below 55 a wish is mostly one place, above 170 it has parts.
+_LENGTHS = ((55, -0.6), (90, -0.3), (170, 0.0), (260, 0.3))
+LONGEST = 0.5
 _EXPLAINING = word_set("explain describe walk understand teach elaborate")
 _UNITS = re.compile(
     r"(?:(?:file|component|handler|service|endpoint|module|package|pipeline|workload|caller|controller|screen|table|"
@@ -51,6 +54,7 @@ _NUMBERS = {
 def read_risk(
     facts: Facts, kind: Kind, words: list[Word], hits: list[Hit]
 ) -> tuple[Level, list[Evidence]]:
+    """Return what a wrong answer costs, and the evidence for and against."""
     if kind in _HARMLESS:
         return "low", [Evidence("risk.kind", 0.0, kind)]
     notes = [Evidence("risk.base", _BASE_RISK, kind)]
@@ -70,6 +74,7 @@ def read_risk(
 def read_complexity(
     facts: Facts, kind: Kind, words: list[Word], hits: list[Hit]
 ) -> tuple[Level, list[Evidence]]:
+    """Return how hard the task is, and the evidence for and against."""
     if facts.aux is not None:
         level: Level = "medium" if facts.aux.name in ("compaction", "memory") else "low"
         return level, [Evidence("complexity.kind", 0.0, facts.aux.name)]
@@ -148,11 +153,7 @@ def _size_notes(facts: Facts, words: list[Word]) -> list[Evidence]:
         points = 1.0 if items > 2 * LIST_ITEMS - 1 else 0.6
         notes.append(Evidence("complexity.list", points, f"{items} commas"))
     length = len(facts.words) if facts.words.isascii() else wide_length(facts.words)
-    for most, points in ((55, -0.6), (90, -0.3), (170, 0.0), (260, 0.3)):
-        if length < most:
-            break
-    else:
-        points = 0.5
+    points = next((p for most, p in _LENGTHS if length < most), LONGEST)
     if points:
         notes.append(Evidence("complexity.length", points, f"{length} characters"))
     return notes

@@ -17,7 +17,7 @@ from openfusion_auto.core.types import Kind
 HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("bugfix", 4.0, "fix repair debug troubleshoot mend hotfix fixing"),
     ("bugfix", 3.0, "correct resolve diagnose patch redact sanitise sanitize mask escape guard"),
-    ("bugfix", 2.2, "investigate solve find locate handle prevent stop close track avoid ensure tolerate allow limit"),
+    ("bugfix", 2.2, "investigate solve find locate handle prevent stop close track avoid ensure tolerate limit"),
     ("feature", 3.5, "implement develop integrate"),
     ("feature", 2.6, "add create build make support allow enable introduce expose show display extend let include"),
     ("feature", 2.6, "store log cache provide design put save send print accept render highlight remember paginate"),
@@ -25,8 +25,9 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("feature", 1.6, "write generate prepare produce code set use have change update adjust"),
     ("refactor", 5.0, "refactor rename restructure rewrite deduplicate modularise modularize reorganise reorganize"),
     ("refactor", 4.0, "extract split inline simplify consolidate decouple port unify factor tidy hoist isolate"),
-    ("refactor", 4.0, "abstract encapsulate flatten untangle normalise normalize standardise standardize separate lift"),
-    ("refactor", 3.4, "convert replace move migrate swap switch break reorder sort clean remove transform turn get pull"),
+    ("refactor", 4.0, "abstract encapsulate flatten untangle normalise normalize standardise standardize separate"),
+    ("refactor", 3.4, "lift convert replace move migrate swap switch break reorder sort clean remove turn get"),
+    ("refactor", 3.4, "pull"),
     ("refactor", 1.8, "reduce modernise modernize merge strip delete collapse drop group eliminate"),
     ("refactor", 1.0, "change make"),
     ("test", 3.6, "test cover assert mock fuzz parametrize parametrise"),
@@ -38,9 +39,11 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("review", 5.0, "review audit critique criticise criticize proofread vet"),
     ("review", 3.2, "check assess evaluate inspect examine look judge validate rate approve"),
     ("ops", 5.0, "run rerun execute"),
-    ("ops", 4.4, "deploy redeploy rollback restart reinstall install bump squash rebase stash provision undeploy cherry"),
-    ("ops", 4.4, "uninstall unpin revert reboot reindex dockerise dockerize containerise containerize drain cordon curl"),
-    ("ops", 4.0, "upgrade downgrade rotate revoke restore publish clone benchmark pin lint undo archive vacuum tail ssh"),
+    ("ops", 4.4, "deploy redeploy rollback restart reinstall install bump squash rebase stash provision"),
+    ("ops", 4.4, "undeploy cherry drain cordon curl uninstall unpin revert reboot reindex"),
+    ("ops", 4.4, "dockerise dockerize containerise containerize"),
+    ("ops", 4.0, "upgrade downgrade rotate revoke restore publish clone benchmark pin lint undo archive"),
+    ("ops", 4.0, "vacuum tail ssh"),
     ("ops", 3.0, "start stop launch push pull checkout commit tag release format delete drop purge wipe kill open"),
     ("ops", 3.0, "scale grant backup truncate flush configure schedule download compile roll issue renew git spin"),
     ("ops", 2.0, "update set move migrate terminate show redesign disable enable speed"),
@@ -50,8 +53,7 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
 AMBIGUOUS_HEADS = word_set(
     "test cache search log release support tag start format comment document design review update change "
     "sort store run set show code stop ship hook limit guard group abstract patch check list port issue open "
-    "lint drop count scale backup commit "
-    "schedule cover highlight mock print tell"
+    "lint drop count scale backup commit schedule cover highlight mock print tell"
 )
 
 _KIND_WORDS = (

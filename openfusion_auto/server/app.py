@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
+from aiohttp.log import server_logger
 
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
@@ -21,7 +22,7 @@ from openfusion_auto.server.keys import (
     Live,
     ServerOptions,
 )
-from openfusion_auto.server.middleware import gate
+from openfusion_auto.server.middleware import expect, gate, without_the_request
 
 TICK_S = 0.5  # [s] how often open streams are looked at for keep-alives
 
@@ -30,6 +31,8 @@ def build_app(
     engine: Engine, options: ServerOptions, clock: Clock, unready: Mapping[str, str]
 ) -> web.Application:
     """Return the application that serves `engine`."""
+    # Before the gate stands the library's own parser; what it logs of broken HTTP quotes keys and prompts.
+    server_logger.addFilter(without_the_request)
     app = web.Application(middlewares=[gate], client_max_size=options.max_body)
     app[ENGINE], app[POOL], app[OPTIONS], app[CLOCK] = engine, engine.means.pool, options, clock
     app[LIVE], app[UNREADY] = Live(), unready
@@ -42,8 +45,8 @@ def build_app(
     app.router.add_get("/v1/models/{model:.+}", info.model)
     app.router.add_get("/v1/traces", info.traces)
     app.router.add_get("/v1/traces/{trace}", info.trace)
-    app.router.add_post("/v1/chat/completions", chat.chat_completions)
-    app.router.add_post("/debug/route", info.debug_route)
+    app.router.add_post("/v1/chat/completions", chat.chat_completions, expect_handler=expect)
+    app.router.add_post("/debug/route", info.debug_route, expect_handler=expect)
     app.cleanup_ctx.append(housekeeping)
     app.on_cleanup.append(close_upstreams)
     return app

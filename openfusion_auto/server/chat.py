@@ -15,12 +15,15 @@ from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.wire.chat_request import parse_request
 
 
+BODY_IDLE_S = 10.0  # [s] between two pieces of a body: a client that is still sending is never that silent
+
+
 async def read_body(request: web.Request) -> bytes:
-    """Return the request's body, decompressed; its size is bounded by the application.
+    """Return the request's body, decompressed, at most `max_body` bytes of it.
 
     Raises:
-        TooLarge: over the bound.
-        BadRequest: it ended early, or its encoding is broken.
+        TooLarge: over the bound, declared or inflated.
+        BadRequest: it stopped coming (408), ended early, or its encoding is broken or unknown (415).
     """
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "deflate"):
@@ -28,16 +31,31 @@ async def read_body(request: web.Request) -> bytes:
             f"Content-Encoding {encoding[:20]!r} is not supported: use gzip, deflate or none.",
             status=415,
         )
+    most = request.app[OPTIONS].max_body
+    if (request.content_length or 0) > most:
+        raise too_large()
+    body, loop = bytearray(), asyncio.get_running_loop()
     try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(
-            "The request body is larger than this server accepts (server.max_body_mb)."
+        async with asyncio.timeout(BODY_IDLE_S) as patience:
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > most:
+                    raise too_large()
+                patience.reschedule(loop.time() + BODY_IDLE_S)
+    except TimeoutError:
+        raise BadRequest(
+            "The request body stopped coming before its end.", code="request_timeout", status=408
         ) from None
     except web.RequestPayloadError:
         raise BadRequest(
             "The request body cannot be read: its encoding or framing is broken."
         ) from None
+    return bytes(body)
+
+
+def too_large() -> TooLarge:
+    """Return the refusal of a body over the bound."""
+    return TooLarge("The request body is larger than this server accepts (server.max_body_mb).")
 
 
 async def incoming(request: web.Request) -> Incoming:

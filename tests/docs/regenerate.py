@@ -17,7 +17,9 @@ CALL = "import sys; from openfusion_auto.cli.main import main; sys.exit(main(sys
 
 def bare_environment(home: str) -> dict[str, str]:
     """Return an environment without settings or keys of whoever runs this: the built-in defaults, 80 columns."""
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LANG", "VIRTUAL_ENV")}
+    kept = {
+        k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LANG", "VIRTUAL_ENV")
+    }
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
@@ -49,9 +51,11 @@ def route_output() -> str:
 def latest_change() -> str:
     """Return the newest entry of the changelog, its headings as bold lines."""
     text = (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
-    entry = re.split(r"^## ", text, flags=re.M)[1].strip()
+    entry = re.split(r"^## ", text, flags=re.MULTILINE)[1].strip()
     title, rest = entry.split("\n", 1)
-    return f"**{title.strip()}**\n\n" + re.sub(r"^### (.+)$", r"*\1*", rest.strip(), flags=re.M)
+    return f"**{title.strip()}**\n\n" + re.sub(
+        r"^### (.+)$", r"*\1*", rest.strip(), flags=re.MULTILINE
+    )
 
 
 MADE = {"route-output": route_output, "changelog": latest_change}
@@ -63,7 +67,7 @@ def between(text: str, mark: str) -> str:
     Raises:
         ValueError: the marks are not there exactly once.
     """
-    found = re.findall(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", text, flags=re.S)
+    found = re.findall(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", text, flags=re.DOTALL)
     if len(found) != 1:
         raise ValueError(f"README.md has {len(found)} blocks {mark!r}, wanted one")
     return str(found[0])
@@ -74,7 +78,8 @@ def filled(text: str) -> str:
     for mark, make in MADE.items():
         old = between(text, mark)
         text = text.replace(
-            f"<!-- {mark} -->\n{old}<!-- /{mark} -->", f"<!-- {mark} -->\n{make()}\n<!-- /{mark} -->"
+            f"<!-- {mark} -->\n{old}<!-- /{mark} -->",
+            f"<!-- {mark} -->\n{make()}\n<!-- /{mark} -->",
         )
     return text
 

@@ -1,0 +1,62 @@
+"""The rule for dry runs, and what is said before anything is answered."""
+
+import pytest
+
+from openfusion_auto.cli.common import (
+    announce_state,
+    is_dry_run,
+    load_settings,
+    missing_keys,
+    notices,
+)
+
+
+def test_without_file_and_key_everything_is_a_dry_run():
+    settings = load_settings(None)
+    assert is_dry_run(settings, asked=False)
+    lines = notices(settings, dry_run=True, asked=False)
+    assert lines == [
+        "*** DRY RUN: NO MODEL IS CALLED, ANSWERS ARE MADE UP. To leave it: set OPENROUTER_API_KEY. ***"
+    ]
+
+
+def test_with_a_key_nothing_is_made_up_unless_asked(monkeypatch):
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-1")
+    settings = load_settings(None)
+    assert not is_dry_run(settings, asked=False)
+    assert is_dry_run(settings, asked=True)
+    assert notices(settings, dry_run=False, asked=False) == []
+    (line,) = notices(settings, dry_run=True, asked=True)
+    assert "To leave it: leave out --dry-run." in line
+
+
+def test_a_file_without_any_key_is_never_answered_with_made_up_answers(configured, capsys):
+    configured(url="https://relay.invalid/v1")
+    settings = load_settings(None)
+    assert not is_dry_run(settings, asked=False)
+    announce_state(settings, dry_run=False, asked=False)
+    err = capsys.readouterr().err
+    assert "upstream relay cannot be called: set RELAY_API_KEY" in err
+    assert "NO UPSTREAM CAN BE CALLED" in err
+
+
+def test_warnings_of_the_settings_are_said(configured):
+    settings = load_settings(None)
+    assert notices(settings, dry_run=False, asked=False) == [
+        "warning: RELAY_API_KEY is not set: upstream relay is called without a key"
+    ]
+    assert missing_keys(settings) == []
+
+
+def test_flags_win_over_the_file_by_their_command_line_names(configured):
+    settings = load_settings(None, cost_quality=9, port=None)
+    assert settings.policy.cost_quality == 9
+    assert settings.origin["auto.cost_quality"] == "flag:--cost-quality"
+
+
+@pytest.mark.parametrize("name", ["openfusion.toml", "other.toml"])
+def test_the_named_file_is_the_one_that_is_read(configured, folder, name):
+    (folder / "openfusion.toml").rename(folder / "x.toml")
+    (folder / "x.toml").rename(folder / name)
+    settings = load_settings(folder / name)
+    assert settings.source == folder / name

@@ -1,0 +1,38 @@
+"""A new configuration file."""
+
+import tomllib
+
+
+def test_it_writes_a_file_that_changes_nothing_and_says_what_next(run, folder):
+    done = run("init")
+    assert done.code == 0
+    assert "openfusion serve" in done.out
+    assert tomllib.loads((folder / "openfusion.toml").read_text())["server"]["port"] == 8787
+    assert run("models", "--json").json == run("models", "--json", "--config", "openfusion.toml").json
+
+
+def test_a_file_that_is_there_stays_and_the_code_is_2(run, folder):
+    (folder / "openfusion.toml").write_text("# mine\n")
+    done = run("init")
+    assert done.code == 2
+    assert "--force" in done.err
+    assert (folder / "openfusion.toml").read_text() == "# mine\n"
+
+
+def test_force_overwrites(run, folder):
+    (folder / "openfusion.toml").write_text("# mine\n")
+    assert run("init", "--force").code == 0
+    assert "[server]" in (folder / "openfusion.toml").read_text()
+
+
+def test_another_place_is_named_in_the_next_steps(run, folder):
+    done = run("init", "--path", "sub.toml", "--json")
+    assert done.json["written"] == "sub.toml"
+    assert "start the router: openfusion serve --config sub.toml" in done.json["next"]
+    assert (folder / "sub.toml").is_file()
+
+
+def test_a_folder_that_is_not_there_is_a_clear_message(run):
+    done = run("init", "--path", "no/where.toml")
+    assert done.code == 2
+    assert "no/where.toml cannot be written (No such file or directory)" in done.err

@@ -1,0 +1,41 @@
+"""The page in the docs is what the commands say."""
+
+from pathlib import Path
+
+import click
+
+from openfusion_auto.cli.main import COMMANDS, cli
+from openfusion_auto.cli.reference import option, render
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+
+
+def test_the_page_is_made_from_the_commands():
+    assert PAGE.read_text() == render(), "run: python -m openfusion_auto.cli.reference > docs/reference/cli.md"
+
+
+def test_every_command_and_every_option_stands_on_the_page():
+    page = render()
+    context = click.Context(cli)
+    for name in COMMANDS:
+        assert f"\n## openfusion {name}\n" in page
+        command = cli.get_command(context, name)
+        inner = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+        for param in (p for c in inner for p in c.params if isinstance(p, click.Option)):
+            assert f"`{param.opts[0]}" in page
+
+
+def test_an_option_shows_its_values_and_its_default():
+    command = click.Command(
+        "x",
+        params=[
+            click.Option(["--mode"], type=click.Choice(["a", "b"]), help="Which."),
+            click.Option(["--n"], type=int, default=3, show_default=True, help="How many."),
+            click.Option(["--on/--off"], help="Whether."),
+        ],
+    )
+    context = click.Context(command)
+    rows = [option(p, context) for p in command.params]
+    assert rows[0] == "| `--mode a, b` | Which. |"
+    assert rows[1] == "| `--n INTEGER` | How many. Default: `3`. |"
+    assert rows[2] == "| `--on/--off` | Whether. |"
