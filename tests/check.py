@@ -154,10 +154,11 @@ def run(step: Step, report: Path) -> bool:
 
 
 def rerun_of(step: Step) -> str:
-    """Return the command that runs a failed step again."""
-    if step.judge is not None:
-        return shlex.join([PYTHON, "tests/check.py", "tests", step.name])
-    return shlex.join([PYTHON, "tests/check.py", step.name])
+    """Return the command that runs a failed step again, from the root of the checkout."""
+    python = Path(PYTHON)
+    shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
+    names = [step.name] if step.judge is None else ["tests", step.name]
+    return shlex.join([str(shown), "tests/check.py", *names])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -99,6 +99,13 @@ def test_it_stops_at_the_first_failure_and_says_how_to_run_it_again(monkeypatch,
     assert not (tmp_path / "ran").exists()
 
 
+def test_the_rerun_command_is_short_for_an_environment_in_the_checkout(monkeypatch):
+    monkeypatch.setattr(check, "PYTHON", str(ROOT / ".venv" / "bin" / "python"))
+    assert check.rerun_of(Step("lint", ("x",))) == ".venv/bin/python tests/check.py lint"
+    judged = Step("coverage", judge=lambda _folder: [])
+    assert check.rerun_of(judged) == ".venv/bin/python tests/check.py tests coverage"
+
+
 def test_it_ends_with_one_line_that_counts(monkeypatch, capfd):
     def steps(folder):
         xml = folder / "x.xml"

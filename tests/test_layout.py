@@ -24,13 +24,34 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 # Modules without a test module of their own name: where they are tested, and why there.
 TESTED_IN: dict[str, tuple[str, str]] = {
-    "openfusion_auto/errors.py": (
-        "tests/test_surface.py",
-        "the tree is public surface and judged as a whole",
-    ),
+    "openfusion_auto/errors.py": ("tests/test_surface.py", "public surface, judged as one tree"),
     "openfusion_auto/upstream/base.py": (
         "tests/upstream/test_fake.py",
-        "protocols only, held by what implements them",
+        "protocols, held by what implements them",
+    ),
+    "openfusion_auto/runtime/attempt.py": (
+        "tests/server/test_faults.py",
+        "each failure is played over real sockets",
+    ),
+    "openfusion_auto/runtime/engine.py": (
+        "tests/server/test_chat.py",
+        "the whole way is tested from its outer end",
+    ),
+    "openfusion_auto/runtime/stream.py": (
+        "tests/server/test_chat.py",
+        "what a client gets is read by a client",
+    ),
+    "openfusion_auto/server/app.py": (
+        "tests/server/test_info.py",
+        "routes are held by asking them",
+    ),
+    "openfusion_auto/server/build.py": (
+        "tests/cli/test_serve.py",
+        "a server is started and stopped as a process",
+    ),
+    "openfusion_auto/server/keys.py": (
+        "tests/server/test_chat.py",
+        "types only, filled by every server test",
     ),
 }
 

@@ -19,6 +19,7 @@ from openfusion_auto.cli.common import (
     dry_run_option,
     json_option,
     read_stdin,
+    readable,
     stdin_is_terminal,
 )
 
@@ -69,7 +70,8 @@ def with_input(text: str) -> str:
     if text == "-":
         return read_stdin()
     piped = read_stdin() if is_piped() else ""
-    return f"{text}\n\n{piped}" if piped.strip() else text
+    question = readable(text)
+    return f"{question}\n\n{piped}" if piped.strip() else question
 
 
 def is_piped() -> bool:

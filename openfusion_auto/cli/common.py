@@ -118,6 +118,11 @@ def read_stdin() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
+def readable(text: str) -> str:
+    """Return an argument as text that any program can read: bytes that are no UTF-8 are replaced here too."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def stdin_is_terminal() -> bool:
     """Whether a person types at standard input."""
     return sys.stdin is not None and sys.stdin.isatty()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -89,16 +90,15 @@ def is_fancy(target: Console) -> bool:
     return target.is_terminal and not target.no_color and target.encoding.startswith("utf")
 
 
-def usd(value: object, *, digits: int = 4) -> str:
+def usd(value: object) -> str:
     """Return money as text; what is not known is said, never 0.
 
-    Small sums keep two significant digits: a turn may cost 0.00002 USD.
+    Four decimals; small sums as many as two significant digits need: a turn may cost 0.000023 USD.
     """
     if not isinstance(value, int | float):
         return "unknown"
-    if value and abs(value) < 10**-digits:
-        return f"${value:.1e}"
-    return f"${value:.{digits}f}"
+    decimals = max(4, 1 - math.floor(math.log10(abs(value)))) if value else 4
+    return f"${value:.{decimals}f}"
 
 
 def count(value: object) -> str:

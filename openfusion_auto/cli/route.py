@@ -18,6 +18,7 @@ from openfusion_auto.cli.common import (
     load_settings,
     local_engine,
     read_stdin,
+    readable,
     server_option,
 )
 from openfusion_auto.cli.remote import ask_server, server_of
@@ -69,7 +70,7 @@ def command(
     """
     settings = load_settings(config)
     body = request_body(
-        read_stdin() if text == "-" else text,
+        read_stdin() if text == "-" else readable(text),
         options={"cost_quality": cost_quality, "session": session},
         system=system,
         tools=tools,

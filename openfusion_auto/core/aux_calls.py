@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from openfusion_auto.core.prompt import Message, Prompt
@@ -256,21 +257,22 @@ def find_aux(prompt: Prompt, words: str, last_text: str) -> Aux | None:
 
 def _by_system(messages: tuple[Message, ...]) -> Aux | None:
     for message in messages:
-        if message.role not in ("system", "developer"):
-            continue
-        text = message.text
-        if not text or len(text) > SYSTEM_CHARS:
-            continue
-        folded = text.lower()
-        memory = next((m for m in _MEMORY if m in folded), None)
-        if memory:
-            return Aux("memory", memory, with_tools=True)
-        if _AGENT.search(folded):
-            continue
-        found = _first_rule(folded)
-        if found:
-            return found
+        if message.role in ("system", "developer"):
+            text = message.text
+            found = _read_system(text) if 0 < len(text) <= SYSTEM_CHARS else None
+            if found:
+                return found
     return None
+
+
+@lru_cache(maxsize=64)
+def _read_system(text: str) -> Aux | None:
+    """Read one short system prompt. Kept: a session sends the same one with every request."""
+    folded = text.lower()
+    memory = next((m for m in _MEMORY if m in folded), None)
+    if memory:
+        return Aux("memory", memory, with_tools=True)
+    return None if _AGENT.search(folded) else _first_rule(folded)
 
 
 def _first_rule(folded: str) -> Aux | None:

@@ -14,10 +14,9 @@ from openfusion_auto.core.facts import Facts, read_facts
 from openfusion_auto.core.kinds import read_kind
 from openfusion_auto.core.levels import read_complexity, read_risk
 from openfusion_auto.core.prompt import Prompt
-from openfusion_auto.core.signals import SIGNALS
 from openfusion_auto.core.tokens import input_tokens
 from openfusion_auto.core.types import Evidence, Kind, Level, Needs, Task
-from openfusion_auto.core.wording import Hit, Word, find_hits, tokenise
+from openfusion_auto.core.wording import Hits, Words, find_hits, merge, tokenise
 
 MAX_EVIDENCE = 12  # the strongest ones; a trace is read by people
 CODE_WEIGHT = 0.5  # a word in code pasted under the question
@@ -35,25 +34,19 @@ class Verdict(NamedTuple):
 
 def classify(facts: Facts) -> Verdict:
     """Judge what was read. Pure; equal facts give equal verdicts, evidence included."""
+    words, hits = _NO_WORDS, _NO_HITS
+    kind: Kind
     if facts.aux is not None:
-        kind: Kind = "aux"
-        notes = [Evidence(f"kind.aux.{facts.aux.name}", 5.0, facts.aux.why)]
-        words: list[Word] = []
-        hits: list[Hit] = []
+        kind, notes = "aux", [Evidence(f"kind.aux.{facts.aux.name}", 5.0, facts.aux.why)]
     elif facts.closing:
-        kind, notes, words, hits = (
-            "chat",
-            [Evidence("kind.chat.closing", 5.0, "closes the task")],
-            [],
-            [],
-        )
+        kind, notes = "chat", [Evidence("kind.chat.closing", 5.0, "closes the task")]
     else:
         words = tokenise(facts.words)
-        hits = find_hits(words, facts.words.lower(), 1.0)
+        hits = find_hits(words, facts.words.lower())
         kind, notes = read_kind(facts, words, hits)
-        if facts.proposal:
+        if facts.proposal and kind in ("explain", "chat"):
             kind, notes = _agreed_kind(facts, kind, notes)
-        hits += _other_hits(facts, kind)
+        hits = _with_others(facts, kind, hits)
     risk, risk_notes = read_risk(facts, kind, words, hits)
     complexity, complexity_notes = read_complexity(facts, kind, words, hits)
     evidence = sorted(
@@ -62,13 +55,15 @@ def classify(facts: Facts) -> Verdict:
     return Verdict(kind, risk, complexity, tuple(evidence[:MAX_EVIDENCE]))
 
 
+_NO_WORDS = Words([], [], [], [])
+_NO_HITS: Hits = {}
+
+
 def _agreed_kind(facts: Facts, kind: Kind, notes: list[Evidence]) -> tuple[Kind, list[Evidence]]:
-    """A question answered with an offer that is accepted becomes the offer; any other task stays what it was."""
-    if kind not in ("explain", "chat"):
-        return kind, notes
+    """A question answered with an offer that is accepted becomes the offer."""
     words = tokenise(_OFFER_HEAD.sub("", facts.proposal))
-    offered, why = read_kind(facts, words, find_hits(words, facts.proposal, 1.0))
-    return (offered, why) if offered not in ("explain", "chat") else (kind, notes)
+    offered, why = read_kind(facts, words, find_hits(words, facts.proposal))
+    return (kind, notes) if offered in ("explain", "chat") else (offered, why)
 
 
 _OFFER_HEAD = re.compile(
@@ -76,15 +71,15 @@ _OFFER_HEAD = re.compile(
 )
 
 
-def _other_hits(facts: Facts, kind: Kind) -> list[Hit]:
-    """Return what speaks from beside the words: pasted code when it is to be judged or mended, the agreed proposal."""
-    hits: list[Hit] = []
+def _with_others(facts: Facts, kind: Kind, hits: Hits) -> Hits:
+    """Add what speaks from beside the words: code that is to be judged or mended, the proposal agreed to."""
     if facts.code and kind in ("review", "bugfix"):
-        plain = [w._replace(weight=1.0) for w in tokenise(facts.code) if w.weight]
-        found = find_hits(plain, "", CODE_WEIGHT)
-        hits += [h for h in found if SIGNALS[h.signal].axis == "risk" and h.points > 0]
+        words = tokenise(facts.code)
+        plain = words._replace(weights=[1.0] * len(words.texts))
+        found = find_hits(plain, "", CODE_WEIGHT).get("risk", {})
+        hits = merge(hits, {"risk": {g: h for g, h in found.items() if h.points > 0}})
     if facts.proposal:
-        hits += find_hits(tokenise(facts.proposal), facts.proposal, PROPOSAL_WEIGHT)
+        hits = merge(hits, find_hits(tokenise(facts.proposal), facts.proposal, PROPOSAL_WEIGHT))
     return hits
 
 

@@ -11,15 +11,17 @@ from typing import NamedTuple
 
 from openfusion_auto.core.lexicon import word_set
 
-WINDOW_HEAD = 14_000  # [characters] read of a long text, besides its tail
-WINDOW_TAIL = 8_000
-WORDS_HEAD = (
-    1_100  # [characters] of a person's words that are kept; instructions stand first or last
-)
-WORDS_TAIL = 600
-PASTED_CHARS = 1_500  # [characters] of pasted code that are kept for naming what it is about
+WINDOW_HEAD = 6_000  # [characters] read of a long text, besides its tail
+WINDOW_TAIL = 4_000
+# [characters] of a person's words that are kept; instructions stand first or last, details between.
+WORDS_HEAD = 550
+WORDS_TAIL = 300
+PASTED_CHARS = 600  # [characters] of pasted code that are kept for naming what it is about
 BLOCKS = 48  # tags looked at in one text
-PARAGRAPHS = 160  # paragraphs looked at in one text
+PARAGRAPHS_HEAD = 12  # paragraphs looked at in one text, besides its last ones
+PARAGRAPHS_TAIL = 8
+PARAGRAPHS_BETWEEN = 6  # of the others, those that begin and end as sentences do
+LINE_CHARS = 120  # [characters] of a line that say what it is
 LONG_PARAGRAPH = 6  # lines; of longer ones the first two and the last one decide
 
 # Tags that a harness writes around its own text, as seen in Claude Code, Codex, OpenCode, Goose, Cline, Roo, Continue,
@@ -44,16 +46,13 @@ _WORDS = word_set(
 )
 _OPEN = re.compile(r"<([A-Za-z][\w.-]{0,40})((?:\s[^<>]{0,300})?)>")
 
-# From these lines on a text is the harness's (folded). Aider repeats its edit format behind the task.
+# From these lines on a text is the harness's. Aider repeats its edit format behind the task.
 _CUTS = (
-    "\n# *search/replace block* rules",
-    "\n*search/replace block* rules",
-    "\n# file editing rules:",
-    "\nto suggest changes to a file you must return",
+    "\n# *SEARCH/REPLACE block* Rules",
+    "\n# File editing rules:",
+    "\nTo suggest changes to a file you MUST return",
     "\n# task_progress",
-    "\n--- content from referenced files ---",
-    "\n## attached files",
-    "\n[this message was truncated",
+    "\n--- Content from referenced files ---",
 )
 # A user message that begins so was written by a harness, whole (folded).
 _HARNESS = (
@@ -139,7 +138,7 @@ def read_text(text: str) -> Reading:
     code: list[str] = []
     words: list[str] = []
     plain = _lift_fences(rest, code, marks)
-    for paragraph in plain.split("\n\n")[:PARAGRAPHS]:
+    for paragraph in _some_paragraphs(plain.split("\n\n")):
         _read_paragraph(paragraph, words, code, marks)
     if not words and not marks - {"code", "diff"}:
         words = [line for line in plain.split("\n", 3)[:2] if line.strip()]
@@ -194,12 +193,7 @@ def _next_tag(text: str, at: int) -> int:
 
 
 def _cut(text: str) -> str:
-    if "\n" not in text:
-        return text
-    folded = text.lower()
-    if len(folded) != len(text):  # a letter that grows when folded: positions would not fit
-        return text
-    ends = [i for i in (folded.find(mark) for mark in _CUTS) if i > 0]
+    ends = [i for i in map(text.find, _CUTS) if i > 0]
     return text[: min(ends)] if ends else text
 
 
@@ -216,6 +210,22 @@ def _lift_fences(text: str, code: list[str], marks: set[str]) -> str:
     return "\n\n".join(pieces[0::2])
 
 
+def _some_paragraphs(paragraphs: list[str]) -> list[str]:
+    """Return the first and the last ones, and of those between the ones that look like sentences."""
+    if len(paragraphs) <= PARAGRAPHS_HEAD + PARAGRAPHS_TAIL:
+        return paragraphs
+    between = paragraphs[PARAGRAPHS_HEAD:-PARAGRAPHS_TAIL]
+    told = [p for p in between if p[:1].isupper() and p[-1:] in _SENTENCE_ENDS]
+    return [
+        *paragraphs[:PARAGRAPHS_HEAD],
+        *told[:PARAGRAPHS_BETWEEN],
+        *paragraphs[-PARAGRAPHS_TAIL:],
+    ]
+
+
+_SENTENCE_ENDS = ".?!:"
+
+
 def _read_paragraph(paragraph: str, words: list[str], code: list[str], marks: set[str]) -> None:
     lines = paragraph.split("\n")
     if len(lines) > LONG_PARAGRAPH:
@@ -225,7 +235,7 @@ def _read_paragraph(paragraph: str, words: list[str], code: list[str], marks: se
             code.extend(lines[1:-1][:LONG_PARAGRAPH] if "code" in kinds or "diff" in kinds else ())
             lines = [lines[0], lines[-1]]
         else:
-            lines = lines[: 4 * LONG_PARAGRAPH]
+            lines = [*lines[: 2 * LONG_PARAGRAPH], *lines[2 * LONG_PARAGRAPH :][-LONG_PARAGRAPH:]]
     for line in lines:
         if not line.strip():
             continue
@@ -240,19 +250,36 @@ def _read_paragraph(paragraph: str, words: list[str], code: list[str], marks: se
 
 def _line_kind(line: str) -> str:
     """Return what a line of a longer text is: prose, log, trace, diff or code."""
-    head = line[:160]
-    if _LOG.match(head):
-        return "log"
-    if _TRACE.match(head):
-        return "trace"
-    if _DIFF.match(head):
-        return "diff"
-    if _CODE.match(head):
-        return "code"
-    if head[:1] in " \t" and not _BULLET.match(head):
-        return "code"
+    head = line[:LINE_CHARS]
+    if line[-1] in ".?!" and _begins_sentence(head):
+        return "prose"
+    if head[0] in " \t":
+        bare = head.lstrip()
+        if not bare.startswith(_INDENTED_TRACE):
+            return "prose" if _BULLET.match(head) else "code"
+    elif head[-1] in "{};":
+        return "diff" if _DIFF.match(head) else "code"
+    for kind, pattern in _LINES:
+        if pattern.match(head):
+            return kind
     symbols = sum(map(head.count, _SYMBOLS))
     return "code" if symbols > SYMBOL_SHARE * len(head) + 1 else "prose"
+
+
+def _begins_sentence(line: str) -> bool:
+    """The quick way for what most lines of prose are: a capital, a small letter or blank, no sign of code."""
+    return (
+        line[0].isupper()
+        and not line[1:2].isupper()
+        and line.count(" ") > 1
+        and ": " not in line[:40]
+        and _SENTENCE_BREAKERS.isdisjoint(line)
+    )
+
+
+_SENTENCE_BREAKERS = frozenset("{}<>=;[]|")
+_INDENTED_TRACE = ("at ", "File ", "-->", "#", "[", "|", "...", "E ", "Caused")
+_LINES = (("log", _LOG), ("trace", _TRACE), ("diff", _DIFF), ("code", _CODE))
 
 
 def _bounded(lines: list[str]) -> str:

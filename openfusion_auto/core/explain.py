@@ -141,7 +141,10 @@ def one_sentence(decision: Decision) -> str:
     """Return why this model in this mode, for the compact trace and the log."""
     if not decision.ranking:
         return "no candidate could serve"
-    task, best = decision.task, decision.ranking[0]
+    # Under a budget the first that is asked need not be the best-ranked one.
+    first = decision.plan.steps[0].candidates[0] if decision.plan.steps else ""
+    best = next((s for s in decision.ranking if s.candidate == first), decision.ranking[0])
+    task = decision.task
     taken = next(
         (r for r in decision.reasons if r.startswith(decision.mode + ":")), decision.reasons[-1]
     )

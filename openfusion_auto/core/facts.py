@@ -21,9 +21,9 @@ from openfusion_auto.core.types import Turn
 STRUGGLE_RUN = (
     3  # the same tool error so many times in a row means that the session's model is stuck
 )
-OUTCOMES = 8  # tool results looked at, newest last
-RESULT_HEAD = 1_000  # [characters] of a tool result that are read, besides its tail
-RESULT_TAIL = 2_000
+OUTCOMES = 4  # tool results looked at, newest last
+RESULT_HEAD = 500  # [characters] of a tool result that are read, besides its tail
+RESULT_TAIL = 1_000
 ACK_TOKENS = 8  # a longer answer than this says something of its own
 PROPOSAL_CHARS = 700  # [characters] of the assistant's last words that may hold its proposal
 
@@ -309,6 +309,23 @@ _ERROR_LINE = re.compile(
     re.MULTILINE,
 )
 _START_CHARS = 160  # an error that does not stand in the first line counts only with an exit code or a traceback
+# One of these stands in every result that the patterns can call failed.
+_TROUBLE = (
+    *(
+        "error",
+        "exit",
+        "code",
+        "status",
+        "fail",
+        "fatal",
+        "panic",
+        "exception",
+        "traceback",
+        "not found",
+        "no such",
+    ),
+    *("denied", "cannot", "could not", "unable", "invalid", "\ne   "),
+)
 _HTTP_FINE, _HTTP_BAD = (
     200,
     400,
@@ -325,6 +342,8 @@ def read_outcome(tool: str, text: str) -> Outcome:
     """
     cut = len(text) > RESULT_HEAD + RESULT_TAIL
     seen = (text[:RESULT_HEAD] + "\n" + text[-RESULT_TAIL:] if cut else text).lower()
+    if not any(map(seen.__contains__, _TROUBLE)):
+        return Outcome(tool, ok=True)
     codes = _EXIT.findall(seen)
     start = seen.lstrip()[:_START_CHARS]
     if codes:

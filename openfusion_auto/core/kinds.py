@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from openfusion_auto.core.facts import Facts
 from openfusion_auto.core.lexicon import word_set
-from openfusion_auto.core.signals import AMBIGUOUS_HEADS, HEAD_VERBS, SIGNALS
+from openfusion_auto.core.signals import AMBIGUOUS_HEADS, HEAD_VERBS
 from openfusion_auto.core.types import KINDS, Evidence, Kind
 from openfusion_auto.core.wording import (
     JOINED_HEAD,
     LATER_HEAD,
     NAME_WEIGHT,
     Hit,
-    Word,
-    strongest,
+    Hits,
+    Words,
     wide_length,
 )
 
@@ -55,23 +55,24 @@ _BY_PASTE: dict[str, Kind] = {
 }
 
 
-def _head_points(words: list[Word]) -> dict[Kind, tuple[float, str]]:
+def _head_points(words: Words) -> dict[Kind, tuple[float, str]]:
     """Return, for each kind, the points of the strongest instruction and the verb."""
     best: dict[Kind, tuple[float, str]] = {}
-    for i, word in enumerate(words):
-        verbs = HEAD_VERBS.get(word.text) if word.begins else None
-        if verbs is None or (i and words[i - 1].text in _NO_ORDER):
+    texts = words.texts
+    for i, begins in enumerate(words.begins):
+        verbs = HEAD_VERBS.get(texts[i]) if begins else None
+        if verbs is None or (i and texts[i - 1] in _NO_ORDER):
             continue
-        weight = word.begins
-        follower = words[i + 1].text if i + 1 < len(words) else ""
-        if follower in _VERBAL or (follower == "me" and word.text in ("show", "give")):
+        weight = begins
+        follower = texts[i + 1] if i + 1 < len(texts) else ""
+        if follower in _VERBAL or (follower == "me" and texts[i] in ("show", "give")):
             continue
-        doubtful = word.text in AMBIGUOUS_HEADS or word.begins == JOINED_HEAD
+        doubtful = texts[i] in AMBIGUOUS_HEADS or begins == JOINED_HEAD
         if doubtful and follower not in _POINTERS and not follower[:1].isdigit():
             weight *= BARE_HEAD
         for kind, points in verbs:
             if points * weight > best.get(kind, (0.0, ""))[0]:
-                best[kind] = (points * weight, word.text)
+                best[kind] = (points * weight, texts[i])
     return best
 
 
@@ -80,84 +81,94 @@ class _Tally:
 
     def __init__(self) -> None:
         self.scores: dict[Kind, float] = dict.fromkeys(KINDS, 0.0)
-        self.notes: dict[Kind, list[Evidence]] = {kind: [] for kind in KINDS}
+        self.notes: list[tuple[Kind, str, float, str]] = []
 
     def add(self, kind: Kind, name: str, points: float, why: str) -> None:
         self.scores[kind] += points
-        self.notes[kind].append(Evidence(f"kind.{kind}.{name}", round(points, 2), why))
+        self.notes.append((kind, name, points, why))
 
     def best(self) -> Kind:
         """The kind with the most points; the first of equals in the order of `KINDS`."""
         return max(KINDS, key=self.scores.__getitem__)
 
+    def evidence(self, kind: Kind) -> list[Evidence]:
+        """What spoke for and against one kind."""
+        return [Evidence(f"kind.{k}.{n}", round(p, 2), w) for k, n, p, w in self.notes if k == kind]
 
-def read_kind(facts: Facts, words: list[Word], hits: list[Hit]) -> tuple[Kind, list[Evidence]]:
+
+def read_kind(facts: Facts, words: Words, hits: Hits) -> tuple[Kind, list[Evidence]]:
     """Return what is asked for and the evidence that spoke for it."""
     tally = _Tally()
     heads = _head_points(words)
     for kind, (points, verb) in heads.items():
         tally.add(kind, "asks", points, verb)
     for kind in KINDS:
-        for hit in strongest(hits, kind):
-            points = hit.points * ASIDE_WEIGHT if hit.aside else hit.points
-            tally.add(kind, SIGNALS[hit.signal].name, points, hit.term)
-    _add_shape(facts, words, tally, heads=bool(heads))
+        for name, points, term, aside in hits.get(kind, _NOTHING).values():
+            tally.add(kind, name, points * ASIDE_WEIGHT if aside else points, term)
+    _add_shape(facts, words, tally)
+    _add_small_talk(facts, words, tally, heads=bool(heads))
     best = tally.best()
     if tally.scores[best] <= 0.0:
         best = _fallback(facts, words)
         tally.add(best, "nothing else", 0.1, "no signal")
-    return best, tally.notes[best]
+    return best, tally.evidence(best)
 
 
-def _add_shape(facts: Facts, words: list[Word], tally: _Tally, *, heads: bool) -> None:
-    """Add what the form says: a question, a trace or code under it, small talk that grows too long."""
-    texts = [w.text for w in words]
-    first = next((t for t in texts if t not in ("so", "and", "but", "hey", "hi")), "")
-    if _is_question(facts.words[-160:]) and first in _ASKING and "you" not in texts[1:2]:
+_NOTHING: dict[str, Hit] = {}
+
+
+def _add_shape(facts: Facts, words: Words, tally: _Tally) -> None:
+    """Add what the form says: a question, a judgement asked for, a trace or a diff under it."""
+    texts = words.texts
+    first = next((t for t in texts if t not in _OPENERS), "")
+    if first in _ASKING and "you" not in texts[1:2] and is_question(facts.words):
         tally.add("explain", "form", 1.2, "question")
     if first == "use" and "instead" in texts:
         tally.add("refactor", "form", 3.5, "use instead")
-    judged = first in ("is", "are", "does") and not _JUDGED.isdisjoint(texts)
-    if judged and (
-        not facts.marks.isdisjoint(("code", "diff")) or any(w.weight == NAME_WEIGHT for w in words)
-    ):
+    code = "code" in facts.marks or "diff" in facts.marks or NAME_WEIGHT in words.weights
+    if code and first in ("is", "are", "does") and not _JUDGED.isdisjoint(texts):
         tally.add("review", "form", 4.4, "question about code")
     if "trace" in facts.marks and tally.scores["explain"] < 2.0:
         tally.add("bugfix", "form", 1.5, "stack trace")
     if "diff" in facts.marks and tally.scores["review"] > 0:
         tally.add("review", "form", 1.0, "diff")
-    statement = words and not any(w.begins == 1.0 and w.text in HEAD_VERBS for w in words[:8])
-    if statement and texts[0] in _SUBJECTS and any(w.begins == LATER_HEAD for w in words):
+    if words.first in _SUBJECTS and LATER_HEAD in words.begins and not _begins_with_order(words):
         tally.add("bugfix", "form", 1.2, "states, then asks")
-    tally.add("chat", "form", *_small_talk(facts, texts, tally, heads=heads))
 
 
-def _small_talk(facts: Facts, texts: list[str], tally: _Tally, *, heads: bool) -> tuple[float, str]:
-    """Return what speaks for or against small talk in the form of the words."""
-    tasks = max(tally.scores[k] for k in KINDS if k not in ("chat", "explain"))
+def _begins_with_order(words: Words) -> bool:
+    return any(
+        b == 1.0 and t in HEAD_VERBS for t, b in zip(words.texts[:8], words.begins, strict=False)
+    )
+
+
+def _add_small_talk(facts: Facts, words: Words, tally: _Tally, *, heads: bool) -> None:
+    """Add what speaks for or against small talk in the form of the words."""
+    texts = words.texts
+    tasks = max(tally.scores[k] for k in _TASKS)
     if len(texts) > SMALL_TALK_WORDS or tasks >= 2.5:
-        return -3.0, "asks for work"
-    if "?" in facts.words:
+        tally.add("chat", "form", -3.0, "asks for work")
+    elif "?" in facts.words:
         to_you = texts[:2] in (["do", "you"], ["are", "you"], ["can", "you"])
-        return (3.5, "asks about you") if to_you and len(texts) <= 5 and not tasks else (0.0, "")
-    if not heads and not _TELLING.isdisjoint(texts[:4]):
-        return 2.5, "asks for nothing"
-    return 0.0, ""
+        if to_you and len(texts) <= 5 and not tasks:
+            tally.add("chat", "form", 3.5, "asks about you")
+    elif not heads and not _TELLING.isdisjoint(texts[:4]):
+        tally.add("chat", "form", 2.5, "asks for nothing")
 
 
-def _is_question(text: str) -> bool:
-    return text.rstrip(" )\"'*_;").endswith(("?", "\uff1f", "\u061f"))
+_TASKS = tuple(k for k in KINDS if k not in ("chat", "explain"))
+_OPENERS = ("so", "and", "but", "hey", "hi")
 
 
-def _fallback(facts: Facts, words: list[Word]) -> Kind:
+def is_question(text: str) -> bool:
+    """Whether a text ends as a question does, in any script."""
+    return text[-40:].rstrip(" )\"'*_;").endswith(("?", "\uff1f", "\u061f"))
+
+
+def _fallback(facts: Facts, words: Words) -> Kind:
     if not facts.words:
-        return _BY_PASTE.get(next(iter(sorted(facts.marks)), ""), "chat")
-    if _is_question(facts.words[-160:]):
+        return _BY_PASTE.get(min(facts.marks, default=""), "chat")
+    if is_question(facts.words):
         return "explain"
-    if (
-        wide_length(facts.words) > SMALL_TALK_CHARS
-        or any(0 < w.weight < 1 for w in words)
-        or facts.marks
-    ):
-        return "feature"
-    return "chat"
+    some_wish = wide_length(facts.words) > SMALL_TALK_CHARS or NAME_WEIGHT in words.weights
+    return "feature" if some_wish or facts.marks else "chat"

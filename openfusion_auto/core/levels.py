@@ -10,9 +10,9 @@ import re
 
 from openfusion_auto.core.facts import Facts
 from openfusion_auto.core.lexicon import word_set
-from openfusion_auto.core.signals import COMMANDS, LOCAL_COMMANDS, ONLY_FOR, SIGNALS
+from openfusion_auto.core.signals import COMMANDS, LOCAL_COMMANDS, ONLY_FOR
 from openfusion_auto.core.types import Evidence, Kind, Level
-from openfusion_auto.core.wording import Hit, Word, strongest, wide_length
+from openfusion_auto.core.wording import Hits, Words, wide_length
 
 RISK_HIGH = 3.0  # one full signal of a dangerous field, or two halves
 RISK_MEDIUM = 0.0  # trivial edits go below
@@ -24,7 +24,10 @@ WEAK_MOST = (
 OPERATES_LIVE = 0.8  # running something on a live system, against changing code that will run there
 SHORT_PASTE = 600  # [characters] beside the words: a trace that shows little but the place
 TINY_DIFF = 160  # [characters]
-COMMAND_WORDS = 12
+COMMAND_WORDS = 12  # a longer command is more than one step
+SHORT_WORDS = 20
+MANY_FILES = 3
+FILE_CHARS = 100
 LIST_ITEMS = 2  # commas of a list of wishes
 LINES_PER_UNIT = 100  # so many lines of code weigh like one file
 
@@ -51,9 +54,7 @@ _NUMBERS = {
 } | {"dozen": 12, "dozens": 30, "hundred": 100, "hundreds": 300, "thousand": 1000, "thousands": 2000}  # fmt: skip
 
 
-def read_risk(
-    facts: Facts, kind: Kind, words: list[Word], hits: list[Hit]
-) -> tuple[Level, list[Evidence]]:
+def read_risk(facts: Facts, kind: Kind, words: Words, hits: Hits) -> tuple[Level, list[Evidence]]:
     """Return what a wrong answer costs, and the evidence for and against."""
     if kind in _HARMLESS:
         return "low", [Evidence("risk.kind", 0.0, kind)]
@@ -63,16 +64,15 @@ def read_risk(
         notes.append(Evidence("risk.tiny diff", -0.8, f"{len(facts.code)} characters"))
     if kind == "ops" and any(n.signal == "risk.live system" for n in notes):
         notes.append(Evidence("risk.operates on it", OPERATES_LIVE, "ops"))
-    first = words[0].text if words else ""
-    if kind == "ops" and first in LOCAL_COMMANDS and not any(n.points > 0 for n in notes[1:]):
-        notes.append(Evidence("risk.local command", -1.0, first))
+    if kind == "ops" and words.first in LOCAL_COMMANDS and all(n.points <= 0 for n in notes[1:]):
+        notes.append(Evidence("risk.local command", -1.0, words.first))
     total = sum(n.points for n in notes)
     level: Level = "high" if total >= RISK_HIGH else "low" if total < RISK_MEDIUM else "medium"
     return level, notes
 
 
 def read_complexity(
-    facts: Facts, kind: Kind, words: list[Word], hits: list[Hit]
+    facts: Facts, kind: Kind, words: Words, hits: Hits
 ) -> tuple[Level, list[Evidence]]:
     """Return how hard the task is, and the evidence for and against."""
     if facts.aux is not None:
@@ -84,6 +84,7 @@ def read_complexity(
     notes += _notes(hits, "complexity", kind)
     notes += _size_notes(facts, words)
     notes += _place_notes(facts, kind, words)
+    notes += _form_notes(facts, kind, words)
     weak = sum(n.points for n in notes if n.points > 0 and n.signal in _WEAK_COMPLEXITY)
     if weak > WEAK_MOST:
         notes.append(
@@ -102,45 +103,52 @@ _WEAK_COMPLEXITY = frozenset(
 )
 
 
-def _notes(hits: list[Hit], axis: str, kind: Kind) -> list[Evidence]:
-    notes = [
-        Evidence(f"{axis}.{SIGNALS[h.signal].name}", round(h.points, 2), h.term)
-        for h in strongest(hits, axis)
+def _notes(hits: Hits, axis: str, kind: Kind) -> list[Evidence]:
+    return [
+        Evidence(f"{axis}.{hit.name}", round(hit.points, 2), hit.term)
+        for hit in hits.get(axis, {}).values()
+        if ONLY_FOR.get(f"{axis}.{hit.name}", kind) == kind
     ]
-    return [n for n in notes if ONLY_FOR.get(n.signal, kind) == kind]
 
 
-def _place_notes(facts: Facts, kind: Kind, words: list[Word]) -> list[Evidence]:
+def _place_notes(facts: Facts, kind: Kind, words: Words) -> list[Evidence]:
     """How exactly the place is named: one file, a short trace, a tiny diff; several files mean several places."""
     notes = []
-    files = len({m.group() for m in _FILE.finditer(facts.words)})
+    files = count_files(facts.words)
     if files == 1 and kind in ("bugfix", "feature", "refactor"):
         notes.append(Evidence("complexity.one file", -0.4, "1 file"))
-    elif files >= 3:
+    elif files >= MANY_FILES:
         notes.append(Evidence("complexity.files", 0.5, f"{files} files"))
-    first = words[0].text if words else ""
-    if kind == "ops" and first in COMMANDS and len(words) <= COMMAND_WORDS:
-        notes.append(Evidence("complexity.plain command", -1.0, first))
-    if (
-        "trace" in facts.marks
-        and facts.pasted < SHORT_PASTE
-        and kind == "bugfix"
-        and len(words) < 20
-    ):
+    short = facts.pasted < SHORT_PASTE and len(words.texts) < SHORT_WORDS
+    if kind == "bugfix" and "trace" in facts.marks and short:
         notes.append(Evidence("complexity.short trace", -0.6, "names the place"))
     if "diff" in facts.marks and len(facts.code) < TINY_DIFF:
         notes.append(Evidence("complexity.tiny diff", -1.2, f"{len(facts.code)} characters"))
-    if kind == "explain" and "code" in facts.marks:
-        notes.append(Evidence("complexity.code to explain", 0.8, "code"))
-    elif kind == "explain" and any(w.begins and w.text in _EXPLAINING for w in words):
-        notes.append(Evidence("complexity.wants to understand", 0.6, "explain"))
     return notes
+
+
+def _form_notes(facts: Facts, kind: Kind, words: Words) -> list[Evidence]:
+    """What one kind's form says: a bare command, code to explain."""
+    if kind == "ops" and words.first in COMMANDS and len(words.texts) <= COMMAND_WORDS:
+        return [Evidence("complexity.plain command", -1.0, words.first)]
+    if kind == "explain" and "code" in facts.marks:
+        return [Evidence("complexity.code to explain", 0.8, "code")]
+    explains = any(b and t in _EXPLAINING for t, b in zip(words.texts, words.begins, strict=True))
+    if kind == "explain" and explains:
+        return [Evidence("complexity.wants to understand", 0.6, "explain")]
+    return []
+
+
+def count_files(text: str) -> int:
+    """Return how many different file names a text holds."""
+    named = [raw[:FILE_CHARS] for raw in text.split() if "." in raw[1:-1]]
+    return len({found.group() for raw in named if (found := _FILE.search(raw))})
 
 
 _FILE = re.compile(r"[\w/-]+\.[a-z]{1,5}\b(?!\()")
 
 
-def _size_notes(facts: Facts, words: list[Word]) -> list[Evidence]:
+def _size_notes(facts: Facts, words: Words) -> list[Evidence]:
     """Counts, lists and the length of the words. Length alone is worth less than one level, whatever it is."""
     notes = []
     count, unit = _largest_count(words)
@@ -159,29 +167,28 @@ def _size_notes(facts: Facts, words: list[Word]) -> list[Evidence]:
     return notes
 
 
-def _largest_count(words: list[Word]) -> tuple[float, str]:
+def _largest_count(words: Words) -> tuple[float, str]:
     """Return the largest number of parts named ("140 components", "9k lines"), and the words that say so."""
     best, said = 0.0, ""
-    for i, word in enumerate(words):
-        number = _number(word.text)
-        if number < 3:
+    for i, text in enumerate(words.texts):
+        if (
+            text[0] > "9" and text not in _NUMBERS
+        ):  # words begin with a letter or a digit, letters sort later
             continue
-        for after in words[i + 1 : i + 4]:
-            if after.weight == 1.0 and _UNITS.match(after.text):
-                if after.text.startswith(("line", "loc")):
-                    number /= LINES_PER_UNIT
-                if number > best and (after.text[-1] == "s" or number > 12):
-                    best, said = number, f"{word.text} {after.text}"
-                break
+        number = _number(text)
+        unit = next((t for t in words.texts[i + 1 : i + 4] if _UNITS.match(t)), "")
+        if unit.startswith(("line", "loc")):
+            number /= LINES_PER_UNIT
+        if unit and number > best:
+            best, said = number, f"{text} {unit}"
     return best, said
 
 
 def _number(text: str) -> float:
-    if not text[0].isdigit():
-        return float(_NUMBERS.get(text, 0))
+    if text in _NUMBERS:
+        return float(_NUMBERS[text])
     scale = {"k": 1_000.0, "m": 1_000_000.0}.get(text[-1], 1.0)
-    digits = text.rstrip("km").replace(",", "")
     try:
-        return float(digits) * scale
+        return float(text.rstrip("km").replace(",", "")) * scale
     except ValueError:  # "1.2.3", or digits of a script that float() does not read
         return 0.0

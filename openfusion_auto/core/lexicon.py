@@ -28,49 +28,67 @@ class Signal(NamedTuple):
     terms: str
 
 
+Pair = tuple[str, str]
+
+
 class Index(NamedTuple):
-    """Where to look a word up. Values are `(number of the signal, the term)`; phrases hold their other words."""
+    """Where words are looked up; values are numbers of signals.
+
+    `words`: whole words. `prefixes`: stems, by their first `PREFIX_CHARS` letters. `pairs`: phrases by their first two
+    words, with the rest of the phrase. `stem_pairs`: two words of which the second is a stem. `anywhere`: terms of
+    scripts without spaces.
+    """
 
     words: dict[str, tuple[int, ...]]
     prefixes: dict[str, tuple[tuple[str, int], ...]]
-    phrases: dict[str, tuple[tuple[tuple[str, ...], int], ...]]
+    pairs: dict[Pair, tuple[tuple[tuple[str, ...], int], ...]]
+    stem_pairs: dict[str, tuple[tuple[str, int], ...]]
     anywhere: tuple[tuple[str, int], ...]
 
 
 # First letter of the scripts that are searched anywhere: Devanagari and what follows it (Thai, CJK, Hangul, ...).
 # Arabic comes before it and has spaces between words.
 UNSPACED = "\u0900"
-PREFIX_CHARS = (
-    3  # stems are found by their first letters; shorter stems would match half the dictionary
-)
+# Stems are found by so many first letters; shorter ones would match half the dictionary.
+PREFIX_CHARS = 3
+
+
+def split_term(term: str) -> tuple[str, ...]:
+    """Return the words of a term as a text's words are cut: hyphens and underscores separate."""
+    return tuple(term.replace("-", " ").replace("_", " ").split())
 
 
 def build_index(signals: Iterable[Signal]) -> Index:
     """Return the lookup tables of `signals`; numbers are positions in it.
 
     Raises:
-        ValueError: a stem is shorter than `PREFIX_CHARS`.
+        ValueError: a stem is shorter than `PREFIX_CHARS`, or stands where no table would find it.
     """
     words: dict[str, list[int]] = {}
     prefixes: dict[str, list[tuple[str, int]]] = {}
-    phrases: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+    pairs: dict[Pair, list[tuple[tuple[str, ...], int]]] = {}
+    stem_pairs: dict[str, list[tuple[str, int]]] = {}
     anywhere: list[tuple[str, int]] = []
     for number, signal in enumerate(signals):
         for term in (t.strip() for t in signal.terms.split(",")):
-            parts = tuple(term.replace("-", " ").replace("_", " ").split())
+            parts = split_term(term)
+            stem = parts[-1].endswith("*")
             if term[0] >= UNSPACED:
                 anywhere.append((term, number))
+            elif stem and (len(parts) > 2 or len(parts[-1]) <= PREFIX_CHARS):
+                raise ValueError(f"the stem of {term!r} is too short or stands too late")
+            elif stem and len(parts) == 2:
+                stem_pairs.setdefault(parts[0], []).append((parts[1][:-1], number))
             elif len(parts) > 1:
-                phrases.setdefault(parts[0], []).append((parts[1:], number))
-            elif parts[0].endswith("*"):
-                if len(parts[0]) <= PREFIX_CHARS:
-                    raise ValueError(f"stem {term!r} is too short")
+                pairs.setdefault((parts[0], parts[1]), []).append((parts[2:], number))
+            elif stem:
                 prefixes.setdefault(parts[0][:PREFIX_CHARS], []).append((parts[0][:-1], number))
             else:
                 words.setdefault(parts[0], []).append(number)
     return Index(
         {k: tuple(v) for k, v in words.items()},
         {k: tuple(v) for k, v in prefixes.items()},
-        {k: tuple(v) for k, v in phrases.items()},
+        {k: tuple(v) for k, v in pairs.items()},
+        {k: tuple(v) for k, v in stem_pairs.items()},
         tuple(anywhere),
     )

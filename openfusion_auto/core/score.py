@@ -1,8 +1,8 @@
 """The terms of a score. Each has a raw number with unit and source, a value 0..1, a weight, and points.
 
-What does not change between requests (benchmark strength, effort, roles) is computed once per pool as numpy
-columns; a request adds its own columns (price, live latency, ...) and the matrix `values * weights` is the
-answer. Values are rounded to 1e-9, so that no vectorisation detail can change a digest.
+What does not change between requests (benchmark strength, effort, roles) is computed once per pool; a request
+adds its own numbers (price, live latency, ...) and the matrix `values * weights` is the answer. Values are rounded
+to 1e-9, so that no vectorisation detail can change a digest.
 
     total = (1 - p) * quality + p * price        p = price_share(cost_quality, task)
 
@@ -25,6 +25,7 @@ from openfusion_auto.core.types import (
     Candidate,
     Kind,
     Level,
+    Performance,
     Pin,
     Pool,
     RoleName,
@@ -35,7 +36,7 @@ from openfusion_auto.core.types import (
     Term,
 )
 
-Column = npt.NDArray[np.float64]  # (n_candidates,) float64
+Live = tuple[float | None, str]  # a number, None when nobody knows it, and where it comes from
 
 # Relative weights of the quality terms before the knob; only ratios matter.
 QUALITY_WEIGHTS = {
@@ -66,6 +67,10 @@ USD_DEAR, USD_CHEAP = (
 TTFT_HALF_MS = 2500.0  # [ms] latency value 0.5; a person notices a wait of some seconds
 TPS_HALF = 60.0  # [tokens/s] throughput value 0.5
 UNKNOWN = 0.5  # value of a latency or throughput nobody knows
+UNSEEN = (
+    round(stats.availability(None), 6),
+    "prior",
+)  # of a candidate that has not been called yet
 UNKNOWN_PRICE_VALUE = 0.0  # an unknown price may be any price: it earns nothing
 
 # How much a benchmark says about a kind of task: longest matching prefix of the name, then the kind.
@@ -116,13 +121,21 @@ ROLES_FOR: dict[Kind, tuple[RoleName, ...]] = {
 
 @dataclass(frozen=True)
 class Static:
-    """What a pool alone says, one row per candidate."""
+    """What a pool and a kind of task say alone, one entry per candidate.
 
-    strength: Column
-    benchmark: Column
+    `latency`, `throughput` and `role` are those of a candidate that has not been called yet and of a task that
+    names no role; `price_source` that of a known price.
+    """
+
+    strength: tuple[float, ...]
+    benchmark: tuple[float, ...]
     benchmark_raw: tuple[float | None, ...]
     benchmark_source: tuple[str, ...]
     effort: tuple[float, ...]
+    price_source: tuple[str, ...]
+    latency: tuple[Live, ...]
+    throughput: tuple[Live, ...]
+    role: tuple[float, ...]
 
 
 def relevance(name: str, kind: str) -> float:
@@ -176,13 +189,20 @@ def headline(candidate: Candidate, kind: str) -> tuple[float | None, str]:
 @lru_cache(maxsize=64)
 def static(pool: Pool, kind: Kind) -> Static:
     """Return the columns that only pool and kind decide. Remembered: a pool is a value that never changes."""
-    heads = [headline(c, kind) for c in pool.candidates]
+    models = pool.candidates
+    heads = [headline(c, kind) for c in models]
+    efforts = [cost.effort(c) for c in models]
+    published = [c.performance or Performance() for c in models]
     return Static(
-        strength=np.array(percentiles(pool, "bugfix"), dtype=np.float64),
-        benchmark=np.array(percentiles(pool, kind), dtype=np.float64),
+        strength=tuple(percentiles(pool, "bugfix")),
+        benchmark=tuple(percentiles(pool, kind)),
         benchmark_raw=tuple(h[0] for h in heads),
         benchmark_source=tuple(h[1] for h in heads),
-        effort=tuple(cost.effort(c) for c in pool.candidates),
+        effort=tuple(efforts),
+        price_source=tuple(price_source(c, 0.0, e) for c, e in zip(models, efforts, strict=True)),
+        latency=tuple(live(None, p.ttft_ms_p50, "ttft") for p in published),
+        throughput=tuple(live(None, p.tokens_per_s_p50, "tps") for p in published),
+        role=tuple(role_fit(c, ROLES_FOR[kind]) for c in models),
     )
 
 
@@ -224,17 +244,19 @@ def usd_for(cheap: float) -> float:
 
 
 def role_value(candidate: Candidate, task: Task) -> float:
-    """Return how well a candidate's roles suit the task: 1 for the best role, less for later ones, 0.4 for none."""
-    wanted = (task.role,) if task.role else ROLES_FOR[task.kind]
+    """Return how well a candidate's roles suit the task, see `role_fit`."""
+    return role_fit(candidate, (task.role,) if task.role else ROLES_FOR[task.kind])
+
+
+def role_fit(candidate: Candidate, wanted: tuple[RoleName, ...]) -> float:
+    """Return 1 for the best of the wanted roles, less for later ones, 0.4 for none of them."""
     for place, role in enumerate(wanted):
         if role in candidate.roles:
             return 1.0 - 0.2 * place
     return 0.4 if candidate.roles else 0.6
 
 
-def live(
-    stats_of: Stats | None, prior: float | None, what: Literal["ttft", "tps"]
-) -> tuple[float | None, str]:
+def live(stats_of: Stats | None, prior: float | None, what: Literal["ttft", "tps"]) -> Live:
     """Return a live number blended with its prior, and where it comes from."""
     mean, weight = 0.0, 0.0
     if stats_of is not None:
@@ -251,11 +273,11 @@ def live(
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Raw numbers and sources of one request: `{term: (raws, sources)}`, one entry per candidate."""
+    """Raw numbers and sources of one request, one entry per candidate."""
 
     price: list[float | None]
-    latency: list[tuple[float | None, str]]
-    throughput: list[tuple[float | None, str]]
+    latency: list[Live]
+    throughput: list[Live]
     availability: list[tuple[float, str]]
     stuck: list[float]
     role: list[float]
@@ -263,19 +285,24 @@ class Columns:
 
 def measure(pool: Pool, rows: list[int], fixed: Static, task: Task, state: State) -> Columns:
     """Gather the raw numbers of the candidates at `rows`."""
-    chosen = [(pool.candidates[i], fixed.effort[i]) for i in rows]
-    known = [(c, c.performance, aged(state, c.id)) for c, _ in chosen]
-    return Columns(
-        price=[cost.expected_usd(c, task, state.pin, state.now_s, work) for c, work in chosen],
-        latency=[live(s, p.ttft_ms_p50 if p else None, "ttft") for _, p, s in known],
-        throughput=[live(s, p.tokens_per_s_p50 if p else None, "tps") for _, p, s in known],
-        availability=[
-            (round(stats.availability(s), 6), f"live n={s.ok + s.failed:.1f}" if s else "prior")
-            for _, _, s in known
-        ],
-        stuck=[1.0 if holds(state.pin, c.id) and not task.struggling else 0.0 for c, _ in chosen],
-        role=[role_value(c, task) for c, _ in chosen],
-    )
+    seen = Columns([], [], [], [], [], [])
+    for i in rows:
+        c = pool.candidates[i]
+        seen.price.append(cost.expected_usd(c, task, state.pin, state.now_s, fixed.effort[i]))
+        seen.stuck.append(1.0 if holds(state.pin, c.id) and not task.struggling else 0.0)
+        seen.role.append(role_value(c, task) if task.role else fixed.role[i])
+        known = aged(state, c.id)
+        if known is None:
+            seen.latency.append(fixed.latency[i])
+            seen.throughput.append(fixed.throughput[i])
+            seen.availability.append(UNSEEN)
+        else:
+            published = c.performance or Performance()
+            seen.latency.append(live(known, published.ttft_ms_p50, "ttft"))
+            seen.throughput.append(live(known, published.tokens_per_s_p50, "tps"))
+            calls = f"live n={known.ok + known.failed:.1f}"
+            seen.availability.append((round(stats.availability(known), 6), calls))
+    return seen
 
 
 def aged(state: State, candidate_id: str) -> Stats | None:
@@ -305,6 +332,7 @@ def weights(task: Task, cost_quality: float, *, locked: bool) -> dict[str, float
 TERMS = (
     "skill", "benchmark", "price", "throughput", "latency", "availability", "role", "stickiness",
 )  # fmt: skip
+UNITS = ("strength", "percent", "usd", "tokens/s", "ms", "share", "fit", "pinned")
 
 
 def score(
@@ -328,50 +356,52 @@ def score(
     fixed = static(pool, task.kind)
     seen = measure(pool, rows, fixed, task, state)
     weight = weights(task, cost_quality, locked=locked)
-    strength = fixed.strength[rows]
-    adequate = 1.0 / (1.0 + np.exp((need(task) - strength) / NEED_SLOPE))
-    values = np.stack(
-        [
-            adequate,
-            fixed.benchmark[rows],
-            np.array([cheapness(u) for u in seen.price]),
-            np.array([UNKNOWN if v is None else v / (v + TPS_HALF) for v, _ in seen.throughput]),
-            np.array(
-                [
-                    UNKNOWN if v is None else TTFT_HALF_MS / (v + TTFT_HALF_MS)
-                    for v, _ in seen.latency
-                ]
-            ),
-            np.clip(np.array([v for v, _ in seen.availability]) * 2 - 1, 0.0, 1.0),
-            np.array(seen.role),
-            np.array(seen.stuck),
-        ],
-        axis=1,
-    ).round(9)
-    row_weights = np.array([weight[name] for name in TERMS])
+    row_weights = [weight[name] for name in TERMS]
+    values = matrix(rows, fixed, seen, need(task))
     points = (values * row_weights).round(9)
-    sticky_source = "session pin, locked on a tool turn" if locked else "session pin"
+    pinned = "session pin, locked on a tool turn" if locked else "session pin"
     scores = []
-    for k, i in enumerate(rows):
-        v, p = values[k].tolist(), points[k].tolist()
-        price = seen.price[k]
-        raws: tuple[tuple[float | None, str, str], ...] = (
-            (round(float(strength[k]), 6), "strength", "pool benchmarks"),
-            (fixed.benchmark_raw[i], "percent", fixed.benchmark_source[i]),
-            (price, "usd", price_source(pool.candidates[i], price, fixed.effort[i])),
-            (seen.throughput[k][0], "tokens/s", seen.throughput[k][1]),
-            (seen.latency[k][0], "ms", seen.latency[k][1]),
-            (seen.availability[k][0], "share", seen.availability[k][1]),
-            (seen.role[k], "fit", "pool roles"),
-            (seen.stuck[k], "pinned", sticky_source),
+    for k, (i, v, p) in enumerate(zip(rows, values.tolist(), points.tolist(), strict=True)):
+        price, speed, wait, up = (
+            seen.price[k],
+            seen.throughput[k],
+            seen.latency[k],
+            seen.availability[k],
         )
-        terms = tuple(
-            Term(name, raw, unit, v[j], float(row_weights[j]), p[j], source)
-            for j, (name, (raw, unit, source)) in enumerate(zip(TERMS, raws, strict=True))
-        )
+        raws = (
+            round(fixed.strength[i], 6), fixed.benchmark_raw[i], price, speed[0], wait[0], up[0],
+            seen.role[k], seen.stuck[k],
+        )  # fmt: skip
+        bought = "unknown" if price is None else fixed.price_source[i]
+        sources = (
+            "pool benchmarks", fixed.benchmark_source[i], bought, speed[1], wait[1], up[1],
+            "pool roles", pinned,
+        )  # fmt: skip
+        terms = tuple(map(Term, TERMS, raws, UNITS, v, row_weights, p, sources))
         candidate = pool.candidates[i]
         scores.append(Score(candidate.id, candidate.model, price, terms))
     return tuple(scores)
+
+
+def matrix(rows: list[int], fixed: Static, seen: Columns, needed: float) -> npt.NDArray[np.float64]:
+    """Return the values of all terms, 0..1: (n, 8) float64, in the order of `TERMS`."""
+    values = [
+        (
+            1.0 / (1.0 + math.exp((needed - fixed.strength[i]) / NEED_SLOPE)),
+            fixed.benchmark[i],
+            cheapness(price),
+            UNKNOWN if speed is None else speed / (speed + TPS_HALF),
+            UNKNOWN if wait is None else TTFT_HALF_MS / (wait + TTFT_HALF_MS),
+            min(1.0, max(0.0, up * 2 - 1)),
+            role,
+            stuck,
+        )
+        for i, price, (speed, _), (wait, _), (up, _), role, stuck in zip(
+            rows, seen.price, seen.throughput, seen.latency, seen.availability, seen.role, seen.stuck,
+            strict=True,
+        )
+    ]  # fmt: skip
+    return np.array(values).round(9)
 
 
 def price_source(candidate: Candidate, usd: float | None, work: float) -> str:

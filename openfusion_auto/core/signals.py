@@ -10,7 +10,7 @@ is what holds them.
 
 from __future__ import annotations
 
-from openfusion_auto.core.lexicon import Signal, build_index, word_set
+from openfusion_auto.core.lexicon import Pair, Signal, build_index, split_term, word_set
 from openfusion_auto.core.signals_levels import COMPLEXITY, COMPLEXITY_ABROAD, RISK, RISK_ABROAD
 from openfusion_auto.core.types import Kind
 
@@ -87,7 +87,8 @@ _KIND_WORDS = (
         "like, we need, we want, we'd like, so the, have the, allow users, users can, end to end "
         "encryption"),
     Signal("restructure", "refactor", 3.4, "restructure",
-        "refactor*, restructur*, rename*, renaming, no behaviour change*, no behavior change*, "
+        "refactor*, restructur*, rename*, renaming, no behaviour change, no behaviour changes, "
+        "no behavior change, no behavior changes, "
         "without changing behaviour, same exports, same signature, keep the public api, dedup*, "
         "renamed, copy-pasted, copy pasted, type hints, type annotations, dependency injection"),
     Signal("restructure", "refactor", 2.2, "restructure",
@@ -286,7 +287,7 @@ NEUTRAL = (
     "page, production build, production ready, "
     "production grade, crash course, bug report, bug tracker, issue tracker, just in time, free of charge, race to, "
     "private method, private methods, secret santa, access modifier, access modifiers, password manager, "
-    "table of contents, hot reload, test data, tax free, live coding, session storage key, bug bash, "
+    "table of contents, hot reload, test data, tax free, live coding, session storage, bug bash, "
     "wrong way, fail fast, kill switch, dead letter"
 )
 
@@ -304,9 +305,9 @@ HEAD_VERBS: dict[str, tuple[tuple[Kind, float], ...]] = {
     for _, _, every in HEADS
     for verb in every.split()
 }
-NEUTRAL_PHRASES: dict[str, tuple[tuple[str, ...], ...]] = {
-    first: tuple(p[1:] for p in (tuple(t.split()) for t in NEUTRAL.split(",")) if p[0] == first)
-    for first in (t.split()[0] for t in NEUTRAL.split(","))
+NEUTRAL_PAIRS: dict[Pair, tuple[tuple[str, ...], ...]] = {
+    pair: tuple(p[2:] for p in map(split_term, NEUTRAL.split(",")) if p[:2] == pair)
+    for pair in {(p[0], p[1]) for p in map(split_term, NEUTRAL.split(","))}
 }
 # Verbs of a command that is one step when little else is said.
 COMMANDS = word_set(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from openfusion_auto.core.lexicon import PREFIX_CHARS, UNSPACED, word_set
-from openfusion_auto.core.signals import INDEX, NEUTRAL_PHRASES, SIGNALS
+from openfusion_auto.core.signals import INDEX, NEUTRAL_PAIRS, SIGNALS
 
 TOKEN_CHARS = 80  # of what stands between two blanks; longer is a blob, not a word
+NAMED_ERROR_CHARS = 6  # longer words that end so name a class: KeyError, TimeoutException
 NAME_WEIGHT = 0.5  # a word inside a file name, path or identifier
 LATER_HEAD = 0.8  # an instruction after the first one
 JOINED_HEAD = 0.6  # one behind "and" or a comma
@@ -26,23 +28,32 @@ _POLITE = word_set(
 )
 
 
-class Word(NamedTuple):
-    """A token of the words: folded, its weight, how much it begins an instruction (0: not), whether in "
-    "parentheses."""
+class Words(NamedTuple):
+    """The words of a text in lists of one length: as folded, what each weighs (0..1), how much it begins an instruction
+    (0: not at all), and whether it stands in parentheses."""
 
-    text: str
-    weight: float
-    begins: float
-    aside: bool = False
+    texts: list[str]
+    weights: list[float]
+    begins: list[float]
+    asides: list[bool]
+
+    @property
+    def first(self) -> str:
+        """The first word, or ""."""
+        return self.texts[0] if self.texts else ""
 
 
 class Hit(NamedTuple):
-    """A signal that fired: its number, its points at that place, and the term that was found."""
+    """A signal that fired: its name, its points at that place, the term that was found, whether in parentheses."""
 
-    signal: int
+    name: str
     points: float
     term: str
-    aside: bool = False
+    aside: bool
+
+
+# Axis -> group -> the strongest hit of that group, the first of equals.
+Hits = dict[str, dict[str, Hit]]
 
 
 # -- words -----------------------------------------------------------------------------------------------------------
@@ -60,49 +71,67 @@ _NAME = re.compile(
 _ENDS = ".!?;:\u2014\u2013"
 
 
+class _Chunk(NamedTuple):
+    """What stands between two blanks: its words, their weight, and what it opens, closes and ends."""
+
+    pieces: tuple[str, ...]
+    weight: float
+    opens: bool
+    closes: bool
+    ends: bool
+    joins: bool
+
+
 @lru_cache(maxsize=4096)
-def _pieces(raw: str) -> tuple[tuple[str, ...], bool, str]:
-    """Split what stands between two blanks: its folded words, whether it is a name, and its last character.
+def _chunk(raw: str) -> _Chunk:
+    """Take apart what stands between two blanks.
 
     Kept for the words of earlier requests: language repeats itself, and the answer depends on nothing else.
     """
     body = raw.strip("()[]{},.!?;:'\"*_—–-")
     name = _NAME.search(body) is not None
     if name:
-        body = _CAMEL.sub(" ", body)[:200]
+        body = _CAMEL.sub(" ", body)
     words = tuple(w.replace("\u2019", "'") for w in _PIECES.findall(body.replace("_", " ").lower()))
-    return words, name, raw[-1:]
+    return _Chunk(
+        words,
+        NAME_WEIGHT if name or raw[0] == "`" else 1.0,
+        opens=raw[0] == "(",
+        closes=")" in raw,
+        ends=raw[-1] in _ENDS or (not words and raw in ("-", "*")),
+        joins=raw[-1] == "," or words[-1:] in _JOINTS,
+    )
 
 
-def tokenise(text: str) -> list[Word]:
-    """Return the words of a text with their weights; quotations are left out, code in backticks weighs like a "
-    "name."""
+_JOINTS = (("and",), ("then",), ("und",), ("et",), ("y",), ("or",))
+
+
+def tokenise(text: str) -> Words:
+    """Return the words of a text with their weights; quotations are left out, code in backticks weighs like a name."""
     if '"' in text or "'" in text or not text.isascii():
         text = _QUOTES.sub(" \u0001 ", text)
     if "`" in text:
         text = _BACKTICKS.sub(lambda m: " `" + m.group(1).replace(" ", "` `") + "` ", text)
-    words: list[Word] = []
-    begins, joined, aside = 1.0, False, False
+    words = Words([], [], [], [])
+    begin, aside = 1.0, False
     for raw in text.split():
+        chunk = _chunk(raw[:TOKEN_CHARS])
         if raw == "\u0001":
-            words.append(Word('"', 0.0, 0.0))
-            begins = 0.0
-            continue
-        pieces, name, end = _pieces(raw[:TOKEN_CHARS])
-        aside = aside or raw[0] == "("
-        weight = NAME_WEIGHT if name or raw[0] == "`" else 1.0
-        for piece in pieces:
-            words.append(Word(piece, weight, 0.0 if aside or weight < 1.0 else begins, aside))
-            if piece not in _POLITE:
-                begins = 0.0
-        aside = aside and ")" not in raw
-        joined = end == "," or (
-            bool(pieces) and pieces[-1] in ("and", "then", "und", "et", "y", "or")
-        )
-        if end in _ENDS or (not pieces and raw in ("-", "*")):
-            begins = LATER_HEAD if words else 1.0
-        elif joined:
-            begins = max(begins, JOINED_HEAD)
+            begin = 0.0
+        aside = aside or chunk.opens
+        plain = chunk.weight == 1.0 and not aside
+        for piece in chunk.pieces:
+            words.texts.append(piece)
+            words.begins.append(begin if plain else 0.0)
+            if begin and piece not in _POLITE:
+                begin = 0.0
+        words.weights.extend([chunk.weight] * len(chunk.pieces))
+        words.asides.extend([aside] * len(chunk.pieces))
+        aside = aside and not chunk.closes
+        if chunk.ends:
+            begin = LATER_HEAD if words.texts else 1.0
+        elif chunk.joins:
+            begin = max(begin, JOINED_HEAD)
     return words
 
 
@@ -111,75 +140,86 @@ def tokenise(text: str) -> list[Word]:
 
 @lru_cache(maxsize=4096)
 def word_signals(word: str) -> tuple[int, ...]:
-    """Return the numbers of the signals that one word fires. Kept like `_pieces`."""
-    if len(word) > 6 and word.endswith(("error", "exception")):  # a class of errors is named
-        return INDEX.words.get(word, ()) + tuple(
-            n for rest, n in INDEX.phrases["named"] if rest == ("error",)
-        )
+    """Return the numbers of the signals that one word fires. Kept like `_chunk`."""
     found = list(INDEX.words.get(word, ()))
+    if len(word) > NAMED_ERROR_CHARS and word.endswith(("error", "exception")):
+        return (*found, *(n for _, n in INDEX.pairs["named", "error"]))
     if word.endswith("'s"):
         found += INDEX.words.get(word[:-2], ())
     found += [n for stem, n in INDEX.prefixes.get(word[:PREFIX_CHARS], ()) if word.startswith(stem)]
     return tuple(dict.fromkeys(found))
 
 
-def find_hits(words: list[Word], folded: str, scale: float) -> list[Hit]:
-    """Return the signals that fire.
+def find_hits(words: Words, folded: str, scale: float = 1.0) -> Hits:
+    """Return the strongest signals that fire, by axis and group.
 
     Args:
-        words: From `tokenise`; words in a harmless phrase lose their weight.
+        words: From `tokenise`.
         folded: The whole text in lower case, for scripts without spaces; "" leaves those out.
         scale: Factor on all points.
     """
-    hits: list[Hit] = []
-    _mute_neutral(words)
-    for i, word in enumerate(words):
-        if word.weight == 0.0:
+    hits: Hits = {}
+    texts, asides = words.texts, words.asides
+    weights = _without_neutral(words)
+    following = [*texts[1:], ""]
+    for i, text in enumerate(texts):
+        weight = weights[i] * scale
+        if not weight:
             continue
-        weight = word.weight * scale
-        hits.extend(
-            Hit(n, SIGNALS[n].points * weight, word.text, word.aside)
-            for n in word_signals(word.text)
-        )
-        for rest, n in INDEX.phrases.get(word.text, ()):
-            if _follows(words, i + 1, rest):
-                term = " ".join((word.text, *rest))
-                hits.append(Hit(n, SIGNALS[n].points * weight, term, word.aside))
-    if not folded.isascii() and max(folded, default="") >= UNSPACED:
-        hits.extend(
-            Hit(n, SIGNALS[n].points * scale, term) for term, n in INDEX.anywhere if term in folded
-        )
+        for n in word_signals(text):
+            _put(hits, n, weight, text, aside=asides[i])
+        for rest, n in INDEX.pairs.get((text, following[i]), ()):
+            if _follows(texts, i + 2, rest):
+                _put(hits, n, weight, " ".join((text, following[i], *rest)), aside=asides[i])
+        for stem, n in INDEX.stem_pairs.get(text, ()):
+            if following[i].startswith(stem):
+                _put(hits, n, weight, f"{text} {following[i]}", aside=asides[i])
+    if not folded.isascii():
+        _find_anywhere(hits, folded, scale)
     return hits
 
 
-def _mute_neutral(words: list[Word]) -> None:
-    """Take the weight from words that stand in a harmless phrase ("dependency injection")."""
-    for i, word in enumerate(words):
-        for rest in NEUTRAL_PHRASES.get(word.text, ()):
-            if _follows(words, i + 1, rest):
-                for k in range(i, i + 1 + len(rest)):
-                    words[k] = words[k]._replace(weight=0.0)
+def _find_anywhere(hits: Hits, folded: str, scale: float) -> None:
+    if max(folded) < UNSPACED:
+        return
+    for term, n in INDEX.anywhere:
+        if term in folded:
+            _put(hits, n, scale, term, aside=False)
 
 
-def _follows(words: list[Word], at: int, rest: tuple[str, ...]) -> bool:
-    if at + len(rest) > len(words):
-        return False
-    return all(
-        words[at + k].text == want or (want[-1] == "*" and words[at + k].text.startswith(want[:-1]))
-        for k, want in enumerate(rest)
-    )
+def merge(hits: Hits, more: Hits) -> Hits:
+    """Return the strongest of both, group by group; the first one's of equals."""
+    merged = {axis: dict(groups) for axis, groups in hits.items()}
+    for axis, groups in more.items():
+        into = merged.setdefault(axis, {})
+        for group, hit in groups.items():
+            if group not in into or abs(hit.points) > abs(into[group].points):
+                into[group] = hit
+    return merged
 
 
-def strongest(hits: list[Hit], axis: str) -> list[Hit]:
-    """Return one hit of each group of an axis, the strongest; the first of equals."""
-    best: dict[str, Hit] = {}
-    for hit in hits:
-        signal = SIGNALS[hit.signal]
-        if signal.axis == axis:
-            known = best.get(signal.group)
-            if known is None or abs(hit.points) > abs(known.points):
-                best[signal.group] = hit
-    return list(best.values())
+def _put(hits: Hits, number: int, weight: float, term: str, *, aside: bool) -> None:
+    name, axis, points, group, _ = SIGNALS[number]
+    groups = hits.setdefault(axis, {})
+    known = groups.get(group)
+    if known is None or abs(points * weight) > abs(known.points):
+        groups[group] = Hit(name, points * weight, term, aside)
+
+
+def _without_neutral(words: Words) -> list[float]:
+    """Return the weights, 0 for words that stand in a harmless phrase ("dependency injection")."""
+    texts, weights = words.texts, words.weights
+    for i, pair in enumerate(pairwise(texts)):
+        for rest in NEUTRAL_PAIRS.get(pair, ()):
+            if _follows(texts, i + 2, rest):
+                if weights is words.weights:
+                    weights = list(weights)
+                weights[i : i + 2 + len(rest)] = [0.0] * (2 + len(rest))
+    return weights
+
+
+def _follows(texts: list[str], at: int, rest: tuple[str, ...]) -> bool:
+    return not rest or tuple(texts[at : at + len(rest)]) == rest
 
 
 def wide_length(text: str) -> int:

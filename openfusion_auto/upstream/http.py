@@ -6,6 +6,7 @@ Nothing of an upstream's answer is trusted: redirects are not followed, cookies 
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -27,6 +28,7 @@ from openfusion_auto.wire.errors import upstream_failure
 
 MAX_BODY = 64 * 2**20  # [bytes] an answer larger than this is a defect of the upstream
 MAX_ERROR_BODY = 64 * 2**10  # [bytes] read of an error answer
+LARGE_BODY = 2**20  # [bytes] a request above it goes out in pieces: in one, writing it would hold all others up
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +194,11 @@ class HttpUpstream:
         # An answer that is not streamed shows its head only when it is whole.
         head_s = t.first_token_s if call.stream else min(t.total_s, max(t.first_token_s, t.idle_s))
         headers = {**self._headers, **call.headers} if call.headers else self._headers
+        data = call.body if len(call.body) <= LARGE_BODY else io.BytesIO(call.body)
         with translate_errors(self.name):
             async with asyncio.timeout(head_s):
                 response = await self._client().post(
-                    self._url, data=call.body, headers=headers, allow_redirects=False
+                    self._url, data=data, headers=headers, allow_redirects=False
                 )
                 if response.status == 200:
                     return HttpOpened(self.name, response, t, opened_s, stream=call.stream)

@@ -1,6 +1,7 @@
 """Ways to end, and that nothing is imported which is not needed."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -48,6 +49,10 @@ def test_the_table_says_what_each_command_says_of_itself():
     context = click.Context(cli)
     for name, said in COMMANDS.items():
         assert cli.get_command(context, name).help.split("\n")[0] == said
+
+
+def test_the_group_lists_its_commands_to_programs_too():
+    assert cli.list_commands(click.Context(cli)) == list(COMMANDS)
 
 
 def test_help_lists_every_command_in_the_order_of_the_table(run):
@@ -146,6 +151,17 @@ def test_a_reader_that_leaves_ends_it_quietly():
     assert done.stdout in ("{1\n", "{0\n")  # 0 when the pipe took it all before the reader left
 
 
+def test_a_reader_that_left_before_the_last_flush_is_no_error(run, monkeypatch):
+    """In this process: what stdout stands for is a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as gone:
+        monkeypatch.setattr(cli, "main", lambda *_a, **_k: gone.write("x"))
+        monkeypatch.setattr(sys, "stdout", gone)
+        assert main_module.main(["models"]) == main_module.BROKEN_PIPE
+        monkeypatch.undo()
+
+
 def test_a_closed_stdout_ends_it_quietly():
     code = (
         "import os, sys\nfrom openfusion_auto.cli.main import main\n"
@@ -164,7 +180,7 @@ def test_text_that_is_no_utf8_is_asked_and_shown_with_replacements(folder):
         env=environment(), capture_output=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert b"'say a?b'" in done.stdout
+    assert "'say a\ufffdb'" in done.stdout.decode()
 
 
 def test_ctrl_c_ends_with_130(folder):

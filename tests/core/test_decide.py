@@ -16,6 +16,7 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.decide import (
     CLOSE_STRENGTH,
     INNER_OUTPUT,
+    build,
     by_hard_rules,
     decide,
     panel_members,
@@ -30,6 +31,7 @@ from openfusion_auto.core.types import (
     Breaker,
     Needs,
     Pin,
+    Plan,
     Policy,
     Pool,
     Preferences,
@@ -635,3 +637,9 @@ def test_a_warm_cache_is_money_for_the_pinned_model_only(turn):
 def test_task_is_in_the_decision_as_it_was_given():
     asked: Task = task(risk="low")
     assert decide(asked, FOUR, State()).task is asked
+
+
+def test_no_mode_has_a_plan_without_candidates():
+    assert build("single", (), task(), FOUR, Policy()) == Plan((), None, None)
+    assert build("verify", (), task(), FOUR, Policy()) is None
+    assert build("panel", (), task(), FOUR, Policy()) is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 from dataclasses import dataclass, field
 
@@ -82,6 +83,7 @@ class Reply:
 async def send(router, body, *, path="/chat/completions", method="POST", headers=None, key=None):
     """Send bytes (or what is dumped to JSON) as they are; `headers` go over the usual two, None takes one away."""
     raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    raw = io.BytesIO(raw) if raw is not None and len(raw) > 2**20 else raw  # as aiohttp wants it
     sent = {"Content-Type": "application/json", **(headers or {})}
     if key is not None:
         sent["Authorization"] = f"Bearer {key}"
@@ -172,7 +174,7 @@ def replies(data):
         assert blank, f"not the head of an answer: {data[:80]!r}"
         first, *lines = head.decode("latin-1").split("\r\n")
         version, status, _ = (first + " ").split(" ", 2)
-        assert version in ("HTTP/1.1", "HTTP/1.0")
+        assert version.startswith("HTTP/")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         body, data = cut_body(int(status), headers, rest)
         found.append(Reply(int(status), headers, body))

@@ -1,0 +1,200 @@
+"""Each check of doctor, good and bad."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from openfusion_auto.cli import checks
+from openfusion_auto.cli.common import load_settings
+
+
+def of(name, found):
+    return [c for c in found if c.name == name]
+
+
+def examine(probe=False):
+    return checks.examine(None, probe=probe)[0]
+
+
+def test_the_version_check_names_the_faster_parts_that_are_there(monkeypatch):
+    monkeypatch.setattr(checks, "find_spec", lambda name: name == "orjson")
+    assert checks.installed().detail.endswith(", with orjson")
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    assert "with" not in checks.installed().detail
+
+
+def test_without_file_and_key_it_warns_because_the_dry_run_works(monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", "0")
+    found = examine()
+    assert {c.status for c in found} <= {"PASS", "WARN"}
+    assert "built-in defaults" in of("config", found)[0].detail
+    assert of("key", found)[0].status == "WARN"
+
+
+def test_one_missing_key_of_two_is_a_warning(configured):
+    far = '\n[[upstreams]]\nname = "far"\nbase_url = "https://far.invalid/v1"\napi_key_env = "RELAY_FAR"\n'
+    configured(more=far)
+    found = of("key", examine())
+    assert [c.status for c in found] == ["PASS", "WARN", "PASS"]
+    assert "called without a key" in found[0].detail
+    assert of("config", examine())[1].status == "WARN"
+
+
+def test_gateway_keys_are_counted_never_shown(monkeypatch):
+    monkeypatch.setenv("OPENFUSION_API_KEYS", "sekret-1,sekret-2")
+    found = examine()
+    assert of("key", found)[-1].detail == "OPENFUSION_API_KEYS: clients show one of 2 keys"
+    assert "sekret" not in repr(found)
+
+
+def test_upstreams_and_settings_stand_with_their_origin(configured):
+    _, changed = checks.examine(None, probe=False)
+    assert {"key": "upstreams.relay", "value": "http://127.0.0.1:9/v1", "origin": "file:openfusion.toml:1"} in changed
+    assert all(row["origin"] != "default" for row in changed)
+
+
+def test_wrong_numbers_in_the_pool_fail_and_gaps_warn(configured, folder):
+    assert of("pool", examine())[0].status == "WARN"
+    text = (folder / "pool.toml").read_text()
+    configured(pool=text.replace("output = 2.0", "output = 9999.0"))
+    assert of("pool", examine())[0].status == "FAIL"
+
+
+def test_a_pool_without_findings_passes(monkeypatch):
+    monkeypatch.setattr(checks, "check_pool", lambda pool, today: [])
+    assert of("pool", examine())[0].status == "PASS"
+
+
+def test_a_free_port_passes_and_a_taken_one_fails(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        number = other.getsockname()[1]
+        monkeypatch.setenv("OPENFUSION_PORT", str(number))
+        monkeypatch.setattr(checks, "is_ours", lambda server: False)
+        (taken,) = of("port", examine())
+        assert taken.status == "FAIL"
+        assert "--port" in taken.todo
+    assert of("port", examine())[0] == checks.Check("port", "PASS", f"127.0.0.1:{number} is free")
+
+
+def test_our_own_server_on_the_port_is_fine(server, monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", server.rpartition(":")[2])
+    (found,) = of("port", examine())
+    assert found.status == "PASS"
+    assert "an openfusion is running there" in found.detail
+
+
+def test_another_server_is_not_ours(canned):
+    server = checks.Server(canned.url)
+    assert not checks.is_ours(server)
+    canned.replies["/health"] = (200, b'{"name": "other"}')
+    assert not checks.is_ours(server)
+    canned.replies["/health"] = (200, b'{"name": "openfusion_auto"}')
+    assert checks.is_ours(server)
+    assert not checks.is_ours(checks.Server("http://127.0.0.1:9"))
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on(monkeypatch):
+    monkeypatch.setenv("OPENFUSION_HOST", "192.0.2.1")
+    (found,) = of("port", examine())
+    assert found.status == "FAIL"
+
+
+def test_an_ipv6_address_is_checked_too(monkeypatch):
+    monkeypatch.setenv("OPENFUSION_HOST", "::1")
+    with socket.socket(socket.AF_INET6) as free:
+        free.bind(("::1", 0))
+        monkeypatch.setenv("OPENFUSION_PORT", str(free.getsockname()[1]))
+    assert of("port", examine())[0].status == "PASS"
+
+
+def test_the_state_folder_is_there_private_and_writable(folder, monkeypatch):
+    state = folder / "state"
+    assert checks.state_folder(state).detail.endswith("will be created")
+    state.mkdir(mode=0o700)
+    assert checks.state_folder(state).status == "PASS"
+    state.chmod(0o755)
+    open_ = checks.state_folder(state)
+    assert open_.status == "WARN"
+    assert open_.todo == f"chmod 700 {state}"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert checks.state_folder(state).status == "FAIL"
+    assert checks.state_folder(folder / "a" / "b").status == "FAIL"
+    (folder / "file").touch()
+    assert checks.state_folder(folder / "file").status == "FAIL"
+
+
+@pytest.fixture
+def relay(configured, canned, monkeypatch):
+    """An upstream to probe, and a key for it."""
+    monkeypatch.setenv("RELAY_API_KEY", "sk-relay")
+    configured(url=canned.url + "/v1")
+    return canned
+
+
+def listing(*models):
+    return 200, json.dumps({"data": [{"id": m} for m in models]}).encode()
+
+
+def test_nothing_is_asked_without_probe(relay):
+    examine()
+    assert relay.seen == []
+
+
+def test_a_probe_gets_the_key_and_finds_every_model(relay):
+    relay.replies["/v1/models"] = listing("vendor/coder", "vendor/fast", "more")
+    (found,) = of("upstream", examine(probe=True))
+    assert (found.status, found.detail) == ("PASS", "relay: lists all 2 models of the pool")
+    assert relay.seen[0][2]["Authorization"] == "Bearer sk-relay"
+
+
+def test_a_key_goes_to_its_own_upstream_only(relay, configured):
+    other = f'\n[[upstreams]]\nname = "far"\nbase_url = "{relay.url}/far"\napi_key_env = "RELAY_FAR"\n'
+    configured(url=relay.url + "/v1", more=other)
+    examine(probe=True)
+    keys = {path: headers.get("Authorization") for _, path, headers in relay.seen}
+    assert keys == {"/v1/models": "Bearer sk-relay", "/far/models": None}
+
+
+def test_a_model_that_is_not_listed_is_a_warning(relay):
+    relay.replies["/v1/models"] = listing("vendor/coder")
+    (found,) = of("upstream", examine(probe=True))
+    assert found.status == "WARN"
+    assert "does not list vendor/fast" in found.detail
+
+
+def test_many_missing_models_are_named_in_part(relay, monkeypatch):
+    monkeypatch.setattr(checks, "SHOWN_MODELS", 1)
+    relay.replies["/v1/models"] = listing()
+    assert of("upstream", examine(probe=True))[0].detail.endswith("vendor/coder and 1 more")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_fails_with_its_name(relay, status):
+    relay.replies["/v1/models"] = (status, b"{}")
+    (found,) = of("upstream", examine(probe=True))
+    assert found.status == "FAIL"
+    assert "RELAY_API_KEY" in found.todo
+    assert "sk-relay" not in repr(found)
+
+
+@pytest.mark.parametrize("reply", [(404, b"{}"), (200, b"<html>"), (200, b"{}"), (302, b"http://127.0.0.1:9/")])
+def test_an_upstream_that_lists_nothing_is_a_warning(relay, reply):
+    relay.replies["/v1/models"] = reply
+    (found,) = of("upstream", examine(probe=True))
+    assert found.status == "WARN"
+    assert "base_url" in found.todo
+
+
+def test_when_no_upstream_answers_it_fails(configured):
+    configured()
+    found = of("upstream", examine(probe=True))
+    assert [c.status for c in found] == ["WARN", "FAIL"]
+    assert "no answer from http://127.0.0.1:9/v1" in found[0].detail
+
+
+def test_an_unusable_key_is_not_sent(relay, monkeypatch):
+    monkeypatch.setenv("RELAY_API_KEY", "sk with spaces")
+    assert checks.probed(load_settings(None), load_settings(None).config.upstreams[0])[1]
+    assert "Authorization" not in relay.seen[0][2]
