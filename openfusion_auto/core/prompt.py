@@ -22,11 +22,25 @@ Shape = Literal["text", "json_object", "json_schema"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of a message. `text` is what can be read; `size` is its weight [bytes] where it is not text."""
+    """One piece of a message.
+
+    Attributes:
+        text: What can be read.
+        size: Weight [bytes] of what is not text.
+        url: Of an image, sound or file: a `data:` URL or an address (never fetched by us).
+        media: Its media type, where known.
+        opaque: A signature or encrypted content: it belongs to the model and upstream that made it, and means
+            nothing elsewhere.
+        raw: The piece as it came, in the client's dialect.
+    """
 
     kind: PartKind
     text: str = ""
     size: int = 0
+    url: str = ""
+    media: str = ""
+    opaque: str = ""
+    raw: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +55,13 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation. `tool_call_id` is set on tool results."""
+    """One message of a conversation. `tool_call_id` is set on tool results, `failed` on those that say so."""
 
     role: Role
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    failed: bool = False
 
     @property
     def text(self) -> str:
@@ -59,11 +74,53 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool the client offers. `schema` is the JSON Schema of its arguments; None when it has none."""
+    """A tool the client offers.
+
+    Attributes:
+        kind: `function` takes JSON, `custom` takes free text, `server` runs at the upstream that offers it.
+        schema: JSON Schema of its arguments; None when it has none.
+        grammar: Of a custom tool: what its text must look like, as the client says it.
+        raw: The tool as it came, in the client's dialect.
+    """
 
     name: str
     kind: Literal["function", "custom", "server"] = "function"
     schema: Mapping[str, object] | None = None
+    description: str = ""
+    strict: bool | None = None
+    grammar: Mapping[str, object] | None = None
+    raw: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The structured output a request asks for: a name and a JSON Schema (None: any JSON object)."""
+
+    name: str = "answer"
+    schema: Mapping[str, object] | None = None
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an answer is to be made, as far as every dialect can say it; None = not asked.
+
+    Attributes:
+        effort: Reasoning effort: none, minimal, low, medium, high, xhigh, max.
+        thinking_tokens: Bound for reasoning [tokens], where the client gives one.
+        tool_choice: `auto`, `none`, `required`, or `tool:NAME`.
+        parallel: Whether several tool calls may come at once.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    effort: str | None = None
+    thinking_tokens: int | None = None
+    tool_choice: str | None = None
+    parallel: bool | None = None
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +150,7 @@ class Prompt:
         raw: The bytes as they came (b"" for prompts that a recipe changed).
         max_output_tokens: The client's bound, whichever field it stood in.
         shape: What form of output was asked for.
+        settings: Sampling, reasoning and tool choice in hub terms; read from `body`, for other dialects.
         session_fields: Session hints found in the body (`session_id`, `prompt_cache_key`, ...).
         added: Messages that a recipe put behind the client's own.
         overrides: Body fields that a recipe changed; None removes one.
@@ -108,6 +166,7 @@ class Prompt:
     max_output_tokens: int | None = None
     n: int = 1
     shape: Shape = "text"
+    settings: Settings = field(default_factory=Settings)
     options: Options = field(default_factory=Options)
     session_fields: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, object] = field(default_factory=dict)
@@ -161,13 +220,16 @@ class CallDelta:
     id: str | None
     name: str | None
     arguments: str
+    kind: Literal["function", "custom"] = "function"
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
     """What one upstream event adds. `raw` is the event as it came, its blank line included.
 
-    `done` marks the dialect's terminal event, `error` carries a safe message of an error event.
+    `done` marks the dialect's terminal event, `error` carries a safe message of an error event. `opaque` is the
+    signature or encrypted content of the reasoning so far. `finish` uses the chat dialect's words (stop, length,
+    tool_calls, content_filter) in every dialect. `dialect` is the one that `raw` and `data` are in.
     """
 
     raw: bytes
@@ -179,6 +241,8 @@ class Delta:
     done: bool = False
     error: str | None = None
     data: Mapping[str, object] | None = None
+    opaque: str = ""
+    dialect: Dialect = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +265,5 @@ class Answer:
     raw: bytes = b""
     deltas: tuple[Delta, ...] = ()
     data: Mapping[str, object] | None = None
+    opaque: str = ""
+    dialect: Dialect = "chat"
