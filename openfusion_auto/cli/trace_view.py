@@ -102,7 +102,13 @@ def timeline(trace: Row, console: Console) -> None:
     fancy = is_fancy(console)
     total = max(a["at_ms"] + (a.get("ms") or 0.0) for a in trace["attempts"])
     numbers = ("at ms", "first ms", "ms", "in", "cached", "out", "usd")
-    names = ("phase", "candidate", "status", *numbers, *(("time",) if console.width >= WIDE else ()))
+    names = (
+        "phase",
+        "candidate",
+        "status",
+        *numbers,
+        *(("time",) if console.width >= WIDE else ()),
+    )
     table = new_table(names, numbers)
     for call in trace["attempts"]:
         cells = [text_of(call, "phase"), text_of(call, "candidate"), outcome(call)]

@@ -11,24 +11,26 @@ from openfusion_auto.core.lexicon import Signal
 
 RISK: tuple[Signal, ...] = (
     Signal("access", "risk", 3.0, "access",
-        "sign-in, magic link*, forgot-password, reset link, signed out, suspended users, suspend "
-        "accounts, sso, single sign, user roles, api tokens, bearer, who may, acl*, permit*, "
-        "sudo, root access, open redirect, session hijack*, brute force, auth*, oauth*, oidc, "
-        "saml, jwt, rbac, acl, iam, scim, mfa, 2fa, totp, two factor, two-factor, access "
-        "control, role based, permission*, privilege*, impersonat*, session fixation, session "
-        "id, session handling, password*, login flow, login handler, sign on, disable_auth, "
-        "refresh token*, row level security, is_admin, access token*, pentest*, csrf, acls, "
-        "pkce, other users', other customers', other users, other customers, only admins, "
-        "passkey*, webauthn, administratoraccess, security group*, password reset, tenant "
-        "isolation, logged out"),
+        "sign-in, magic link*, forgot-password, reset link, signed out, suspended users, "
+        "suspend accounts, sso, single sign, user roles, api tokens, bearer, who may, acl*, "
+        "permit*, sudo, root access, open redirect, session hijack*, brute force, auth*, "
+        "oauth*, oidc, saml, jwt, rbac, acl, iam, scim, mfa, 2fa, totp, two factor, "
+        "two-factor, access control, role based, permission*, privilege*, impersonat*, "
+        "session fixation, session id, session handling, password*, login flow, login handler, "
+        "sign on, disable_auth, refresh token*, row level security, is_admin, access token*, "
+        "pentest*, csrf, acls, pkce, other users', other customers', other users, "
+        "other customers, only admins, passkey*, webauthn, administratoraccess, "
+        "security group*, password reset, tenant isolation, logged out, login endpoint, "
+        "lockout, failed attempts, data isolation, data leak*, any origin, credentials, "
+        "isolation"),
     Signal("access", "risk", 1.5, "access nearby",
-        "login, log in, signin, signup, token, tokens, tenant*, multi-tenant, admin, admins, "
-        "session, sessions, role, roles, cookie*, cors, access, scopes, middleware, grant, "
-        "expiry"),
+        "login, log in, signin, token, tokens, tenant*, multi-tenant, admin, admins, session, "
+        "sessions, role, roles, cookie*, cors, access, scopes, middleware, grant, expiry"),
     Signal("security", "risk", 3.0, "security",
         "injection, xss, ssrf, rce, exploit*, vulnerab*, security review, security audit, "
         "security problem*, security, path traversal, clickjacking, threat model, firewall, "
-        "sandbox escape, cve, untrusted, deserializ*, deserialis*, arbitrary code, sandboxed"),
+        "sandbox escape, cve, untrusted, deserializ*, deserialis*, arbitrary code, sandboxed, "
+        "safe from injection, where name, sql is safe, parameterized"),
     Signal("secrets", "risk", 3.0, "secrets",
         "api keys, api tokens, aws keys, ssh key*, .env file, passphrase*, signing, cert "
         "rotation, kubeconfig, secret*, credential*, private key*, aws key, signing key*, vault, "
@@ -67,8 +69,8 @@ RISK: tuple[Signal, ...] = (
         "loses writes, lost writes, lost update*, lose writes, overselling, permanently delete*, "
         "hard delete*, erase*, destroy*, lose any, loses the last, loses committed"),
     Signal("data loss", "risk", 1.5, "loss nearby",
-        "twice, duplicated, migration, migrations, backup*, migrate, migrating, rows, "
-        "transaction*, drops, shipped, failover"),
+        "duplicated, migration, migrations, backup*, migrate, migrating, rows, transaction*, "
+        "drops, shipped, failover"),
     Signal("live system", "risk", 2.2, "live",
         "main domain, live site, live database, load balancer, customers are affected, real "
         "users, in the field, production, prod, live, outage, incident, downtime, zero-downtime, "
@@ -79,7 +81,7 @@ RISK: tuple[Signal, ...] = (
         "endpoint*, api, backend, database, server, service, config, customer*, users, table, "
         "import, page crashes, worker, filter"),
     Signal("upload", "risk", 1.5, "upload",
-        "phone numbers, upload, uploads, uploaded"),
+        "phone numbers, upload, uploads, uploaded, multi-tenant"),
     Signal("safety", "risk", 2.4, "safety",
         "safety, safety violation*, crash safety, consensus safety"),
     Signal("race", "risk", 1.2, "race",
@@ -92,27 +94,31 @@ RISK: tuple[Signal, ...] = (
         "variable name, svg, hover, sort the imports, label, proofread, paragraph, sentence, "
         "screenshot, readability, double quotes, single quotes"),
     Signal("nothing at stake", "risk", -3.0, "stake",
-        "sudoku, a regex that, joke card, alias, bash alias, roguelike, easter egg, meme, snake "
-        "game, minesweeper, chess game, weekend project, side project, sandbox project, fun, "
-        "static site, ascii art, for my blog, personal blog, dotfiles, katas, leetcode, advent "
-        "of code, tic tac toe, calculator app, one-liner, one liner, game, personal site, "
-        "tetris, hobby, pomodoro, gitignore, prototype, throwaway, demo, playground, my "
-        "personal, in this folder, of a folder, bash script, terminal version, fake users, "
-        "dummy, sample data, clone in the browser, example data, exercise, homework, kata, mock "
-        "data, just for me, joke"),
+        "sudoku, a regex that, joke card, alias, bash alias, roguelike, easter egg, meme, "
+        "snake game, minesweeper, chess game, weekend project, side project, sandbox project, "
+        "fun, static site, ascii art, for my blog, personal blog, dotfiles, katas, leetcode, "
+        "advent of code, tic tac toe, calculator app, one-liner, one liner, game, "
+        "personal site, tetris, hobby, pomodoro, gitignore, prototype, throwaway, demo, "
+        "playground, my personal, in this folder, of a folder, bash script, terminal version, "
+        "fake users, dummy, sample data, clone in the browser, example data, exercise, "
+        "homework, kata, mock data, just for me, joke, shell script, one-off script, "
+        "small script, python script, monopoly, hangman, confetti, sound effect, todo list, "
+        "chess engine"),
     Signal("small surface", "risk", -1.2, "small",
         "demo page, markdown, emoji, toast, landing page, fades, fade, sticker, browser tab, "
         "hero, favicon, logo, badge, padding, align, alignment, button, copy-to-clipboard, "
-        "spinner, shortcut, version flag, --version, a constant, temp variable, variable, lint, "
-        "docs, readme, helper, imports, animation, legend, placeholder text, css class, little, "
-        "function name, test file, fixture file, in tests, blog, local variable, color, colour, "
-        "screens, links"),
+        "spinner, shortcut, version flag, a constant, temp variable, variable, lint, docs, "
+        "readme, helper, imports, animation, legend, placeholder text, css class, little, "
+        "function name, test file, fixture file, in tests, blog, local variable, color, "
+        "colour, screens, links"),
     Signal("local", "risk", -2.0, "local",
-        "virtualenv, venv, local branches, formatter, formatter on, already merged, test suite, "
-        "feature branch, dev server, git status, my changes, new branch, linter, pytest, run the "
-        "tests, this branch, last commit, last three commits, format the, build artefacts, build "
-        "artifacts, prettier, build the project, my last commit, node_modules, dependencies "
-        "installed, process on port, install the dependencies, localhost"),
+        "virtualenv, venv, local branches, formatter, formatter on, already merged, "
+        "test suite, feature branch, dev server, git status, my changes, new branch, linter, "
+        "pytest, run the tests, this branch, last commit, last three commits, format the, "
+        "build artefacts, build artifacts, prettier, build the project, my last commit, "
+        "node_modules, dependencies installed, process on port, install the dependencies, "
+        "localhost, dépendances, dependencias, abhängigkeiten, dipendenze, dependências, "
+        "last 20 commits, commits, my branch"),
 )  # fmt: skip
 
 RISK_ABROAD: tuple[Signal, ...] = (
@@ -171,37 +177,41 @@ COMPLEXITY: tuple[Signal, ...] = (
         "race, double spend, lock order*, memory ordering, hazard pointers, same row, "
         "concurrent*, concurrency, threads, atomics"),
     Signal("deep machinery", "complexity", 1.9, "machinery",
-        "orm, query compiler, sql engine, differential, fuzzer, type-safe, event-driven, kafka, "
-        "exactly once, allocator, tls stack, codec, renderer, shader*, simd, assembler, linker, "
-        "debugger, profiler, garbage collection, tcp stack, file system, filesystem, search "
-        "engine, ocr, neural*, inference engine, regex engine, spreadsheet engine, template "
-        "engine, rules engine, constraint solver, gpu, cuda, ffi, language server, lsp, borrow "
-        "checker implementation, decompiler, hot path, zero copy, zero-copy, compiler, jit, "
-        "miscompil*, register allocator, type inference, storage engine, b-tree, b tree, lsm*, "
-        "lsm-tree, crdt*, query planner, query optimizer, optimizer, query engine, garbage "
-        "collector, monomorphization, unification, physics engine, finite-element, finite "
-        "element, solver, virtual machine, hypervisor, kernel, bootloader, interpreter, write "
-        "barriers, wal, replay, mvcc, type checker, bytecode, numerical*, vulkan, actor runtime, "
-        "scheduler harness, protocol parser, model based, model-based, crash consistency, write "
-        "ahead, operational transform*, ray tracer, emulator, autodiff"),
+        "orm, query compiler, sql engine, differential, fuzzer, type-safe, event-driven, "
+        "kafka, exactly once, allocator, tls stack, codec, renderer, shader*, simd, assembler, "
+        "linker, debugger, profiler, garbage collection, tcp stack, file system, filesystem, "
+        "search engine, ocr, neural*, inference engine, regex engine, spreadsheet engine, "
+        "template engine, rules engine, constraint solver, gpu, cuda, ffi, language server, "
+        "lsp, borrow checker implementation, decompiler, hot path, zero copy, zero-copy, "
+        "compiler, jit, miscompil*, register allocator, type inference, storage engine, "
+        "b-tree, b tree, lsm*, lsm-tree, crdt*, query planner, query optimizer, optimizer, "
+        "query engine, garbage collector, monomorphization, unification, physics engine, "
+        "finite-element, finite element, solver, virtual machine, hypervisor, kernel, "
+        "bootloader, interpreter, write barriers, wal, replay, mvcc, type checker, bytecode, "
+        "numerical*, vulkan, actor runtime, scheduler harness, protocol parser, model based, "
+        "model-based, crash consistency, write ahead, operational transform*, ray tracer, "
+        "emulator, autodiff, memory model, hot module, incremental, numerical problem, "
+        "consistent hashing"),
     Signal("unknown cause", "complexity", 1.5, "cause",
-        "get to the bottom, after a few hours, after a while, nothing obvious, silently, no "
-        "stack trace, without any error, hard to reproduce, figure out the cause, cause unknown, "
-        "some days, for some customers, only on some, find out why, work out why, figure out "
-        "why, root cause, only under load, under load, don't know why, no idea why, "
-        "intermittent*, once in a while, every few hours, nothing is logged, no error in, never "
-        "locally, not reproducible, can't reproduce, cannot reproduce, heisenbug, no exceptions, "
-        "no crash, only in release, where precision is lost, track down, randomly, out of "
-        "nowhere, now and then, sporadic*, occasionally, every now and then, 1 in, no pattern, "
-        "only happens in"),
+        "get to the bottom, after a few hours, after a while, nothing obvious, silently, "
+        "no stack trace, without any error, hard to reproduce, figure out the cause, "
+        "cause unknown, some days, for some customers, only on some, find out why, "
+        "work out why, figure out why, root cause, only under load, under load, "
+        "don't know why, no idea why, intermittent*, once in a while, every few hours, "
+        "nothing is logged, no error in, never locally, not reproducible, can't reproduce, "
+        "cannot reproduce, heisenbug, no exceptions, no crash, only in release, "
+        "where precision is lost, track down, randomly, out of nowhere, now and then, "
+        "sporadic*, occasionally, every now and then, 1 in, no pattern, only happens in, "
+        "nobody knows, since when, all the causes, about one in, one of 200, in about one, "
+        "every so often"),
     Signal("unknown cause", "complexity", 0.7, "cause",
         "sometimes, find the cause, find the bug, locate, investigate, find and fix, find where"),
     Signal("wide scope", "complexity", 1.5, "scope",
-        "complete, all our, all cases, all edge cases, central, platform wide, full stack, every "
-        "page, all pages, each service, all modules, company wide, whole, entire, all callers, "
-        "everywhere, throughout, across, end to end, codebase, code base, monolith, whole "
-        "codebase, from scratch, in depth, deep dive, every service, full, all endpoints, "
-        "subsystem, all services, entire repo, enough to change"),
+        "complete, all our, all cases, all edge cases, central, platform wide, full stack, "
+        "every page, all pages, each service, all modules, company wide, whole, entire, "
+        "all callers, throughout, across, end to end, codebase, code base, monolith, "
+        "whole codebase, from scratch, in depth, deep dive, every service, full, "
+        "all endpoints, subsystem, all services, entire repo, enough to change"),
     Signal("design", "complexity", 1.0, "design",
         "design, redesign, architecture, architect, plan, pluggable, plugin system, offline, "
         "sync queue, conflict resolution, policy engine, boundaries, restructure, rollout, "
@@ -209,32 +219,37 @@ COMPLEXITY: tuple[Signal, ...] = (
         "on, provisioning, federation, refresh token rotation, two-way sync, replatform, portal, "
         "marketplace, platform"),
     Signal("must not stop", "complexity", 1.0, "invariant",
-        "without changing any, no message loss, any decision, must not change, without losing "
-        "writes, keeping the ffi, no behaviour change, no behavior change, zero data loss, while "
-        "traffic, zero-downtime, zero downtime, no downtime, without downtime, of downtime, "
-        "without breaking, every existing, must still compute, stay identical, must stay, no "
-        "data loss, backwards compatible, without losing, nothing else in, for good, resumable, "
-        "rollback plan, keep working during"),
+        "without changing any, no message loss, any decision, must not change, "
+        "without losing writes, keeping the ffi, no behaviour change, no behavior change, "
+        "zero data loss, while traffic, zero-downtime, zero downtime, no downtime, "
+        "without downtime, of downtime, without breaking, every existing, must still compute, "
+        "stay identical, must stay, no data loss, backwards compatible, without losing, "
+        "nothing else in, for good, resumable, rollback plan, keep working during, no outage, "
+        "keep behaviour, keep behavior, automatic failover"),
     Signal("security depth", "complexity", 0.9, "securitydepth",
         "authorization server, oauth2 authorization, reentrancy, gestion des rôles, audit log, "
-        "sso, exploitable, end-to-end encryption, row level security, threat model, security "
-        "audit, security review, access control, oauth server, oauth provider, least privilege, "
-        "key exchange, attribute-based, subscriptions, double-entry, reconciliation, proration"),
+        "sso, exploitable, end-to-end encryption, row level security, threat model, "
+        "security audit, security review, access control, oauth server, oauth provider, "
+        "least privilege, key exchange, attribute-based, subscriptions, double-entry, "
+        "reconciliation, proration, multi-currency, audit trail, exchange rates, "
+        "data isolation, async settlement"),
     Signal("several parts", "complexity", 0.7, "parts",
         "backend, and the api, both, several, a few places, split over, module, in the module, "
         "pages, shared, disagree, persist, layer, layers, pagination, integration, webhook*, "
-        "webhooks, package, service, websocket, caching, flow, database"),
+        "webhooks, package, service, websocket, caching, flow, database, everywhere"),
     Signal("some thought", "complexity", 0.6, "thought",
-        "set up, playbook, restore, snapshot, memory limits, dns, mapping, third party, graphql, "
-        "resolves, interaction, edge cases, retry, backoff, timeout*, leak*, encoding, time "
-        "zone*, timezone, performance, slow, flaky, encrypt*, injection, idempot*, invalidat*, "
-        "debounce, parser, undo, coverage, tutorial, guide, strict, compare, architecture "
-        "overview, api reference, walk me through, how does, pull request, error handling, "
-        "branch, migration guide, stale, upgrade, token*, component, hash*, ci, docker*, "
-        "trade-offs, choose, regression, deprecations, runbook, certificates, pipeline, "
-        "endpoints, rotate, older than, purge, rollback, algorithm"),
+        "set up, playbook, restore, snapshot, memory limits, dns, mapping, third party, "
+        "graphql, resolves, interaction, edge cases, retry, backoff, timeout*, leak*, "
+        "encoding, time zone*, timezone, performance, slow, flaky, encrypt*, injection, "
+        "idempot*, invalidat*, debounce, parser, undo, coverage, tutorial, guide, strict, "
+        "compare, architecture overview, api reference, walk me through, how does, "
+        "pull request, error handling, branch, migration guide, stale, upgrade, token*, "
+        "component, hash*, ci, docker*, trade-offs, choose, regression, deprecations, runbook, "
+        "certificates, pipeline, endpoints, rotate, older than, purge, rollback, algorithm, "
+        "alpha-beta, engine, deploy, lockout, rate limiting, docs for, idea, wheels, workflow, "
+        "healthcheck, reconnecting, isolation"),
     Signal("in steps", "complexity", 1.4, "thought",
-        "step by step, piece by piece, line by line"),
+        "paso a paso, étape par étape, schritt für schritt, passo a passo, stap voor stap, пошагово, step by step, piece by piece, line by line"),
     Signal("one place", "complexity", -1.3, "trivial",
         "typo, typos, spelling, misspell*, misspelled, rename, renames, renaming, one line, "
         "one-line, that line, this line, single line, into a constant, a constant called, it a "
@@ -246,13 +261,13 @@ COMPLEXITY: tuple[Signal, ...] = (
         "temp, bump, copyright, other way round, table of contents, proofread, css class, git "
         "status, is_palindrome, test case, an assertion, doctest, fixture"),
     Signal("small", "complexity", -0.8, "small",
-        "a column, column header, entry, emojis, default, flag, option, env var, field, button, "
-        "variable, helper, link, links, parameter, configurable, same style, regex, line, null, "
-        "undefined, section, word, idiomatic, lowercase, note, sentence, paragraph, shortcut, "
-        "spinner, script, badge, imports, same signature, same exports, unit test, label, of a "
-        "folder, cannot find module, small, simple, simply, little, trivial, tiny, quick, "
-        "quickly, only, just, dependency, lockfile, this function, snippet, toggle, message, "
-        "ternary, colour, color, font, port, clone, to the latest"),
+        "a column, column header, entry, emojis, default, flag, option, env var, field, "
+        "button, variable, helper, link, links, parameter, configurable, same style, regex, "
+        "line, null, undefined, section, word, idiomatic, lowercase, note, sentence, "
+        "paragraph, shortcut, spinner, badge, imports, same signature, same exports, "
+        "unit test, label, of a folder, cannot find module, small, simple, simply, little, "
+        "trivial, tiny, quick, quickly, only, just, lockfile, this function, snippet, toggle, "
+        "message, ternary, colour, color, font, port, clone, to the latest, shell script"),
     Signal("exact place", "complexity", -0.9, "exact",
         "keyerror, typeerror, nullpointerexception, attributeerror, named error, "
         "zerodivisionerror, indexerror, nameerror, cannot borrow, should be, must be"),

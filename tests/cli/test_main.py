@@ -143,7 +143,9 @@ def test_a_module_without_a_command_is_no_command(monkeypatch):
 
 
 def test_a_reader_that_leaves_ends_it_quietly():
-    script = f"{sys.executable} -m openfusion_auto pool list --json | head -c 1; echo ${{PIPESTATUS[0]}}"
+    script = (
+        f"{sys.executable} -m openfusion_auto pool list --json | head -c 1; echo ${{PIPESTATUS[0]}}"
+    )
     done = subprocess.run(
         ["bash", "-c", script], env=environment(), capture_output=True, text=True, check=True
     )
@@ -151,15 +153,14 @@ def test_a_reader_that_leaves_ends_it_quietly():
     assert done.stdout in ("{1\n", "{0\n")  # 0 when the pipe took it all before the reader left
 
 
-def test_a_reader_that_left_before_the_last_flush_is_no_error(run, monkeypatch):
+def test_a_reader_that_left_before_the_last_flush_is_no_error(monkeypatch):
     """In this process: what stdout stands for is a pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "w") as gone:
-        monkeypatch.setattr(cli, "main", lambda *_a, **_k: gone.write("x"))
-        monkeypatch.setattr(sys, "stdout", gone)
+    with open(writing, "w") as gone, monkeypatch.context() as patch:
+        patch.setattr(cli, "main", lambda *_a, **_k: gone.write("x"))
+        patch.setattr(sys, "stdout", gone)
         assert main_module.main(["models"]) == main_module.BROKEN_PIPE
-        monkeypatch.undo()
 
 
 def test_a_closed_stdout_ends_it_quietly():

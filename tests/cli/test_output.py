@@ -63,6 +63,14 @@ def test_numbers_of_tokens_have_their_thousands_apart():
     assert output.count(None) == "-"
 
 
+def test_a_stdout_that_is_no_file_is_left_alone(monkeypatch):
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr("sys.stderr", file)
+    output.tolerate_any_text()
+    assert file.errors == "replace"
+
+
 def test_a_member_becomes_one_clean_line():
     row = {"a": "x\n y\x1b", "n": None, "i": 3}
     assert output.text_of(row, "a") == "x y"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from openfusion_auto.cli import route_view
-from openfusion_auto.cli.route import decide_here, request_body
 from openfusion_auto.cli.common import load_settings
+from openfusion_auto.cli.route import decide_here, request_body
 
 
 @pytest.fixture
@@ -66,7 +66,9 @@ def test_a_pipe_gets_plain_ascii(decision):
 
 def test_a_terminal_gets_blocks_and_one_colour_a_term(decision):
     text = shown(decision, terminal=True)
-    legend = [line for line in text.splitlines() if "skill" in line and route_view.BLOCK in line][-1]
+    legend = [line for line in text.splitlines() if "skill" in line and route_view.BLOCK in line][
+        -1
+    ]
     colours = re.findall(r"\x1b\[(\d+)m" + route_view.BLOCK, legend)
     assert len(set(colours)) == len(colours) >= 5
 
@@ -95,7 +97,10 @@ def test_rejections_stand_with_their_rule_and_reason(decision):
 
 
 def test_nobody_is_said_when_nobody_can_serve(decision):
-    decision["ranking"], decision["plan"] = [], {"steps": [], "expected_usd": None, "worst_case_usd": None}
+    decision["ranking"], decision["plan"] = (
+        [],
+        {"steps": [], "expected_usd": None, "worst_case_usd": None},
+    )
     text = shown(decision)
     assert "by nobody, expected unknown" in text
     assert "nothing is called" in text

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 from tests.server.live import GOOD, Reply, check_alive, check_refusal, check_shows_nothing, send, serving
-from tests.support.faulty import FaultyUpstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,8 +25,7 @@ OK = {200}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def router(tmp_path_factory):
     server = {"max_body_mb": MAX_BODY_MB}
-    folder = tmp_path_factory.mktemp("bad_input")
-    async with FaultyUpstream() as up, serving(folder, up.url, server=server) as running:
+    async with serving(tmp_path_factory.mktemp("bad_input"), server=server) as running:
         yield running
 
 
@@ -328,6 +326,13 @@ async def test_a_field_that_is_odd_ends_as_the_table_says(router, fields, accept
     assert "x-forged" not in reply.headers
     assert len(reply.raw) < 8000, "what was sent comes back"
     await check_alive(router)
+
+
+async def test_c72_a_prompt_of_3_mb_arrives_whole(router):
+    prompt = "[[say:fine]] " + "".join(f"line {n}\n" for n in range(250_000))
+    assert len(prompt) > 3 * MB - 200_000
+    assert (await send(router, changed(user(prompt)))).text == "fine"
+    assert router.up.requests[-1].body["messages"] == user(prompt)["messages"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -9,7 +9,6 @@ import pytest_asyncio
 
 from openfusion_auto.server import chat
 from tests.server.live import GOOD, HOST, check_alive, check_refusal, check_shows_nothing, raw, replies, request, serving
-from tests.support.faulty import FaultyUpstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,7 +104,7 @@ TWO_READINGS = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def router(tmp_path_factory):
-    async with FaultyUpstream() as up, serving(tmp_path_factory.mktemp("raw"), up.url) as running:
+    async with serving(tmp_path_factory.mktemp("raw")) as running:
         yield running
 
 
