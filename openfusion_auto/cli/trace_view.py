@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from openfusion_auto.cli.output import clean, count, is_fancy, text_of, usd
+from openfusion_auto.cli.output import count, is_fancy, text_of, usd
+from openfusion_auto.cli.route_view import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -155,4 +156,4 @@ def reasons(trace: Row, console: Console) -> None:
             console.print()
             console.print(Text(title, style="bold"))
             for line in lines:
-                console.print(f"  {clean(str(line))}")
+                say(console, str(line))

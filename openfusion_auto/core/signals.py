@@ -26,7 +26,8 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("feature", 1.6, "write generate prepare produce code set use have change update adjust"),
     ("refactor", 5.0, "refactor rename restructure rewrite deduplicate modularise modularize reorganise reorganize"),
     ("refactor", 4.0, "extract split inline simplify consolidate decouple port unify factor tidy hoist isolate"),
-    ("refactor", 4.0, "rebuild abstract encapsulate flatten untangle normalise normalize standardise standardize separate"),
+    ("refactor", 4.0, "rebuild abstract encapsulate flatten untangle normalise normalize standardise standardize"),
+    ("refactor", 4.0, "separate"),
     ("refactor", 3.4, "lift convert replace move migrate swap switch break reorder sort clean remove turn get"),
     ("refactor", 3.4, "pull"),
     ("refactor", 1.8, "reduce modernise modernize merge strip delete collapse drop group eliminate"),
@@ -41,10 +42,11 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("review", 5.0, "review audit critique criticise criticize proofread vet"),
     ("review", 3.2, "check assess evaluate inspect examine look judge rate approve"),
     ("ops", 5.0, "run rerun execute"),
-    ("ops", 4.4, "deploy redeploy rollback restart reinstall install bump squash rebase stash provision"),
-    ("ops", 4.4, "undeploy cherry drain cordon curl uninstall unpin revert reboot reindex"),
+    ("ops", 4.4, "deploy redeploy rollback restart squash rebase stash provision"),
+    ("ops", 4.4, "undeploy cherry drain cordon curl unpin revert reboot reindex"),
     ("ops", 4.4, "dockerise dockerize containerise containerize"),
-    ("ops", 4.0, "upgrade downgrade rotate revoke restore publish clone benchmark pin lint undo archive"),
+    ("ops", 5.4, "upgrade downgrade bump install pin reinstall uninstall"),
+    ("ops", 4.0, "rotate revoke restore publish clone benchmark lint undo archive"),
     ("ops", 4.0, "vacuum tail ssh"),
     ("ops", 3.0, "start stop launch push pull checkout commit tag release format delete drop purge wipe kill open"),
     ("ops", 3.0, "scale grant backup truncate flush configure schedule download compile roll issue renew git spin"),
@@ -104,25 +106,28 @@ _KIND_WORDS = (
     Signal("use instead", "refactor", 1.6, "restructure2",
         "use pathlib, to hooks, to typescript, async/await, to async, to es, instead of os, to "
         "rust, to kotlin, to scopes, to zustand"),
-    Signal("tests", "test", 4.4, "tests",
+    Signal("tests", "test", 5.0, "tests",
         "one more test, more tests, another test, fuzzer, test for, tests, unit test, "
         "unit tests, test case*, test suite, unittest*, pytest, jest, vitest, junit, rspec, "
         "playwright, cypress, selenium, coverage, fuzz*, property based, model based, "
         "test harness, snapshot test*, e2e, regression test*, table-driven, doctest, "
         "load test, integration test*, linearizab*, assertion, assert that, parametrized, "
         "unit-test*, a test, one test, flaky, fuzzing harness, fuzz test*, flaky test*, "
-        "test fixture, integration tests"),
+        "test fixture, integration tests, test rig, tests de, fault injection test, "
+        "table tests, smoke test*, contract tests"),
     Signal("tests", "test", 1.2, "tests",
         "test, mock, mocked, mocks, stub, fixture*"),
-    Signal("documentation", "docs", 4.4, "docs",
+    Signal("documentation", "docs", 4.8, "docs",
         "documentation, guide, contributing, docstring*, jsdoc, javadoc, readme*, changelog*, "
         "man page, adr, runbook*, release notes, api reference, onboarding guide, "
         "architecture overview, migration guide, a comment, table of contents, tutorial, "
-        "troubleshooting page, contributing guide, code comment*, faq, openapi docs, docs"),
+        "troubleshooting page, contributing guide, code comment*, faq, openapi docs, docs, "
+        "doc comments, page that explains, for new maintainers, for maintainers, "
+        "for newcomers, release process for, for beginners"),
     Signal("documentation", "docs", 2.6, "docs",
         "instructions, installation instructions, copyright, walkthrough, paragraph, heading*, "
         "how-to, glossary, manual, comments, spelling, typo, typos, dead links, wiki, mermaid, "
-        "diagram, openapi"),
+        "diagram, openapi, grammar, wording, punctuation"),
     Signal("documentation file", "docs", 6.0, "md, mdx, rst, adoc",
         "doc file"),
     Signal("text only", "docs", 2.2, "text",
@@ -147,7 +152,9 @@ _KIND_WORDS = (
         "what do you think, before i apply, before we merge, before we ship, idiomatic, "
         "review*, thread safe, thread-safe, good way to, is this safe, is it safe to merge, "
         "read well, check my, please check, which you would merge, can you spot, weaknesses, "
-        "weak points, strengths and, is the tone, what am i missing"),
+        "weak points, strengths and, is the tone, what am i missing, anything dangerous, "
+        "anything risky, anything suspicious, anything to improve, any concerns, "
+        "room for improvement, code smells"),
     Signal("correct?", "review", 2.4, "review",
         "is this correct, correct in, is this right, is this ok, is this good, good practice"),
     Signal("operations", "ops", 3.2, "ops",
@@ -159,16 +166,17 @@ _KIND_WORDS = (
         "docker-compose, kubernetes, k8s, helm, terraform, ansible, github actions, gitlab ci, "
         "ci job, ci pipeline, jenkins, systemd, gitignore, lockfile, pre commit hook, "
         "pre-commit, git history, force push, dependencies, dev server, dotfiles, "
-        "least privilege, downtime, compose file, cron job, multi stage build, argo*, pulumi, "
+        "least privilege, downtime, compose file, cron job, multi stage build, pulumi, "
         "feature branch, last commit, last three commits, test suite and, git status, git log, "
         "git diff, new branch, run the tests, the dependencies, commits, main into, into main, "
         "into master, into my branch, clean the history, rewrite history, live server, "
         "live database, from the production, in production please, production database, "
-        "error rate"),
+        "error rate, check out, turn off, turn on, shut down, spin up, carry out, cut over, "
+        "branch and pull, run the migrations, argocd"),
     Signal("operations", "ops", 1.8, "ops place",
         "production, prod, cluster, replicas, bucket, certificates, dns, firewall, iam, "
         "staging, deployment, rollout, artifacts, artefacts, s3, postgres, postgresql, mysql, "
-        "mongodb, elasticsearch, rabbitmq, server group, failover"),
+        "mongodb, elasticsearch, rabbitmq"),
     Signal("operations", "ops", 0.8, "ops place",
         "server, pipeline*, branch, repo, port, secrets, database, process, warehouse, region, "
         "backup*"),
@@ -198,7 +206,7 @@ _KIND_ABROAD = (
         "sistemalo, risolvi*, repareer, herstel*, verhelp*, исправ*, почин*, устран*, пофикс*, "
         "napraw*, popraw*, düzelt*, виправ*, oprav*, åtgärda, 修复, 修正, 改正, 解决, 直して, "
         "修復, 고쳐, 해결해, 수정해, ठीक कर, सुधार, los dit, los dit op, los het op, "
-        "repariere, finde den grund"),
+        "repariere, finde den grund, поправ*"),
     Signal("problem", "bugfix", 2.0, "problem",
         "doublons, falsch, zeigt noch, noch die alte, inversé, incorrecto, "
         "отображается неправильно, неправильн*, yanlış, nieprawidłow*, kaputt, abstürz*, "
@@ -209,12 +217,13 @@ _KIND_ABROAD = (
         "dubbel*, duplicad*, bricht, stürzt"),
     Signal("add", "feature", 3.0, "add",
         "erweitere, erweiter*, baue, zeige, ermögliche, permets, permettre, permite, permitir, "
-        "consenti, affiche, muestra, mostra, mostre, toon, laat, покажи, stwórz, oluştur, ようにして, "
-        "表示して, 만들어, 导出, 显示, 一个, maak een, schreibe ein skript, escribe un script, füge, hinzu, "
-        "ergänz*, implementier*, erstell*, ajout*, implément*, crée*, añad*, agreg*, implement*, "
-        "crear, crea, haz, adicion*, crie, aggiung*, voeg, toevoeg*, добав*, реализ*, создай*, "
-        "сделай*, dodaj*, zaimplement*, ekle, додай*, přidej*, lägg, 添加, 增加, 实现, 新增, 支持, 开发, 追加, "
-        "実装, 作成, 作って, できるように, 추가, 구현, 만들, जोड़, बनाए, बना दो, लागू"),
+        "consenti, affiche, muestra, mostra, mostre, toon, laat, покажи, stwórz, oluştur, "
+        "ようにして, 表示して, 만들어, 导出, 显示, 一个, maak een, schreibe ein skript, "
+        "escribe un script, füge, hinzu, ergänz*, implementier*, erstell*, ajout*, implément*, "
+        "crée*, añad*, agreg*, crear, crea, haz, adicion*, crie, aggiung*, voeg, toevoeg*, "
+        "добав*, реализ*, создай*, сделай*, dodaj*, zaimplement*, ekle, додай*, přidej*, lägg, "
+        "添加, 增加, 实现, 新增, 支持, 开发, 追加, 実装, 作成, 作って, できるように, 추가, "
+        "구현, 만들, जोड़, बनाए, बना दो, लागू, implementa, implementar, implemente"),
     Signal("explain", "explain", 3.4, "question",
         "co to jest, co to, jak działa, hoe werkt, wat is het verschil, qual é, quelle est, "
         "quel est, cuál es, qual è, unterschied, différence, diferencia, diferença, "
@@ -230,13 +239,15 @@ _KIND_ABROAD = (
         "comment puis, cómo puedo, como faço, как мне, как сделать, jak mogę, nasıl yap"),
     Signal("review", "review", 4.2, "review",
         "schau dir, schau dir bitte, sag mir, durchsehen, dá uma olhada, aponta*, aponte, "
-        "donne-moi ton avis, ton avis, jette un œil, échale un vistazo, échale un ojo, da "
-        "un'occhiata, dai un'occhiata, geef feedback, kijk even naar, kun je deze, przejrzyj, "
-        "gözden geçir, granska, zkontroluj, 看一下, 看看, 有没有问题, 见てください, 見てもらえ, 봐주세요, 봐 "
-        "주세요, देखें और "
-        "बताएं, prüf*, überprüf*, begutacht*, relis, relire, relecture, revois, vérifie*, "
-        "revisa*, revise, rivedi, controlla, bekijk*, beoordeel*, nakijk*, проверь*, проверьте, "
-        "ревью, посмотри, sprawdź, incele, 审查, 评审, 检查, 审核, レビュー, 確認して, 리뷰, 검토, समीक्षा, जांच"),
+        "donne-moi ton avis, ton avis, jette un œil, échale un vistazo, échale un ojo, "
+        "da un'occhiata, dai un'occhiata, geef feedback, kijk even naar, kun je deze, "
+        "przejrzyj, gözden geçir, granska, zkontroluj, 看一下, 看看, 有没有问题, 见てください, "
+        "見てもらえ, 봐주세요, 봐 주세요, देखें और बताएं, prüf*, überprüf*, begutacht*, relis, "
+        "relire, relecture, revois, vérifie*, revisa*, revise, rivedi, controlla, bekijk*, "
+        "beoordeel*, nakijk*, проверь*, проверьте, ревью, посмотри, sprawdź, incele, 审查, "
+        "评审, 检查, 审核, レビュー, 確認して, 리뷰, 검토, समीक्षा, जांच, anschauen, "
+        "durchschauen, drüberschauen, drüber schauen, anzuschauen, comprueba, analiza, "
+        "analise, analyse mon"),
     Signal("restructure", "refactor", 4.6, "restructure",
         "überführe*, umbauen, ersetze, remplace, reemplaza, substitua, sostituisci, vervang, "
         "замени, vereinheitlich*, estrai*, sposta*, mova, mueve, déplace, extrayez, extrais, "
@@ -246,7 +257,8 @@ _KIND_ABROAD = (
         "renome*, hernoem*, simplifi*, extrai*, extrae*, переименуй*, вынес*, рефактор*, "
         "упрост*, przemian*, zmień nazwę, 重构, 重命名, 改名, 抽取, 提取, 拆分, リファクタ, "
         "変数名, 名前を変, 分割, 리팩터, 리팩토링, 이름을 바꿔, नाम बदल, fusionne*, regroupe*, "
-        "zusammenführ*, unifica*, combina"),
+        "zusammenführ*, combina, sustituye, sustituir, umstell*, aufteil*, teile, zerleg*, "
+        "découpe, unificar, unifica los, unifica las"),
     Signal("tests", "test", 4.6, "tests",
         "teste die, teste den, schreibe tests, schreib tests, 测试, 写测试, napisz testy, test yaz, "
         "tests voor, testgevallen, případy, unittest*, unit-test*, tests unitaires, prueba*, "
@@ -267,12 +279,13 @@ _KIND_ABROAD = (
         "tests, запусти тесты, uruchom testy, 运行测试, 跑测试, テストを実行, 테스트를 실행, 테스트 실행, टेस्ट चला"),
     Signal("operations", "ops", 3.4, "ops",
         "lösch*, starte, installier*, aktualisier*, führe, deploye, déploi*, lance, supprim*, "
-        "installe*, ejecut*, desplieg*, borr*, elimin*, instal*, actualiz*, execut*, rode, "
-        "apag*, atualiz*, esegui, avvia, cancell*, aggiorna, verwijder*, installeer, draai, "
-        "запусти*, удали*, установи*, обнови*, разверни*, собери, uruchom*, usuń, zainstaluj, "
-        "çalıştır, 运行, 部署, 清空, 安装, 执行, 升级, 回滚, 実行, デプロイ, 削除, インストール, 起動, 실행, "
-        "배포, 삭제, 설치, 업데이트, "
-        "चलाए, चलाओ, हटाए, तैनात"),
+        "ejecut*, desplieg*, actualiz*, rode, atualiz*, esegui, avvia, aggiorna, verwijder*, "
+        "installeer, draai, запусти*, удали*, установи*, обнови*, разверни*, собери, uruchom*, "
+        "usuń, zainstaluj, çalıştır, 运行, 部署, 清空, 安装, 执行, 升级, 回滚, 実行, デプロイ, "
+        "削除, インストール, 起動, 실행, 배포, 삭제, 설치, 업데이트, चलाए, चलाओ, हटाए, तैनात, "
+        "execute os, executar, exécute, instala, instalar, instale, installe, installez, "
+        "borra, borrar, borre, elimina, eliminar, elimine, cancella, cancellare, apague, "
+        "apagar"),
     Signal("small talk", "chat", 4.2, "chat",
         "bonsoir, ça va, wie geht, come stai, qué tal, tudo bem, как дела, до свидания, пока, "
         "tschüss, au revoir, adiós, hasta luego, no hay de qué, 再见, さようなら, 잘 가, お疲れ, よろしく, "
@@ -294,8 +307,8 @@ SIGNALS: tuple[Signal, ...] = (
 
 # Harmless uses of loaded words: inside these phrases no word counts.
 NEUTRAL = (
-    "dependency injection, design tokens, in order to, order of, order by, sort order, same order, in order, "
-    "key bindings, "
+    "dependency injection, fault injection, design tokens, in order to, order of, order by, sort order, same order, "
+    "in order, key bindings, "
     "key binding, git checkout, token count, in charge, charge of, live reload, live preview, live updates, "
     "live update, "
     "to jest, jest to, co jest, bank holiday, role model, error message, error messages, error handling, error "
@@ -311,6 +324,7 @@ NEUTRAL = (
 ONLY_FOR: dict[str, Kind] = {
     "complexity.plain question": "explain",
     "complexity.plain command": "ops",
+    "risk.local": "ops",
 }
 
 

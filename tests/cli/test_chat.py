@@ -16,7 +16,7 @@ import time
 import pytest
 
 from openfusion_auto.cli import chat
-from openfusion_auto.upstream.fake import Reply
+from openfusion_auto.upstream.reply import Reply
 
 from .processes import environment
 

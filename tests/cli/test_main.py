@@ -8,6 +8,7 @@ import sys
 import click
 import pytest
 
+import openfusion_auto
 from openfusion_auto.cli import main as main_module
 from openfusion_auto.cli.main import COMMANDS, cli
 from openfusion_auto.cli.output import Failure
@@ -96,8 +97,7 @@ def test_wrong_usage_ends_with_2_and_one_clear_message(run, args, said):
 def test_version_is_one_line(run):
     done = run("--version")
     assert done.code == 0
-    assert done.out.startswith("openfusion ")
-    assert done.out.count("\n") == 1
+    assert done.out == f"openfusion {openfusion_auto.__version__}\n"
 
 
 def test_every_problem_of_a_configuration_is_a_line_and_the_code_is_2(run, folder):

@@ -6,7 +6,7 @@ import pytest
 
 from openfusion_auto.cli.talk import answer_text, start, summary
 from openfusion_auto.errors import ModelNotFound, UpstreamError
-from openfusion_auto.upstream.fake import Reply
+from openfusion_auto.upstream.reply import Reply
 
 
 def begin(**options):

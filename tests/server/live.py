@@ -32,13 +32,21 @@ class Live(Router):
 
 
 @contextlib.asynccontextmanager
-async def serving(folder, *, api_key="sk-upstream-secret", candidates=None, client_keys="", **tables):
+async def serving(
+    folder, *, api_key="sk-upstream-secret", candidates=None, client_keys="", **tables
+):
     """Serve a configuration written to `folder`; as `start_router`, but for as many tests as the caller likes."""
     async with FaultyUpstream() as up:
-        config = written(folder, up.url, candidates or [candidate(context_tokens=8_000_000)], tables)
+        config = written(
+            folder, up.url, candidates or [candidate(context_tokens=8_000_000)], tables
+        )
         env = {KEY_ENV: api_key, "OPENFUSION_STATE_DIR": str(folder / "state")}
-        app = build(load(config, {**env, "OPENFUSION_API_KEYS": client_keys}, {}, folder), dry_run=False)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        app = build(
+            load(config, {**env, "OPENFUSION_API_KEYS": client_keys}, {}, folder), dry_run=False
+        )
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -220,7 +228,12 @@ def request(method="POST", path="/v1/chat/completions", body=None, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [(k, v) for k, v in {**usual, **named}.items() if v is not None]
     head = b"".join(k.encode() + b": " + encoded(v) + b"\r\n" for k, v in lines)
-    return f"{method} {path} HTTP/1.1\r\n".encode("latin-1") + head + b"\r\n" + (data if method == "POST" else b"")
+    return (
+        f"{method} {path} HTTP/1.1\r\n".encode("latin-1")
+        + head
+        + b"\r\n"
+        + (data if method == "POST" else b"")
+    )
 
 
 def encoded(value):

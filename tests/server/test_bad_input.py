@@ -9,7 +9,15 @@ import zlib
 import pytest
 import pytest_asyncio
 
-from tests.server.live import GOOD, Reply, check_alive, check_refusal, check_shows_nothing, send, serving
+from tests.server.live import (
+    GOOD,
+    Reply,
+    check_alive,
+    check_refusal,
+    check_shows_nothing,
+    send,
+    serving,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -194,7 +202,9 @@ def tool(name="run", parameters=None, **more):
 def turn(calls, *behind):
     """Return a conversation in which the assistant called tools."""
     first = {"role": "user", "content": "[[say:fine]] Run it"}
-    return {"messages": [first, {"role": "assistant", "content": None, "tool_calls": calls}, *behind]}
+    return {
+        "messages": [first, {"role": "assistant", "content": None, "tool_calls": calls}, *behind]
+    }
 
 
 def call(arguments="{}", id_="call_1"):
@@ -364,7 +374,9 @@ async def test_an_unknown_model_is_a_404_by_its_code_before_any_stream(router, s
     ],
 )
 async def test_methods_and_paths_answer_in_our_shape(router, method, path, status, code, allow):
-    reply = await send(router, TEXT if method in ("POST", "PUT", "PATCH") else None, method=method, path=path)
+    reply = await send(
+        router, TEXT if method in ("POST", "PUT", "PATCH") else None, method=method, path=path
+    )
     assert reply.status == status
     assert reply.headers.get("allow") == allow
     if status != 200:

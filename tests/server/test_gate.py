@@ -14,7 +14,17 @@ from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.server import info
 from openfusion_auto.server.build import build
-from tests.server.live import GOOD, HOST, check_alive, check_refusal, raw, replies, request, send, serving
+from tests.server.live import (
+    GOOD,
+    HOST,
+    check_alive,
+    check_refusal,
+    raw,
+    replies,
+    request,
+    send,
+    serving,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,7 +37,9 @@ JSON = json.dumps(GOOD).encode()
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def router(tmp_path_factory):
     server = {"allowed_hosts": ["router.lan"]}
-    async with serving(tmp_path_factory.mktemp("open"), server=server, api_key=UPSTREAM_KEY) as running:
+    async with serving(
+        tmp_path_factory.mktemp("open"), server=server, api_key=UPSTREAM_KEY
+    ) as running:
         yield running
 
 
@@ -35,7 +47,9 @@ async def router(tmp_path_factory):
 async def locked(tmp_path_factory):
     """A router that asks for a key."""
     keys = f"{CLIENT_KEY},{SECOND_KEY}"
-    async with serving(tmp_path_factory.mktemp("locked"), client_keys=keys, api_key=UPSTREAM_KEY) as running:
+    async with serving(
+        tmp_path_factory.mktemp("locked"), client_keys=keys, api_key=UPSTREAM_KEY
+    ) as running:
         yield running
 
 
@@ -54,7 +68,7 @@ async def first(running, data):
     return reply
 
 
-async def refused(running, before, reply, status):
+def refused(running, before, reply, status):
     """The refusal has our shape, nothing went upstream, and others are served."""
     assert reply.status == status
     check_refusal(reply)
@@ -65,11 +79,19 @@ async def refused(running, before, reply, status):
 
 FOREIGN_HOSTS = (
     "evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1@evil.example",
-    "evil.example@127.0.0.1", "127.0.0.1#evil.example", "127.0.0.1/evil.example", "127.0.0.1, evil.example", "2130706433",
+    "evil.example@127.0.0.1", "127.0.0.1#evil.example", "127.0.0.1/evil.example", "127.0.0.1#", "127.0.0.1?x", "127.0.0.1\tevil.example", "127.0.0.1, evil.example", "2130706433",
     "0x7f000001", "0.0.0.0", "[::]", "[::ffff:10.0.0.1]", "169.254.169.254", "router.lan.evil.example", "xrouter.lan",
     "127.0.0.1:notaport", "[::1", "", " ", "*",
 )  # fmt: skip
-OWN_HOSTS = ("localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8787", "router.lan", "Router.LAN:8787", "localhost.")
+OWN_HOSTS = (
+    "localhost",
+    "LOCALHOST:1",
+    "127.0.0.1",
+    "[::1]:8787",
+    "router.lan",
+    "Router.LAN:8787",
+    "localhost.",
+)
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
@@ -89,7 +111,9 @@ async def test_a_host_of_ours_is_served(router, host):
     assert (await first(router, request("GET", "/v1/models", Host=host))).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/api/hello", "/debug/route", "/v1/traces"])
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/ready", "/api/hello", "/debug/route", "/v1/traces"]
+)
 async def test_s02_no_path_is_open_to_a_foreign_host(router, path):
     assert (await first(router, request("GET", path, Host="evil.example"))).status == 403
 
@@ -107,12 +131,14 @@ FOREIGN_ORIGINS = (
 async def test_s03_a_foreign_web_page_is_refused_before_any_work(router, origin):
     before = len(router.up.requests)
     reply = await send(router, GOOD, headers={"Origin": origin})
-    await refused(router, before, reply, 403)
+    refused(router, before, reply, 403)
     assert reply.error["code"] == "origin_not_allowed"
     check_grants_nothing(reply)
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "https://router.lan"])
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "http://127.0.0.1", "https://router.lan"]
+)
 async def test_a_page_from_a_host_of_ours_is_served_and_granted_nothing(router, origin):
     reply = await send(router, GOOD, headers={"Origin": origin})
     assert reply.status == 200
@@ -157,7 +183,7 @@ def check_grants_nothing(reply):
 async def test_s05_s07_what_a_page_may_send_unasked_is_refused(router, kind, path):
     before = len(router.up.requests)
     reply = await send(router, JSON, headers={"Content-Type": kind}, path=path)
-    await refused(router, before, reply, 415)
+    refused(router, before, reply, 415)
     assert reply.error["code"] == "unsupported_media_type"
 
 
@@ -190,7 +216,7 @@ async def test_s10_to_s12_a_wrong_key_is_a_401_that_echoes_nothing(locked, heade
     before = len(locked.up.requests)
     named = {name.replace("-", "_"): value for name, value in headers.items()}
     reply = await first(locked, request(**named))
-    await refused(locked, before, reply, 401)
+    refused(locked, before, reply, 401)
     assert reply.error["code"] == "invalid_api_key"
     assert CLIENT_KEY[:8] not in reply.shown
     for value in named.values():
@@ -285,13 +311,19 @@ async def trap():
 async def test_s20_a_request_names_no_address_key_or_proxy(router, trap, name, place):
     before = len(router.up.requests)
     reply = await send(router, {**GOOD, **place(name, trap.url)})
-    await refused(router, before, reply, 400)
+    refused(router, before, reply, 400)
     assert trap.url not in reply.shown
 
 
 async def test_s20_those_words_are_free_where_the_users_own_text_stands(router, trap):
-    schema = {"type": "object", "properties": {"base_url": {"type": "string"}, "api_key": {"default": trap.url}}}
-    body = {**GOOD, "tools": [{"type": "function", "function": {"name": "call_api", "parameters": schema}}]}
+    schema = {
+        "type": "object",
+        "properties": {"base_url": {"type": "string"}, "api_key": {"default": trap.url}},
+    }
+    body = {
+        **GOOD,
+        "tools": [{"type": "function", "function": {"name": "call_api", "parameters": schema}}],
+    }
     assert (await send(router, body)).status == 200
     assert router.up.requests[-1].body["tools"] == body["tools"]
 
@@ -382,10 +414,10 @@ async def test_an_error_of_ours_tells_neither_client_nor_log_its_text(router, ca
         raise RuntimeError(f"{UPSTREAM_KEY} and a prompt")
 
     monkeypatch.setattr(info, "listing", broken)
-    reply = await first(router, request("GET", "/v1/models/a%0d%0aFORGED%20line"))
+    reply = await first(router, request("GET", f"/v1/models/a%0b%1b[2KFORGED?api_key={CLIENT_KEY}"))
     assert (reply.status, reply.error["code"]) == (500, "internal_error")
     (record,) = (r for r in caplog.records if r.name == "openfusion.server")
-    assert record.getMessage() == "internal error: RuntimeError in /v1/models/a%0d%0aFORGED%20line"
+    assert record.getMessage() == "internal error: RuntimeError in /v1/models/a%0b%1b[2KFORGED"
     assert record.exc_info is None
     assert UPSTREAM_KEY not in reply.shown + caplog.text
 
@@ -414,10 +446,14 @@ async def test_s36_line_ends_in_a_path_make_no_header(router):
 def settings(folder, host, keys=""):
     path = folder / "openfusion.toml"
     path.write_text(f'[server]\nhost = "{host}"\n')
-    return load(path, {"OPENFUSION_API_KEYS": keys, "OPENFUSION_STATE_DIR": str(folder)}, {}, folder)
+    return load(
+        path, {"OPENFUSION_API_KEYS": keys, "OPENFUSION_STATE_DIR": str(folder)}, {}, folder
+    )
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.10", "router.lan", "10.0.0.1", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.168.1.10", "router.lan", "10.0.0.1", "2001:db8::1"]
+)
 async def test_s45_listening_beyond_this_machine_asks_for_keys(tmp_path, host):
     with pytest.raises(ConfigError, match="OPENFUSION_API_KEYS"):
         build(settings(tmp_path, host), dry_run=True)
@@ -432,16 +468,35 @@ async def test_s45_listening_on_this_machine_needs_no_key(tmp_path, host):
 async def test_s45_the_default_is_this_machine_only(tmp_path):
     path = tmp_path / "openfusion.toml"
     path.write_text("")
-    assert load(path, {"OPENFUSION_STATE_DIR": str(tmp_path)}, {}, tmp_path).config.server.host == "127.0.0.1"
+    assert (
+        load(path, {"OPENFUSION_STATE_DIR": str(tmp_path)}, {}, tmp_path).config.server.host
+        == "127.0.0.1"
+    )
 
 
 # -- the source ------------------------------------------------------------------------------------------------------
 
 PACKAGE = Path(openfusion_auto.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-CALLS = {"eval", "exec", "compile", "__import__", "system", "popen", "literal_eval", "unsafe_load", "full_load"}
+CALLS = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "system",
+    "popen",
+    "literal_eval",
+    "unsafe_load",
+    "full_load",
+}
 MODULES = {"pickle", "marshal", "shelve", "dill", "yaml", "telnetlib", "ftplib"}
-FLAGS = {("shell", True), ("verify", False), ("verify_ssl", False), ("ssl", False), ("check_hostname", False)}
+FLAGS = {
+    ("shell", True),
+    ("verify", False),
+    ("verify_ssl", False),
+    ("ssl", False),
+    ("check_hostname", False),
+}
 
 
 def flaws(source):
@@ -452,7 +507,10 @@ def flaws(source):
             yield from ((node.lineno, n) for n in names if n.partition(".")[0] in MODULES)
         if isinstance(node, ast.Call):
             yield from flaws_of_call(node)
-        if isinstance(node, ast.Attribute) and node.attr in {"_create_unverified_context", "CERT_NONE"}:
+        if isinstance(node, ast.Attribute) and node.attr in {
+            "_create_unverified_context",
+            "CERT_NONE",
+        }:
             yield node.lineno, node.attr
         if isinstance(node, ast.Constant) and str(node.value).lower().startswith("access-control-"):
             yield node.lineno, node.value
@@ -462,7 +520,9 @@ def flaws_of_call(node):
     called = node.func
     name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
     owner = getattr(getattr(called, "value", None), "id", "")
-    if name in CALLS and (isinstance(called, ast.Name) or owner in {"os", "builtins", "yaml", "ast"}):
+    if name in CALLS and (
+        isinstance(called, ast.Name) or owner in {"os", "builtins", "yaml", "ast"}
+    ):
         yield node.lineno, name
     for word in node.keywords:
         if isinstance(word.value, ast.Constant) and (word.arg, word.value.value) in FLAGS:
