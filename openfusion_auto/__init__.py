@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     )
     from openfusion_auto.errors import FusionError
     from openfusion_auto.upstream.base import Call, Opened, Upstream
-    from openfusion_auto.upstream.fake import FakeUpstream, Reply
+    from openfusion_auto.upstream.fake import FakeUpstream
+    from openfusion_auto.upstream.reply import Reply
     from openfusion_auto.wire.chat_request import parse_request
 
 __version__ = "0.1.0"  # the same as in pyproject.toml, held by a test
@@ -100,7 +101,8 @@ _HOMES = {
     **dict.fromkeys(_PROMPT, "core.prompt"),
     **dict.fromkeys(("decision_digest", "decision_json"), "core.explain"),
     **dict.fromkeys(("Call", "Opened", "Upstream"), "upstream.base"),
-    **dict.fromkeys(("FakeUpstream", "Reply"), "upstream.fake"),
+    "FakeUpstream": "upstream.fake",
+    "Reply": "upstream.reply",
     "FusionError": "errors",
     "decide": "core.decide",
     "load_pool": "config.pool",

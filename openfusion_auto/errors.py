@@ -14,8 +14,10 @@
     ├── NoCandidate           503  operator  every candidate was rejected; the message lists the rules
     ├── Overloaded            503  operator  the server is draining or full
     ├── UpstreamError         502  candidate/provider   the table below
-    │   ├── UpstreamUnreachable 502, UpstreamTimeout 504, UpstreamRateLimited 429, UpstreamBroken 502,
-    │   └── UpstreamRejected  same status (400, 404, 413, 422) or 502 (401, 402, 403: our credentials)
+    │   ├── UpstreamUnreachable 502  no connection          ├── UpstreamTimeout    504  silence
+    │   ├── UpstreamRateLimited 429  Retry-After kept       ├── UpstreamOverloaded 502/503  its own 5xx
+    │   ├── UpstreamBroken      502  junk, cut, empty       ├── UpstreamDenied     502  401, 402, 403: our account
+    │   └── UpstreamRejected    same status (400, 404, 413, 422): the request itself
     └── InternalError         500  internal
 
 `scope` says whose fault it is: would another candidate help? `retryable` is False unless a class says

@@ -29,6 +29,14 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/upstream/test_fake.py",
         "protocols, held by what implements them",
     ),
+    "openfusion_auto/upstream/dry_run.py": (
+        "tests/upstream/test_fake.py",
+        "what a dry run says is asked of the fake",
+    ),
+    "openfusion_auto/upstream/reply.py": (
+        "tests/upstream/test_fake.py",
+        "the unit of the fake's scripts, played there",
+    ),
     "openfusion_auto/runtime/attempt.py": (
         "tests/server/test_faults.py",
         "each failure is played over real sockets",

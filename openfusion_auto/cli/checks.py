@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from openfusion_auto import __version__
 from openfusion_auto.cli import pool as pool_command
 from openfusion_auto.cli.common import is_dry_run, load_settings
-from openfusion_auto.cli.output import version
 from openfusion_auto.cli.remote import Server, fetch, read_object, server_of
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
@@ -61,7 +61,7 @@ def installed() -> Check:
     there = [name for name in FASTER if find_spec(name)]
     extra = f", with {' and '.join(there)}" if there else ""
     return Check(
-        "version", "PASS", f"openfusion {version()}, Python {platform.python_version()}{extra}"
+        "version", "PASS", f"openfusion {__version__}, Python {platform.python_version()}{extra}"
     )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from openfusion_auto import __version__
 from openfusion_auto.cli import output
 from openfusion_auto.errors import ConfigError, FusionError
 
@@ -77,7 +78,7 @@ class Commands(click.Group):
 def print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     """Print the version and end."""
     if wanted and not ctx.resilient_parsing:
-        click.echo(f"openfusion {output.version()}")
+        click.echo(f"openfusion {__version__}")
         ctx.exit()
 
 

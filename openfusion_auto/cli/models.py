@@ -61,11 +61,11 @@ def show(settings: Settings) -> None:
 
     target = output.console()
     pool = settings.pool
-    output.emit(f"{AUTO}    picks the model, or several, for each request")
-    output.emit(f"{FUSION}  always a panel")
+    output.emit(f"{AUTO:<21}picks the model, or several, for each request")
+    output.emit(f"{FUSION:<21}always a panel")
     for role in roles_of(pool):
         players = sum(role in c.roles for c in pool.candidates)
-        output.emit(f"{PREFIX}{role:<9}the best of {players} for the role {role}")
+        output.emit(f"{PREFIX + role:<20} the best of {players} for the role {role}")
     output.emit()
     table = Table(box=SIMPLE_HEAD if output.is_fancy(target) else ASCII2, pad_edge=False)
     for name, right in (
@@ -75,7 +75,6 @@ def show(settings: Settings) -> None:
     wide = target.width >= 100
     if wide:
         table.add_column("model", overflow="fold")
-        table.add_column("offers", overflow="fold")
     for c in pool.candidates:
         table.add_row(*row(c, wide=wide))
     target.print(table)
@@ -93,4 +92,4 @@ def row(c: Candidate, *, wide: bool) -> list[str]:
         output.count(c.context_tokens),
         " ".join(c.roles) or "-",
     ]
-    return [*cells, c.model, " ".join(c.offers) or "-"] if wide else cells
+    return [*cells, c.model] if wide else cells

@@ -26,16 +26,6 @@ class Failure(click.ClickException):
         problem(self.message)
 
 
-def version() -> str:
-    """Return the installed version; `unreleased` in a checkout that is not installed."""
-    from importlib import metadata  # 20 ms that most commands need not pay
-
-    try:
-        return metadata.version("openfusion-auto")
-    except metadata.PackageNotFoundError:
-        return "unreleased"
-
-
 def tolerate_any_text() -> None:
     """Let a terminal that cannot show a character show `?` instead of ending the program."""
     for stream in (sys.stdout, sys.stderr):

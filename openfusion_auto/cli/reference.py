@@ -40,10 +40,8 @@ def render() -> str:
     context = click.Context(cli, info_name="openfusion")
     rows = [f"| [`{n}`](#openfusion-{n}) | {said} |" for n, said in COMMANDS.items()]
     parts = [HEAD + "\n".join(rows) + "\n"]
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        if command is not None:
-            parts += sections(command, f"openfusion {name}")
+    for name, command in named(cli, context):
+        parts += sections(command, f"openfusion {name}")
     return "\n".join(parts)
 
 
@@ -53,10 +51,8 @@ def sections(command: click.Command, path: str) -> Iterator[str]:
     lines = [f"## {path}", "", inspect.cleandoc(command.help or ""), ""]
     if isinstance(command, click.Group):
         yield "\n".join(lines)
-        for name in command.list_commands(context):
-            inner = command.get_command(context, name)
-            if inner is not None:
-                yield from sections(inner, f"{path} {name}")
+        for name, inner in named(command, context):
+            yield from sections(inner, f"{path} {name}")
         return
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     words = [p.metavar or (p.name or "").upper() for p in arguments]
@@ -64,6 +60,12 @@ def sections(command: click.Command, path: str) -> Iterator[str]:
     lines += ["| option | meaning |", "| --- | --- |"]
     lines += [option(p, context) for p in command.params if isinstance(p, click.Option)]
     yield "\n".join([*lines, ""])
+
+
+def named(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:
+    """Return the commands of a group by name."""
+    names = group.list_commands(context)
+    return [(name, found) for name in names if (found := group.get_command(context, name))]
 
 
 def option(param: click.Option, context: click.Context) -> str:

@@ -121,7 +121,7 @@ def ranking(decision: Row, console: Console) -> None:
             style="bold" if place == 1 else "",
         )  # fmt: skip
     console.print(table)
-    console.print(legend(names, letters, fancy=fancy))
+    console.print(legend(names, letters, console.width, fancy=fancy))
 
 
 def bar(
@@ -144,15 +144,20 @@ def bar(
     return drawn
 
 
-def legend(names: Sequence[str], letters: Sequence[str], *, fancy: bool) -> Text:
-    """Return which stretch of a bar is which term."""
+def legend(names: Sequence[str], letters: Sequence[str], width: int, *, fancy: bool) -> Text:
+    """Return which stretch of a bar is which term; a line ends between two terms, never inside one."""
     from rich.text import Text
 
-    line = Text("    ")
+    whole, used = Text("   "), 3
     for i, (name, letter) in enumerate(zip(names, letters, strict=True)):
-        line.append(BLOCK if fancy else letter, style=colour(i, fancy))
-        line.append(f"{' ' if fancy else '='}{name}  ")
-    return line
+        item = f" {letter}={name} "
+        if used + len(item) > width:
+            whole.append("\n   ")
+            used = 3
+        used += len(item)
+        whole.append(f" {BLOCK if fancy else letter}", style=colour(i, fancy))
+        whole.append(f"{' ' if fancy else '='}{name} ")
+    return whole
 
 
 def colour(i: int, fancy: bool) -> str:

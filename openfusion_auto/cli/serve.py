@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openfusion_auto import __version__
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import (
     announce_state,
@@ -83,10 +84,10 @@ def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[
         counted = f"{total} candidates" if usable == total else f"{usable} of {total} candidates"
         made_up = ", dry run" if dry_run else ""
         output.note(
-            f"openfusion {output.version()} ready on {url} (openfusion/auto, {counted}{made_up})"
+            f"openfusion {__version__} ready on {url} (openfusion/auto, {counted}{made_up})"
         )
         if as_json:
-            ready = {"url": url, "version": output.version(), "dry_run": dry_run}
+            ready = {"url": url, "version": __version__, "dry_run": dry_run}
             output.data({**ready, "candidates": total, "usable": usable}, indent=None)
 
     return announce

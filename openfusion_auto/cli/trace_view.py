@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from openfusion_auto.cli.output import clean, count, is_fancy, text_of, usd
+from openfusion_auto.cli.output import count, is_fancy, text_of, usd
+from openfusion_auto.cli.route_view import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,7 +103,13 @@ def timeline(trace: Row, console: Console) -> None:
     fancy = is_fancy(console)
     total = max(a["at_ms"] + (a.get("ms") or 0.0) for a in trace["attempts"])
     numbers = ("at ms", "first ms", "ms", "in", "cached", "out", "usd")
-    names = ("phase", "candidate", "status", *numbers, *(("time",) if console.width >= WIDE else ()))
+    names = (
+        "phase",
+        "candidate",
+        "status",
+        *numbers,
+        *(("time",) if console.width >= WIDE else ()),
+    )
     table = new_table(names, numbers)
     for call in trace["attempts"]:
         cells = [text_of(call, "phase"), text_of(call, "candidate"), outcome(call)]
@@ -149,4 +156,4 @@ def reasons(trace: Row, console: Console) -> None:
             console.print()
             console.print(Text(title, style="bold"))
             for line in lines:
-                console.print(f"  {clean(str(line))}")
+                say(console, str(line))

@@ -97,7 +97,8 @@ _OBJECTS = (
 )
 _ANY_OBJECT = rf"(?:{_COMMIT}|{_BRANCH}|{_PULL}|{_TITLE})"
 _ASK = re.compile(
-    rf"(?:^|[.!?;:\n,] ?|please |bitte |and ){_VERB}\b(?:\W+[\w'-]+){{0,6}}?\W+{_ANY_OBJECT}"
+    rf"(?:^|[.!?;:\n,] ?|please |bitte |and ){_VERB}\b(?:\W+[\w'-]+){{0,6}}?\W+{_ANY_OBJECT}|"
+    rf"\b(?:good|better|nice|suitable|fitting) {_ANY_OBJECT}"
 )
 _NOUN_FIRST = re.compile(
     rf"^(?:name|title|label) (?:this|the|our) {_TALK}|"

@@ -17,7 +17,6 @@ from openfusion_auto.core import breaker, cost, mode
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import score, static
 from openfusion_auto.core.types import (
-    Breaker,
     Candidate,
     Decision,
     Plan,
@@ -98,8 +97,8 @@ def context_too_small(c: Candidate, task: Task, _state: State) -> str | None:
 
 def breaker_open(c: Candidate, _task: Task, state: State) -> str | None:
     """It failed several times in a row and rests."""
-    broken = state.breakers.get(c.id, Breaker())
-    if breaker.admits(broken, state.now_s):
+    broken = state.breakers.get(c.id)
+    if broken is None or breaker.admits(broken, state.now_s):
         return None
     wait_s = max(0.0, broken.until_s - state.now_s)
     return f"{broken.failures} failures in a row, tried again in {wait_s:.0f} s"
@@ -235,7 +234,8 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
     rejected += out
     locked = is_locked(task, pool, rows, state, reasons)
     ranking = rank(score(pool, rows, task, state, knob, locked=locked))
-    eligible = [c for c in (pool.get(s.candidate) for s in ranking) if c is not None]
+    by_id = {c.id: c for c in pool.candidates}
+    eligible = [by_id[s.candidate] for s in ranking]
     choice = mode.choose(task, policy, eligible)
     reasons += choice.reasons
     taken, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)

@@ -145,9 +145,8 @@ def one_sentence(decision: Decision) -> str:
     first = decision.plan.steps[0].candidates[0] if decision.plan.steps else ""
     best = next((s for s in decision.ranking if s.candidate == first), decision.ranking[0])
     task = decision.task
-    taken = next(
-        (r for r in decision.reasons if r.startswith(decision.mode + ":")), decision.reasons[-1]
-    )
+    said = [r for r in decision.reasons if r.startswith(decision.mode + ":")]
+    taken = said[0] if said and decision.plan.steps else decision.reasons[-1]
     cheap = f", about {best.expected_usd:.4f} USD" if best.expected_usd is not None else ""
     return (
         f"{best.candidate} for a {task.turn} turn ({task.kind}, {task.risk} risk, {task.complexity}): "

@@ -6,6 +6,8 @@ says (a question, a stack trace under it). The kind with the most points wins.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from openfusion_auto.core.facts import Facts
 from openfusion_auto.core.lexicon import word_set
 from openfusion_auto.core.signals import AMBIGUOUS_HEADS, HEAD_VERBS
@@ -21,6 +23,7 @@ from openfusion_auto.core.wording import (
 )
 
 ASIDE_WEIGHT = 0.5  # what stands in parentheses says little about what is asked
+BARE_JOINED = 0.6  # such a one behind "and" or a comma: "indexes, triggers and views"
 BARE_HEAD = 0.75  # a verb that may be a noun, without a word like "the" behind it
 SMALL_TALK_CHARS = (
     45  # of words without any signal; what is longer is some wish that no table knows
@@ -65,11 +68,13 @@ def _head_points(words: Words) -> dict[Kind, tuple[float, str]]:
             continue
         weight = begins
         follower = texts[i + 1] if i + 1 < len(texts) else ""
-        if follower in _VERBAL or (follower == "me" and texts[i] in ("show", "give")):
+        if (follower in _VERBAL and texts[i] not in _ASKING) or (
+            follower == "me" and texts[i] in ("show", "give")
+        ):
             continue
         doubtful = texts[i] in AMBIGUOUS_HEADS or begins == JOINED_HEAD
         if doubtful and follower not in _POINTERS and not follower[:1].isdigit():
-            weight *= BARE_HEAD
+            weight *= BARE_HEAD if begins != JOINED_HEAD else BARE_JOINED
         for kind, points in verbs:
             if points * weight > best.get(kind, (0.0, ""))[0]:
                 best[kind] = (points * weight, texts[i])
@@ -133,7 +138,8 @@ def _add_shape(facts: Facts, words: Words, tally: _Tally) -> None:
     if "diff" in facts.marks and tally.scores["review"] > 0:
         tally.add("review", "form", 1.0, "diff")
     if words.first in _SUBJECTS and LATER_HEAD in words.begins and not _begins_with_order(words):
-        tally.add("bugfix", "form", 1.2, "states, then asks")
+        it = ("make", "it") in pairwise(texts) or ("make", "them") in pairwise(texts)
+        tally.add("bugfix", "form", 2.4 if it else 1.2, "states, then asks")
 
 
 def _begins_with_order(words: Words) -> bool:

@@ -18,31 +18,35 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("bugfix", 4.0, "fix repair debug troubleshoot mend hotfix fixing"),
     ("bugfix", 3.0, "correct resolve diagnose patch redact sanitise sanitize mask escape guard"),
     ("bugfix", 2.2, "investigate solve find locate handle prevent stop close track avoid ensure tolerate limit"),
-    ("feature", 3.5, "implement develop integrate"),
+    ("feature", 3.5, "implement develop integrate encrypt decrypt"),
+    ("feature", 2.6, "return require restrict reject harden secure lock hash sign validate combine"),
     ("feature", 2.6, "add create build make support allow enable introduce expose show display extend let include"),
     ("feature", 2.6, "store log cache provide design put save send print accept render highlight remember paginate"),
     ("feature", 2.6, "connect hook wire sync embed offer persist notify animate autofill append ship prefill"),
     ("feature", 1.6, "write generate prepare produce code set use have change update adjust"),
     ("refactor", 5.0, "refactor rename restructure rewrite deduplicate modularise modularize reorganise reorganize"),
     ("refactor", 4.0, "extract split inline simplify consolidate decouple port unify factor tidy hoist isolate"),
-    ("refactor", 4.0, "abstract encapsulate flatten untangle normalise normalize standardise standardize separate"),
+    ("refactor", 4.0, "rebuild abstract encapsulate flatten untangle normalise normalize standardise standardize"),
+    ("refactor", 4.0, "separate"),
     ("refactor", 3.4, "lift convert replace move migrate swap switch break reorder sort clean remove turn get"),
     ("refactor", 3.4, "pull"),
     ("refactor", 1.8, "reduce modernise modernize merge strip delete collapse drop group eliminate"),
     ("refactor", 1.0, "change make"),
     ("test", 3.6, "test cover assert mock fuzz parametrize parametrise"),
     ("docs", 5.0, "document translate reword rephrase annotate"),
-    ("docs", 2.4, "comment mention describe draft"),
+    ("docs", 2.4, "comment mention describe draft shorten summarise summarize"),
+    ("docs", 1.0, "write update mark"),
     ("explain", 5.0, "explain elaborate clarify teach understand"),
     ("explain", 3.2, "what what's whats which where where's why who whose when how describe tell list count know"),
     ("explain", 2.6, "does is are do was were did has can's should compare define outline"),
     ("review", 5.0, "review audit critique criticise criticize proofread vet"),
-    ("review", 3.2, "check assess evaluate inspect examine look judge validate rate approve"),
+    ("review", 3.2, "check assess evaluate inspect examine look judge rate approve"),
     ("ops", 5.0, "run rerun execute"),
-    ("ops", 4.4, "deploy redeploy rollback restart reinstall install bump squash rebase stash provision"),
-    ("ops", 4.4, "undeploy cherry drain cordon curl uninstall unpin revert reboot reindex"),
+    ("ops", 4.4, "deploy redeploy rollback restart squash rebase stash provision"),
+    ("ops", 4.4, "undeploy cherry drain cordon curl unpin revert reboot reindex"),
     ("ops", 4.4, "dockerise dockerize containerise containerize"),
-    ("ops", 4.0, "upgrade downgrade rotate revoke restore publish clone benchmark pin lint undo archive"),
+    ("ops", 5.4, "upgrade downgrade bump install pin reinstall uninstall"),
+    ("ops", 4.0, "rotate revoke restore publish clone benchmark lint undo archive"),
     ("ops", 4.0, "vacuum tail ssh"),
     ("ops", 3.0, "start stop launch push pull checkout commit tag release format delete drop purge wipe kill open"),
     ("ops", 3.0, "scale grant backup truncate flush configure schedule download compile roll issue renew git spin"),
@@ -60,7 +64,7 @@ _KIND_WORDS = (
     Signal("problem", "bugfix", 2.2, "problem",
         "bug, bugs, crash*, broken, deadlock*, leak*, regression, segfault*, oom, nan, panics, "
         "panic, never, named error, make it pass, make them pass, incorrect*, misbehav*, "
-        "malfunction*, vulnerab*, injection, xss, exploit*, race"),
+        "malfunction*, vulnerab*, injection, xss, exploit*, race, npe"),
     Signal("problem", "bugfix", 1.6, "symptom",
         "doubles, doubled, throws, complains, misaligned, evicted, wrong*, error, errors, "
         "exception*, fails, failing, failed, fail, hang, hangs, freez*, stall*, stale, overlap*, "
@@ -68,9 +72,10 @@ _KIND_WORDS = (
         "mishandle*, miscompil*, nullpointer*, cuts, drift*, loses, lost, disappear*, ignores, "
         "drops, upside, stuck, grows"),
     Signal("expected", "bugfix", 1.5, "expected",
-        "should be, should not, shouldn't, must be, instead of, doesn't, does not, isn't, not "
-        "working, off by, can't, cannot, returns 500, returns 404, get to the bottom, slows "
-        "down, two times, no longer, other way round, supposed to, even though, although, still"),
+        "should be, should not, shouldn't, must be, instead of, doesn't, does not, isn't, "
+        "not working, off by, can't, cannot, returns 500, returns 404, get to the bottom, "
+        "slows down, two times, no longer, other way round, supposed to, even though, "
+        "although, still, expected, add up, stops picking"),
     Signal("cause", "bugfix", 2.6, "fix",
         "root cause, find out why, work out why, figure out why, find and fix, find the cause, "
         "find the bug"),
@@ -101,24 +106,28 @@ _KIND_WORDS = (
     Signal("use instead", "refactor", 1.6, "restructure2",
         "use pathlib, to hooks, to typescript, async/await, to async, to es, instead of os, to "
         "rust, to kotlin, to scopes, to zustand"),
-    Signal("tests", "test", 4.4, "tests",
-        "one more test, more tests, another test, fuzzer, test for, tests, unit test, unit "
-        "tests, test case*, test suite, unittest*, pytest, jest, vitest, junit, rspec, "
-        "playwright, cypress, selenium, coverage, fuzz*, property based, model based, test "
-        "harness, snapshot test*, e2e, regression test*, table-driven, doctest, load test, "
-        "integration test*, linearizab*, assertion, assert that, parametrized, unit-test*, a "
-        "test, one test, flaky, fuzzing harness, fuzz test*, flaky test*"),
+    Signal("tests", "test", 5.0, "tests",
+        "one more test, more tests, another test, fuzzer, test for, tests, unit test, "
+        "unit tests, test case*, test suite, unittest*, pytest, jest, vitest, junit, rspec, "
+        "playwright, cypress, selenium, coverage, fuzz*, property based, model based, "
+        "test harness, snapshot test*, e2e, regression test*, table-driven, doctest, "
+        "load test, integration test*, linearizab*, assertion, assert that, parametrized, "
+        "unit-test*, a test, one test, flaky, fuzzing harness, fuzz test*, flaky test*, "
+        "test fixture, integration tests, test rig, tests de, fault injection test, "
+        "table tests, smoke test*, contract tests"),
     Signal("tests", "test", 1.2, "tests",
         "test, mock, mocked, mocks, stub, fixture*"),
-    Signal("documentation", "docs", 4.4, "docs",
+    Signal("documentation", "docs", 4.8, "docs",
         "documentation, guide, contributing, docstring*, jsdoc, javadoc, readme*, changelog*, "
-        "man page, adr, runbook*, release notes, api reference, onboarding guide, architecture "
-        "overview, migration guide, a comment, table of contents, tutorial, troubleshooting "
-        "page, contributing guide, code comment*, faq, openapi docs"),
+        "man page, adr, runbook*, release notes, api reference, onboarding guide, "
+        "architecture overview, migration guide, a comment, table of contents, tutorial, "
+        "troubleshooting page, contributing guide, code comment*, faq, openapi docs, docs, "
+        "doc comments, page that explains, for new maintainers, for maintainers, "
+        "for newcomers, release process for, for beginners"),
     Signal("documentation", "docs", 2.6, "docs",
-        "instructions, installation instructions, docs, copyright, walkthrough, paragraph, "
-        "heading*, how-to, glossary, manual, comments, spelling, typo, typos, dead links, wiki, "
-        "mermaid, diagram, openapi"),
+        "instructions, installation instructions, copyright, walkthrough, paragraph, heading*, "
+        "how-to, glossary, manual, comments, spelling, typo, typos, dead links, wiki, mermaid, "
+        "diagram, openapi, grammar, wording, punctuation"),
     Signal("documentation file", "docs", 6.0, "md, mdx, rst, adoc",
         "doc file"),
     Signal("text only", "docs", 2.2, "text",
@@ -135,14 +144,17 @@ _KIND_WORDS = (
         "anything, don't touch anything, explain only"),
     Signal("judgement", "review", 3.4, "review",
         "check this, what is wrong, anything wrong, go through, critical review, code review, "
-        "security review, security audit, threat model, proofread, second pair of eyes, look "
-        "right, go through the diff, what is wrong with, tell me what is wrong, would you "
-        "approve, would you merge, safe to expose, my changes to, spot any, poke holes, sanity "
-        "check, criticise, critique, feedback, look over, take a look, have a look, second "
-        "opinion, anything i missed, any problems, any issues, what do you think, before i "
-        "apply, before we merge, before we ship, idiomatic, review*, thread safe, thread-safe, "
-        "good way to, is this safe, is it safe to merge, read well, check my, please check, "
-        "which you would merge, can you spot"),
+        "security review, security audit, threat model, proofread, second pair of eyes, "
+        "look right, go through the diff, what is wrong with, tell me what is wrong, "
+        "would you approve, would you merge, safe to expose, my changes to, spot any, "
+        "poke holes, sanity check, criticise, critique, feedback, look over, take a look, "
+        "have a look, second opinion, anything i missed, any problems, any issues, "
+        "what do you think, before i apply, before we merge, before we ship, idiomatic, "
+        "review*, thread safe, thread-safe, good way to, is this safe, is it safe to merge, "
+        "read well, check my, please check, which you would merge, can you spot, weaknesses, "
+        "weak points, strengths and, is the tone, what am i missing, anything dangerous, "
+        "anything risky, anything suspicious, anything to improve, any concerns, "
+        "room for improvement, code smells"),
     Signal("correct?", "review", 2.4, "review",
         "is this correct, correct in, is this right, is this ok, is this good, good practice"),
     Signal("operations", "ops", 3.2, "ops",
@@ -153,13 +165,18 @@ _KIND_WORDS = (
         "swap space, crontab, requirements.txt, disk space, ssh, vpn, dockerfile, docker, "
         "docker-compose, kubernetes, k8s, helm, terraform, ansible, github actions, gitlab ci, "
         "ci job, ci pipeline, jenkins, systemd, gitignore, lockfile, pre commit hook, "
-        "pre-commit, git history, force push, dependencies, dev server, dotfiles, least "
-        "privilege, downtime, compose file, cron job, multi stage build, argo*, pulumi, feature "
-        "branch, last commit, last three commits, test suite and, git status, git log, git diff, "
-        "new branch, run the tests, the dependencies"),
+        "pre-commit, git history, force push, dependencies, dev server, dotfiles, "
+        "least privilege, downtime, compose file, cron job, multi stage build, pulumi, "
+        "feature branch, last commit, last three commits, test suite and, git status, git log, "
+        "git diff, new branch, run the tests, the dependencies, commits, main into, into main, "
+        "into master, into my branch, clean the history, rewrite history, live server, "
+        "live database, from the production, in production please, production database, "
+        "error rate, check out, turn off, turn on, shut down, spin up, carry out, cut over, "
+        "branch and pull, run the migrations, argocd"),
     Signal("operations", "ops", 1.8, "ops place",
-        "production, prod, cluster, replicas, bucket, certificates, dns, firewall, iam, staging, "
-        "deployment, rollout, artifacts, artefacts, s3"),
+        "production, prod, cluster, replicas, bucket, certificates, dns, firewall, iam, "
+        "staging, deployment, rollout, artifacts, artefacts, s3, postgres, postgresql, mysql, "
+        "mongodb, elasticsearch, rabbitmq"),
     Signal("operations", "ops", 0.8, "ops place",
         "server, pipeline*, branch, repo, port, secrets, database, process, warehouse, region, "
         "backup*"),
@@ -184,56 +201,64 @@ _KIND_WORDS = (
 _KIND_ABROAD = (
     Signal("fix", "bugfix", 4.0, "fix",
         "trouve la cause, finde die ursache, finde den fehler, encuentra la causa, corrijas, "
-        "popraw, beheb*, korrigier*, reparier*, fixe, corrig*, répar*, arregl*, arrégl*, repara, "
-        "repare, soluciona*, corrij*, conserte*, arrume*, correggi*, sistema, sistemalo, "
-        "risolvi*, repareer, herstel*, verhelp*, исправ*, почин*, устран*, пофикс*, napraw*, "
-        "popraw*, düzelt*, виправ*, oprav*, åtgärda, 修复, 修正, 改正, 解决, 直して, 修復, 고쳐, 해결해, 수정해, ठीक "
-        "कर, सुधार"),
+        "popraw, beheb*, korrigier*, reparier*, fixe, corrig*, répar*, arregl*, arrégl*, "
+        "repara, repare, soluciona*, corrij*, conserte*, arrume*, correggi*, sistema, "
+        "sistemalo, risolvi*, repareer, herstel*, verhelp*, исправ*, почин*, устран*, пофикс*, "
+        "napraw*, popraw*, düzelt*, виправ*, oprav*, åtgärda, 修复, 修正, 改正, 解决, 直して, "
+        "修復, 고쳐, 해결해, 수정해, ठीक कर, सुधार, los dit, los dit op, los het op, "
+        "repariere, finde den grund, поправ*"),
     Signal("problem", "bugfix", 2.0, "problem",
-        "doublons, falsch, zeigt noch, noch die alte, inversé, incorrecto, отображается "
-        "неправильно, неправильн*, yanlış, nieprawidłow*, fehler*, kaputt, abstürz*, absturz, "
-        "erreur*, plante, bug*, falla, fallo, no funciona, se rompe, errore, quebra*, erro, "
-        "ошибк*, падает, ломает*, не работает, błąd, hata, werkt niet, 报错, 崩溃, 错误, 少算, 重复, 仍然, "
-        "不工作, バグ, クラッシュ, エラー, 動かない, 壊れ, 버그, 오류, 사라집, 안 됩, त्रुटि, बग, funktioniert "
-        "nicht, ne "
-        "marche pas, ne fonctionne"),
+        "doublons, falsch, zeigt noch, noch die alte, inversé, incorrecto, "
+        "отображается неправильно, неправильн*, yanlış, nieprawidłow*, kaputt, abstürz*, "
+        "absturz, erreur*, plante, bug*, falla, fallo, no funciona, se rompe, errore, quebra*, "
+        "erro, ошибк*, падает, ломает*, не работает, błąd, hata, werkt niet, 报错, 崩溃, 错误, "
+        "少算, 重复, 仍然, 不工作, バグ, クラッシュ, エラー, 動かない, 壊れ, 버그, 오류, "
+        "사라집, 안 됩, त्रुटि, बग, funktioniert nicht, ne marche pas, ne fonctionne, fehler, "
+        "dubbel*, duplicad*, bricht, stürzt"),
     Signal("add", "feature", 3.0, "add",
         "erweitere, erweiter*, baue, zeige, ermögliche, permets, permettre, permite, permitir, "
-        "consenti, affiche, muestra, mostra, mostre, toon, laat, покажи, stwórz, oluştur, ようにして, "
-        "表示して, 만들어, 导出, 显示, 一个, maak een, schreibe ein skript, escribe un script, füge, hinzu, "
-        "ergänz*, implementier*, erstell*, ajout*, implément*, crée*, añad*, agreg*, implement*, "
-        "crear, crea, haz, adicion*, crie, aggiung*, voeg, toevoeg*, добав*, реализ*, создай*, "
-        "сделай*, dodaj*, zaimplement*, ekle, додай*, přidej*, lägg, 添加, 增加, 实现, 新增, 支持, 开发, 追加, "
-        "実装, 作成, 作って, できるように, 추가, 구현, 만들, जोड़, बनाए, बना दो, लागू"),
+        "consenti, affiche, muestra, mostra, mostre, toon, laat, покажи, stwórz, oluştur, "
+        "ようにして, 表示して, 만들어, 导出, 显示, 一个, maak een, schreibe ein skript, "
+        "escribe un script, füge, hinzu, ergänz*, implementier*, erstell*, ajout*, implément*, "
+        "crée*, añad*, agreg*, crear, crea, haz, adicion*, crie, aggiung*, voeg, toevoeg*, "
+        "добав*, реализ*, создай*, сделай*, dodaj*, zaimplement*, ekle, додай*, přidej*, lägg, "
+        "添加, 增加, 实现, 新增, 支持, 开发, 追加, 実装, 作成, 作って, できるように, 추가, "
+        "구현, 만들, जोड़, बनाए, बना दो, लागू, implementa, implementar, implemente"),
     Signal("explain", "explain", 3.4, "question",
-        "co to jest, co to, jak działa, hoe werkt, wat is het verschil, qual é, quelle est, quel "
-        "est, cuál es, qual è, unterschied, différence, diferencia, diferença, differenza, "
-        "verschil, разница, в чём, в чем, ne demek, vad är, co je, 区别, 違い, 차이, 哪里, अंतर, क्या "
-        "करता, मतलब, mi explichi, пояснить, где, wo wird, wo steht, erklär*, warum, was macht, "
-        "was ist, was bedeutet, wie funktioniert, wo ist, expliqu*, pourquoi, que fait, qu'est, "
-        "c'est quoi, explica*, explíca*, qué, por qué, cómo, cuál, spiega*, cosa, perché, o que, "
-        "por que, uitleg*, leg uit, waarom, wat doet, wat is, объясн*, что делает, что такое, "
-        "почему, зачем, как работает, wyjaśnij, dlaczego, co robi, açıkla, nedir, поясни, "
-        "förklara, 解释, 什么, 为什么, 怎么, 哪个, 说明, とは, 何ですか, なぜ, 説明, 意味, どこ, 설명, 무엇, "
-        "뭐, 왜, 어떻게, क्या "
-        "है, क्यों, कैसे काम, समझा"),
+        "co to jest, co to, jak działa, hoe werkt, wat is het verschil, qual é, quelle est, "
+        "quel est, cuál es, qual è, unterschied, différence, diferencia, diferença, "
+        "differenza, verschil, разница, в чём, в чем, ne demek, vad är, co je, 区别, 違い, "
+        "차이, 哪里, अंतर, क्या करता, मतलब, mi explichi, пояснить, где, wo wird, wo steht, "
+        "erklär*, warum, was macht, was ist, was bedeutet, wie funktioniert, wo ist, expliqu*, "
+        "pourquoi, que fait, qu'est, c'est quoi, explica*, explíca*, qué, por qué, cómo, cuál, "
+        "spiega*, cosa, perché, o que, por que, uitleg*, leg uit, waarom, wat doet, wat is, "
+        "объясн*, что делает, что такое, почему, зачем, как работает, wyjaśnij, dlaczego, "
+        "co robi, açıkla, nedir, поясни, förklara, 解释, 什么, 为什么, 怎么, 哪个, 说明, とは, "
+        "何ですか, なぜ, 説明, 意味, どこ, 설명, 무엇, 뭐, 왜, 어떻게, क्या है, क्यों, "
+        "कैसे काम, समझा, что означает, что значит, hoe kan ik, wie kann ich, comment faire, "
+        "comment puis, cómo puedo, como faço, как мне, как сделать, jak mogę, nasıl yap"),
     Signal("review", "review", 4.2, "review",
         "schau dir, schau dir bitte, sag mir, durchsehen, dá uma olhada, aponta*, aponte, "
-        "donne-moi ton avis, ton avis, jette un œil, échale un vistazo, échale un ojo, da "
-        "un'occhiata, dai un'occhiata, geef feedback, kijk even naar, kun je deze, przejrzyj, "
-        "gözden geçir, granska, zkontroluj, 看一下, 看看, 有没有问题, 见てください, 見てもらえ, 봐주세요, 봐 "
-        "주세요, देखें और "
-        "बताएं, prüf*, überprüf*, begutacht*, relis, relire, relecture, revois, vérifie*, "
-        "revisa*, revise, rivedi, controlla, bekijk*, beoordeel*, nakijk*, проверь*, проверьте, "
-        "ревью, посмотри, sprawdź, incele, 审查, 评审, 检查, 审核, レビュー, 確認して, 리뷰, 검토, समीक्षा, जांच"),
+        "donne-moi ton avis, ton avis, jette un œil, échale un vistazo, échale un ojo, "
+        "da un'occhiata, dai un'occhiata, geef feedback, kijk even naar, kun je deze, "
+        "przejrzyj, gözden geçir, granska, zkontroluj, 看一下, 看看, 有没有问题, 见てください, "
+        "見てもらえ, 봐주세요, 봐 주세요, देखें और बताएं, prüf*, überprüf*, begutacht*, relis, "
+        "relire, relecture, revois, vérifie*, revisa*, revise, rivedi, controlla, bekijk*, "
+        "beoordeel*, nakijk*, проверь*, проверьте, ревью, посмотри, sprawdź, incele, 审查, "
+        "评审, 检查, 审核, レビュー, 確認して, 리뷰, 검토, समीक्षा, जांच, anschauen, "
+        "durchschauen, drüberschauen, drüber schauen, anzuschauen, comprueba, analiza, "
+        "analise, analyse mon"),
     Signal("restructure", "refactor", 4.6, "restructure",
         "überführe*, umbauen, ersetze, remplace, reemplaza, substitua, sostituisci, vervang, "
         "замени, vereinheitlich*, estrai*, sposta*, mova, mueve, déplace, extrayez, extrais, "
-        "lagere, splitse, splits, refactoreer, wydziel, uprość, убери дублирование, 统一, 整理, 共通化, "
-        "まとめて, 정리, umbenenn*, benenne, refaktor*, refactoris*, refactoriz*, räum*, vereinfach*, "
-        "verschieb*, auslager*, renomm*, renombra*, rinomin*, renome*, hernoem*, simplifi*, "
-        "extrai*, extrae*, переименуй*, вынес*, рефактор*, упрост*, przemian*, zmień nazwę, 重构, "
-        "重命名, 改名, 抽取, 提取, 拆分, リファクタ, 変数名, 名前を変, 分割, 리팩터, 리팩토링, 이름을 바꿔, नाम बदल"),
+        "lagere, splitse, splits, refactoreer, wydziel, uprość, убери дублирование, 统一, "
+        "整理, 共通化, まとめて, 정리, umbenenn*, benenne, refaktor*, refactoris*, "
+        "refactoriz*, räum*, vereinfach*, verschieb*, auslager*, renomm*, renombra*, rinomin*, "
+        "renome*, hernoem*, simplifi*, extrai*, extrae*, переименуй*, вынес*, рефактор*, "
+        "упрост*, przemian*, zmień nazwę, 重构, 重命名, 改名, 抽取, 提取, 拆分, リファクタ, "
+        "変数名, 名前を変, 分割, 리팩터, 리팩토링, 이름을 바꿔, नाम बदल, fusionne*, regroupe*, "
+        "zusammenführ*, combina, sustituye, sustituir, umstell*, aufteil*, teile, zerleg*, "
+        "découpe, unificar, unifica los, unifica las"),
     Signal("tests", "test", 4.6, "tests",
         "teste die, teste den, schreibe tests, schreib tests, 测试, 写测试, napisz testy, test yaz, "
         "tests voor, testgevallen, případy, unittest*, unit-test*, tests unitaires, prueba*, "
@@ -241,23 +266,26 @@ _KIND_ABROAD = (
         "für, 单元测试, 测试用例, 编写测试, テスト, 테스트, परीक्षण, टेस्ट"),
     Signal("documentation", "docs", 4.6, "docs",
         "dokumentacj*, dokumenta*, kommenttia, belgele, readme ergänzen, dokümantasyon, "
-        "dokumentace, 説明を追加, 说明文档, 사용법, readme, dokumentier*, dokumentation, anleitung, "
-        "kommentar, kommentier*, übersetz*, commentaire*, traduis*, traduire, documentación, "
-        "comentario*, traduc*, traduz*, comentário*, documentaz*, commento, traduci, vertaal, "
-        "документац*, комментари*, перевед*, допиши, dokumentac*, przetłumacz, 文档, 注释, 翻译, "
-        "ドキュメント, コメント, 翻訳, 手順を, 문서, 주석, 번역, दस्तावेज़, टिप्पणी, अनुवाद"),
+        "dokumentace, 説明を追加, 说明文档, 사용법, readme, dokumentier*, dokumentation, "
+        "anleitung, kommentar, kommentier*, übersetz*, commentaire*, traduis*, traduire, "
+        "documentación, comentario*, traduc*, traduz*, comentário*, documentaz*, commento, "
+        "traduci, vertaal, документац*, комментари*, перевед*, допиши, dokumentac*, "
+        "przetłumacz, 文档, 注释, 翻译, ドキュメント, コメント, 翻訳, 手順を, 문서, 주석, "
+        "번역, दस्तावेज़, टिप्पणी, अनुवाद, kapitel, handbuch, entwicklerhandbuch, manuel, "
+        "handleiding, руководств*, podręcznik, 手册, マニュアル, 매뉴얼"),
     Signal("runs tests", "ops", 6.0, "ops tests",
         "lance les tests, lancer les tests, führe die tests, ejecuta los tests, ejecuta las "
         "pruebas, corre los tests, esegui i test, rode os testes, execute os testes, draai de "
         "tests, запусти тесты, uruchom testy, 运行测试, 跑测试, テストを実行, 테스트를 실행, 테스트 실행, टेस्ट चला"),
     Signal("operations", "ops", 3.4, "ops",
         "lösch*, starte, installier*, aktualisier*, führe, deploye, déploi*, lance, supprim*, "
-        "installe*, ejecut*, desplieg*, borr*, elimin*, instal*, actualiz*, execut*, rode, "
-        "apag*, atualiz*, esegui, avvia, cancell*, aggiorna, verwijder*, installeer, draai, "
-        "запусти*, удали*, установи*, обнови*, разверни*, собери, uruchom*, usuń, zainstaluj, "
-        "çalıştır, 运行, 部署, 清空, 安装, 执行, 升级, 回滚, 実行, デプロイ, 削除, インストール, 起動, 실행, "
-        "배포, 삭제, 설치, 업데이트, "
-        "चलाए, चलाओ, हटाए, तैनात"),
+        "ejecut*, desplieg*, actualiz*, rode, atualiz*, esegui, avvia, aggiorna, verwijder*, "
+        "installeer, draai, запусти*, удали*, установи*, обнови*, разверни*, собери, uruchom*, "
+        "usuń, zainstaluj, çalıştır, 运行, 部署, 清空, 安装, 执行, 升级, 回滚, 実行, デプロイ, "
+        "削除, インストール, 起動, 실행, 배포, 삭제, 설치, 업데이트, चलाए, चलाओ, हटाए, तैनात, "
+        "execute os, executar, exécute, instala, instalar, instale, installe, installez, "
+        "borra, borrar, borre, elimina, eliminar, elimine, cancella, cancellare, apague, "
+        "apagar"),
     Signal("small talk", "chat", 4.2, "chat",
         "bonsoir, ça va, wie geht, come stai, qué tal, tudo bem, как дела, до свидания, пока, "
         "tschüss, au revoir, adiós, hasta luego, no hay de qué, 再见, さようなら, 잘 가, お疲れ, よろしく, "
@@ -279,8 +307,8 @@ SIGNALS: tuple[Signal, ...] = (
 
 # Harmless uses of loaded words: inside these phrases no word counts.
 NEUTRAL = (
-    "dependency injection, design tokens, in order to, order of, order by, sort order, same order, in order, "
-    "key bindings, "
+    "dependency injection, fault injection, design tokens, in order to, order of, order by, sort order, same order, "
+    "in order, key bindings, "
     "key binding, git checkout, token count, in charge, charge of, live reload, live preview, live updates, "
     "live update, "
     "to jest, jest to, co jest, bank holiday, role model, error message, error messages, error handling, error "
@@ -296,6 +324,7 @@ NEUTRAL = (
 ONLY_FOR: dict[str, Kind] = {
     "complexity.plain question": "explain",
     "complexity.plain command": "ops",
+    "risk.local": "ops",
 }
 
 

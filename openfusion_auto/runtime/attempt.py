@@ -193,6 +193,8 @@ class Caller:
             )
         else:
             line.book(candidate, usage)
+        if self._trace.dry_run:
+            line.usd = 0.0  # nobody was paid
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
         streamed = usage is not None and prompt.stream and span_s > MIN_SPAN_S
         self._means.live.succeeded(

@@ -67,8 +67,9 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
     except Exception as error:  # noqa: BLE001 - the last line: a defect of ours must not take the connection down
         # The kind only: an exception's text may hold a prompt or a key.
-        # The path as it came, escapes and all: decoded it may hold line ends.
-        log.error("internal error: %s in %s", type(error).__name__, request.raw_path[:80])  # noqa: TRY400
+        # The path as it came, escapes and all (decoded it may hold line ends), and no query (it may hold a key).
+        path = request.raw_path.partition("?")[0][:80]
+        log.error("internal error: %s in %s", type(error).__name__, path)  # noqa: TRY400 - no traceback, see above
         return error_response(
             InternalError("Internal error of the router; its log names the kind.")
         )
@@ -131,7 +132,8 @@ def host_name(value: str) -> str | None:
     """Return the host of a `Host` header or authority, lower case, without port; None when it is none."""
     try:
         parts = urlsplit("//" + value)
-        if parts.path or parts.query or parts.username is not None or parts.port == -1:
+        # Reading the port checks it. All of the value must be the authority: no path, query or fragment.
+        if parts.netloc != value or parts.username is not None or parts.port == -1:
             return None
         return (parts.hostname or "").rstrip(".") or None
     except ValueError:

@@ -28,7 +28,9 @@ from openfusion_auto.wire.errors import upstream_failure
 
 MAX_BODY = 64 * 2**20  # [bytes] an answer larger than this is a defect of the upstream
 MAX_ERROR_BODY = 64 * 2**10  # [bytes] read of an error answer
-LARGE_BODY = 2**20  # [bytes] a request above it goes out in pieces: in one, writing it would hold all others up
+LARGE_BODY = (
+    2**20
+)  # [bytes] a request above it goes out in pieces: in one, writing it would hold all others up
 
 
 @dataclass(frozen=True, slots=True)

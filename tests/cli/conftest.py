@@ -15,7 +15,6 @@ from openfusion_auto.upstream.fake import FakeUpstream
 
 from .processes import PACKAGE, serving
 
-
 CONFIG = """\
 [[upstreams]]
 name = "relay"
@@ -135,7 +134,9 @@ def scripted(monkeypatch):
 def server(tmp_path_factory):
     """The address of a dry-run server that all tests of one run share."""
     empty = tmp_path_factory.mktemp("server")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENFUSION_", "OPENROUTER_"))}
+    clean = {
+        k: v for k, v in os.environ.items() if not k.startswith(("OPENFUSION_", "OPENROUTER_"))
+    }
     env = {**clean, "PYTHONPATH": PACKAGE, "XDG_CONFIG_HOME": str(empty)}
     with serving("--dry-run", env=env, cwd=empty) as (url, _, _):
         yield url

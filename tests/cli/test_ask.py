@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from openfusion_auto.cli import ask
-from openfusion_auto.upstream.fake import Reply
+from openfusion_auto.upstream.reply import Reply
 
 from .processes import environment, start_process
 

@@ -16,7 +16,7 @@ import time
 import pytest
 
 from openfusion_auto.cli import chat
-from openfusion_auto.upstream.fake import Reply
+from openfusion_auto.upstream.reply import Reply
 
 from .processes import environment
 
@@ -107,7 +107,9 @@ def test_a_person_gets_help_a_prompt_and_code_0(run, configured, scripted, monke
     assert "Ctrl-D ends" in done.err
 
 
-def test_ctrl_c_at_the_prompt_drops_the_line_and_ctrl_d_ends(run, configured, scripted, monkeypatch):
+def test_ctrl_c_at_the_prompt_drops_the_line_and_ctrl_d_ends(
+    run, configured, scripted, monkeypatch
+):
     scripted([Reply("a")])
     events = iter([KeyboardInterrupt(), "one", EOFError()])
 
@@ -151,23 +153,18 @@ def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(run, configured, s
     assert [m["content"] for m in json.loads(fake.calls[1].body)["messages"]] == ["two"]
 
 
-def test_it_works_at_a_real_terminal(folder):
+@pytest.fixture
+def terminal():
+    """A chat at a terminal of its own; gives the process and our end of the terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "openfusion_auto", "chat"], stdin=theirs, stdout=theirs,
         stderr=subprocess.PIPE, env=environment(), close_fds=True,
     )  # fmt: skip
     os.close(theirs)
-    shown = read_until(ours, b"> ", b"")
-    os.write(ours, b"hello\n")
-    shown = read_until(ours, b"'hello'.*> ", shown)
-    os.write(ours, b"\x04")
-    try:
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-    assert b"DRY RUN" in process.communicate()[1]
-    assert b"DRY RUN by openfusion_auto" in shown
+    yield process, ours
+    process.kill()
+    process.communicate()
     os.close(ours)
 
 
@@ -177,3 +174,14 @@ def read_until(descriptor, pattern, got):
         assert select.select([descriptor], [], [], 20)[0], got
         got += os.read(descriptor, 4096)
     return got
+
+
+def test_it_works_at_a_real_terminal(terminal):
+    process, ours = terminal
+    shown = read_until(ours, b"> ", b"")
+    os.write(ours, b"hello\n")
+    shown = read_until(ours, b"'hello'.*> ", shown)
+    os.write(ours, b"\x04")
+    assert process.wait(20) == 0
+    assert b"DRY RUN by openfusion_auto" in shown
+    assert b"DRY RUN: NO MODEL IS CALLED" in process.stderr.read()

@@ -51,7 +51,11 @@ def test_gateway_keys_are_counted_never_shown(monkeypatch):
 
 def test_upstreams_and_settings_stand_with_their_origin(configured):
     _, changed = checks.examine(None, probe=False)
-    assert {"key": "upstreams.relay", "value": "http://127.0.0.1:9/v1", "origin": "file:openfusion.toml:1"} in changed
+    assert {
+        "key": "upstreams.relay",
+        "value": "http://127.0.0.1:9/v1",
+        "origin": "file:openfusion.toml:1",
+    } in changed
     assert all(row["origin"] != "default" for row in changed)
 
 
@@ -150,7 +154,9 @@ def test_a_probe_gets_the_key_and_finds_every_model(relay):
 
 
 def test_a_key_goes_to_its_own_upstream_only(relay, configured):
-    other = f'\n[[upstreams]]\nname = "far"\nbase_url = "{relay.url}/far"\napi_key_env = "RELAY_FAR"\n'
+    other = (
+        f'\n[[upstreams]]\nname = "far"\nbase_url = "{relay.url}/far"\napi_key_env = "RELAY_FAR"\n'
+    )
     configured(url=relay.url + "/v1", more=other)
     examine(probe=True)
     keys = {path: headers.get("Authorization") for _, path, headers in relay.seen}
@@ -179,7 +185,9 @@ def test_a_refused_key_fails_with_its_name(relay, status):
     assert "sk-relay" not in repr(found)
 
 
-@pytest.mark.parametrize("reply", [(404, b"{}"), (200, b"<html>"), (200, b"{}"), (302, b"http://127.0.0.1:9/")])
+@pytest.mark.parametrize(
+    "reply", [(404, b"{}"), (200, b"<html>"), (200, b"{}"), (302, b"http://127.0.0.1:9/")]
+)
 def test_an_upstream_that_lists_nothing_is_a_warning(relay, reply):
     relay.replies["/v1/models"] = reply
     (found,) = of("upstream", examine(probe=True))

@@ -25,7 +25,14 @@ def test_json_holds_checks_settings_and_the_verdict(run, configured, monkeypatch
     monkeypatch.setenv("OPENFUSION_PORT", "0")
     done = run("doctor", "--json")
     assert done.json["ok"] is True
-    assert {c["name"] for c in done.json["checks"]} == {"version", "config", "key", "pool", "port", "state"}
+    assert {c["name"] for c in done.json["checks"]} == {
+        "version",
+        "config",
+        "key",
+        "pool",
+        "port",
+        "state",
+    }
     origins = {row["key"]: row["origin"] for row in done.json["settings"]}
     assert origins["server.port"] == "env:OPENFUSION_PORT"
     assert "sk-very-secret" not in done.out

@@ -8,7 +8,9 @@ def test_it_writes_a_file_that_changes_nothing_and_says_what_next(run, folder):
     assert done.code == 0
     assert "openfusion serve" in done.out
     assert tomllib.loads((folder / "openfusion.toml").read_text())["server"]["port"] == 8787
-    assert run("models", "--json").json == run("models", "--json", "--config", "openfusion.toml").json
+    assert (
+        run("models", "--json").json == run("models", "--json", "--config", "openfusion.toml").json
+    )
 
 
 def test_a_file_that_is_there_stays_and_the_code_is_2(run, folder):

@@ -1,5 +1,7 @@
 """The page in the docs is what the commands say."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -7,11 +9,23 @@ import click
 from openfusion_auto.cli.main import COMMANDS, cli
 from openfusion_auto.cli.reference import option, render
 
+from .processes import environment
+
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
 def test_the_page_is_made_from_the_commands():
-    assert PAGE.read_text() == render(), "run: python -m openfusion_auto.cli.reference > docs/reference/cli.md"
+    assert PAGE.read_text() == render(), (
+        "run: python -m openfusion_auto.cli.reference > docs/reference/cli.md"
+    )
+
+
+def test_the_module_prints_the_page():
+    done = subprocess.run(
+        [sys.executable, "-m", "openfusion_auto.cli.reference"],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == render()
 
 
 def test_every_command_and_every_option_stands_on_the_page():

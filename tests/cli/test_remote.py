@@ -124,7 +124,7 @@ def test_a_key_that_cannot_be_sent_is_not_shown(canned):
 
 
 def test_https_speaks_tls(canned):
-    with pytest.raises(OSError, match="(?i)ssl|wrong version"):
+    with pytest.raises(OSError, match=r"(?i)ssl|wrong version"):
         fetch(canned.url.replace("http:", "https:") + "/x", {}, timeout_s=5)
 
 

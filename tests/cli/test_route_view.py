@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from openfusion_auto.cli import route_view
-from openfusion_auto.cli.route import decide_here, request_body
 from openfusion_auto.cli.common import load_settings
+from openfusion_auto.cli.route import decide_here, request_body
 
 
 @pytest.fixture
@@ -65,10 +65,18 @@ def test_a_pipe_gets_plain_ascii(decision):
 
 
 def test_a_terminal_gets_blocks_and_one_colour_a_term(decision):
-    text = shown(decision, terminal=True)
-    legend = [line for line in text.splitlines() if "skill" in line and route_view.BLOCK in line][-1]
-    colours = re.findall(r"\x1b\[(\d+)m" + route_view.BLOCK, legend)
-    assert len(set(colours)) == len(colours) >= 5
+    text = shown(decision, 120, terminal=True)
+    legend = next(line for line in text.splitlines() if "stickiness" in line)
+    colours = re.findall(r"\x1b\[(\d+)m " + route_view.BLOCK, legend)
+    assert len(set(colours)) == len(colours) == len(decision["ranking"][0]["terms"])
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_legend_keeps_a_mark_beside_its_name(width):
+    names = ["skill", "benchmark", "price", "throughput", "latency", "availability", "role"]
+    lines = route_view.legend(names, list("sbptlar"), width, fancy=False).plain.splitlines()
+    assert [item.split("=")[1] for line in lines for item in line.split()] == names
+    assert max(map(len, lines)) <= width
 
 
 def test_one_candidate_has_no_why_not(decision):
@@ -95,7 +103,10 @@ def test_rejections_stand_with_their_rule_and_reason(decision):
 
 
 def test_nobody_is_said_when_nobody_can_serve(decision):
-    decision["ranking"], decision["plan"] = [], {"steps": [], "expected_usd": None, "worst_case_usd": None}
+    decision["ranking"], decision["plan"] = (
+        [],
+        {"steps": [], "expected_usd": None, "worst_case_usd": None},
+    )
     text = shown(decision)
     assert "by nobody, expected unknown" in text
     assert "nothing is called" in text

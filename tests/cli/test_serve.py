@@ -12,13 +12,15 @@ import pytest
 
 from openfusion_auto.cli import output, serve
 
-from .processes import READY, environment, serving, start_process
+from .processes import READY, serving, start_process
 
 
 def ask(url, text="hello"):
     body = {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}]}
     request = urllib.request.Request(
-        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"{url}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
@@ -130,5 +132,3 @@ def test_the_faster_loop_is_used_only_where_it_is_installed(monkeypatch):
     assert serve.loop_factory() is uvloop.new_event_loop
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert serve.loop_factory() is None
-
-

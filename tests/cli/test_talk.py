@@ -6,7 +6,7 @@ import pytest
 
 from openfusion_auto.cli.talk import answer_text, start, summary
 from openfusion_auto.errors import ModelNotFound, UpstreamError
-from openfusion_auto.upstream.fake import Reply
+from openfusion_auto.upstream.reply import Reply
 
 
 def begin(**options):
@@ -135,8 +135,13 @@ def test_closing_releases_the_upstreams(configured, scripted):
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"choices": []}, {"choices": [1]}, {"choices": [{"message": 1}]}, {"choices": [{"message": {"content": None}}]}],
+    [
+        {},
+        {"choices": []},
+        {"choices": [1]},
+        {"choices": [{"message": 1}]},
+        {"choices": [{"message": {"content": None}}]},
+    ],
 )
 def test_a_body_without_text_is_an_empty_answer(body):
     assert answer_text(body) == ""
-

@@ -9,9 +9,14 @@ import pytest
 @pytest.fixture
 def asked(server):
     """The id of a request that the server has just answered."""
-    body = {"model": "openfusion/auto", "messages": [{"role": "user", "content": "Explain recursion"}]}
+    body = {
+        "model": "openfusion/auto",
+        "messages": [{"role": "user", "content": "Explain recursion"}],
+    }
     request = urllib.request.Request(
-        f"{server}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"{server}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.headers["x-openfusion-trace-id"]

@@ -53,7 +53,9 @@ def test_a_request_shows_task_answer_calls_and_reasons():
 
 
 def test_a_failed_call_says_why_and_the_next_one_stands_below():
-    failed = call(status="error", error="upstream_timeout", detail="it fell \x1b[2Jsilent", usage=None)
+    failed = call(
+        status="error", error="upstream_timeout", detail="it fell \x1b[2Jsilent", usage=None
+    )
     text = render(trace_view.show, trace(attempts=[failed, call(candidate="fast-b", at_ms=400.0)]))
     assert "coder-a: upstream_timeout: it fell [2Jsilent" in text
     assert text.index("error") < text.index("fast-b")

@@ -14,6 +14,7 @@ from openfusion_auto.config.load import load
 from openfusion_auto.server.build import build
 from openfusion_auto.server.keys import ENGINE
 from tests.server.conftest import KEY_ENV, Router, candidate
+from tests.support.faulty import FaultyUpstream
 
 ALIVE_S = 5.0  # [s] within which the list of models must come after any case
 SHOWN = ("traceback", 'file "', "openfusion_auto/", "aiohttp", "object at 0x")
@@ -23,27 +24,47 @@ GOOD = {
 }
 
 
+@dataclass
+class Live(Router):
+    """A running router and the upstream behind it."""
+
+    up: FaultyUpstream
+
+
 @contextlib.asynccontextmanager
-async def serving(folder, upstream_url, *, api_key="sk-upstream-secret", candidates=None, client_keys="", **tables):
+async def serving(
+    folder, *, api_key="sk-upstream-secret", candidates=None, client_keys="", **tables
+):
     """Serve a configuration written to `folder`; as `start_router`, but for as many tests as the caller likes."""
-    pool = candidates or [candidate(context_tokens=8_000_000)]
-    (folder / "pool.toml").write_text(tomli_w.dumps({"schema": 1, "candidates": pool}))
-    upstream = {"name": "relay", "base_url": upstream_url, "api_key_env": KEY_ENV, "dialect": "chat"}
+    async with FaultyUpstream() as up:
+        config = written(
+            folder, up.url, candidates or [candidate(context_tokens=8_000_000)], tables
+        )
+        env = {KEY_ENV: api_key, "OPENFUSION_STATE_DIR": str(folder / "state")}
+        app = build(
+            load(config, {**env, "OPENFUSION_API_KEYS": client_keys}, {}, folder), dry_run=False
+        )
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            root = "http://127.0.0.1:{}".format(runner.addresses[0][1])
+            async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+                yield Live(f"{root}/v1", root, app[ENGINE], http, up)
+        finally:
+            await runner.cleanup()
+
+
+def written(folder, url, candidates, tables):
+    """Write a pool and a configuration; return the latter's path."""
+    upstream = {"name": "relay", "base_url": url, "api_key_env": KEY_ENV, "dialect": "chat"}
+    config = {"upstreams": [upstream], "pool": {"file": "pool.toml"}, **tables}
+    (folder / "pool.toml").write_text(tomli_w.dumps({"schema": 1, "candidates": candidates}))
     path = folder / "openfusion.toml"
-    path.write_text(
-        tomli_w.dumps({"upstreams": [upstream], "pool": {"file": "pool.toml"}, **tables})
-    )
-    env = {KEY_ENV: api_key, "OPENFUSION_STATE_DIR": str(folder / "state"), "OPENFUSION_API_KEYS": client_keys}
-    app = build(load(path, env, {}, folder), dry_run=False)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        root = "http://127.0.0.1:{}".format(runner.addresses[0][1])
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-            yield Router(f"{root}/v1", root, app[ENGINE], http)
-    finally:
-        await runner.cleanup()
+    path.write_text(tomli_w.dumps(config))
+    return path
 
 
 # -- what came back --------------------------------------------------------------------------------------------------
@@ -207,7 +228,12 @@ def request(method="POST", path="/v1/chat/completions", body=None, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [(k, v) for k, v in {**usual, **named}.items() if v is not None]
     head = b"".join(k.encode() + b": " + encoded(v) + b"\r\n" for k, v in lines)
-    return f"{method} {path} HTTP/1.1\r\n".encode("latin-1") + head + b"\r\n" + (data if method == "POST" else b"")
+    return (
+        f"{method} {path} HTTP/1.1\r\n".encode("latin-1")
+        + head
+        + b"\r\n"
+        + (data if method == "POST" else b"")
+    )
 
 
 def encoded(value):

@@ -9,8 +9,15 @@ import zlib
 import pytest
 import pytest_asyncio
 
-from tests.server.live import GOOD, Reply, check_alive, check_refusal, check_shows_nothing, send, serving
-from tests.support.faulty import FaultyUpstream
+from tests.server.live import (
+    GOOD,
+    Reply,
+    check_alive,
+    check_refusal,
+    check_shows_nothing,
+    send,
+    serving,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,8 +33,7 @@ OK = {200}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def router(tmp_path_factory):
     server = {"max_body_mb": MAX_BODY_MB}
-    folder = tmp_path_factory.mktemp("bad_input")
-    async with FaultyUpstream() as up, serving(folder, up.url, server=server) as running:
+    async with serving(tmp_path_factory.mktemp("bad_input"), server=server) as running:
         yield running
 
 
@@ -196,7 +202,9 @@ def tool(name="run", parameters=None, **more):
 def turn(calls, *behind):
     """Return a conversation in which the assistant called tools."""
     first = {"role": "user", "content": "[[say:fine]] Run it"}
-    return {"messages": [first, {"role": "assistant", "content": None, "tool_calls": calls}, *behind]}
+    return {
+        "messages": [first, {"role": "assistant", "content": None, "tool_calls": calls}, *behind]
+    }
 
 
 def call(arguments="{}", id_="call_1"):
@@ -330,6 +338,13 @@ async def test_a_field_that_is_odd_ends_as_the_table_says(router, fields, accept
     await check_alive(router)
 
 
+async def test_c72_a_prompt_of_3_mb_arrives_whole(router):
+    prompt = "[[say:fine]] " + "".join(f"line {n}\n" for n in range(250_000))
+    assert len(prompt) > 3 * MB - 200_000
+    assert (await send(router, changed(user(prompt)))).text == "fine"
+    assert router.up.requests[-1].body["messages"] == user(prompt)["messages"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_unknown_model_is_a_404_by_its_code_before_any_stream(router, stream):
     reply = await send(router, changed({"model": "openfusion/atuo", "stream": stream}))
@@ -359,7 +374,9 @@ async def test_an_unknown_model_is_a_404_by_its_code_before_any_stream(router, s
     ],
 )
 async def test_methods_and_paths_answer_in_our_shape(router, method, path, status, code, allow):
-    reply = await send(router, TEXT if method in ("POST", "PUT", "PATCH") else None, method=method, path=path)
+    reply = await send(
+        router, TEXT if method in ("POST", "PUT", "PATCH") else None, method=method, path=path
+    )
     assert reply.status == status
     assert reply.headers.get("allow") == allow
     if status != 200:

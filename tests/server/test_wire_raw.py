@@ -8,8 +8,17 @@ import pytest
 import pytest_asyncio
 
 from openfusion_auto.server import chat
-from tests.server.live import GOOD, HOST, check_alive, check_refusal, check_shows_nothing, raw, replies, request, serving
-from tests.support.faulty import FaultyUpstream
+from tests.server.live import (
+    GOOD,
+    HOST,
+    check_alive,
+    check_refusal,
+    check_shows_nothing,
+    raw,
+    replies,
+    request,
+    serving,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,7 +114,7 @@ TWO_READINGS = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def router(tmp_path_factory):
-    async with FaultyUpstream() as up, serving(tmp_path_factory.mktemp("raw"), up.url) as running:
+    async with serving(tmp_path_factory.mktemp("raw")) as running:
         yield running
 
 
@@ -197,7 +206,12 @@ async def test_w43_a_connection_that_closes_at_once_harms_nobody(router):
 
 
 async def test_s01_half_open_connections_do_not_keep_others_waiting(router):
-    halves = (b"", b"POST", b"POST /v1/chat/completions HTTP/1.1\r\nHost:", request(Content_Length="999"))
+    halves = (
+        b"",
+        b"POST",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost:",
+        request(Content_Length="999"),
+    )
     opened = []
     try:
         for n in range(48):
@@ -244,7 +258,15 @@ async def test_a_path_that_leads_nowhere_is_a_404_in_our_shape(router, path):
     await check_alive(router)
 
 
-@pytest.mark.parametrize("path", ["/v1/models/vendor/coder-a", "/v1/models/vendor%2Fcoder-a", "/v1/models/coder-a", "/v1/models/openfusion%2fauto"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/vendor/coder-a",
+        "/v1/models/vendor%2Fcoder-a",
+        "/v1/models/coder-a",
+        "/v1/models/openfusion%2fauto",
+    ],
+)
 async def test_p13_p14_a_models_id_may_hold_a_slash_plain_or_escaped(router, path):
     (reply,) = answers(await raw(router, request("GET", path)))
     assert reply.status == 200

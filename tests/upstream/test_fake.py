@@ -3,9 +3,8 @@
 import asyncio
 import json
 
-import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import ToolCall, Usage
@@ -20,8 +19,8 @@ from openfusion_auto.errors import (
     UpstreamUnreachable,
 )
 from openfusion_auto.upstream.base import Call, Opened, Upstream
-from openfusion_auto.upstream.fake import FakeUpstream, Reply
-from openfusion_auto.upstream.minimal import minimal_instance
+from openfusion_auto.upstream.fake import FakeUpstream
+from openfusion_auto.upstream.reply import Reply
 
 
 def a_call(*messages, stream=False, model="vendor/model", **body):

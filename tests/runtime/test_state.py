@@ -1,0 +1,210 @@
+"""Live state: snapshots that later changes do not touch, what counts against a candidate, bounded pins."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from openfusion_auto import errors
+from openfusion_auto.core.breaker import FAILURES_TO_OPEN, OPEN_S
+from openfusion_auto.core.prompt import Usage
+from openfusion_auto.core.types import Pin
+from openfusion_auto.runtime import state as module
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.state import LiveState
+from tests.support.pools import CODER, FAST, candidate
+
+
+class Time:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.now_s)
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+@pytest.fixture
+def live(time):
+    return LiveState(time.clock(), {"other": "KEY is not set"}, pin_ttl_s=600.0, cache_ttl_s=300.0)
+
+
+def works(live, id_="a", *, bytes_per_token=None):
+    live.succeeded(id_, ttft_ms=500.0, tokens_per_s=50.0, bytes_per_token=bytes_per_token)
+
+
+def fails(live, id_="a", error=None):
+    live.failed(id_, error or errors.UpstreamOverloaded("down"))
+
+
+# -- snapshots --------------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_not_changed_by_what_comes_later(live, time):
+    works(live)
+    live.pin("s", CODER, Usage(10, 5))
+    before = live.snapshot("s")
+    kept = (dict(before.stats), dict(before.breakers), before.pin, dict(before.unready), before.now_s)
+    works(live)
+    works(live, "b")
+    fails(live)
+    live.pin("s", FAST, None)
+    live.ready("other")
+    time.now_s += 5
+    assert (before.stats, before.breakers, before.pin, before.unready, before.now_s) == kept
+    after = live.snapshot("s")
+    assert after.stats != before.stats
+    assert after.breakers != before.breakers
+    assert after.pin.candidate == "fast-a"
+    assert after.unready == {}
+    with pytest.raises(FrozenInstanceError):
+        after.now_s = 0.0
+
+
+def test_what_a_caller_hands_over_may_change_afterwards(time):
+    given = {"other": "KEY is not set"}
+    live = LiveState(time.clock(), given, pin_ttl_s=1.0, cache_ttl_s=1.0)
+    given.clear()
+    assert live.snapshot(None).unready == {"other": "KEY is not set"}
+
+
+def test_a_snapshot_reads_the_clock_once_and_only_its_own_session(live, time):
+    live.pin("s", CODER, None)
+    assert live.snapshot("s").now_s == time.now_s
+    assert live.snapshot("other").pin is None
+    assert live.snapshot(None).pin is None
+
+
+def test_an_upstream_gets_ready(live):
+    live.ready("unheard-of")
+    assert live.snapshot(None).unready == {"other": "KEY is not set"}
+    live.ready("other")
+    assert live.snapshot(None).unready == {}
+
+
+# -- what counts against a candidate ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(errors.UpstreamRejected("no", status=s) for s in (400, 404, 413, 422)),
+        errors.BadRequest("no"),
+        errors.ContextTooLong("no"),
+        errors.Overloaded("draining"),
+        errors.InternalError("ours"),
+    ],
+    ids=lambda e: f"{type(e).__name__}-{e.status}",
+)
+def test_what_the_client_or_we_did_wrong_is_not_held_against_a_candidate(live, error):
+    for _ in range(FAILURES_TO_OPEN * 2):
+        fails(live, error=error)
+    assert live.may_call("a")
+    assert live.snapshot(None).stats == {}
+    assert live.snapshot(None).breakers == {}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["UpstreamUnreachable", "UpstreamTimeout", "UpstreamRateLimited", "UpstreamOverloaded", "UpstreamBroken", "UpstreamDenied"],
+)
+def test_what_a_candidate_or_its_provider_did_wrong_opens_its_breaker(live, time, kind):
+    for n in range(FAILURES_TO_OPEN):
+        assert live.may_call("a"), n
+        fails(live, error=getattr(errors, kind)("bad"))
+    assert not live.may_call("a")
+    assert live.may_call("b")
+    assert live.snapshot(None).stats["a"].failed == FAILURES_TO_OPEN
+    time.now_s += OPEN_S
+    assert live.may_call("a")
+
+
+def test_one_probe_at_a_time_and_its_success_closes(live, time):
+    for _ in range(FAILURES_TO_OPEN):
+        fails(live)
+    time.now_s += OPEN_S
+    live.started("a")
+    assert not live.may_call("a")
+    works(live)
+    assert live.may_call("a")
+    assert live.breakers() == {}
+
+
+def test_a_probe_that_the_client_left_or_that_was_refused_frees_its_place(live, time):
+    for _ in range(FAILURES_TO_OPEN):
+        fails(live)
+    time.now_s += OPEN_S
+    for free in (lambda: live.released("a"), lambda: fails(live, error=errors.UpstreamRejected("no", status=400))):
+        live.started("a")
+        assert not live.may_call("a")
+        free()
+        assert live.may_call("a")
+
+
+def test_calls_of_a_healthy_candidate_leave_no_breaker(live):
+    live.started("a")
+    live.released("a")
+    assert live.breakers() == {}
+
+
+def test_breakers_are_shown_in_their_phase_of_now(live, time):
+    for _ in range(FAILURES_TO_OPEN):
+        fails(live)
+    assert live.breakers()["a"].phase == "open"
+    time.now_s += OPEN_S
+    assert live.breakers()["a"].phase == "half_open"
+
+
+def test_bytes_per_token_are_known_after_a_sample(live):
+    assert live.bytes_per_token("a") is None
+    works(live)
+    assert live.bytes_per_token("a") is None
+    works(live, bytes_per_token=3.25)
+    assert live.bytes_per_token("a") == 3.25
+
+
+# -- pins -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pin_holds_what_is_warm_and_until_when(live, time):
+    live.pin("s", CODER, Usage(1000, 50, cached=900))
+    assert live.snapshot("s").pin == Pin("coder-a", 1050, time.now_s + 300, time.now_s + 600)
+
+
+@pytest.mark.parametrize("model", [candidate("a", price=None), replace(CODER, price=replace(CODER.price, cache_read=None))])
+def test_without_a_cached_rate_nothing_is_warm(live, model):
+    live.pin("s", model, Usage(1000, 50))
+    assert (live.snapshot("s").pin.cached_tokens, live.snapshot("s").pin.warm_until_s) == (0, 0.0)
+
+
+def test_without_usage_nothing_is_warm_but_the_session_stays(live):
+    live.pin("s", CODER, None)
+    assert live.snapshot("s").pin.candidate == "coder-a"
+    assert live.snapshot("s").pin.cached_tokens == 0
+
+
+def test_a_pin_expires(live, time):
+    live.pin("s", CODER, None)
+    time.now_s += 600
+    assert live.snapshot("s").pin is not None
+    time.now_s += 0.001
+    assert live.snapshot("s").pin is None
+
+
+def test_pins_are_bounded_and_the_one_unused_for_longest_goes_first(live, monkeypatch):
+    monkeypatch.setattr(module, "MAX_PINS", 3)
+    for session in ("one", "two", "three"):
+        live.pin(session, CODER, None)
+    live.pin("one", FAST, None)
+    live.pin("four", CODER, None)
+    assert live.snapshot("two").pin is None
+    assert live.snapshot("one").pin.candidate == "fast-a"
+    assert live.snapshot("three").pin is not None
+    assert live.snapshot("four").pin is not None
