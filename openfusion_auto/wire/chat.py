@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.chat_tools import as_custom, stable_id
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
 
@@ -49,7 +51,9 @@ def read_answer(raw: bytes) -> Answer:
         raise _broken(f"it holds an error{safe_reason(data['error'])}")
     choice, message = _first(data.get("choices"))
     text = text_of(message.get("content"))
-    calls = _calls(message.get("tool_calls"))
+    calls, unnamed = _calls(message.get("tool_calls"))
+    if unnamed:
+        raw = dumps(data)
     ended = choice.get("finish_reason")
     finish = ended if isinstance(ended, str) and ended else None
     if finish == "error" or choice.get("error"):
@@ -116,6 +120,7 @@ def render_answer(
     usage: Usage | None,
     answer_id: str,
     created: int,
+    custom: frozenset[str] = frozenset(),
 ) -> bytes:
     """Return the body that the client gets.
 
@@ -129,14 +134,12 @@ def render_answer(
         usage: Sum of all calls of the request; None leaves the answer's own.
         answer_id: Id for an answer that is built here.
         created: Time for an answer that is built here [s since 1970].
+        custom: Names of the client's free-text tools, which other dialects call as functions.
     """
     data = answer.data
-    if not answer.raw or data is None or "choices" not in data:
-        return dumps(
-            _with(
-                completion(answer, model=model, answer_id=answer_id, created=created), trace, usage
-            )
-        )
+    if answer.dialect != "chat" or not answer.raw or data is None or "choices" not in data:
+        built = completion(answer, model=model, answer_id=answer_id, created=created, custom=custom)
+        return dumps(_with(built, trace, usage))
     if (usage is not None and usage != answer.usage) or (trace is not None and TRACE in data):
         return dumps(_with(data, trace, usage))
     if trace is None:
@@ -144,22 +147,36 @@ def render_answer(
     return b"".join((answer.raw.rstrip()[:-1], b',"openfusion":', dumps(trace), b"}"))
 
 
-def completion(answer: Answer, *, model: str, answer_id: str, created: int) -> dict[str, object]:
-    """Return a `chat.completion` object made from the hub's fields."""
+def completion(
+    answer: Answer,
+    *,
+    model: str,
+    answer_id: str,
+    created: int,
+    custom: frozenset[str] = frozenset(),
+) -> dict[str, object]:
+    """Return a `chat.completion` object made from the hub's fields.
+
+    Signatures and encrypted reasoning (`Answer.opaque`) have no place in it.
+    """
+    calls = answer.tool_calls if answer.dialect == "chat" else as_custom(answer.tool_calls, custom)
     message: dict[str, object] = {
         "role": "assistant",
-        "content": answer.text if answer.text or not answer.tool_calls else None,
+        "content": answer.text if answer.text or not calls else None,
         "refusal": None,
     }
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
-    if answer.tool_calls:
-        message["tool_calls"] = [render_call(call) for call in answer.tool_calls]
+    if calls:
+        message["tool_calls"] = [
+            render_call(call if call.id else replace(call, id=stable_id(at, call.name)))
+            for at, call in enumerate(calls)
+        ]
     choice = {
         "index": 0,
         "message": message,
         "logprobs": None,
-        "finish_reason": finish_reason(answer.finish, calls=bool(answer.tool_calls)),
+        "finish_reason": finish_reason(answer.finish, calls=bool(calls)),
     }
     out: dict[str, object] = {
         "id": answer_id,
@@ -230,12 +247,22 @@ def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]
     return next((pair for pair in found if pair[0].get("index") == 0), found[0])
 
 
-def _calls(value: object) -> tuple[ToolCall, ...]:
+def _calls(value: object) -> tuple[tuple[ToolCall, ...], bool]:
+    """Return the calls, and whether one had no id: then it has one now, in the body too, for clients need it."""
     if value is None:
-        return ()
+        return (), False
     if not isinstance(value, list):
         raise _broken("its tool calls are not a list")
-    return tuple(_call(as_object(item) or {}) for item in value)
+    calls: list[ToolCall] = []
+    unnamed = False
+    for at, item in enumerate(value):
+        call = _call(as_object(item) or {})
+        if not call.id:
+            unnamed = True
+            item["id"] = stable_id(at, call.name)
+            call = replace(call, id=item["id"])
+        calls.append(call)
+    return tuple(calls), unnamed
 
 
 def _call(item: Mapping[str, object]) -> ToolCall:

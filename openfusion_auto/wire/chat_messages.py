@@ -17,9 +17,10 @@ from openfusion_auto.wire.chat_checks import (
     wrong_type,
     wrong_value,
 )
+from openfusion_auto.wire.chat_parts import DETAILS, read_attachment, read_reasoning
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-# Part types that OpenAI's API or a widely used relative of it knows -> what they are, where their weight is.
+# Part types that OpenAI's API or a widely used relative of it knows -> what they are.
 _PARTS: Mapping[str, PartKind] = {
     "text": "text",
     "input_text": "text",
@@ -45,7 +46,9 @@ _TEXT_FIELDS: Mapping[PartKind, tuple[str, ...]] = {
     "reasoning": ("text", "thinking", "reasoning"),
 }
 # An assistant's message may do without `content` when it has one of these.
-_INSTEAD = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content", "reasoning")
+_INSTEAD = (
+    "tool_calls", "function_call", "refusal", "audio", "reasoning_content", "reasoning", DETAILS,
+)  # fmt: skip
 
 
 def read_messages(value: object) -> tuple[Message, ...]:
@@ -139,31 +142,32 @@ def _part(at: str, value: object) -> Part:
         )
     fields = _TEXT_FIELDS.get(kind)
     if fields is None:
-        return Part(kind, size=_weight(at, form, part))
+        return read_attachment(at, kind, form, part)
+    if kind == "reasoning":
+        return _thought(at, part)
     for field in fields:
         if part.get(field) is not None:
-            return Part(kind, string(f"{at}.{field}", part[field]))
-    if kind == "reasoning":
-        return Part(kind)
+            return Part(kind, string(f"{at}.{field}", part[field]), raw=part)
     raise missing(f"{at}.{fields[0]}")
 
 
-def _weight(at: str, form: str, part: Mapping[str, object]) -> int:
-    """Return the size of what a part carries in line [bytes, about]; 0 for a mere reference."""
-    if form == "image_url":
-        image = part.get("image_url")
-        url = string(f"{at}.image_url.url", members(f"{at}.image_url", image).get("url"))
-        return len(url)
-    held = part.get(form, part)
-    values = held.values() if isinstance(held, dict) else (held,)
-    return max((len(v) for v in values if isinstance(v, str)), default=0)
+def _thought(at: str, part: Mapping[str, object]) -> Part:
+    """Return a reasoning part of an assistant's content, its signature or encrypted data as `opaque`."""
+    text = ""
+    for field in _TEXT_FIELDS["reasoning"]:
+        if part.get(field) is not None:
+            text = string(f"{at}.{field}", part[field])
+            break
+    sealed = part.get("signature") or part.get("data")
+    opaque = sealed if isinstance(sealed, str) else ""
+    return Part("reasoning", text, size=len(opaque), opaque=opaque, raw=part)
 
 
 def _spoken(at: str, item: Mapping[str, object], parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """Add what an assistant's message holds beside its content: reasoning before, a refusal behind."""
-    thought = item.get("reasoning_content") or item.get("reasoning")
-    if isinstance(thought, str):
-        parts = (Part("reasoning", thought), *parts)
+    thought = read_reasoning(item)
+    if thought is not None:
+        parts = (thought, *parts)
     if item.get("refusal") is not None:
         refusal = string(f"{at}.refusal", item["refusal"])
         parts = (*parts, Part("refusal", refusal)) if refusal else parts
@@ -212,14 +216,13 @@ def _tool(at: str, value: object) -> Tool:
     tool = members(at, value)
     kind = string(f"{at}.type", tool.get("type", "function"))
     if kind == "function":
-        return _function(f"{at}.function", tool.get("function"))
+        return _function(f"{at}.function", tool.get("function"), tool)
     if kind == "custom":
-        custom = members(f"{at}.custom", tool.get("custom"))
-        return Tool(name(f"{at}.custom.name", custom.get("name")), "custom")
-    return Tool(name(f"{at}.type", kind), "server")
+        return _custom(f"{at}.custom", tool.get("custom"), tool)
+    return Tool(name(f"{at}.type", kind), "server", raw=tool)
 
 
-def _function(at: str, value: object) -> Tool:
+def _function(at: str, value: object, raw: Mapping[str, object] | None = None) -> Tool:
     if value is None:
         raise missing(at)
     function = members(at, value)
@@ -228,4 +231,28 @@ def _function(at: str, value: object) -> Tool:
     schema = function.get("parameters")
     if schema is not None:
         schema = members(f"{at}.parameters", schema)
-    return Tool(name(f"{at}.name", function["name"]), "function", schema)
+    called = name(f"{at}.name", function["name"])
+    said, strict = function.get("description"), function.get("strict")
+    # What OpenAI's API would refuse in these two is left to the upstream: it is relayed as it came.
+    return Tool(
+        called,
+        "function",
+        schema,
+        said if isinstance(said, str) else "",
+        strict if isinstance(strict, bool) else None,
+        None,
+        raw or function,
+    )
+
+
+def _custom(at: str, value: object, raw: Mapping[str, object]) -> Tool:
+    custom = members(at, value)
+    called = name(f"{at}.name", custom.get("name"))
+    said, form = custom.get("description"), custom.get("format")
+    return Tool(
+        called,
+        "custom",
+        description=said if isinstance(said, str) else "",
+        grammar=form if isinstance(form, dict) else None,
+        raw=raw,
+    )

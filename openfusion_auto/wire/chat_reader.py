@@ -9,6 +9,7 @@ from typing import Literal
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat import CUT, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
 from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
@@ -23,7 +24,8 @@ class _Call:
     """A tool call as far as it has come."""
 
     index: int  # contiguous from 0 within its choice
-    id: str = ""
+    id: str = ""  # the upstream's, else one made from index and name
+    given: str = ""  # the upstream's
     name: str = ""
     kind: Literal["function", "custom"] = "function"
     arguments: list[str] = field(default_factory=list)
@@ -153,8 +155,8 @@ class ChatReader:
             text, reasoning, calls, finish = self._choice(choices[0])
         else:
             text, reasoning, calls, finish = self._several(choices)
-        if calls and _misnumbered(choices, calls):
-            _renumber(choices, calls)
+        if calls and _amiss(choices, calls):
+            _mend(choices, calls)
             raw = b"data: " + dumps(chunk) + b"\n\n"
         return Delta(raw, text, reasoning, calls, finish, usage, data=chunk)
 
@@ -250,12 +252,15 @@ def _call(number: int, state: _Choice, item: Mapping[str, object]) -> CallDelta:
     call_id = call_id if isinstance(call_id, str) and call_id else None
     name = name if isinstance(name, str) and name else None
     call = _find(state, item.get("index"), call_id)
-    call.id = call.id or call_id or ""
+    call.given = call.given or call_id or ""
     call.name = call.name or name or ""
     if custom is not None:
         call.kind = "custom"
+    if not call.id:
+        # Clients drop a call without an id. It is told with the first fragment, so this is the last moment.
+        call_id = call.id = call_id or stable_id(call.index, call.name)
     call.arguments.append(said)
-    return CallDelta(number, call.index, call_id, name, said)
+    return CallDelta(number, call.index, call_id, name, said, call.kind)
 
 
 def _find(state: _Choice, index: object, call_id: str | None) -> _Call:
@@ -269,8 +274,8 @@ def _find(state: _Choice, index: object, call_id: str | None) -> _Call:
     elif call_id is None:
         known = state.calls[-1] if state.calls else None
     else:
-        known = next((call for call in state.calls if call.id == call_id), None)
-    if known is None or (call_id and known.id and known.id != call_id):
+        known = next((call for call in state.calls if call.given == call_id), None)
+    if known is None or (call_id and known.given and known.given != call_id):
         known = _Call(len(state.calls))
         state.calls.append(known)
         if isinstance(index, int):
@@ -278,14 +283,20 @@ def _find(state: _Choice, index: object, call_id: str | None) -> _Call:
     return known
 
 
-def _misnumbered(choices: list[object], calls: tuple[CallDelta, ...]) -> bool:
-    return [item.get("index") for item in _fragments(choices)] != [call.index for call in calls]
+def _amiss(choices: list[object], calls: tuple[CallDelta, ...]) -> bool:
+    """Return whether a fragment's index, or the id of a call's first one, is not what clients need."""
+    return any(
+        item.get("index") != call.index or (call.id is not None and item.get("id") != call.id)
+        for item, call in zip(_fragments(choices), calls, strict=True)
+    )
 
 
-def _renumber(choices: list[object], calls: tuple[CallDelta, ...]) -> None:
-    """Give the chunk, which is ours alone, the indexes as they were counted here."""
+def _mend(choices: list[object], calls: tuple[CallDelta, ...]) -> None:
+    """Give the chunk, which is ours alone, the indexes as they were counted here, and the ids made here."""
     for item, call in zip(_fragments(choices), calls, strict=True):
         item["index"] = call.index
+        if call.id is not None:
+            item["id"] = call.id
 
 
 def _fragments(choices: list[object]) -> list[dict[str, object]]:

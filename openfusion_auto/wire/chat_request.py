@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from openfusion_auto.core.prompt import Message, Prompt, Shape
-from openfusion_auto.errors import BadRequest
+from openfusion_auto.wire.chat import render_call
 from openfusion_auto.wire.chat_checks import (
     check_model,
     check_response_format,
@@ -19,25 +19,37 @@ from openfusion_auto.wire.chat_checks import (
     check_tool_choice,
     refuse_forbidden,
 )
+from openfusion_auto.wire.chat_foreign import render_foreign
 from openfusion_auto.wire.chat_messages import read_messages, read_tools
-from openfusion_auto.wire.jsons import BOM, Body, JsonError, Member, as_object, dumps, read_body
+from openfusion_auto.wire.chat_parts import render_content
+from openfusion_auto.wire.chat_settings import read_settings
+from openfusion_auto.wire.jsons import BOM, as_object, dumps
 from openfusion_auto.wire.options import FIELD, read_options
+from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
 _SESSION = ("session_id", "prompt_cache_key", "user")
+_NO_HEADERS: Mapping[str, str] = {}
 
 
-def parse_request(raw: bytes) -> Prompt:
+def parse_request(
+    raw: bytes,
+    headers: Mapping[str, str] = _NO_HEADERS,  # noqa: ARG001 - every dialect's reader takes them
+) -> Prompt:
     """Return the prompt that a request's body holds.
 
     Unknown fields stay in `Prompt.body` and never make a refusal. `Prompt.raw` is `raw` without a byte order
     mark.
+
+    Args:
+        raw: The body.
+        headers: The request's headers; in this dialect they say nothing about a prompt.
 
     Raises:
         BadRequest: not JSON, or a field that cannot be; `param` and `code` say which, as OpenAI's API does.
         ModelNotFound: a model name that none can have.
     """
     raw = raw.removeprefix(BOM)
-    body = _body(raw)
+    body = read_top_level(raw)
     refuse_forbidden(body)
     model = check_model(body)
     messages = read_messages(body.get("messages"))
@@ -56,6 +68,7 @@ def parse_request(raw: bytes) -> Prompt:
         max_output_tokens=cast("int | None", most),
         n=cast("int | None", body.get("n")) or 1,
         shape=cast("Shape", check_response_format(body)),
+        settings=read_settings(body),
         options=read_options(body.get(FIELD)),
         session_fields=_session_fields(body),
         body=body,
@@ -70,45 +83,27 @@ def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
     `stream_options.include_usage` goes in. All other bytes stay. A body with a top-level key that stands twice
     is written anew: which of the two an upstream reads is not ours to bet on.
     """
-    if not prompt.raw:
+    if not prompt.raw or prompt.dialect != "chat":
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
-    body = prompt.body if isinstance(prompt.body, Body) else read_body(prompt.raw)
-    if body is None or len(body.members) != len(body) or "model" not in body:
-        return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
-    ask_usage = prompt.stream and want_usage and not prompt.include_usage
-    edits = [_replace(body, "model", model)]
-    if FIELD in body:
-        edits.append(_remove(body, FIELD))
-    if ask_usage:
-        options = {**(as_object(body.get("stream_options")) or {}), "include_usage": True}
-        edits.append(_replace(body, "stream_options", options))
-    raw = memoryview(prompt.raw)
-    out: list[bytes | memoryview] = []
-    at = 0
-    for start, end, new in sorted(edits):
-        out += (raw[at:start], new)
-        at = end
-    out.append(raw[at:])
-    return b"".join(out)
+    edits: dict[str, object] = {"model": model, FIELD: None}
+    if prompt.stream and want_usage and not prompt.include_usage:
+        options = as_object(prompt.body.get("stream_options")) or {}
+        edits["stream_options"] = {**options, "include_usage": True}
+    return splice_top_level(prompt.body, prompt.raw, edits)
 
 
 def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool) -> bytes:
     """Return a request written anew, for a prompt that a recipe changed or made.
 
     A chat client's own fields and messages stay as they were parsed, `overrides` change fields (None removes
-    one) and `added` stands behind the messages. A prompt without a chat body gives its messages and
-    `max_tokens` alone.
+    one) and `added` stands behind the messages. A prompt without a chat body is written from the hub
+    (`render_foreign`, which also tells what is lost).
     """
-    body: dict[str, object] = {"model": model}
-    if prompt.dialect == "chat" and prompt.body:
-        body.update(prompt.body)
-        body["model"] = model
-        own = prompt.body.get("messages")
-        messages = list(own) if isinstance(own, list) else []
-    else:
-        messages = [_render(message) for message in prompt.messages]
-        if prompt.max_output_tokens is not None:
-            body["max_tokens"] = prompt.max_output_tokens
+    if prompt.dialect != "chat" or not prompt.body:
+        return render_foreign(prompt, model, stream=stream, want_usage=want_usage).body
+    body: dict[str, object] = {**prompt.body, "model": model}
+    own = prompt.body.get("messages")
+    messages: list[object] = list(own) if isinstance(own, list) else []
     body["messages"] = messages + [_render(message) for message in prompt.added]
     options = as_object(body.pop("stream_options", None)) or {}
     body.pop("stream", None)
@@ -125,67 +120,21 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     return dumps(body)
 
 
-def _body(raw: bytes) -> Body:
-    try:
-        body = read_body(raw)
-    except JsonError as error:
-        raise BadRequest(
-            f"We could not parse the JSON body of your request: {error}.", code="invalid_json"
-        ) from None
-    if body is None:
-        raise BadRequest(
-            "The body of your request is not a JSON object; expected one with 'model' and 'messages'.",
-            code="invalid_json",
-        )
-    return body
-
-
 def _session_fields(body: Mapping[str, object]) -> dict[str, str]:
     found = {field: body.get(field) for field in _SESSION}
     found["metadata.session_id"] = (as_object(body.get("metadata")) or {}).get("session_id")
     return {field: value for field, value in found.items() if isinstance(value, str) and value}
 
 
-def _replace(body: Body, key: str, value: object) -> tuple[int, int, bytes]:
-    """Return the edit that sets a member: its value's place, or a new member behind the last."""
-    for member in body.members:
-        if member.key == key:
-            return member.value, member.end, dumps(value)
-    end = body.members[-1].end
-    if body.members[-1].key == FIELD:
-        # The last member goes out, together with all behind its predecessor: the new one stands before it.
-        end = _remove(body, FIELD)[0]
-    return end, end, b"," + dumps(key) + b":" + dumps(value)
-
-
-def _remove(body: Body, key: str) -> tuple[int, int, bytes]:
-    """Return the edit that takes a member out, with one of the commas beside it."""
-    at = next(i for i, member in enumerate(body.members) if member.key == key)
-    member: Member = body.members[at]
-    if at == 0:
-        # `model` stands somewhere too, so there is a next one.
-        return member.start, body.members[1].start, b""
-    return body.members[at - 1].end, member.end, b""
-
-
 def _render(message: Message) -> dict[str, object]:
     out: dict[str, object] = {
         # Many servers know no `developer`; those that do read `system` as the same.
         "role": "system" if message.role == "developer" else message.role,
-        "content": message.text,
+        "content": render_content(message.parts, "a message added to the request"),
     }
     if message.tool_calls:
         out["content"] = message.text or None
-        out["tool_calls"] = [
-            {"id": c.id, "type": "custom", "custom": {"name": c.name, "input": c.arguments}}
-            if c.kind == "custom"
-            else {
-                "id": c.id,
-                "type": "function",
-                "function": {"name": c.name, "arguments": c.arguments},
-            }
-            for c in message.tool_calls
-        ]
+        out["tool_calls"] = [render_call(call) for call in message.tool_calls]
     if message.tool_call_id is not None:
         out["tool_call_id"] = message.tool_call_id
     return out

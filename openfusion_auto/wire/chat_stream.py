@@ -23,6 +23,7 @@ def deltas_of(
     model: str = "",
     answer_id: str = "chatcmpl-openfusion",
     created: int = 0,
+    custom: frozenset[str] = frozenset(),
 ) -> tuple[Delta, ...]:
     """Return a whole answer as the deltas of a stream: role, reasoning, content, calls, finish, usage, done.
 
@@ -34,12 +35,14 @@ def deltas_of(
         model: Name in the chunks of an answer that did not come as a body.
         answer_id: Id, likewise.
         created: Time, likewise [s since 1970].
+        custom: Names of the client's free-text tools, which other dialects call as functions.
     """
-    if answer.deltas:
+    own = answer.dialect == "chat"
+    if own and answer.deltas:
         return answer.deltas
-    body: Mapping[str, object] | None = answer.data if answer.raw else None
+    body: Mapping[str, object] | None = answer.data if own and answer.raw else None
     if body is None or "choices" not in body:
-        body = completion(answer, model=model, answer_id=answer_id, created=created)
+        body = completion(answer, model=model, answer_id=answer_id, created=created, custom=custom)
     reader = ChatReader()
     frames = [b"data: " + dumps(chunk) + b"\n\n" for chunk in _chunks(body)]
     return (*reader.feed(b"".join((*frames, DONE))), *reader.close())

@@ -13,10 +13,12 @@ What is held, and why:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
-from openfusion_auto.core.prompt import CallDelta, Delta, Usage
+from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat import CUT, TRACE, render_usage
+from openfusion_auto.wire.chat_chunks import CallKey, ChunkMaker
 from openfusion_auto.wire.errors import openai_error
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
 from openfusion_auto.wire.sse import SseReader
@@ -26,22 +28,34 @@ KEEP_ALIVE = b": keep-alive\n\n"
 # What every chunk of one stream has alike, and a chunk made here takes over.
 _SHARED = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
-CallKey = tuple[int, int]  # choice, index
-
 
 class ChatWriter:
     """Writes one attempt's deltas for one client. A further attempt takes a new writer: what is held belongs to it.
+
+    Deltas of another dialect are written as chunks first (`chat_chunks.py`), then treated alike.
 
     Args:
         include_usage: The client asked for the usage chunk.
         guarded: Hold tool calls until they are whole.
         model: Name to show in every chunk; None leaves the upstream's.
+        custom: Names of the client's free-text tools, which other dialects call as functions.
+        answer_id: Id of chunks that are made here; "" takes the upstream's.
+        created: Time of chunks that are made here [s since 1970]; 0 takes the upstream's.
 
     Attributes:
         started: Content has been given out: from now on there is no other candidate for this answer.
     """
 
-    def __init__(self, *, include_usage: bool, guarded: bool, model: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        include_usage: bool,
+        guarded: bool,
+        model: str | None = None,
+        custom: frozenset[str] = frozenset(),
+        answer_id: str = "",
+        created: int = 0,
+    ) -> None:
         self.started = False
         self._include_usage = include_usage
         self._guarded = guarded
@@ -54,6 +68,10 @@ class ChatWriter:
         self._finishes: list[Delta] = []
         self._finished: set[int] = set()  # choices
         self._usage: Delta | None = None
+        self._maker = partial(
+            ChunkMaker, answer_id=answer_id, created=created, model=model, custom=custom
+        )
+        self._chunks: ChunkMaker | None = None
 
     def write(self, delta: Delta) -> bytes:
         """Return what the client gets now, b"" when the delta is held or not for it.
@@ -63,8 +81,12 @@ class ChatWriter:
         """
         if delta.error is not None:
             raise UpstreamBroken(f"The upstream's stream broke: {delta.error}.")
-        if delta.done:
-            return b""
+        if delta.dialect != "chat":
+            self._chunks = self._chunks or self._maker()
+            return b"".join([self._write(made) for made in self._chunks.chunks(delta)])
+        return b"" if delta.done else self._write(delta)
+
+    def _write(self, delta: Delta) -> bytes:
         if delta.calls:
             self._note_calls(delta)
         if delta.finish is not None:
@@ -176,7 +198,7 @@ class ChatWriter:
             key = (call.choice, call.index)
             if key not in self._arguments:
                 self._arguments[key] = []
-                if _is_custom(delta, call):
+                if call.kind == "custom":
                     self._custom.add(key)
             self._arguments[key].append(call.arguments)
 
@@ -325,19 +347,3 @@ def _finished_choices(delta: Delta) -> set[int]:
         if isinstance(choice.get("finish_reason"), str) and choice["finish_reason"]
     }
     return {number for number in found if isinstance(number, int)}
-
-
-def _is_custom(delta: Delta, call: CallDelta) -> bool:
-    """Return whether a call's first fragment says that its input is free text."""
-    return any(
-        "custom" in item
-        for choice in _choices(_data(delta))
-        if choice.get("index", 0) == call.choice
-        for item in _listed_calls(choice)
-        if item.get("index") == call.index
-    )
-
-
-def _listed_calls(choice: Mapping[str, object]) -> list[Mapping[str, object]]:
-    listed = (as_object(choice.get("delta")) or {}).get("tool_calls")
-    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []

@@ -86,12 +86,96 @@ def test_the_choice_with_index_0_is_the_hubs():
     assert read_answer(data(choices=choices)).text == "a"
 
 
-def test_custom_calls_and_missing_ids_are_read():
-    calls = [{"id": "c", "custom": {"name": "p", "input": "free"}}, {"function": {"name": "f"}}]
-    assert read_answer(data({"tool_calls": calls})).tool_calls == (
-        ToolCall("c", "p", "free", "custom"),
-        ToolCall("", "f", ""),
+def test_custom_calls_are_read():
+    calls = [{"id": "c", "custom": {"name": "p", "input": "free"}}]
+    answer = read_answer(data({"tool_calls": calls}))
+    assert answer.tool_calls == (ToolCall("c", "p", "free", "custom"),)
+    assert answer.raw == data({"tool_calls": calls})
+
+
+def test_a_call_without_an_id_gets_a_stable_one_in_the_hub_and_in_the_body():
+    calls = [
+        {"function": {"name": "f"}},
+        {"id": "", "function": {"name": "g"}},
+        {"id": "x", "function": {"name": "h"}},
+    ]
+    first, again = (read_answer(data({"tool_calls": calls})) for _ in range(2))
+    assert [c.id for c in first.tool_calls] == ["call_0_f", "call_1_g", "x"]
+    assert first == again
+    shown = json.loads(render_answer(first, None, model="", usage=None, answer_id="", created=0))
+    assert [c["id"] for c in shown["choices"][0]["message"]["tool_calls"]] == [
+        "call_0_f",
+        "call_1_g",
+        "x",
+    ]
+
+
+FOREIGN = Answer(
+    text="hi",
+    reasoning="hm",
+    tool_calls=(ToolCall("", "f", "{}"), ToolCall("c2", "patch", '{"input":"a\\nb"}')),
+    finish="tool_calls",
+    usage=Usage(9, 4, 5, 1, 2),
+    model="vendor/m",
+    raw=b'{"id":"msg_1","choices":"no chat"}',
+    data={"id": "msg_1", "choices": "no chat"},
+    opaque="sealed",
+    dialect="messages",
+)
+
+
+def test_an_answer_of_another_dialect_is_built_anew_from_the_hub():
+    body = json.loads(
+        render_answer(
+            FOREIGN, {"trace_id": "t"}, model="vendor/m", usage=Usage(10, 4), answer_id="chatcmpl-9", created=7,
+            custom=frozenset({"patch"}),
+        )
+    )  # fmt: skip
+    assert (body["id"], body["created"], body["model"], body["openfusion"]) == (
+        "chatcmpl-9", 7, "vendor/m", {"trace_id": "t"},
+    )  # fmt: skip
+    assert body["usage"]["prompt_tokens"] == 10
+    (choice,) = body["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "hi",
+        "refusal": None,
+        "reasoning_content": "hm",
+        "tool_calls": [
+            {"id": "call_0_f", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            {"id": "c2", "type": "custom", "custom": {"name": "patch", "input": "a\nb"}},
+        ],
+    }
+    assert b"sealed" not in json.dumps(body).encode()
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+
+
+@given(
+    st.builds(
+        Answer,
+        text=TEXTS,
+        reasoning=TEXTS,
+        tool_calls=st.lists(
+            st.builds(ToolCall, TEXTS, TEXTS.filter(bool), TEXTS, st.sampled_from(["function", "custom"])), max_size=3
+        ).map(tuple),
+        finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter", None]),
+        usage=st.none() | st.builds(Usage, st.integers(0, 9), st.integers(0, 9)),
+        dialect=st.sampled_from(["responses", "messages"]),
     )
+)  # fmt: skip
+def test_any_answer_of_another_dialect_is_what_the_official_sdk_reads(answer):
+    from openai.types.chat import ChatCompletion
+
+    raw = render_answer(answer, {"x": 1}, model="m", usage=None, answer_id="i", created=1)
+    shown = ChatCompletion.model_validate_json(raw)
+    (choice,) = shown.choices
+    assert choice.message.content == (answer.text or (None if answer.tool_calls else ""))
+    assert [c.type for c in choice.message.tool_calls or ()] == [c.kind for c in answer.tool_calls]
+    assert all(c.id for c in choice.message.tool_calls or ())
+    assert (shown.usage is None) == (answer.usage is None)
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter"])

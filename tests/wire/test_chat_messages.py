@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,11 @@ from openfusion_auto.wire.chat_messages import read_messages, read_tools
 from .chats import outcome
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+
+
+def text(said: str) -> Part:
+    """A text part that came as an object."""
+    return Part("text", said, raw={"type": "text", "text": said})
 
 
 def refused(read, value) -> BadRequest:
@@ -37,10 +44,14 @@ def test_a_conversation_with_tools_is_read_whole():
     )
     assert found == (
         Message("system", (Part("text", "be good"),)),
-        Message("developer", (Part("text", "a"), Part("text", "b"))),
+        Message("developer", (text("a"), text("b"))),
         Message("user"),
-        Message("assistant", (Part("reasoning", "hm"),), (ToolCall("c1", "f", '{"a": 1}'),)),
-        Message("tool", (Part("text", "ok"),), tool_call_id="c1"),
+        Message(
+            "assistant",
+            (Part("reasoning", "hm", raw={"reasoning_content": "hm"}),),
+            (ToolCall("c1", "f", '{"a": 1}'),),
+        ),
+        Message("tool", (text("ok"),), tool_call_id="c1"),
         Message("assistant", (Part("text", "done"), Part("refusal", "no"))),
     )
 
@@ -58,16 +69,35 @@ def test_parts_that_are_not_text_have_their_weight():
         {"type": "redacted_thinking", "data": "xx"},
     ]
     (message,) = read_messages([{"role": "user", "content": parts}])
-    assert message.parts == (
-        Part("image", size=len(url)),
-        Part("audio", size=50),
+    assert [part.raw for part in message.parts] == parts
+    assert [replace(part, raw=None) for part in message.parts] == [
+        Part("image", size=len(url), url=url, media="image/png"),
+        Part("audio", size=50, url="data:audio/wav;base64," + "B" * 50, media="audio/wav"),
         Part("file", size=3),
-        Part("file", size=40),
+        Part(
+            "file",
+            size=40,
+            url="data:application/octet-stream;base64," + "C" * 40,
+            media="application/octet-stream",
+        ),
         Part("other"),
         Part("refusal", "no"),
         Part("reasoning", "hm"),
-        Part("reasoning"),
-    )
+        Part("reasoning", size=2, opaque="xx"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "want"),
+    [
+        ({"type": "thinking", "thinking": "a", "signature": "s"}, Part("reasoning", "a", 1, opaque="s")),
+        ({"type": "thinking"}, Part("reasoning")),
+        ({"type": "reasoning", "text": "b", "data": 5}, Part("reasoning", "b")),
+    ],
+)  # fmt: skip
+def test_reasoning_in_the_content_keeps_its_signature_apart(part, want):
+    (message,) = read_messages([{"role": "assistant", "content": [part]}])
+    assert message.parts == (replace(want, raw=part),)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +107,7 @@ def test_parts_that_are_not_text_have_their_weight():
         {"role": "assistant", "tool_calls": [CALL]},
         {"role": "assistant", "tool_calls": None, "content": None, "refusal": None},
         {"role": "assistant", "reasoning_content": "hm"},
+        {"role": "assistant", "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
         {"role": "assistant", "content": "x", "refusal": ""},
         {"role": "assistant", "content": "", "reasoning": "hm", "audio": {"id": "a"}},
         {"role": "user", "content": [], "name": "bob", "unknown": {}},
@@ -205,24 +236,29 @@ def test_a_result_must_stand_behind_its_call():
 
 def test_tools_of_every_kind_are_read():
     schema = {"type": "object", "properties": {"model": {"type": "string"}}}
+    form = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: X"}}
     body = {
         "tools": [
             {"type": "function", "function": {"name": "a", "parameters": schema, "strict": True}},
-            {"type": "function", "function": {"name": "b"}},
-            {"function": {"name": "c", "parameters": None}},
-            {"type": "custom", "custom": {"name": "d", "format": {"type": "text"}}},
+            {"type": "function", "function": {"name": "b", "description": "does b"}},
+            {"function": {"name": "c", "parameters": None, "description": 5, "strict": "yes"}},
+            {"type": "custom", "custom": {"name": "d", "format": form, "description": "does d"}},
+            {"type": "custom", "custom": {"name": "e", "format": 5}},
             {"type": "web_search", "max_results": 3},
         ],
         "functions": [{"name": "old", "parameters": {}}],
     }
-    assert read_tools(body) == (
-        Tool("a", schema=schema),
-        Tool("b"),
+    found = read_tools(body)
+    assert [tool.raw for tool in found] == body["tools"] + body["functions"]
+    assert [replace(tool, raw=None) for tool in found] == [
+        Tool("a", schema=schema, strict=True),
+        Tool("b", description="does b"),
         Tool("c"),
-        Tool("d", "custom"),
+        Tool("d", "custom", description="does d", grammar=form),
+        Tool("e", "custom"),
         Tool("web_search", "server"),
         Tool("old", schema={}),
-    )
+    ]
     assert read_tools({"tools": None}) == read_tools({}) == ()
     assert len(read_tools({"tools": body["tools"][:1] * 1000})) == 1000
 

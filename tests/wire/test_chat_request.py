@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.prompt import Message, Options, Part, Prompt, ToolCall
+from openfusion_auto.core.prompt import Form, Message, Options, Part, Prompt, Settings, ToolCall
 from openfusion_auto.errors import BadRequest, FusionError, ModelNotFound
 from openfusion_auto.wire.chat_request import parse_request, render_request, splice_request
 
@@ -51,6 +51,9 @@ def test_a_request_is_read_and_kept():
     assert prompt.messages == (Message("user", (Part("text", "hello"),)),)
     assert [t.name for t in prompt.tools] == ["f"]
     assert prompt.options == Options(mode="single")
+    assert prompt.settings == Settings(
+        temperature=0.5, stop=("a",), seed=3, tool_choice="none", form=Form()
+    )
     assert prompt.session_fields == {
         "session_id": "s", "prompt_cache_key": "k", "user": "u", "metadata.session_id": "m",
     }  # fmt: skip
@@ -375,42 +378,56 @@ def test_streaming_is_the_callers_choice_not_an_override():
     )
 
 
-def test_a_prompt_without_a_chat_body_gives_its_messages():
+def test_a_prompt_of_another_dialect_is_rendered_never_spliced():
     prompt = Prompt(
         dialect="responses",
         model="openfusion/auto",
         max_output_tokens=7,
-        body={"input": "x"},
-        messages=(
-            Message("developer", (Part("text", "rules"),)),
-            Message(
-                "assistant", (), (ToolCall("c", "f", "{}"), ToolCall("d", "g", "free", "custom"))
-            ),
-            Message("tool", (Part("text", "ok"),), tool_call_id="c"),
-            Message("user"),
-        ),
-        added=(Message("user", (Part("text", "more"), Part("image", size=3))),),
+        body={"input": "x", "model": "openfusion/auto"},
+        raw=b'{"input": "x", "model": "openfusion/auto"}',
+        messages=(Message("user", (Part("text", "x"),)),),
+        stream=True,
     )
-    assert json.loads(render_request(prompt, "m", stream=False, want_usage=True)) == {
+    want = {
         "model": "m",
+        "messages": [{"role": "user", "content": "x"}],
         "max_tokens": 7,
-        "messages": [
-            {"role": "system", "content": "rules"},
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [
-                    {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}},
-                    {"id": "d", "type": "custom", "custom": {"name": "g", "input": "free"}},
-                ],
-            },
-            {"role": "tool", "content": "ok", "tool_call_id": "c"},
-            {"role": "user", "content": ""},
-            {"role": "user", "content": "more"},
-        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
-    short = replace(prompt, max_output_tokens=None)
-    assert "max_tokens" not in json.loads(render_request(short, "m", stream=False, want_usage=True))
+    assert json.loads(splice_request(prompt, "m", want_usage=True)) == want
+    assert json.loads(render_request(prompt, "m", stream=True, want_usage=True)) == want
+
+
+def test_added_messages_are_written_whole():
+    picture = "data:image/png;base64,AA=="
+    calls = (ToolCall("c", "f", "{}"), ToolCall("d", "g", "free", "custom"))
+    prompt = parse_request(raw(messages=[{"role": "user", "content": "x"}])).extend(
+        Message("developer", (Part("text", "rules"),)),
+        Message("assistant", (), calls),
+        Message("tool", (Part("text", "ok"),), tool_call_id="c"),
+        Message("user", (Part("text", "see"), Part("image", url=picture))),
+    )
+    _, *added = json.loads(render_request(prompt, "m", stream=False, want_usage=True))["messages"]
+    assert added == [
+        {"role": "system", "content": "rules"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "d", "type": "custom", "custom": {"name": "g", "input": "free"}},
+            ],
+        },
+        {"role": "tool", "content": "ok", "tool_call_id": "c"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "see"},
+                {"type": "image_url", "image_url": {"url": picture}},
+            ],
+        },
+    ]
 
 
 def test_a_body_without_messages_gives_only_the_added_ones():

@@ -1,0 +1,337 @@
+"""A whole Messages answer: bytes to the hub, strictly, and back with the trace in it; errors in the dialect's shape.
+
+Token counts differ in kind: Anthropic's `input_tokens` leaves out what a cache gave or took, the hub's `input` holds
+all of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from openfusion_auto.core.prompt import Answer, ToolCall, Usage
+from openfusion_auto.errors import FusionError, UpstreamBroken
+from openfusion_auto.wire.chat import CUT, TOKENS_LIMIT, TRACE
+from openfusion_auto.wire.chat_tools import stable_id
+from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
+from openfusion_auto.wire.messages_blocks import UNSIGNED
+from openfusion_auto.wire.messages_turns import input_of
+
+# Anthropic's stop reasons -> the hub's words; one that is not known here is a plain end.
+FINISHES: Mapping[str, str] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "content_filter",
+}
+_STOPS: Mapping[str, str] = {
+    "stop": "end_turn",
+    "tool_calls": "tool_use",
+    "length": "max_tokens",
+    "content_filter": "refusal",
+}
+_TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_OWN_WORDS = re.compile(r"prompt is too long: [\d,]+ tokens > [\d,]+ maximum", re.IGNORECASE)
+_TOKENS = re.compile(
+    r"\d[\d,]{2,12}", re.ASCII
+)  # windows have three digits and more; names of models have not
+_INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+def read_answer(raw: bytes) -> Answer:
+    """Return the answer that a body holds; `raw` is kept without a byte order mark.
+
+    Usage may be missing, unknown blocks and fields stay. `opaque` is the last signature or redacted block.
+
+    Raises:
+        UpstreamBroken: not a message: no JSON, an error object, no content, a call without a name, or an answer
+            without content that no bound has cut. The message never quotes the body.
+    """
+    raw = raw.removeprefix(BOM)
+    try:
+        data = as_object(loads(raw))
+    except JsonError as error:
+        raise broken(f"its body is not JSON ({error})") from None
+    if data is None:
+        raise broken("its body is not an object")
+    if data.get("error") or data.get("type") == "error":
+        raise broken(f"it holds an error{safe_reason(data.get('error'))}")
+    content = data.get("content")
+    if not isinstance(content, list):
+        raise broken("it has no list of content blocks")
+    blocks = [_block(value) for value in content]
+    calls = _calls(blocks)
+    finish = finish_of(data.get("stop_reason"), calls=bool(calls))
+    if finish not in CUT and not any(has_content(block) for block in blocks):
+        raise broken("empty answer: neither text nor a tool call")
+    opaque = [found for block in blocks if (found := opaque_of(block))]
+    model = data.get("model")
+    return Answer(
+        text="".join(_text(block, "text") for block in blocks),
+        reasoning="".join(_text(block, "thinking") for block in blocks),
+        tool_calls=calls,
+        finish=finish,
+        usage=read_usage(data.get("usage")),
+        model=model if isinstance(model, str) else None,
+        raw=raw,
+        data=data,
+        opaque=opaque[-1] if opaque else "",
+        dialect="messages",
+    )
+
+
+def read_usage(value: object) -> Usage | None:
+    """Return reported tokens in the hub's terms; None when `value` is no usage or a count in it cannot be."""
+    usage = as_object(value)
+    if usage is None or usage.keys().isdisjoint((*_INPUTS, "output_tokens")):
+        return None
+    details = as_object(usage.get("output_tokens_details")) or {}
+    found = [usage.get(field) for field in (*_INPUTS, "output_tokens")]
+    counts = [count(value) for value in (*found, details.get("thinking_tokens"))]
+    if None in counts:
+        return None
+    fresh, cached, written, output, thought = (number or 0 for number in counts)
+    return Usage(fresh + cached + written, output, cached, written, min(thought, output))
+
+
+def render_usage(usage: Usage) -> dict[str, object]:
+    """Return usage as Anthropic's API shows it: the cached parts taken out of `input_tokens`."""
+    out: dict[str, object] = {
+        "input_tokens": max(0, usage.input - usage.cached - usage.cache_write),
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.output,
+    }
+    if usage.reasoning:
+        out["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return out
+
+
+def render_answer(
+    answer: Answer,
+    trace: Mapping[str, object] | None,
+    *,
+    model: str,
+    usage: Usage | None,
+    answer_id: str,
+    created: int,
+    reasoning: bool = True,
+) -> bytes:
+    """Return the body that the client gets.
+
+    A body of this dialect is given back as it came, with `openfusion` put in before its last brace; it is written
+    anew only when it has such a field already, when `usage` is given and differs from its own, or for a
+    `"citations": null`, on which the Vercel AI SDK breaks.
+
+    Args:
+        answer: What a model answered; with `raw` cleared, what a recipe made.
+        trace: The field `openfusion`; None leaves it out.
+        model: Name for an answer that is built here; a body that came keeps its own.
+        usage: Sum of all calls of the request; None leaves the answer's own.
+        answer_id: Id for an answer that is built here.
+        created: Time [s since 1970]; this dialect has no field for it.
+        reasoning: Whether the client wants another dialect's reasoning as a thinking block (`wants_reasoning`).
+    """
+    del created
+    data = answer.data
+    if answer.dialect != "messages" or not answer.raw or data is None:
+        data = message(answer, model=model, answer_id=answer_id, reasoning=reasoning)
+        return dumps(_with(data, trace, usage))
+    content = mended_content(data.get("content"))
+    if content is not None:
+        return dumps(_with({**data, "content": content}, trace, usage))
+    if (usage is not None and usage != answer.usage) or (trace is not None and TRACE in data):
+        return dumps(_with(data, trace, usage))
+    if trace is None:
+        return answer.raw
+    return b"".join((answer.raw.rstrip()[:-1], b',"openfusion":', dumps(trace), b"}"))
+
+
+def message(
+    answer: Answer, *, model: str, answer_id: str, reasoning: bool = True
+) -> dict[str, object]:
+    """Return a `message` object made from the hub's fields; without reported usage its counts are 0."""
+    content: list[object] = []
+    if answer.reasoning and reasoning:
+        content.append({"type": "thinking", "thinking": answer.reasoning, "signature": UNSIGNED})
+    if answer.text:
+        content.append({"type": "text", "text": answer.text})
+    content += (render_call(call, i) for i, call in enumerate(answer.tool_calls))
+    return {
+        "id": answer_id,
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": stop_reason(answer.finish, calls=bool(answer.tool_calls)),
+        "stop_sequence": None,
+        "usage": render_usage(answer.usage or Usage()),
+    }
+
+
+def render_call(call: ToolCall, index: int) -> dict[str, object]:
+    """Return a call as a `tool_use` block.
+
+    Arguments that are no JSON object stand as text in the member `arguments`: the dialect has objects alone, and an
+    agent hands what it cannot use back to the model.
+    """
+    given = input_of(call)
+    return {
+        "type": "tool_use",
+        "id": call.id or stable_id(index, call.name),
+        "name": call.name,
+        "input": {"arguments": call.arguments} if given is None else given,
+    }
+
+
+def finish_of(reason: object, *, calls: bool) -> str | None:
+    """Return a stop reason in the hub's words; an end with calls is `tool_calls`, none at all is None."""
+    if not isinstance(reason, str) or not reason:
+        return None
+    finish = FINISHES.get(reason, "stop")
+    return "tool_calls" if calls and finish == "stop" else finish
+
+
+def stop_reason(finish: str | None, *, calls: bool) -> str:
+    """Return Anthropic's stop reason. An end with calls is `tool_use`: agents act on that word."""
+    reason = _STOPS.get(finish or "stop", "end_turn")
+    return "tool_use" if calls and reason == "end_turn" else reason
+
+
+def has_content(block: Mapping[str, object]) -> bool:
+    """Return whether a block says something: text, a call, or what a server tool did; thinking alone does not."""
+    match block.get("type"):
+        case "text":
+            return bool(block.get("text"))
+        case "thinking" | "redacted_thinking":
+            return False
+        case _:
+            return True
+
+
+def opaque_of(block: Mapping[str, object]) -> str:
+    """Return the signature or encrypted content of a thinking block, "" for any other."""
+    kind = block.get("type")
+    if kind not in ("thinking", "redacted_thinking"):
+        return ""
+    value = block.get("signature" if kind == "thinking" else "data")
+    return value if isinstance(value, str) else ""
+
+
+def mended_block(value: object) -> dict[str, object] | None:
+    """Return a text block without its `"citations": null`; None when there is nothing to mend."""
+    block = as_object(value)
+    if block is None or "citations" not in block or block["citations"] is not None:
+        return None
+    return {key: held for key, held in block.items() if key != "citations"}
+
+
+def mended_content(content: object) -> list[object] | None:
+    """Return content blocks without any `"citations": null`; None when there is nothing to mend."""
+    blocks = content if isinstance(content, list) else []
+    mended = [mended_block(block) for block in blocks]
+    if not any(block is not None for block in mended):
+        return None
+    return [old if new is None else new for old, new in zip(blocks, mended, strict=True)]
+
+
+def error_body(error: FusionError, request_id: str = "") -> dict[str, object]:
+    """Return the error as Anthropic's API shows one: `{"type": "error", "error": {type, message}, "request_id"}`.
+
+    A prompt that is too long is told in Anthropic's words, on which clients compact.
+    """
+    out: dict[str, object] = {
+        "type": "error",
+        "error": {"type": error_type(error), "message": _message(error)},
+    }
+    if request_id:
+        out["request_id"] = request_id
+    return out
+
+
+def error_type(error: FusionError) -> str:
+    """Return Anthropic's type for an error, by its status."""
+    known = _TYPES.get(error.status)
+    if known is not None:
+        return known
+    return "invalid_request_error" if error.status < 500 else "api_error"
+
+
+def broken(why: str) -> UpstreamBroken:
+    """Return the error for an answer that is no message."""
+    return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")
+
+
+def count(value: object) -> int | None:
+    """Return a token count, 0 when it is not given, None when it cannot be one."""
+    if value is None:
+        return 0
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_LIMIT
+    return value if fits and isinstance(value, int) else None
+
+
+def _message(error: FusionError) -> str:
+    if error.code != "context_length_exceeded":
+        return error.message
+    own = _OWN_WORDS.search(error.message)
+    if own is not None:
+        return own[0][:1].lower() + own[0][1:]
+    numbers = sorted({int(n.replace(",", "")) for n in _TOKENS.findall(error.message)})
+    if len(numbers) >= 2:
+        return f"prompt is too long: {numbers[-1]} tokens > {numbers[0]} maximum"
+    return f"prompt is too long. {error.message}"
+
+
+def _block(value: object) -> Mapping[str, object]:
+    block = as_object(value)
+    if block is None or not isinstance(block.get("type"), str):
+        raise broken("a content block has no type")
+    return block
+
+
+def _text(block: Mapping[str, object], kind: str) -> str:
+    if block["type"] != kind:
+        return ""
+    text = block.get(kind)
+    if not isinstance(text, str):
+        raise broken("a text block has no text")
+    return text
+
+
+def _calls(blocks: list[Mapping[str, object]]) -> tuple[ToolCall, ...]:
+    asked = [block for block in blocks if block["type"] == "tool_use"]
+    return tuple(_call(block, index) for index, block in enumerate(asked))
+
+
+def _call(block: Mapping[str, object], index: int) -> ToolCall:
+    call_id, name, given = block.get("id"), block.get("name"), block.get("input")
+    given = {} if given is None else given
+    if not isinstance(name, str) or not name or not isinstance(given, dict):
+        raise broken("a tool call has no name, or an input that is not an object")
+    known = isinstance(call_id, str) and call_id
+    return ToolCall(str(call_id) if known else stable_id(index, name), name, dumps(given).decode())
+
+
+def _with(
+    data: Mapping[str, object], trace: Mapping[str, object] | None, usage: Usage | None
+) -> dict[str, object]:
+    out = dict(data)
+    if usage is not None and usage != read_usage(data.get("usage")):
+        out["usage"] = {**(as_object(data.get("usage")) or {}), **render_usage(usage)}
+    if trace is not None:
+        out[TRACE] = trace
+    return out

@@ -1,0 +1,164 @@
+"""A Messages request: bytes to the hub, and the same bytes on to an upstream of the same dialect.
+
+Source: Anthropic's Messages API, version 2023-06-01, with what Claude Code sends (system messages in mid-conversation,
+adaptive thinking, `output_config`, a session in `metadata.user_id`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from openfusion_auto.core.prompt import Prompt
+from openfusion_auto.wire.chat_checks import check_model
+from openfusion_auto.wire.jsons import BOM, as_object
+from openfusion_auto.wire.messages_blocks import (
+    UNSIGNED,
+    is_unsigned,
+    read_messages,
+    read_system,
+    read_tools,
+)
+from openfusion_auto.wire.messages_checks import (
+    check_body,
+    check_max_tokens,
+    check_stream,
+    read_settings,
+    session_fields,
+    shape_of,
+)
+from openfusion_auto.wire.messages_render import render_request, without_blocks
+from openfusion_auto.wire.options import FIELD, read_options
+from openfusion_auto.wire.rendered import counted
+from openfusion_auto.wire.splice import read_top_level, splice_top_level
+
+# What the hub holds of a body's fields.
+HELD = frozenset(
+    {
+        "model", "messages", "system", "tools", "tool_choice", "max_tokens", "stream", "stop_sequences",
+        "temperature", "top_p", "thinking", "output_config", "output_format", FIELD,
+    }
+)  # fmt: skip
+# What means nothing to another dialect's upstream, so that nothing is lost without it.
+QUIET = frozenset(
+    {"metadata", "cache_control", "diagnostics", "user_profile_id", "anthropic_version", "betas",
+     "session_id", "prompt_cache_key"}
+)  # fmt: skip
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Prompt:
+    """Return the prompt that a request's body holds.
+
+    Unknown fields stay in `Prompt.body` and never make a refusal. `Prompt.raw` is `raw` without a byte order
+    mark. The billing header that Claude Code puts first in its system prompt is not among the hub's messages.
+
+    Args:
+        raw: The body.
+        headers: The request's headers; this dialect reads nothing from them.
+
+    Raises:
+        BadRequest: not JSON, or a field that cannot be; `param` and `code` say which.
+        ModelNotFound: a model name that none can have.
+    """
+    del headers
+    return _parse(raw, counting=False)
+
+
+def parse_count_request(raw: bytes) -> Prompt:
+    """Return the prompt of a `count_tokens` request: as `parse_request`, but `max_tokens` need not be there."""
+    return _parse(raw, counting=True)
+
+
+def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
+    """Return the client's bytes with the upstream's model name in them and `openfusion` taken out.
+
+    All other bytes stay, with one exception: thinking blocks that this router made of another dialect's reasoning
+    are signed by nobody, so an upstream would refuse them, and the session with them, for ever.
+
+    Args:
+        prompt: A prompt of this dialect.
+        model: The upstream's name of the model.
+        want_usage: Whether the ledger needs usage; this dialect always reports it.
+    """
+    if not prompt.raw:
+        stream = prompt.stream
+        return render_request(prompt, model, stream=stream, want_usage=want_usage).body
+    edits: dict[str, object] = {"model": model, FIELD: None}
+    if UNSIGNED.encode() in prompt.raw:
+        cleaned = without_blocks(prompt.body, is_unsigned)
+        edits |= {key: cleaned[key] for key in cleaned if cleaned[key] is not prompt.body[key]}
+        edits |= dict.fromkeys(key for key in prompt.body if key not in cleaned)
+    return splice_top_level(prompt.body, prompt.raw, edits)
+
+
+def without_reasoning(prompt: Prompt) -> Prompt:
+    """Return the prompt without the thinking blocks of its history, for an upstream that did not make them.
+
+    A signature belongs to the model and account that made it: sent elsewhere, it makes every further request of the
+    session a 400. The result is rendered anew (`raw` is empty).
+    """
+    return replace(
+        prompt,
+        body=without_blocks(prompt.body, _is_thinking),
+        messages=tuple(
+            replace(m, parts=tuple(p for p in m.parts if p.kind != "reasoning"))
+            for m in prompt.messages
+        ),
+        raw=b"",
+    )
+
+
+def wants_reasoning(prompt: Prompt) -> bool:
+    """Return whether a client of this dialect asked for thinking.
+
+    One that did not may read the first content block as the answer's text, so it gets no thinking of other dialects.
+    `display: omitted` counts as asked: what comes back with the history, some upstreams of other dialects need.
+    """
+    thinking = as_object(prompt.body.get("thinking")) or {}
+    return thinking.get("type") not in (None, "disabled")
+
+
+def unheld(prompt: Prompt) -> tuple[str, ...]:
+    """Return what a request of this dialect asks for that the hub has no word for, as lines of `Rendered.lost`.
+
+    For the renderers of other dialects, which see the hub alone. Fields that mean nothing elsewhere are left out.
+    """
+    fields = [f"field {key}" for key in prompt.body if key not in HELD | QUIET]
+    fields = [line for line in fields if prompt.body[line.removeprefix("field ")] is not None]
+    deferred = sum(
+        (as_object(tool.raw) or {}).get("defer_loading") is True for tool in prompt.tools
+    )
+    return (*fields, *counted("deferred loading", deferred, "tool"))
+
+
+def _is_thinking(block: object) -> bool:
+    return (as_object(block) or {}).get("type") in ("thinking", "redacted_thinking")
+
+
+def _parse(raw: bytes, *, counting: bool) -> Prompt:
+    raw = raw.removeprefix(BOM)
+    body = read_top_level(raw, "'model', 'max_tokens' and 'messages'")
+    check_body(body)
+    model = check_model(body)
+    most = check_max_tokens(body, required=not counting)
+    messages = (*read_system(body.get("system")), *read_messages(body.get("messages")))
+    tools = read_tools(body.get("tools"))
+    settings = read_settings(body, frozenset(tool.name for tool in tools))
+    return Prompt(
+        dialect="messages",
+        model=model,
+        messages=messages,
+        tools=tools,
+        stream=check_stream(body),
+        include_usage=True,  # the dialect has no way to ask for it, and always reports it
+        tool_choice_none=settings.tool_choice == "none",
+        max_output_tokens=most,
+        shape=shape_of(settings),
+        settings=settings,
+        options=read_options(body.get(FIELD)),
+        session_fields=session_fields(body),
+        body=body,
+        raw=raw,
+    )
