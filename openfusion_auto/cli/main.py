@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, str] = {
     "pool": "Look at the candidate models and their numbers.",
     "doctor": "Check configuration, keys, pool, port and folders.",
     "trace": "Show what a running server recorded.",
+    "adapter": "Set up a coding agent to use the router, and undo it.",
+    "codex": "Switch Codex between the router and what it had before.",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 BROKEN_PIPE = 1  # as Python and click do when the reader of stdout has left

@@ -1,0 +1,381 @@
+"""`openfusion adapter`: set up a coding agent's own configuration file, look at it, undo it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from openfusion_auto.cli import output
+from openfusion_auto.cli.common import config_option, json_option, load_settings
+
+if TYPE_CHECKING:
+    from openfusion_auto.clients.install import Outcome, Status
+    from openfusion_auto.clients.spec import Adapter, Values
+    from openfusion_auto.core.types import Pool
+
+MODEL, URL = "openfusion/auto", "http://127.0.0.1:8787"
+SAID = {
+    "no_file": "not set up (no file)",
+    "absent": "not set up",
+    "installed": "set up",
+    "changed": "changed since it was set up",
+    "broken": "broken file",
+}
+Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
+
+
+class Adapters(click.Group):
+    """A group in which a client's name alone means `show NAME`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; what is no command is a client to show, so that a typo names the nearest."""
+        if args[0] in self.commands or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        return super().resolve_command(ctx, ["show", *args])
+
+
+@click.group(cls=Adapters, subcommand_metavar="COMMAND|CLIENT [ARGS]...")
+def command() -> None:
+    """Set up a coding agent to use the router, and undo it.
+
+    A client's name alone shows what would be written, like `show`. Comments, order and everything else in a file stay;
+    uninstall leaves it as it was, byte for byte.
+    """
+
+
+def url_option(command: Command) -> Command:
+    """Add `--url`."""
+    return click.option(
+        "--url", default=URL, metavar="URL", show_default=True, help="Address of the router."
+    )(command)
+
+
+def model_option(command: Command) -> Command:
+    """Add `--model`."""
+    return click.option(
+        "--model",
+        default=MODEL,
+        metavar="NAME",
+        show_default=True,
+        help="Model name that the client asks for; `openfusion models` lists them.",
+    )(command)
+
+
+def file_option(command: Command) -> Command:
+    """Add `--file`."""
+    return click.option(
+        "--file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="PATH",
+        help="The client's configuration file, where it is not in its usual place.",
+    )(command)
+
+
+def dry_run_option(command: Command) -> Command:
+    """Add `--dry-run`."""
+    return click.option("--dry-run", is_flag=True, help="Print the difference and write nothing.")(
+        command
+    )
+
+
+client_argument = click.argument("client", metavar="CLIENT")
+
+
+@command.command("list")
+@json_option
+@url_option
+@model_option
+@config_option
+def list_command(as_json: bool, url: str, model: str, config: Path | None) -> None:
+    """List the clients there are adapters for, and how each stands."""
+    from openfusion_auto.clients.spec import load, names
+
+    values = filled(url, model, config)
+    rows = [row(load(name), values) for name in names()]
+    if as_json:
+        output.data({"object": "list", "data": rows})
+        return
+    for r in rows:
+        tested = f"tested with {r['tested']}" if r["tested"] else "not tested"
+        output.emit(f"{r['client']:<12} {r['title']:<14} {SAID[str(r['state'])]:<28} {tested}")
+
+
+def row(adapter: Adapter, values: Values) -> dict[str, object]:
+    """Return one line of the list as JSON; a client without a usual place is `no_file`."""
+    from openfusion_auto.clients.install import status
+    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.config.paths import state_path
+
+    found: list[Status] = []
+    if adapter.folders or any(os.environ.get(name) for name in adapter.file_env):
+        paths = locate(adapter, os.environ, system())
+        found = status(adapter, paths, values, state_path(os.environ))
+    return {
+        "client": adapter.name,
+        "title": adapter.title,
+        "surface": adapter.surface,
+        "tested": adapter.tested or None,
+        "tested_on": adapter.tested_on or None,
+        "state": found[0].state if found else "no_file",
+        "files": [str(s.file) for s in found],
+    }
+
+
+@command.command("show")
+@client_argument
+@json_option
+@url_option
+@model_option
+@file_option
+@config_option
+def show_command(
+    client: str, as_json: bool, url: str, model: str, file: Path | None, config: Path | None
+) -> None:
+    """Show what a client needs in its files, and how to start it; nothing is written."""
+    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.clients.spec import load
+
+    adapter = load(client)
+    values = filled(url, model, config)
+    known = adapter.folders or file
+    paths = locate(adapter, os.environ, system(), file) if known else None
+    shown = [str(p) for p in paths] if paths else [t.names[0] for t in adapter.targets]
+    if as_json:
+        output.data(described(adapter, values, shown))
+        return
+    for line in explained(adapter, values, shown):
+        output.emit(line)
+
+
+def described(adapter: Adapter, values: Values, shown: Sequence[str]) -> dict[str, object]:
+    """Return a client's set-up as JSON."""
+    return {
+        "client": adapter.name,
+        "title": adapter.title,
+        "surface": adapter.surface,
+        "tested": adapter.tested or None,
+        "url": values.url,
+        "model": values.model,
+        "files": [
+            {"path": path, "format": target.format, "content": target.snippet(values)}
+            for path, target in zip(shown, adapter.targets, strict=True)
+        ],
+        "env": {adapter.key_env: "local"} if adapter.key_env else {},
+        "start": values.fill(adapter.start),
+        "notes": list(adapter.notes),
+    }
+
+
+def explained(adapter: Adapter, values: Values, shown: Sequence[str]) -> list[str]:
+    """Return a client's set-up as lines for people."""
+    tested = (
+        f"tested with {adapter.tested} on {adapter.tested_on}" if adapter.tested else "not tested"
+    )
+    lines = [f"{adapter.title} ({tested})", ""]
+    for path, target in zip(shown, adapter.targets, strict=True):
+        lines += [f"In {path}:", ""]
+        lines += [f"    {line}".rstrip() for line in target.snippet(values).splitlines()]
+        lines += [""]
+    install = f"openfusion adapter install {adapter.name}"
+    lines += [f"Write it: {install}{'' if adapter.folders else ' --file PATH'}"]
+    key = f"{adapter.key_env}=local " if adapter.key_env else ""
+    lines += [f"Start it: {key}{values.fill(adapter.start)}"]
+    return [*lines, *(f"Note: {note}" for note in adapter.notes)]
+
+
+@command.command("install")
+@client_argument
+@json_option
+@url_option
+@model_option
+@file_option
+@dry_run_option
+@config_option
+def install_command(
+    client: str,
+    as_json: bool,
+    url: str,
+    model: str,
+    file: Path | None,
+    dry_run: bool,
+    config: Path | None,
+) -> None:
+    """Write our part into a client's files; print the difference.
+
+    What was there is kept in the state folder. A file that cannot be read is left alone: the line is said, exit code 2.
+    """
+    adapter, values = loaded(client), filled(url, model, config)
+    outcomes = change(adapter, values, file, take_out=False, dry_run=dry_run)
+    report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
+    if not as_json and not dry_run and any(o.changed for o in outcomes):
+        key = f"{adapter.key_env}=local " if adapter.key_env else ""
+        output.note(
+            f"Now: openfusion serve, and in another terminal: {key}{values.fill(adapter.start)}"
+        )
+
+
+@command.command("status")
+@client_argument
+@json_option
+@url_option
+@model_option
+@file_option
+@config_option
+def status_command(
+    client: str, as_json: bool, url: str, model: str, file: Path | None, config: Path | None
+) -> None:
+    """Say whether our part is in a client's files.
+
+    Exit code 1 when a file is broken, or when our part in it was changed.
+    """
+    adapter = loaded(client)
+    found = statuses(adapter, filled(url, model, config), file)
+    if as_json:
+        rows = [status_row(s) for s in found]
+        output.data({"client": adapter.name, "state": found[0].state, "files": rows})
+    else:
+        for line in (line for s in found for line in status_lines(s)):
+            output.emit(line)
+    if any(s.state in ("broken", "changed") for s in found):
+        raise click.exceptions.Exit(1)
+
+
+@command.command("uninstall")
+@client_argument
+@json_option
+@url_option
+@model_option
+@file_option
+@dry_run_option
+@config_option
+def uninstall_command(
+    client: str,
+    as_json: bool,
+    url: str,
+    model: str,
+    file: Path | None,
+    dry_run: bool,
+    config: Path | None,
+) -> None:
+    """Take our part out of a client's files again; what was there before comes back.
+
+    --url, --model and --config matter only when the state folder was lost: they say what was installed.
+    """
+    adapter, values = loaded(client), filled(url, model, config)
+    outcomes = change(adapter, values, file, take_out=True, dry_run=dry_run)
+    report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
+
+
+def loaded(client: str) -> Adapter:
+    """Return a client; an unknown one is a ConfigError with the nearest name."""
+    from openfusion_auto.clients.spec import load
+
+    return load(client)
+
+
+def filled(url: str, model: str, config: Path | None) -> Values:
+    """Return what templates are filled with; window and output bound are the smallest among the models behind `model`."""
+    from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked
+
+    context, bound = windows(load_settings(config).pool, model)
+    return checked(url, model, context or CONTEXT, bound or OUTPUT)
+
+
+def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
+    """Return the context and the output [tokens] that every model behind a name can do; None = the pool does not say."""
+    name = model.removeprefix("openfusion/")
+    players = [c for c in pool.candidates if name in (*c.roles, c.id, c.model)] or pool.candidates
+    contexts = [c.context_tokens for c in players if c.context_tokens]
+    outputs = [c.max_output_tokens for c in players if c.max_output_tokens]
+    return min(contexts, default=None), min(outputs, default=None)
+
+
+def statuses(adapter: Adapter, values: Values, file: Path | None) -> list[Status]:
+    """Return how the files of a client stand."""
+    from openfusion_auto.clients.install import status
+    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.config.paths import state_path
+
+    paths = locate(adapter, os.environ, system(), file)
+    return status(adapter, paths, values, state_path(os.environ))
+
+
+def change(
+    adapter: Adapter, values: Values, file: Path | None, *, take_out: bool, dry_run: bool
+) -> list[Outcome]:
+    """Install or uninstall a client."""
+    from openfusion_auto.clients.install import install, uninstall
+    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.config.paths import state_dir, state_path
+
+    paths = locate(adapter, os.environ, system(), file)
+    state = state_path(os.environ) if dry_run else state_dir(os.environ)
+    return (uninstall if take_out else install)(adapter, paths, values, state, dry_run=dry_run)
+
+
+def report(
+    adapter: Adapter, outcomes: Sequence[Outcome], values: Values, *, as_json: bool, dry_run: bool
+) -> None:
+    """Print what was done."""
+    if as_json:
+        output.data(
+            {
+                "client": adapter.name,
+                "model": values.model,
+                "url": values.url,
+                "dry_run": dry_run,
+                "changed": any(o.changed for o in outcomes),
+                "files": [outcome_row(o) for o in outcomes],
+            }
+        )
+        return
+    for outcome in outcomes:
+        if outcome.diff:
+            output.emit(outcome.diff)
+        output.emit(f"{outcome.file}: {said(outcome, dry_run=dry_run)}")
+        if outcome.backup:
+            output.emit(f"  what was there: {outcome.backup}")
+
+
+def said(outcome: Outcome, *, dry_run: bool) -> str:
+    """Return what happened to a file, in a word."""
+    if not outcome.changed:
+        return "nothing to change"
+    done = "deleted, it was ours alone" if outcome.deleted else "written"
+    return f"would be {done}" if dry_run else done
+
+
+def outcome_row(outcome: Outcome) -> dict[str, object]:
+    """Return what was done to a file as JSON."""
+    return {
+        "path": str(outcome.file),
+        "changed": outcome.changed,
+        "deleted": outcome.deleted,
+        "backup": str(outcome.backup) if outcome.backup else None,
+        "diff": outcome.diff,
+    }
+
+
+def status_row(status: Status) -> dict[str, object]:
+    """Return how a file stands as JSON."""
+    return {
+        "path": str(status.file),
+        "state": status.state,
+        "model": status.model,
+        "differs": list(status.differs),
+        "problem": status.problem,
+    }
+
+
+def status_lines(status: Status) -> list[str]:
+    """Return how a file stands as lines for people."""
+    model = f", model {status.model}" if status.state == "installed" else ""
+    lines = [f"{status.file}: {SAID[status.state]}{model}"]
+    lines += [f"  differs: {name}" for name in status.differs]
+    return [*lines, f"  {status.problem}"] if status.problem else lines
