@@ -104,8 +104,8 @@ _KIND_WORDS = (
         "imports, codebase, class components, data layer, double quotes, single quotes, with "
         "composition, context manager"),
     Signal("use instead", "refactor", 1.6, "restructure2",
-        "use pathlib, to hooks, to typescript, async/await, to async, to es, instead of os, to "
-        "rust, to kotlin, to scopes, to zustand"),
+        "use pathlib, to hooks, to typescript, to async, to es, instead of os, to rust, "
+        "to kotlin, to scopes, to zustand"),
     Signal("tests", "test", 5.0, "tests",
         "one more test, more tests, another test, fuzzer, test for, tests, unit test, "
         "unit tests, test case*, test suite, unittest*, pytest, jest, vitest, junit, rspec, "
@@ -162,13 +162,13 @@ _KIND_WORDS = (
         "local branches, remote branch, last commit but, my last commit, cherry pick, our ci, "
         "the ci, build the project, build the app, dependabot, renovate, load balancer, dns, "
         "kubernetes deployment, deployment and service, onto main, onto release, onto master, "
-        "swap space, crontab, requirements.txt, disk space, ssh, vpn, dockerfile, docker, "
-        "docker-compose, kubernetes, k8s, helm, terraform, ansible, github actions, gitlab ci, "
-        "ci job, ci pipeline, jenkins, systemd, gitignore, lockfile, pre commit hook, "
-        "pre-commit, git history, force push, dependencies, dev server, dotfiles, "
-        "least privilege, downtime, compose file, cron job, multi stage build, pulumi, "
-        "feature branch, last commit, last three commits, test suite and, git status, git log, "
-        "git diff, new branch, run the tests, the dependencies, commits, main into, into main, "
+        "swap space, crontab, disk space, ssh, vpn, dockerfile, docker, docker-compose, "
+        "kubernetes, k8s, helm, terraform, ansible, github actions, gitlab ci, ci job, "
+        "ci pipeline, jenkins, systemd, gitignore, lockfile, pre commit hook, pre-commit, "
+        "git history, force push, dependencies, dev server, dotfiles, least privilege, "
+        "downtime, compose file, cron job, multi stage build, pulumi, feature branch, "
+        "last commit, last three commits, test suite and, git status, git log, git diff, "
+        "new branch, run the tests, the dependencies, commits, main into, into main, "
         "into master, into my branch, clean the history, rewrite history, live server, "
         "live database, from the production, in production please, production database, "
         "error rate, check out, turn off, turn on, shut down, spin up, carry out, cut over, "

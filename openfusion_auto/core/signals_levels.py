@@ -16,16 +16,15 @@ RISK: tuple[Signal, ...] = (
         "sudo, root access, open redirect, session hijack*, brute force, oauth*, oidc, saml, "
         "jwt, rbac, acl, iam, scim, mfa, 2fa, totp, two factor, two-factor, access control, "
         "role based, permission*, privilege*, impersonat*, session fixation, session id, "
-        "session handling, password*, login flow, login handler, sign on, disable_auth, "
-        "refresh token*, row level security, is_admin, access token*, pentest*, csrf, acls, "
-        "pkce, other users', other customers', other users, other customers, only admins, "
-        "passkey*, webauthn, administratoraccess, security group*, password reset, "
-        "tenant isolation, logged out, login endpoint, lockout, failed attempts, "
-        "data isolation, data leak*, any origin, credentials, isolation, session cookie*, "
-        "somebody else's, someone else's, wrong account, other people's, httponly, "
-        "secure flag, anonymous users, guest users, allowlist, blocklist, as root, "
-        "support staff, customer's password, auth, authn, authz, authentic*, authoriz*, "
-        "authoris*"),
+        "session handling, password*, login flow, login handler, sign on, refresh token*, "
+        "row level security, is_admin, access token*, pentest*, csrf, acls, pkce, "
+        "other users', other customers', other users, other customers, only admins, passkey*, "
+        "webauthn, administratoraccess, security group*, password reset, tenant isolation, "
+        "logged out, login endpoint, lockout, failed attempts, data isolation, data leak*, "
+        "any origin, credentials, isolation, session cookie*, somebody else's, someone else's, "
+        "wrong account, other people's, httponly, secure flag, anonymous users, guest users, "
+        "allowlist, blocklist, as root, support staff, customer's password, auth, authn, "
+        "authz, authentic*, authoriz*, authoris*, disable auth"),
     Signal("access", "risk", 1.5, "access nearby",
         "login, log in, signin, token, tokens, tenant*, multi-tenant, admin, admins, session, "
         "sessions, role, roles, cookie*, cors, access, scopes, middleware, grant, expiry"),
@@ -35,11 +34,11 @@ RISK: tuple[Signal, ...] = (
         "sandbox escape, cve, untrusted, deserializ*, deserialis*, arbitrary code, sandboxed, "
         "safe from injection, where name, sql is safe, parameterized"),
     Signal("secrets", "risk", 3.0, "secrets",
-        "api keys, api tokens, aws keys, ssh key*, .env file, passphrase*, signing, "
-        "cert rotation, kubeconfig, secret*, credential*, private key*, aws key, signing key*, "
-        "vault, kms, leaked, keystore, authorization header, key management, key rotation, "
-        "tls cert*, certificates, api secret*, connection string*, service account, "
-        "secret key*, into the image, env files"),
+        "api keys, api tokens, aws keys, ssh key*, passphrase*, signing, cert rotation, "
+        "kubeconfig, secret*, credential*, private key*, aws key, signing key*, vault, kms, "
+        "leaked, keystore, authorization header, key management, key rotation, tls cert*, "
+        "certificates, api secret*, connection string*, service account, secret key*, "
+        "into the image, env files, env file"),
     Signal("crypto", "risk", 3.0, "crypto",
         "encrypt*, decrypt*, cipher*, gcm, nonce*, hmac, signature check*, argon2, bcrypt, "
         "md5, cryptograph*, end-to-end encryption, key derivation, signatures, hmac signature, "
@@ -122,23 +121,22 @@ RISK: tuple[Signal, ...] = (
         "test suite, feature branch, dev server, git status, my changes, new branch, linter, "
         "pytest, run the tests, this branch, last commit, last three commits, format the, "
         "build artefacts, build artifacts, prettier, build the project, my last commit, "
-        "node_modules, dependencies installed, process on port, install the dependencies, "
-        "localhost, dépendances, dependencias, abhängigkeiten, dipendenze, dependências, "
-        "last 20 commits, commits, my branch, local, locally, my machine, my laptop, "
-        "my computer, develop branch, my local, dev database, on dev, sandbox, this folder, "
-        "src, my fork"),
+        "dependencies installed, process on port, install the dependencies, localhost, "
+        "dépendances, dependencias, abhängigkeiten, dipendenze, dependências, last 20 commits, "
+        "commits, my branch, local, locally, my machine, my laptop, my computer, "
+        "develop branch, my local, dev database, on dev, sandbox, this folder, src, my fork, "
+        "node modules"),
 )  # fmt: skip
 
 RISK_ABROAD: tuple[Signal, ...] = (
     Signal("access", "risk", 3.0, "access",
         "чуж*, fremde*, otros usuarios, ajeno*, autres utilisateurs, altri utenti, "
-        "outros usuários, andere gebruikers, 他人, 他のユーザー, 다른 사용자, "
-        "inny* użytkownik*, 普通用户, passwort*, berechtigung*, zugriffsrecht*, anmeldung, "
-        "mot de passe, autoris*, contraseña*, permiso*, autentic*, autoriz*, senha*, "
-        "wachtwoord*, rechten, пароль*, парол*, авториз*, аутентифик*, права доступа, hasło, "
-        "hasła, şifre*, 密码, 权限, 登录, 鉴权, 认证, 注销, 管理员, パスワード, 権限, 認証, "
-        "ログイン認証, 비밀번호, 권한, 인증, पासवर्ड, अनुमति, permissão, permissões, permesso, "
-        "permessi"),
+        "outros usuários, andere gebruikers, 他人, 他のユーザー, 다른 사용자, 普通用户, "
+        "passwort*, berechtigung*, zugriffsrecht*, anmeldung, mot de passe, autoris*, "
+        "contraseña*, permiso*, autentic*, autoriz*, senha*, wachtwoord*, rechten, пароль*, "
+        "парол*, авториз*, аутентифик*, права доступа, hasło, hasła, şifre*, 密码, 权限, 登录, "
+        "鉴权, 认证, 注销, 管理员, パスワード, 権限, 認証, ログイン認証, 비밀번호, 권한, 인증, "
+        "पासवर्ड, अनुमति, permissão, permissões, permesso, permessi"),
     Signal("security", "risk", 3.0, "security",
         "sicherheitsl*, sécurité, seguridad, segurança, sicurezza, veiligheid, безопасност*, "
         "уязвим*, инъекц*, inyección, 漏洞, 安全, 注入, 脆弱性, セキュリティ, インジェクション, 보안, 취약점, सुरक्षा"),
@@ -323,8 +321,9 @@ COMPLEXITY_ABROAD: tuple[Signal, ...] = (
         "lent, lento, traag, медлен*, 慢, 遅い, 느린, rendimiento, hilfe, 테스트를 작성, тесты"),
     Signal("one place", "complexity", -1.3, "trivial",
         "umbenenn*, benenne, tippfehler, renomm*, renombra*, rinomin*, renome*, hernoem*, "
-        "переименуй*, опечатк*, 重命名, 改名, 错别字, 変数名, 誤字, 오타, 이름을 바꿔, नाम बदल, kommentar, "
-        "commentaire, comentario, comentário, 注释, コメント, 주석, un test, einen test, 1つ"),
+        "переименуй*, опечатк*, 重命名, 改名, 错别字, 変数名, 誤字, 오타, 이름을 바꿔, "
+        "नाम बदल, kommentar, commentaire, comentario, comentário, 注释, コメント, 주석, "
+        "un test, einen test, 一つ, ひとつ"),
     Signal("small", "complexity", -0.8, "small",
         "nur, zeile, feld, spalte, knopf, seulement, ligne, colonne, bouton, solo, línea, "
         "columna, botón, só, linha, coluna, botão, riga, colonna, pulsante, bastano, alleen, "

@@ -15,7 +15,6 @@ from openfusion_auto.core.lexicon import PREFIX_CHARS, UNSPACED, word_set
 from openfusion_auto.core.signals import INDEX, NEUTRAL_PAIRS, SIGNALS
 
 TOKEN_CHARS = 80  # of what stands between two blanks; longer is a blob, not a word
-NAMED_ERROR_CHARS = 6  # longer words that end so name a class: KeyError, TimeoutException
 NAME_WEIGHT = 0.5  # a word inside a file name, path or identifier
 LATER_HEAD = 0.8  # an instruction after the first one
 JOINED_HEAD = 0.6  # one behind "and" or a comma
@@ -63,7 +62,7 @@ _QUOTES = re.compile(
     r"\u201e[^\u201c\u201d\n]{0,160}[\u201c\u201d]|(?<![\w)])'[^'\n]{1,100}'(?!\w)"
 )
 _BACKTICKS = re.compile(r"`([^`\n]{0,160})`")
-_PIECES = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,]\d+)*[kKmM]?(?![^\W_])")
+_PIECES = re.compile(r"\d+(?:[.,]\d+)*[kKmM]?(?![^\W_])|[^\W_]+(?:['\u2019][^\W\d_]+)?")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME = re.compile(
     r"[\w\])]\.\w|[\w~.]/[\w.]|\w_\w|_\w|\w\(|^[a-z]+[A-Z]|\w=\w|^[<@$]|::|\w\[|^/\w|[{}]"
@@ -89,7 +88,7 @@ def _chunk(raw: str) -> _Chunk:
     Kept for the words of earlier requests: language repeats itself, and the answer depends on nothing else.
     """
     body = raw.strip("()[]{},.!?;:'\"*_—–-")
-    name = _NAME.search(body) is not None
+    name = _NAME.search(raw.strip(",.!?;:'\"*")) is not None
     if name:
         body = _CAMEL.sub(" ", body)
     words = tuple(w.replace("\u2019", "'") for w in _PIECES.findall(body.replace("_", " ").lower()))
@@ -142,7 +141,7 @@ def tokenise(text: str) -> Words:
 def word_signals(word: str) -> tuple[int, ...]:
     """Return the numbers of the signals that one word fires. Kept like `_chunk`."""
     found = list(INDEX.words.get(word, ()))
-    if len(word) > NAMED_ERROR_CHARS and word.endswith(("error", "exception")):
+    if word.endswith(("error", "exception")) and word not in ("error", "exception"):
         return (*found, *(n for _, n in INDEX.pairs["named", "error"]))
     if word.endswith("'s"):
         found += INDEX.words.get(word[:-2], ())
@@ -160,13 +159,11 @@ def find_hits(words: Words, folded: str, scale: float = 1.0) -> Hits:
     """
     hits: Hits = {}
     texts, asides = words.texts, words.asides
-    weights = _without_neutral(words)
+    alone = _without_neutral(words)
     following = [*texts[1:], ""]
     for i, text in enumerate(texts):
-        weight = weights[i] * scale
-        if not weight:
-            continue
-        for n in word_signals(text):
+        weight = words.weights[i] * scale
+        for n in word_signals(text) if alone[i] else ():
             _put(hits, n, weight, text, aside=asides[i])
         for rest, n in INDEX.pairs.get((text, following[i]), ()):
             if _follows(texts, i + 2, rest):

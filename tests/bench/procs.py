@@ -126,5 +126,3 @@ def first_line(process: subprocess.Popen[str]) -> str:
         complaint = process.stderr.read() if process.stderr else ""
         raise RuntimeError(f"it did not start: {complaint[-2000:]}")
     return line
-
-

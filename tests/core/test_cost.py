@@ -140,7 +140,13 @@ def test_an_unknown_price_is_none_and_never_zero():
 
 @pytest.mark.parametrize(
     ("asked", "own", "bound"),
-    [(None, None, DEFAULT_MAX_OUTPUT), (500, None, 500), (None, 700, 700), (900, 700, 700), (500, 700, 500)],
+    [
+        (None, None, DEFAULT_MAX_OUTPUT),
+        (500, None, 500),
+        (None, 700, 700),
+        (900, 700, 700),
+        (500, 700, 500),
+    ],
 )
 def test_the_longest_answer_is_bounded_by_client_and_model(asked, own, bound):
     model = candidate("a", max_output_tokens=own)
