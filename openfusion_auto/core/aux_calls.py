@@ -224,7 +224,7 @@ _SYSTEM = (
         r"[^.\n]{0,80}\b(?:message|prompt|request|conversation|command|query|language|input|intent|session)\b"),
         within=120),
     _Rule("memory", ("memor", "facts"), re.compile(
-        r"memory extraction|extract (?:\w+ ){0,3}(?:memories|facts)|facts? worth remembering")),
+        r"memory extraction|extract (?:[\w-]+ ){0,3}(?:memories|facts)|facts? worth remembering")),
     _Rule("tool use", ("describe", "explain"), re.compile(
         r"(?:describe|explain) (?:in \w+ words )?(?:what )?(?:this|the|a) (?:bash |shell )?(?:command|tool call|"
         r"tool use)"), within=120),

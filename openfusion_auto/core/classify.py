@@ -19,7 +19,7 @@ from openfusion_auto.core.types import Evidence, Kind, Level, Needs, Task
 from openfusion_auto.core.wording import Hits, Words, find_hits, merge, tokenise
 
 MAX_EVIDENCE = 12  # the strongest ones; a trace is read by people
-CODE_WEIGHT = 0.5  # a word in code pasted under the question
+CODE_WEIGHT = 0.8  # a word in code pasted under the question
 PROPOSAL_WEIGHT = 0.5  # a word of the assistant's proposal that was agreed to
 
 

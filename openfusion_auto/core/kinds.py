@@ -158,7 +158,7 @@ def _add_small_talk(facts: Facts, words: Words, tally: _Tally, *, heads: bool) -
         to_you = texts[:2] in (["do", "you"], ["are", "you"], ["can", "you"])
         if to_you and len(texts) <= 5 and not tasks:
             tally.add("chat", "form", 3.5, "asks about you")
-    elif not heads and not _TELLING.isdisjoint(texts[:4]):
+    elif not heads and not facts.marks and not _TELLING.isdisjoint(texts[:4]):
         tally.add("chat", "form", 2.5, "asks for nothing")
 
 

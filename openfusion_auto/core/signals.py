@@ -55,7 +55,7 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
 
 # Verbs that are as often nouns: they count in full only before a word like "the", "my", "all", or a number.
 AMBIGUOUS_HEADS = word_set(
-    "test cache search log release support tag start format comment document design review update change "
+    "test cache log release support tag start format comment document design review update change "
     "sort store run set show code stop ship hook limit guard group abstract patch check list port issue open "
     "lint drop count scale backup commit schedule cover highlight mock print tell"
 )
@@ -314,7 +314,9 @@ NEUTRAL = (
     "to jest, jest to, co jest, bank holiday, role model, error message, error messages, error handling, error "
     "page, production build, production ready, "
     "production grade, crash course, bug report, bug tracker, issue tracker, just in time, free of charge, race to, "
-    "private method, private methods, secret santa, access modifier, access modifiers, password manager, "
+    "private method, private methods, secret santa, secret word, secret number, "
+    "only under, only happens, only in, only when, only after, "
+    "access modifier, access modifiers, password manager, "
     "table of contents, hot reload, test data, tax free, live coding, session storage, bug bash, "
     "wrong way, fail fast, kill switch, dead letter"
 )

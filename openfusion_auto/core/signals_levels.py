@@ -202,8 +202,9 @@ COMPLEXITY: tuple[Signal, ...] = (
         "emulator, autodiff, memory model, hot module, incremental, numerical problem, "
         "consistent hashing, query language, vectorized, vectorised, columnar, planner, "
         "message broker, fault injection, incremental build, dependency tracking, ratchet, "
-        "encryption layer, test rig, static analysis, type system, symbolic"),
-    Signal("unknown cause", "complexity", 1.5, "cause",
+        "encryption layer, test rig, static analysis, type system, symbolic, lock-free, "
+        "wait-free, mpmc, hazard pointers"),
+    Signal("unknown cause", "complexity", 1.9, "cause",
         "get to the bottom, after a few hours, after a while, nothing obvious, silently, "
         "no stack trace, without any error, hard to reproduce, figure out the cause, "
         "cause unknown, some days, for some customers, only on some, find out why, "
@@ -267,14 +268,14 @@ COMPLEXITY: tuple[Signal, ...] = (
         "пошагово, step by step, piece by piece, line by line"),
     Signal("one place", "complexity", -1.3, "trivial",
         "typo, typos, spelling, misspell*, misspelled, rename, renames, renaming, one line, "
-        "one-line, that line, this line, single line, into a constant, a constant called, it a "
-        "constant, caption, css, unused, a comment, heading*, headings, docstring, lint, "
+        "one-line, that line, this line, single line, into a constant, a constant called, "
+        "it a constant, caption, css, unused, a comment, heading*, headings, docstring, lint, "
         "tooltip*, icon, gitignore, one-liner, one liner, alias, emoji, whitespace, changelog, "
-        "badges, z-index, margin, magic number, version flag, inline, commented-out, commented "
-        "out, alphabetically, wording, quotes, compile error, one more test, one test, one unit "
-        "test, a test, a unit test, a test case, single test, only themes, nothing else, magic, "
-        "temp, bump, copyright, other way round, table of contents, proofread, css class, git "
-        "status, is_palindrome, test case, an assertion, doctest, fixture"),
+        "badges, z-index, margin, magic number, version flag, inline, commented-out, "
+        "commented out, alphabetically, wording, quotes, compile error, one more test, "
+        "one test, one unit test, a test, a unit test, a test case, single test, nothing else, "
+        "magic, temp, bump, copyright, other way round, table of contents, proofread, "
+        "css class, git status, test case, an assertion, doctest, fixture"),
     Signal("small", "complexity", -0.8, "small",
         "a column, column header, entry, emojis, default, flag, option, env var, field, "
         "button, variable, helper, link, links, parameter, configurable, same style, regex, "
@@ -282,7 +283,7 @@ COMPLEXITY: tuple[Signal, ...] = (
         "paragraph, shortcut, spinner, badge, imports, same signature, same exports, "
         "unit test, label, of a folder, cannot find module, small, simple, simply, little, "
         "trivial, tiny, quick, quickly, only, just, lockfile, this function, snippet, toggle, "
-        "message, ternary, colour, color, font, port, clone, to the latest, shell script"),
+        "ternary, colour, color, font, port, clone, to the latest, shell script"),
     Signal("exact place", "complexity", -0.9, "exact",
         "keyerror, typeerror, nullpointerexception, attributeerror, named error, "
         "zerodivisionerror, indexerror, nameerror, cannot borrow, should be, must be"),
@@ -334,6 +335,6 @@ COMPLEXITY_ABROAD: tuple[Signal, ...] = (
         "que é, o que faz, wat doet, wat is, что делает, что такое, 什么是, 是什么, とは, 何ですか, 무엇을, "
         "뭐예요, क्या है"),
     Signal("plain command", "complexity", -1.0, "command",
-        "lösch*, starte, lance, supprime, ejecuta, borra, execute, esegui, verwijder, запусти, "
-        "удали, установи, собери, 运行, 清空, 删除, 実行, 起動, 실행, चलाए"),
+        "lösch*, starte, lance, supprime, ejecuta, borra, esegui, verwijder, запусти, удали, "
+        "установи, собери, 运行, 清空, 删除, 実行, 起動, 실행, चलाए"),
 )  # fmt: skip

@@ -27,6 +27,10 @@ _POLITE = word_set(
 )
 
 
+# Behind these a noun says what something is for, not what is asked ("the parser for release notes").
+_ABOUT = word_set("for about of using with")
+
+
 class Words(NamedTuple):
     """The words of a text in lists of one length: as folded, what each weighs (0..1), how much it begins an instruction
     (0: not at all), and whether it stands in parentheses."""
@@ -43,7 +47,7 @@ class Words(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A signal that fired: its name, its points at that place, the term that was found, whether in parentheses."""
+    """A signal that fired: its name, its points at that place, the term found, and whether it is said in passing."""
 
     name: str
     points: float
@@ -163,14 +167,15 @@ def find_hits(words: Words, folded: str, scale: float = 1.0) -> Hits:
     following = [*texts[1:], ""]
     for i, text in enumerate(texts):
         weight = words.weights[i] * scale
+        aside = asides[i] or not _ABOUT.isdisjoint(texts[max(0, i - 2) : i])
         for n in word_signals(text) if alone[i] else ():
-            _put(hits, n, weight, text, aside=asides[i])
+            _put(hits, n, weight, text, aside=aside)
         for rest, n in INDEX.pairs.get((text, following[i]), ()):
             if _follows(texts, i + 2, rest):
-                _put(hits, n, weight, " ".join((text, following[i], *rest)), aside=asides[i])
+                _put(hits, n, weight, " ".join((text, following[i], *rest)), aside=aside)
         for stem, n in INDEX.stem_pairs.get(text, ()):
             if following[i].startswith(stem):
-                _put(hits, n, weight, f"{text} {following[i]}", aside=asides[i])
+                _put(hits, n, weight, f"{text} {following[i]}", aside=aside)
     if not folded.isascii():
         _find_anywhere(hits, folded, scale)
     return hits

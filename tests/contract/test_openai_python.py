@@ -136,12 +136,10 @@ async def test_usage_is_the_last_chunk_of_a_stream_that_asked_for_it(live):
 
 async def test_the_packages_own_stream_helper_accumulates_the_same_answer(live):
     sdk, _, _ = live
-    kinds = []
     async with sdk.chat.completions.stream(
         model=AUTO, messages=user('[[tool:read_file {"path": "a b.py"}]]'), tools=[TOOL]
     ) as stream:
-        async for event in stream:
-            kinds.append(event.type)
+        kinds = {event.type async for event in stream}
         final = await stream.get_final_completion()
     assert "tool_calls.function.arguments.delta" in kinds
     assert final.choices[0].finish_reason == "tool_calls"
@@ -396,11 +394,11 @@ async def test_a_stream_that_breaks_raises_what_it_says_after_the_text_so_far(li
     stream = await sdk.chat.completions.create(
         model=AUTO, messages=user("[[fault:F63]][[words:30]]"), stream=True
     )
-    got = []
+    text = ""
     with pytest.raises(openai.APIError, match="upstream") as caught:
         async for chunk in stream:
-            got.append(strict(chunk))
-    assert text_of(got).startswith("word0 word1")
+            text += text_of([strict(chunk)])
+    assert text.startswith("word0 word1")
     assert caught.value.body["type"] == "server_error"
 
 

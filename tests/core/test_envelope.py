@@ -70,7 +70,9 @@ def test_messages_that_a_harness_writes_whole_are_its_own(text):
 
 
 def test_aiders_rules_behind_the_task_are_cut():
-    said = f"{TASK}\n\n# *SEARCH/REPLACE block* Rules:\n\nEvery block must use the production format."
+    said = (
+        f"{TASK}\n\n# *SEARCH/REPLACE block* Rules:\n\nEvery block must use the production format."
+    )
     assert read_text(said).words == TASK
 
 
@@ -126,7 +128,9 @@ def test_a_list_of_wishes_is_words():
 
 
 def test_wrapped_prose_is_words():
-    text = "\n".join(["The importer reads a file and writes rows", "into a table that is then shown"] * 8)
+    text = "\n".join(
+        ["The importer reads a file and writes rows", "into a table that is then shown"] * 8
+    )
     found = read_text(text)
     assert found.marks == frozenset()
     assert found.words.startswith("The importer reads")
@@ -159,6 +163,12 @@ def test_any_text_can_be_read(text):
     assert found == read_text(text)
 
 
-@given(st.lists(st.sampled_from([*BLOCKS, TASK, "```", "\n", "<task>", "</task>", "<", "# Fix", "  at a (b.js:1)"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [*BLOCKS, TASK, "```", "\n", "<task>", "</task>", "<", "# Fix", "  at a (b.js:1)"]
+        )
+    )
+)
 def test_any_mixture_of_pieces_can_be_read(pieces):
     assert read_text("\n".join(pieces)) == read_text("\n".join(pieces))

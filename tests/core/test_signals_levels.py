@@ -25,5 +25,16 @@ def test_what_makes_words_harmless_outweighs_one_danger():
 
 def test_money_access_and_loss_are_known_in_other_scripts():
     abroad = " ".join(s.terms for s in RISK_ABROAD)
-    for word in ("密码", "パスワード", "비밀번호", "парол", "支付", "決済", "결제", "оплат", "生产环境", "本番"):
+    for word in (
+        "密码",
+        "パスワード",
+        "비밀번호",
+        "парол",
+        "支付",
+        "決済",
+        "결제",
+        "оплат",
+        "生产环境",
+        "本番",
+    ):
         assert word in abroad

@@ -66,7 +66,9 @@ def test_a_picture_is_no_text_whatever_its_bytes():
 
 def test_a_file_costs_by_its_size_and_at_least_one_picture():
     assert attachment_tokens(prompt(Part("file", size=1))) == IMAGE_TOKENS
-    assert attachment_tokens(prompt(Part("file", size=3 * FILE_BYTES_PER_IMAGE))) == 3 * IMAGE_TOKENS
+    assert (
+        attachment_tokens(prompt(Part("file", size=3 * FILE_BYTES_PER_IMAGE))) == 3 * IMAGE_TOKENS
+    )
 
 
 def test_sound_counts_like_a_picture_and_other_parts_by_their_text():
@@ -77,7 +79,9 @@ def test_sound_counts_like_a_picture_and_other_parts_by_their_text():
 def test_without_raw_bytes_messages_calls_and_tools_are_added_up():
     said = Message("assistant", (Part("text", "é"),), (ToolCall("1", "read", '{"p":1}'),))
     asked = Prompt("chat", "m", (said,), (Tool("t", schema={"a": 1}),))
-    assert prompt_bytes(asked) == MESSAGE_OVERHEAD_BYTES + 2 + len("read") + len('{"p":1}') + 1 + len("{'a': 1}")
+    assert prompt_bytes(asked) == MESSAGE_OVERHEAD_BYTES + 2 + len("read") + len(
+        '{"p":1}'
+    ) + 1 + len("{'a': 1}")
 
 
 def test_attachments_larger_than_the_raw_bytes_leave_the_texts():

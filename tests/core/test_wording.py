@@ -21,7 +21,9 @@ from openfusion_auto.core.wording import (
 
 
 def hits(text: str, axis: str = "risk") -> dict[str, float]:
-    return {h.name: h.points for h in find_hits(tokenise(text), text.lower()).get(axis, {}).values()}
+    return {
+        h.name: h.points for h in find_hits(tokenise(text), text.lower()).get(axis, {}).values()
+    }
 
 
 def test_words_are_folded_and_counted_in_full():
@@ -33,7 +35,16 @@ def test_words_are_folded_and_counted_in_full():
 
 
 @pytest.mark.parametrize(
-    "name", ["password_field", "src/password.py", "password()", "password.value", "myPassword", "`password`", "--x=password"]
+    "name",
+    [
+        "password_field",
+        "src/password.py",
+        "password()",
+        "password.value",
+        "myPassword",
+        "`password`",
+        "--x=password",
+    ],
 )
 def test_names_weigh_half(name):
     words = tokenise(f"rename {name} now")
@@ -46,14 +57,27 @@ def test_brands_are_words_not_names():
 
 
 @pytest.mark.parametrize(
-    "quoted", ['"delete password"', "'delete password'", "\u201cdelete password\u201d", "«delete password»", "\u300cpassword\u300d"]
+    "quoted",
+    [
+        '"delete password"',
+        "'delete password'",
+        "\u201cdelete password\u201d",
+        "«delete password»",
+        "\u300cpassword\u300d",
+    ],
 )
 def test_quotations_are_left_out(quoted):
     assert "password" not in tokenise(f"the label says {quoted} today").texts
 
 
 def test_an_apostrophe_is_no_quotation():
-    assert tokenise("don't touch the user's password").texts == ["don't", "touch", "the", "user's", "password"]
+    assert tokenise("don't touch the user's password").texts == [
+        "don't",
+        "touch",
+        "the",
+        "user's",
+        "password",
+    ]
 
 
 def test_sentences_begin_instructions_and_politeness_does_not_end_them():
@@ -67,7 +91,12 @@ def test_sentences_begin_instructions_and_politeness_does_not_end_them():
 
 def test_what_stands_in_parentheses_begins_nothing_and_is_marked():
     words = tokenise("Write a parser (add docs in x) now")
-    assert [t for t, a in zip(words.texts, words.asides, strict=True) if a] == ["add", "docs", "in", "x"]
+    assert [t for t, a in zip(words.texts, words.asides, strict=True) if a] == [
+        "add",
+        "docs",
+        "in",
+        "x",
+    ]
     assert words.begins[words.texts.index("add")] == 0.0
 
 
@@ -83,14 +112,15 @@ def test_phrases_need_all_their_words_in_order():
 def test_harmless_phrases_take_the_weight_of_their_words():
     assert "security" in hits("fix the injection")
     assert hits("use dependency injection") == {}
+    assert "restructure" in hits("use dependency injection", "refactor")
 
 
 def test_a_named_error_is_a_problem():
-    assert word_signals("keyerror") == word_signals("timeoutexception") != ()
+    assert set(word_signals("keyerror")) >= set(word_signals("timeoutexception")) != set()
+    assert word_signals("error") != word_signals("timeoutexception")
 
 
 def test_a_genitive_is_the_word():
-    assert set(word_signals("customer's")) >= set(word_signals("admin") and ())
     assert word_signals("admin's") == word_signals("admin")
 
 

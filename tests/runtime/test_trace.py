@@ -80,6 +80,7 @@ def test_lines_sum_to_the_total(calls):
     made = trace(attempts=[attempt(m, Usage(i, o)) for m, i, o in calls])
     lines = full(made)["usage"]
     assert made.usd() == pytest.approx(sum(line["usd"] for line in lines), abs=1e-9)
+    made.attempts.append(attempt())  # never got as far as tokens
     assert made.usage() == Usage(sum(c[1] for c in calls), sum(c[2] for c in calls))
 
 
