@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
+
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Candidate, Level, Pin, Price, Task
 
@@ -57,6 +60,16 @@ def effort(candidate: Candidate) -> float:
         return 1.0
     low, high = EFFORT_BOUNDS
     return min(high, max(low, seen.value / listed))
+
+
+def efforts(candidates: Sequence[Candidate]) -> tuple[float, ...]:
+    """Return each candidate's `effort`; one that nobody measured is taken for ordinary, not for cheap.
+
+    Ordinary is the median of those that were measured, or 1.0 where nobody was.
+    """
+    known = [effort(c) for c in candidates if c.cost_per_task is not None and c.price is not None]
+    ordinary = median(known) if known else 1.0
+    return tuple(ordinary if c.cost_per_task is None else effort(c) for c in candidates)
 
 
 def output_tokens(task: Task) -> int:

@@ -29,6 +29,8 @@ COMMAND_WORDS = 12  # a longer command is more than one step
 SHORT_WORDS = 20
 MANY_FILES = 3
 FILE_CHARS = 100
+MANY_WISHES = 4  # commas behind a colon: five wishes or more are a system, not a feature
+MANY_WISHES_CHARS = 110
 LIST_ITEMS = 2  # commas of a list of wishes
 LINES_PER_UNIT = 100  # so many lines of code weigh like one file
 
@@ -85,7 +87,7 @@ def read_complexity(
     notes += _notes(hits, "complexity", kind)
     # Few words can name a hard thing: then they are no sign of an easy one.
     hard = any(n.points >= STRONG for n in notes)
-    notes += _size_notes(facts, words, hard=hard)
+    notes += _size_notes(facts, words, kind, hard=hard)
     notes += _place_notes(facts, kind, words)
     notes += _form_notes(facts, kind, words)
     weak = sum(n.points for n in notes if n.points > 0 and n.signal in _WEAK_COMPLEXITY)
@@ -151,7 +153,7 @@ def count_files(text: str) -> int:
 _FILE = re.compile(r"[\w/-]+\.[a-z]{1,5}\b(?!\()")
 
 
-def _size_notes(facts: Facts, words: Words, *, hard: bool) -> list[Evidence]:
+def _size_notes(facts: Facts, words: Words, kind: Kind, *, hard: bool) -> list[Evidence]:
     """Counts, lists and the length of the words. Length alone is worth less than one level, whatever it is."""
     notes = []
     count, unit = _largest_count(words)
@@ -164,6 +166,8 @@ def _size_notes(facts: Facts, words: Words, *, hard: bool) -> list[Evidence]:
     if items >= LIST_ITEMS and ":" in facts.words.replace("\uff1a", ":"):
         points = 1.0 if items > 2 * LIST_ITEMS - 1 else 0.6
         notes.append(Evidence("complexity.list", points, f"{items} commas"))
+        if kind == "feature" and items >= MANY_WISHES and len(facts.words) > MANY_WISHES_CHARS:
+            notes.append(Evidence("complexity.many wishes", 0.8, f"{items} commas"))
     length = len(facts.words) if facts.words.isascii() else wide_length(facts.words)
     points = next((p for most, p in _LENGTHS if length < most), LONGEST)
     if points > 0 or (points < 0 and not hard):

@@ -40,7 +40,7 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("explain", 3.2, "what what's whats which where where's why who whose when how describe tell list count know"),
     ("explain", 2.6, "does is are do was were did has can's should compare define outline"),
     ("review", 5.0, "review audit critique criticise criticize proofread vet"),
-    ("review", 3.2, "check assess evaluate inspect examine look judge rate approve"),
+    ("review", 3.2, "check assess evaluate inspect examine look judge rate approve challenge"),
     ("ops", 5.0, "run rerun execute"),
     ("ops", 4.4, "deploy redeploy rollback restart squash rebase stash provision"),
     ("ops", 4.4, "undeploy cherry drain cordon curl unpin revert reboot reindex"),
@@ -75,7 +75,8 @@ _KIND_WORDS = (
         "should be, should not, shouldn't, must be, instead of, doesn't, does not, isn't, "
         "not working, off by, can't, cannot, returns 500, returns 404, get to the bottom, "
         "slows down, two times, no longer, other way round, supposed to, even though, "
-        "although, still, expected, add up, stops picking"),
+        "although, still, expected, add up, stops picking, whenever, jumps, keeps, even when, "
+        "leaves, resets, until you"),
     Signal("cause", "bugfix", 2.6, "fix",
         "root cause, find out why, work out why, figure out why, find and fix, find the cause, "
         "find the bug"),
@@ -131,7 +132,8 @@ _KIND_WORDS = (
     Signal("documentation file", "docs", 6.0, "md, mdx, rst, adoc",
         "doc file"),
     Signal("text only", "docs", 2.2, "text",
-        "markdown, text only, sentence case, license, licence, wording, help text, misspell*"),
+        "markdown, text only, sentence case, license, licence, wording, help text, misspell*, "
+        "broken link, broken links, dead link"),
     Signal("question", "explain", 2.6, "question",
         "can i, could i, may i, should i, do i need, is there a difference, i don't get, don't "
         "understand, i want to understand, fully understand, who calls, why would, difference "
@@ -154,7 +156,8 @@ _KIND_WORDS = (
         "read well, check my, please check, which you would merge, can you spot, weaknesses, "
         "weak points, strengths and, is the tone, what am i missing, anything dangerous, "
         "anything risky, anything suspicious, anything to improve, any concerns, "
-        "room for improvement, code smells"),
+        "room for improvement, code smells, go through the, what would break, "
+        "any way to bypass, could break"),
     Signal("correct?", "review", 2.4, "review",
         "is this correct, correct in, is this right, is this ok, is this good, good practice"),
     Signal("operations", "ops", 3.2, "ops",
@@ -185,14 +188,15 @@ _KIND_WORDS = (
         "goodbye, lol, haha, hahaha, good morning, good evening, good night, good afternoon, see "
         "you, cheers, kudos, just curious, awesome, bravo, yay, congrats, congratulations"),
     Signal("small talk", "chat", 6.0, "chat",
-        "what's up, cats or, or dogs, i'm new, you rock, do you sleep, do you dream, i love, so "
-        "cool, how clean, joke, never mind, nevermind, nice work, well done, great job, good "
-        "job, happy friday, no need to, how are you, how's it going, who made you, who are you, "
-        "are you human, which model are you, what model are you, are you chatgpt, are you "
-        "claude, are you a bot, are you there, do you like, your favourite, your favorite, i'm "
-        "tired, that's all, do you speak, can you speak, no more changes, all good now, you're "
-        "welcome, you are awesome, you're awesome, you're the best, your name, what are you, "
-        "what can you do, how old are you, your opinion on"),
+        "what's up, cats or, or dogs, i'm new, you rock, do you sleep, do you dream, i love, "
+        "so cool, how clean, joke, never mind, nevermind, nice work, well done, great job, "
+        "good job, happy friday, no need to, how are you, how's it going, who made you, "
+        "who are you, are you human, which model are you, what model are you, are you chatgpt, "
+        "are you claude, are you a bot, are you there, do you like, your favourite, "
+        "your favorite, i'm tired, that's all, do you speak, can you speak, no more changes, "
+        "all good now, you're welcome, you are awesome, you're awesome, you're the best, "
+        "your name, what are you, what can you do, how old are you, your opinion on, "
+        "do you prefer"),
     Signal("small talk", "chat", 2.6, "chat topic",
         "today, tomorrow, birthday, party, weather, weekend, weekends, opinion, vim, emacs, "
         "tabs, beer, coffee, lunch, dinner, love, holiday, haiku, poem, recipe, movie, football"),
@@ -258,7 +262,7 @@ _KIND_ABROAD = (
         "упрост*, przemian*, zmień nazwę, 重构, 重命名, 改名, 抽取, 提取, 拆分, リファクタ, "
         "変数名, 名前を変, 分割, 리팩터, 리팩토링, 이름을 바꿔, नाम बदल, fusionne*, regroupe*, "
         "zusammenführ*, combina, sustituye, sustituir, umstell*, aufteil*, teile, zerleg*, "
-        "découpe, unificar, unifica los, unifica las"),
+        "découpe, unificar, unifica los, unifica las, sépare*, isoler, extraire"),
     Signal("tests", "test", 4.6, "tests",
         "teste die, teste den, schreibe tests, schreib tests, 测试, 写测试, napisz testy, test yaz, "
         "tests voor, testgevallen, případy, unittest*, unit-test*, tests unitaires, prueba*, "

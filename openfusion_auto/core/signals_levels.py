@@ -108,14 +108,16 @@ RISK: tuple[Signal, ...] = (
         "homework, kata, mock data, just for me, joke, shell script, one-off script, "
         "small script, python script, monopoly, hangman, confetti, sound effect, todo list, "
         "chess engine, countdown, small html, html page, sample user, birthday, wallpaper, "
-        "game of life, pong, flappy, fizzbuzz, guessing game"),
+        "game of life, pong, flappy, fizzbuzz, guessing game, prank, pyc, tmp files, "
+        "temp files, cache files, build files, mandelbrot, fractal"),
     Signal("small surface", "risk", -1.2, "small",
         "demo page, markdown, emoji, toast, landing page, fades, fade, sticker, browser tab, "
         "hero, favicon, logo, badge, padding, align, alignment, button, copy-to-clipboard, "
-        "spinner, shortcut, version flag, a constant, temp variable, variable, lint, docs, "
-        "readme, helper, imports, animation, legend, placeholder text, css class, little, "
-        "function name, test file, fixture file, in tests, blog, local variable, color, "
-        "colour, screens, broken link, dead link, sample user, sample users, greeting"),
+        "spinner, shortcut, version flag, a constant, temp variable, lint, docs, readme, "
+        "imports, animation, legend, placeholder text, css class, little, function name, "
+        "test file, fixture file, in tests, blog, local variable, color, colour, screens, "
+        "broken link, dead link, sample user, sample users, greeting, console.log, "
+        "debug output, print statements"),
     Signal("local", "risk", -2.0, "local",
         "virtualenv, venv, local branches, formatter, formatter on, already merged, "
         "test suite, feature branch, dev server, git status, my changes, new branch, linter, "
@@ -224,7 +226,8 @@ COMPLEXITY: tuple[Signal, ...] = (
         "every page, all pages, each service, all modules, company wide, whole, entire, "
         "all callers, throughout, across, end to end, codebase, code base, monolith, "
         "whole codebase, from scratch, in depth, deep dive, every service, full, "
-        "all endpoints, subsystem, all services, entire repo, enough to change"),
+        "all endpoints, subsystem, all services, entire repo, enough to change, in detail, "
+        "thoroughly, work together"),
     Signal("design", "complexity", 1.0, "design",
         "design, redesign, architecture, architect, plan, pluggable, plugin system, offline, "
         "sync queue, conflict resolution, policy engine, boundaries, restructure, rollout, "
@@ -263,6 +266,8 @@ COMPLEXITY: tuple[Signal, ...] = (
         "certificates, pipeline, endpoints, rotate, older than, purge, rollback, algorithm, "
         "alpha-beta, engine, deploy, lockout, rate limiting, docs for, idea, wheels, workflow, "
         "healthcheck, reconnecting, isolation"),
+    Signal("how it works", "complexity", 1.0, "thought",
+        "how does our, how do our, how is, how are our, how does the"),
     Signal("in steps", "complexity", 1.4, "thought",
         "paso a paso, étape par étape, schritt für schritt, passo a passo, stap voor stap, "
         "пошагово, step by step, piece by piece, line by line"),
@@ -314,8 +319,8 @@ COMPLEXITY_ABROAD: tuple[Signal, ...] = (
         "partes, todo o código, tutto il codice, overal, весь код, всему, 整个, 全部代码, 全体, すべての, "
         "전체, 모든"),
     Signal("several parts", "complexity", 0.7, "parts",
-        "ursache, cause, causa, причин*, modul, module, módulo, api, backend, serveur, servidor, "
-        "原因, 缓存, バックエンド, 백엔드, 원인, 検索, 搜索, 并, 스크롤, 幂等"),
+        "ursache, causa, причин*, modul, module, módulo, serveur, servidor, 原因, 缓存, "
+        "バックエンド, 백엔드, 원인, 検索, 搜索, 并, 스크롤, 幂等"),
     Signal("some thought", "complexity", 0.6, "thought",
         "tests unitaires, pruebas, 单元测试, 文档, cas limites, casos límite, fonctionne, "
         "funktioniert, работает, окон*, anleitung, pagination, paginación, leistung, langsam, "

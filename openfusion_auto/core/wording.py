@@ -15,6 +15,10 @@ from openfusion_auto.core.lexicon import PREFIX_CHARS, UNSPACED, word_set
 from openfusion_auto.core.signals import INDEX, NEUTRAL_PAIRS, SIGNALS
 
 TOKEN_CHARS = 80  # of what stands between two blanks; longer is a blob, not a word
+PLURAL_CHARS = 5  # [characters]
+DANGER = (
+    3.0  # signals so strong are found by the plural and the singular, whichever the table holds
+)
 NAME_WEIGHT = 0.5  # a word inside a file name, path or identifier
 LATER_HEAD = 0.8  # an instruction after the first one
 JOINED_HEAD = 0.6  # one behind "and" or a comma
@@ -28,7 +32,7 @@ _POLITE = word_set(
 
 
 # Behind these a noun says what something is for, not what is asked ("the parser for release notes").
-_ABOUT = word_set("for about of using with")
+_ABOUT = word_set("for about using with")
 
 
 class Words(NamedTuple):
@@ -150,6 +154,9 @@ def word_signals(word: str) -> tuple[int, ...]:
     if word.endswith("'s"):
         found += INDEX.words.get(word[:-2], ())
     found += [n for stem, n in INDEX.prefixes.get(word[:PREFIX_CHARS], ()) if word.startswith(stem)]
+    if not found and len(word) >= PLURAL_CHARS:
+        other = word[:-1] if word[-1] == "s" else f"{word}s"
+        found += [n for n in INDEX.words.get(other, ()) if SIGNALS[n].points >= DANGER]
     return tuple(dict.fromkeys(found))
 
 

@@ -210,7 +210,7 @@ def test_an_effort_other_than_listed_is_in_the_source():
         == "list price 2026-11-01, x4.00 by cost per task"
     )
     terms = terms_of("a", models=pool(dear, candidate("b")))
-    plain = terms_of("b", models=pool(dear, candidate("b")))
+    plain = terms_of("b", models=pool(candidate("b"), candidate("c")))
     assert terms["price"].raw == pytest.approx(4 * plain["price"].raw)
 
 
@@ -389,3 +389,33 @@ def test_the_page_quotes_the_formula_of_the_knob(knob):
         r"([0-9.]+) \+ ([0-9.]+) x \(cost_quality / 10\) for calls that a client", PAGE
     ).groups()
     assert price_share(knob, task(turn="aux")) == pytest.approx(float(c) + float(d) * knob / 10)
+
+
+def test_the_benchmarks_of_one_publisher_weigh_as_much_as_one_source_at_most():
+    def scores(*rows):
+        return tuple(
+            Benchmark(name, score, 500, source, "2026-01-01") for name, score, source in rows
+        )
+
+    def strengths(*rows):
+        rest = [
+            candidate(
+                f"r{n}",
+                benchmarks=scores(*((name, 50.0, "a@1") for name in ("swebench", "swt_bench"))),
+            )
+            for n in range(3)
+        ]
+        models = pool(candidate("new", benchmarks=scores(*rows)), *rest)
+        return dict(
+            zip((c.id for c in models.candidates), percentiles(models, "bugfix"), strict=True)
+        )
+
+    names = [f"swebench_{n}" for n in range(6)]
+    one = strengths(("swebench", 99.0, "a@1 (run 1)"))["new"]
+    many = strengths(("swebench", 99.0, "a@1"), *((n, 99.0, "a@2 (other run)") for n in names))[
+        "new"
+    ]
+    two = strengths(("swebench", 99.0, "a@1"), ("swt_bench", 99.0, "b@1"))["new"]
+    assert 0.5 < one <= 0.75
+    assert many <= 0.75
+    assert two > one

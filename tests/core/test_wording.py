@@ -161,3 +161,15 @@ def test_any_text_is_cut_into_lists_of_one_length(text):
     assert len({len(column) for column in words}) == 1
     assert all(words.texts)
     find_hits(words, text.lower())
+
+
+def test_dangers_are_found_in_the_singular_and_the_plural():
+    assert hits("the subscription")["money"] == hits("the subscriptions")["money"]
+    assert hits("the wallets")["money"] == hits("the wallet")["money"]
+
+
+def test_a_noun_told_in_passing_is_marked():
+    found = find_hits(tokenise("the parser for release notes"), "")["docs"]["docs"]
+    plain = find_hits(tokenise("the release notes"), "")["docs"]["docs"]
+    assert found.aside
+    assert not plain.aside
