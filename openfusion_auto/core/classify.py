@@ -104,6 +104,7 @@ def read(prompt: Prompt, *, role: str | None = None, only: tuple[str, ...] = ())
             json_schema=prompt.shape == "json_schema",
             input_tokens=input_tokens(prompt),
             max_output_tokens=prompt.max_output_tokens,
+            n=prompt.n,
         ),
         evidence=verdict.evidence,
         struggling=facts.struggling,

@@ -96,7 +96,7 @@ def expected_usd(
         return None
     tokens_in = task.needs.input_tokens
     cached = min(tokens_in, warm_tokens(pin, candidate.id, now_s))
-    usage = Usage(tokens_in, output_tokens(task), cached)
+    usage = Usage(tokens_in, output_tokens(task) * task.needs.n, cached)
     return round(usd(candidate.price, usage) * work, 10)
 
 
@@ -120,7 +120,8 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
     bound = output_bound(candidate, task)
     dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
     tokens_in = task.needs.input_tokens + extra_input
-    return round((tokens_in * dearest + bound * candidate.price.output) * MTOK, 10)
+    tokens_out = bound * task.needs.n
+    return round((tokens_in * dearest + tokens_out * candidate.price.output) * MTOK, 10)
 
 
 def total(parts: list[float | None]) -> float | None:

@@ -10,9 +10,8 @@ from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import static
 from openfusion_auto.core.types import Plan, Policy, Pool, Score, Step, Task
 
-CLOSE_STRENGTH = (
-    0.30  # members of a panel lie at most this far below the strongest (quality beats diversity)
-)
+# Members of a panel lie at most this far below the strongest: quality of members beats diversity.
+CLOSE_STRENGTH = 0.25
 INNER_OUTPUT = 4_096  # [tokens] bound of a verifier's or judge's answer (recipes use the same)
 INNER_WORDS = (
     1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters

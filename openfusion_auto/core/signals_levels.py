@@ -116,7 +116,7 @@ RISK: tuple[Signal, ...] = (
         "spinner, shortcut, version flag, a constant, temp variable, lint, docs, readme, "
         "imports, animation, legend, placeholder text, css class, little, function name, "
         "test file, fixture file, in tests, blog, local variable, color, colour, screens, "
-        "broken link, dead link, sample user, sample users, greeting, console.log, "
+        "broken link, dead link, sample user, sample users, greeting, console log, "
         "debug output, print statements"),
     Signal("local", "risk", -2.0, "local",
         "virtualenv, venv, local branches, formatter, formatter on, already merged, "

@@ -279,6 +279,74 @@ def test_a_persons_turn_stays_one_whatever_the_system_prompt_and_tools(tools, lo
     assert facts.turn == "user"
 
 
+# -- whole requests as clients send them -------------------------------------------------------------------------------
+
+AIDER = [
+    said("system", "Act as an expert software developer.\nAlways use best practices when coding."),
+    said("user", "Change get_factorial() to use math.factorial"),
+    said("assistant", "To make this change we need to modify `mathweb/flask/app.py`."),
+    said(
+        "user",
+        "I switched to a new code base. Please don't consider the above files or try to edit them any longer.",
+    ),
+    said("assistant", "Ok."),
+    said(
+        "user",
+        "I have *added these files to the chat* so you can go ahead and edit them.\n\npay.py\n```\ncharge()\n```",
+    ),
+    said("assistant", "Ok, any changes I propose will be to those files."),
+    said(
+        "user",
+        f"{TASK}\n\n# *SEARCH/REPLACE block* Rules:\n\nEvery *SEARCH/REPLACE block* must use this format:",
+    ),
+]
+CODEX = [
+    said("developer", "You are Codex, a coding agent. " * 200),
+    said(
+        "user",
+        "# AGENTS.md instructions for /srv/app\n\n<INSTRUCTIONS>\nRun the tests.\n</INSTRUCTIONS>",
+    ),
+    said("user", "<environment_context>\n  <cwd>/srv/app</cwd>\n</environment_context>"),
+    said("user", TASK),
+]
+CLAUDE = [
+    said("system", "You are an interactive agent. " * 300),
+    {
+        "role": "user",
+        "content": [
+            {
+                "type": "text",
+                "text": "<system-reminder>\nAs you answer, use this context: delete nothing.\n</system-reminder>\n",
+            },
+            {"type": "text", "text": TASK},
+        ],
+    },
+    said("system", "The following skills are available."),
+]
+GOOSE = [
+    said("system", "You are a general-purpose AI agent called goose. " * 100),
+    said("user", "<info-msg>\nIt is currently 2026-11-20 10:00\n</info-msg>\n"),
+    said("user", TASK),
+]
+CLINE = [
+    said("system", "You are Cline, a highly skilled software engineer. " * 100),
+    said(
+        "user",
+        f"<task>\n{TASK}\n</task>\n\n<environment_details>\n# Current Time\n10:00\n</environment_details>",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "talk", [AIDER, CODEX, CLAUDE, GOOSE, CLINE], ids=["aider", "codex", "claude", "goose", "cline"]
+)
+def test_the_task_is_found_in_what_clients_send(talk):
+    first = read_facts(chat(talk, tools=[function("bash")]))
+    assert (first.turn, first.words) == ("user", TASK)
+    later = read_facts(chat([*talk, call(1), result(1, "ok")], tools=[function("bash")]))
+    assert (later.turn, later.words) == ("tool", TASK)
+
+
 # -- tool outcomes -----------------------------------------------------------------------------------------------------
 
 

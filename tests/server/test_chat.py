@@ -285,7 +285,7 @@ class TestPanel:
     )
     async def test_members_differ(self, start_router, stream, judge, phase):
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
-            up.script = ["say:plan one", "say:plan two", judge, "say:plan three"]
+            up.script = [*(f"say:plan {n}" for n in (1, 2, 3)), judge, "say:plan 4"]
             body = ask(GRAVE, openfusion={"mode": "panel"})
             if stream:
                 _, _, events = await router.events(body)
@@ -295,9 +295,9 @@ class TestPanel:
                 text, trace = answer["choices"][0]["message"]["content"], answer["openfusion"]
             full = await router.trace(trace["trace_id"])
         assert full["answered_phase"] == phase
-        assert (text == "plan three") == (phase == "synthesis")
-        assert text in {"plan one", "plan two", "plan three"}
-        assert [a["phase"] for a in full["attempts"]][:3] == ["member", "member", "judge"]
+        assert (text == "plan 4") == (phase == "synthesis")
+        assert text in {f"plan {n}" for n in (1, 2, 3, 4)}
+        assert [a["phase"] for a in full["attempts"]][:4] == [*["member"] * 3, "judge"]
         assert trace["usd"] == pytest.approx(sum(a["usd"] for a in full["attempts"]))
 
     async def test_one_failing_member_does_not_fail_the_panel(self, start_router):
