@@ -43,11 +43,29 @@ TARGETS: dict[str, tuple[str, float | None, str]] = {
     "idle_mb": ("MB", 90.0, "resident memory after the first answer"),
 }
 CHUNKS, PAUSE_MS, STREAMS = 100, 10, 50
+WORK_S = 0.14  # [s] of processor time for `work` where docs/reference/speed.md was measured, nothing else running
 
 
 def percentile(values: Iterable[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def work() -> None:
+    """What an interpreter does in a router: objects, dictionaries, text, JSON; always the same amount."""
+    raw = body("m", 20_000).decode()
+    for _ in range(400):
+        messages = json.loads(raw)["messages"]
+        words = {m["role"]: m["content"].split() for m in messages}
+        pairs = [(k, len(w), w[0]) for k, v in words.items() for w in v]
+        json.dumps({"pairs": sorted(pairs)[:500]})
+
+
+def slowness() -> float:
+    """How much slower than `WORK_S` this machine is now: other work on a shared core shows in processor time too."""
+    began_s = time.process_time()
+    work()
+    return (time.process_time() - began_s) / WORK_S
 
 
 def latency(direct: Target, through: Target, count: int) -> Figures:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.procs import can_measure
-from tests.bench.run import TARGETS, measure, table
+from tests.bench.run import TARGETS, measure, slowness, table
 
 pytestmark = [
     pytest.mark.bench,
@@ -17,23 +17,30 @@ pytestmark = [
     pytest.mark.skipif(not can_measure(), reason="needs /proc: processor time of another process"),
 ]
 
-MOST = {
-    "cpu_request_ms": 1.6,
-    "cpu_chunk_us": 120.0,
-    "decision_ms": 1.5,
-    "idle_mb": 90.0,
-}
+MOST = {"cpu_request_ms": 1.6, "cpu_chunk_us": 120.0, "decision_ms": 1.0}  # on an idle machine
 
 
 @pytest.fixture(scope="module")
-def figures(tmp_path_factory):
-    """One round of everything; the second would tell more and take twice as long."""
-    return measure(1, requests=800, folder=tmp_path_factory.mktemp("bench"))
+def measured(tmp_path_factory):
+    """One round of everything (a second would tell more and take twice as long), and how slow the machine was."""
+    before = slowness()
+    figures = measure(1, requests=800, folder=tmp_path_factory.mktemp("bench"))
+    return figures, max(1.0, before, slowness())
+
+
+@pytest.fixture(scope="module")
+def figures(measured):
+    return measured[0]
 
 
 @pytest.mark.parametrize("name", MOST)
-def test_a_cost_stays_below_its_bound(figures, name):
-    assert 0 < figures[name] <= MOST[name], table(figures)
+def test_a_cost_stays_below_its_bound(measured, name):
+    figures, slow = measured
+    assert 0 < figures[name] <= MOST[name] * slow, f"slowness {slow:.2f}\n{table(figures)}"
+
+
+def test_an_idle_router_stays_small(figures):
+    assert figures["idle_mb"] <= TARGETS["idle_mb"][1], table(figures)
 
 
 def test_one_request_at_a_time_costs_little_more_than_its_processor_time(figures):
