@@ -21,7 +21,7 @@ from openfusion_auto.config.load import shipped_pool
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.core.classify import read
 from openfusion_auto.core.decide import decide
-from openfusion_auto.core.types import State
+from openfusion_auto.core.types import State, Stats
 from openfusion_auto.wire.chat_request import parse_request
 from tests.bench.load import NONCE, Target, all_at_once, body, one_by_one
 from tests.bench.procs import Router, cpu_s, memory_mb, mock, pinned_here, router
@@ -43,7 +43,7 @@ TARGETS: dict[str, tuple[str, float | None, str]] = {
     "idle_mb": ("MB", 90.0, "resident memory after the first answer"),
 }
 CHUNKS, PAUSE_MS, STREAMS = 100, 10, 50
-WORK_S = 0.14  # [s] of processor time for `work` where docs/reference/speed.md was measured, nothing else running
+WORK_S = 0.14  # [s] of processor time for `work`, the least seen on the machine of docs/reference/speed.md
 
 
 def percentile(values: Iterable[float], share: float) -> float:
@@ -117,15 +117,17 @@ def chunks(through: Router, streams: int) -> Figures:
 
 
 def decision(count: int = 200) -> Figures:
-    """Reading and deciding alone, in this process; the prompt's last message differs each time."""
+    """Reading and deciding alone, in this process, with live numbers of every candidate; no two prompts are alike."""
     pool = load_pool(shipped_pool("default"))
+    seen = Stats(20.0, 1.0, 900.0, 10.0, 60.0, 10.0, 3.5, 20.0, at_s=90.0)
+    state = State(now_s=100.0, stats={c.id: seen for c in pool.candidates})
     raw = body("openfusion/auto", 20_000)
     prompts = [parse_request(raw.replace(NONCE.encode(), b"%012d" % k)) for k in range(count)]
     times = []
     gc.collect()
     for prompt in prompts:
         began_s = time.perf_counter()
-        decided = decide(read(prompt), pool, State())
+        decided = decide(read(prompt), pool, state)
         times.append(time.perf_counter() - began_s)
         assert len(decided.ranking) == len(pool.candidates) == 12
     return {"decision_ms": statistics.median(times) * 1e3}
