@@ -72,8 +72,11 @@ _OFFER_HEAD = re.compile(
 
 
 def _with_others(facts: Facts, kind: Kind, hits: Hits) -> Hits:
-    """Add what speaks from beside the words: code that is to be judged or mended, the proposal agreed to."""
-    if facts.code and kind in ("review", "bugfix"):
+    """Add what speaks from beside the words: code that is to be judged, the proposal agreed to.
+
+    Code that is to be mended is left out: its names (a ledger, rows, a token) say little about what is at stake.
+    """
+    if facts.code and kind == "review":
         words = tokenise(facts.code)
         plain = words._replace(weights=[1.0] * len(words.texts))
         found = find_hits(plain, "", CODE_WEIGHT).get("risk", {})

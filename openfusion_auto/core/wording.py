@@ -160,6 +160,16 @@ def word_signals(word: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
+_PAIR_HEADS = frozenset(head for head, _ in INDEX.pairs)
+_NEUTRAL_HEADS = frozenset(head for head, _ in NEUTRAL_PAIRS)
+
+
+@lru_cache(maxsize=4096)
+def _may_fire(word: str) -> bool:
+    """Whether any signal begins with this word: most words of a text begin none."""
+    return word in _PAIR_HEADS or word in INDEX.stem_pairs or bool(word_signals(word))
+
+
 def find_hits(words: Words, folded: str, scale: float = 1.0) -> Hits:
     """Return the strongest signals that fire, by axis and group.
 
@@ -169,20 +179,22 @@ def find_hits(words: Words, folded: str, scale: float = 1.0) -> Hits:
         scale: Factor on all points.
     """
     hits: Hits = {}
-    texts, asides = words.texts, words.asides
+    texts = words.texts
     alone = _without_neutral(words)
-    following = [*texts[1:], ""]
     for i, text in enumerate(texts):
+        if not _may_fire(text):
+            continue
         weight = words.weights[i] * scale
-        aside = asides[i] or not _ABOUT.isdisjoint(texts[max(0, i - 2) : i])
+        aside = words.asides[i] or not _ABOUT.isdisjoint(texts[max(0, i - 2) : i])
+        following = texts[i + 1] if i + 1 < len(texts) else ""
         for n in word_signals(text) if alone[i] else ():
             _put(hits, n, weight, text, aside=aside)
-        for rest, n in INDEX.pairs.get((text, following[i]), ()):
+        for rest, n in INDEX.pairs.get((text, following), ()):
             if _follows(texts, i + 2, rest):
-                _put(hits, n, weight, " ".join((text, following[i], *rest)), aside=aside)
+                _put(hits, n, weight, " ".join((text, following, *rest)), aside=aside)
         for stem, n in INDEX.stem_pairs.get(text, ()):
-            if following[i].startswith(stem):
-                _put(hits, n, weight, f"{text} {following[i]}", aside=aside)
+            if following.startswith(stem):
+                _put(hits, n, weight, f"{text} {following}", aside=aside)
     if not folded.isascii():
         _find_anywhere(hits, folded, scale)
     return hits
@@ -218,6 +230,8 @@ def _put(hits: Hits, number: int, weight: float, term: str, *, aside: bool) -> N
 def _without_neutral(words: Words) -> list[float]:
     """Return the weights, 0 for words that stand in a harmless phrase ("dependency injection")."""
     texts, weights = words.texts, words.weights
+    if _NEUTRAL_HEADS.isdisjoint(texts):
+        return weights
     for i, pair in enumerate(pairwise(texts)):
         for rest in NEUTRAL_PAIRS.get(pair, ()):
             if _follows(texts, i + 2, rest):
