@@ -49,6 +49,10 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/server/test_chat.py",
         "what a client gets is read by a client",
     ),
+    "openfusion_auto/server/middleware.py": (
+        "tests/server/test_gate.py",
+        "the gate is tested by who knocks",
+    ),
     "openfusion_auto/server/app.py": (
         "tests/server/test_info.py",
         "routes are held by asking them",

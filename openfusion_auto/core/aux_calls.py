@@ -19,6 +19,7 @@ SYSTEM_CHARS = (
     2_500  # a system prompt above this is an agent's, not an instruction for one small answer
 )
 ASK_CHARS = 600  # [characters] of a user's words that may ask for something auxiliary
+NEXT_WORD_CHARS = 12
 PROBE_TOKENS = 1  # an answer of one token is a quota probe, whatever it asks
 
 _PROBES = frozenset({"quota", "ping", "warmup", "count", "test connection"})
@@ -224,7 +225,7 @@ _SYSTEM = (
         r"[^.\n]{0,80}\b(?:message|prompt|request|conversation|command|query|language|input|intent|session)\b"),
         within=120),
     _Rule("memory", ("memor", "facts"), re.compile(
-        r"memory extraction|extract (?:\w+ ){0,3}(?:memories|facts)|facts? worth remembering")),
+        r"memory extraction|extract (?:[\w-]+ ){0,3}(?:memories|facts)|facts? worth remembering")),
     _Rule("tool use", ("describe", "explain"), re.compile(
         r"(?:describe|explain) (?:in \w+ words )?(?:what )?(?:this|the|a) (?:bash |shell )?(?:command|tool call|"
         r"tool use)"), within=120),
@@ -300,13 +301,18 @@ def _by_words(words: str, prompt: Prompt) -> Aux | None:
     if not any(map(head.__contains__, _GATES)):
         return _by_other_scripts(head)
     found = _ASK.search(head) or _NOUN_FIRST.search(head)
-    if found and not _WORK.search(head[: found.end() + 12]):
+    if found and not _WORK.search(_asked_for(head, found.end())):
         name = next((n for n, p in _OBJECTS if p.search(found.group())), "title")
         return Aux(name, name)
     found = _SUMMARY.search(head)
     if found and found.start() < 60 and not _WORK.search(head):
         return Aux("compaction", _short(found.group()))
     return _by_other_scripts(head)
+
+
+def _asked_for(head: str, end: int) -> str:
+    """Return the request up to its object, with the next word ("branch name parser") unless what follows explains."""
+    return head[:end] if head[end : end + 1] in ":.,;" else head[: end + NEXT_WORD_CHARS]
 
 
 def _by_other_scripts(head: str) -> Aux | None:

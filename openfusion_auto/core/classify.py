@@ -19,7 +19,7 @@ from openfusion_auto.core.types import Evidence, Kind, Level, Needs, Task
 from openfusion_auto.core.wording import Hits, Words, find_hits, merge, tokenise
 
 MAX_EVIDENCE = 12  # the strongest ones; a trace is read by people
-CODE_WEIGHT = 0.5  # a word in code pasted under the question
+CODE_WEIGHT = 0.8  # a word in code pasted under the question
 PROPOSAL_WEIGHT = 0.5  # a word of the assistant's proposal that was agreed to
 
 
@@ -72,8 +72,11 @@ _OFFER_HEAD = re.compile(
 
 
 def _with_others(facts: Facts, kind: Kind, hits: Hits) -> Hits:
-    """Add what speaks from beside the words: code that is to be judged or mended, the proposal agreed to."""
-    if facts.code and kind in ("review", "bugfix"):
+    """Add what speaks from beside the words: code that is to be judged, the proposal agreed to.
+
+    Code that is to be mended is left out: its names (a ledger, rows, a token) say little about what is at stake.
+    """
+    if facts.code and kind == "review":
         words = tokenise(facts.code)
         plain = words._replace(weights=[1.0] * len(words.texts))
         found = find_hits(plain, "", CODE_WEIGHT).get("risk", {})
@@ -104,6 +107,7 @@ def read(prompt: Prompt, *, role: str | None = None, only: tuple[str, ...] = ())
             json_schema=prompt.shape == "json_schema",
             input_tokens=input_tokens(prompt),
             max_output_tokens=prompt.max_output_tokens,
+            n=prompt.n,
         ),
         evidence=verdict.evidence,
         struggling=facts.struggling,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
+
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Candidate, Level, Pin, Price, Task
 
@@ -59,6 +62,16 @@ def effort(candidate: Candidate) -> float:
     return min(high, max(low, seen.value / listed))
 
 
+def efforts(candidates: Sequence[Candidate]) -> tuple[float, ...]:
+    """Return each candidate's `effort`; one that nobody measured is taken for ordinary, not for cheap.
+
+    Ordinary is the median of those that were measured, or 1.0 where nobody was.
+    """
+    known = [effort(c) for c in candidates if c.cost_per_task is not None and c.price is not None]
+    ordinary = median(known) if known else 1.0
+    return tuple(ordinary if c.cost_per_task is None else effort(c) for c in candidates)
+
+
 def output_tokens(task: Task) -> int:
     """Return the output to expect of one turn [tokens], never above what the client allows."""
     row = "chat" if task.kind == "chat" and task.turn == "user" else task.turn
@@ -83,7 +96,7 @@ def expected_usd(
         return None
     tokens_in = task.needs.input_tokens
     cached = min(tokens_in, warm_tokens(pin, candidate.id, now_s))
-    usage = Usage(tokens_in, output_tokens(task), cached)
+    usage = Usage(tokens_in, output_tokens(task) * task.needs.n, cached)
     return round(usd(candidate.price, usage) * work, 10)
 
 
@@ -107,7 +120,8 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
     bound = output_bound(candidate, task)
     dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
     tokens_in = task.needs.input_tokens + extra_input
-    return round((tokens_in * dearest + bound * candidate.price.output) * MTOK, 10)
+    tokens_out = bound * task.needs.n
+    return round((tokens_in * dearest + tokens_out * candidate.price.output) * MTOK, 10)
 
 
 def total(parts: list[float | None]) -> float | None:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
-
 EXACT = 2.0**53  # above, a float is not every integer (IEEE 754)
 
 

@@ -130,7 +130,9 @@ def read_text(text: str) -> Reading:
     if not rest or is_harness(rest):
         return _EMPTY
     if len(rest) > WINDOW_HEAD + WINDOW_TAIL:
-        rest = rest[:WINDOW_HEAD] + "\n\n" + rest[-WINDOW_TAIL:]
+        head, tail = rest[:WINDOW_HEAD], rest[-WINDOW_TAIL:]
+        # Whole lines only: half a line may look like another kind of text.
+        rest = (head.rpartition("\n")[0] or head) + "\n\n" + (tail.partition("\n")[2] or tail)
     rest = _cut(rest)
     if "\n" not in rest:
         return Reading(_bounded([rest]), "", frozenset(), harness=False)

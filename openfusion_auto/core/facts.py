@@ -158,7 +158,8 @@ def read_facts(prompt: Prompt) -> Facts:
     aux = find_aux(prompt, heard.words, messages[last].text if last >= 0 else "")
     if aux is None and last >= 0:
         asked = _assistant_asked(messages, last)
-        closing = is_closing(heard.words, asked=asked) and last > 0
+        answered = any(m.role == "assistant" for m in messages[:last])
+        closing = answered and is_closing(heard.words, asked=asked)
         if not closing:
             words, proposal = _standing_task(messages, last, heard, asked=asked)
     outcomes = _outcomes(messages, last)
@@ -255,15 +256,14 @@ def _is_short_answer(heard: envelope.Reading) -> bool:
     tokens = _ACK_TOKEN.findall(heard.words[:120].lower())
     if len(tokens) > ACK_TOKENS or heard.words.rstrip().endswith(tuple(_QUESTION_MARKS)):
         return False
-    return bool(tokens) and heard.words.isascii() and tokens[0] not in _ORDERS
+    known = bool(tokens) and heard.words.isascii() and tokens[0] not in _QUESTIONS
+    return known and _ORDERS.isdisjoint(tokens)
 
 
+_QUESTIONS = word_set("what why how where when which who is are does can could instead hi hello")
 _ORDERS = word_set(
-    "fix add write create run explain review refactor rename delete remove implement build document test "
-    "deploy what why "
-    "how where when which who show list change update make move drop revert undo stop translate summarize "
-    "summarise hi "
-    "hello thanks no don't wait instead is are does can could"
+    "fix add write create run explain review refactor rename delete remove implement build document test deploy show "
+    "list change update make move drop revert undo stop translate summarize summarise thanks no don't wait"
 )
 
 

@@ -137,8 +137,9 @@ def _add_shape(facts: Facts, words: Words, tally: _Tally) -> None:
         tally.add("bugfix", "form", 1.5, "stack trace")
     if "diff" in facts.marks and tally.scores["review"] > 0:
         tally.add("review", "form", 1.0, "diff")
-    if words.first in _SUBJECTS and LATER_HEAD in words.begins and not _begins_with_order(words):
-        it = ("make", "it") in pairwise(texts) or ("make", "them") in pairwise(texts)
+    it = ("make", "it") in pairwise(texts) or ("make", "them") in pairwise(texts)
+    stated = LATER_HEAD in words.begins and not _begins_with_order(words)
+    if stated and (it or words.first in _SUBJECTS):
         tally.add("bugfix", "form", 2.4 if it else 1.2, "states, then asks")
 
 
@@ -158,7 +159,7 @@ def _add_small_talk(facts: Facts, words: Words, tally: _Tally, *, heads: bool) -
         to_you = texts[:2] in (["do", "you"], ["are", "you"], ["can", "you"])
         if to_you and len(texts) <= 5 and not tasks:
             tally.add("chat", "form", 3.5, "asks about you")
-    elif not heads and not _TELLING.isdisjoint(texts[:4]):
+    elif not heads and not facts.marks and not _TELLING.isdisjoint(texts[:4]):
         tally.add("chat", "form", 2.5, "asks for nothing")
 
 

@@ -22,12 +22,15 @@ WEAK_MOST = (
     1.5  # what parts, length and lists may add together: a long ordinary task stays ordinary
 )
 OPERATES_LIVE = 0.8  # running something on a live system, against changing code that will run there
+STRONG = 1.5  # a signal of a hard thing
 SHORT_PASTE = 600  # [characters] beside the words: a trace that shows little but the place
 TINY_DIFF = 160  # [characters]
 COMMAND_WORDS = 12  # a longer command is more than one step
 SHORT_WORDS = 20
 MANY_FILES = 3
 FILE_CHARS = 100
+MANY_WISHES = 4  # commas behind a colon: five wishes or more are a system, not a feature
+MANY_WISHES_CHARS = 110
 LIST_ITEMS = 2  # commas of a list of wishes
 LINES_PER_UNIT = 100  # so many lines of code weigh like one file
 
@@ -82,7 +85,9 @@ def read_complexity(
         return "low", [Evidence("complexity.kind", 0.0, kind)]
     notes = [Evidence("complexity.base", _BASE_COMPLEXITY[kind], kind)]
     notes += _notes(hits, "complexity", kind)
-    notes += _size_notes(facts, words)
+    # Few words can name a hard thing: then they are no sign of an easy one.
+    hard = any(n.points >= STRONG for n in notes)
+    notes += _size_notes(facts, words, kind, hard=hard)
     notes += _place_notes(facts, kind, words)
     notes += _form_notes(facts, kind, words)
     weak = sum(n.points for n in notes if n.points > 0 and n.signal in _WEAK_COMPLEXITY)
@@ -148,21 +153,24 @@ def count_files(text: str) -> int:
 _FILE = re.compile(r"[\w/-]+\.[a-z]{1,5}\b(?!\()")
 
 
-def _size_notes(facts: Facts, words: Words) -> list[Evidence]:
+def _size_notes(facts: Facts, words: Words, kind: Kind, *, hard: bool) -> list[Evidence]:
     """Counts, lists and the length of the words. Length alone is worth less than one level, whatever it is."""
     notes = []
     count, unit = _largest_count(words)
     for least, points in ((40, 2.4), (10, 1.2), (3, 0.3)):
         if count >= least:
             notes.append(Evidence("complexity.count", points, unit))
+            hard = hard or points >= STRONG
             break
     items = facts.words.count(",") + facts.words.count("\u3001") + facts.words.count("\uff0c")
     if items >= LIST_ITEMS and ":" in facts.words.replace("\uff1a", ":"):
         points = 1.0 if items > 2 * LIST_ITEMS - 1 else 0.6
         notes.append(Evidence("complexity.list", points, f"{items} commas"))
+        if kind == "feature" and items >= MANY_WISHES and len(facts.words) > MANY_WISHES_CHARS:
+            notes.append(Evidence("complexity.many wishes", 0.8, f"{items} commas"))
     length = len(facts.words) if facts.words.isascii() else wide_length(facts.words)
     points = next((p for most, p in _LENGTHS if length < most), LONGEST)
-    if points:
+    if points > 0 or (points < 0 and not hard):
         notes.append(Evidence("complexity.length", points, f"{length} characters"))
     return notes
 

@@ -91,25 +91,31 @@ def by_value(task: Task, policy: Policy, eligible: list[Candidate]) -> Choice:
     panel_gain = at_stake * PANEL_ADDS[task.complexity]
     panel_cost = policy.panel_size * call_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S
     about = f"{task.risk} risk, {task.complexity} complexity"
-    verify_says = f"a check would save {verify_gain:.2f} USD and costs {verify_cost:.2f} ({about})"
-    panel_says = (
-        f"a panel would save another {panel_gain:.2f} USD and costs {panel_cost:.2f} more ({about})"
-    )
+    verify_says = f"a check would save {verify_gain:.2f} USD and costs {verify_cost:.2f}"
+    panel_says = f"a panel would save another {panel_gain:.2f} USD and costs {panel_cost:.2f} more"
     if verify_gain <= verify_cost:
         return Choice(
             "single",
-            (f"single: {verify_says}", f"not verify: {verify_says}", f"not panel: {panel_says}"),
+            (
+                f"single: neither a check nor a panel pays ({about})",
+                f"not verify: {verify_says}",
+                f"not panel: {panel_says}",
+            ),
         )
     if panel_gain <= panel_cost:
         return Choice(
             "verify",
             (
-                f"verify: {verify_says}",
+                f"verify: {verify_says} ({about})",
                 "not single: the check is worth it",
                 f"not panel: {panel_says}",
             ),
         )
     return Choice(
         "panel",
-        (f"panel: {panel_says}", "not single: too much is at stake", f"not verify: {panel_says}"),
+        (
+            f"panel: {panel_says} ({about})",
+            "not single: too much is at stake",
+            "not verify: independent attempts are worth more than a check of one",
+        ),
     )

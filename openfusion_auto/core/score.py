@@ -13,6 +13,7 @@ Within one task the weights of all quality terms keep their ratios and only `p` 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -55,9 +56,10 @@ LOCK_WEIGHT = (
 )
 
 # Strength (0..1, see `strength`) that a task of a complexity asks for, and what risk adds.
-NEED: dict[Level, float] = {"low": 0.12, "medium": 0.45, "high": 0.72}
+# The best of a pool with three publishers reaches about 0.7: the prior keeps everybody from the ends.
+NEED: dict[Level, float] = {"low": 0.12, "medium": 0.42, "high": 0.58}
 NEED_RISK: dict[Level, float] = {"low": -0.04, "medium": 0.0, "high": 0.08}
-NEED_SLOPE = 0.10  # strength over which adequacy goes from likely to unlikely
+NEED_SLOPE = 0.08  # strength over which adequacy goes from likely to unlikely
 NEED_STRUGGLING = 0.20  # added when the session's model is stuck
 
 USD_DEAR, USD_CHEAP = (
@@ -99,6 +101,7 @@ RELEVANCE: dict[str, dict[str, float]] = {
     "gaia": {"ops": 0.6, "chat": 0.6, "explain": 0.5, "": 0.2},
     "": {"": 0.4},
 }
+SOURCE_CAP = 1.0  # weight of all benchmarks of one publisher together
 PRIOR_SOURCES = (
     1.0  # weight of "an average model": one source alone moves a candidate half way at most
 )
@@ -154,16 +157,16 @@ def lower_bound(score: float, n: int | None) -> float:
 def percentiles(pool: Pool, kind: str) -> list[float]:
     """Return each candidate's benchmark percentile 0..1 for `kind`: the mean over several sources.
 
-    A source's percentile is that of a normal curve around the pool's median, at least `SPREAD_MIN` points wide;
-    the mean is pulled to 0.5 by `PRIOR_SOURCES`, so an unmeasured model is average, not bad.
+    A benchmark's percentile is that of a normal curve around the pool's median, at least `SPREAD_MIN` points wide.
+    All benchmarks of one publisher together weigh at most `SOURCE_CAP`, and the mean is pulled to 0.5 by
+    `PRIOR_SOURCES`: an unmeasured model is average, not bad, and one publisher moves a model half way at most.
     """
     names = sorted({b.name for c in pool.candidates for b in c.benchmarks})
-    sums = [0.5 * PRIOR_SOURCES] * len(pool.candidates)
-    weights = [PRIOR_SOURCES] * len(pool.candidates)
+    told: list[dict[str, list[tuple[float, float]]]] = [{} for _ in pool.candidates]
     for name in names:
         share = relevance(name, kind)
         bounds = {
-            i: lower_bound(b.score, b.n)
+            (i, publisher(b.source)): lower_bound(b.score, b.n)
             for i, c in enumerate(pool.candidates)
             for b in c.benchmarks
             if b.name == name
@@ -171,10 +174,26 @@ def percentiles(pool: Pool, kind: str) -> list[float]:
         ordered = np.array(sorted(bounds.values()))
         middle = float(np.median(ordered))
         spread = max(SPREAD_MIN, 1.4826 * float(np.median(np.abs(ordered - middle))))
-        for i, bound in bounds.items():
-            sums[i] += share * 0.5 * (1 + math.erf((bound - middle) / (spread * math.sqrt(2))))
-            weights[i] += share
-    return [s / w for s, w in zip(sums, weights, strict=True)]
+        for (i, source), bound in bounds.items():
+            percentile = 0.5 * (1 + math.erf((bound - middle) / (spread * math.sqrt(2))))
+            told[i].setdefault(source, []).append((share, percentile))
+    return [pooled(by_source) for by_source in told]
+
+
+def pooled(by_source: Mapping[str, list[tuple[float, float]]]) -> float:
+    """Return the capped mean of `{publisher: [(weight, percentile), ...]}`, pulled to 0.5."""
+    total, weight = 0.5 * PRIOR_SOURCES, PRIOR_SOURCES
+    for rows in by_source.values():
+        whole = sum(share for share, _ in rows)
+        scale = min(1.0, SOURCE_CAP / whole)
+        total += scale * sum(share * percentile for share, percentile in rows)
+        weight += scale * whole
+    return total / weight
+
+
+def publisher(source: str) -> str:
+    """Return who published a number: the source without its version and remarks."""
+    return source.partition("@")[0].partition(" ")[0]
 
 
 def headline(candidate: Candidate, kind: str) -> tuple[float | None, str]:
@@ -191,14 +210,14 @@ def static(pool: Pool, kind: Kind) -> Static:
     """Return the columns that only pool and kind decide. Remembered: a pool is a value that never changes."""
     models = pool.candidates
     heads = [headline(c, kind) for c in models]
-    efforts = [cost.effort(c) for c in models]
+    efforts = cost.efforts(models)
     published = [c.performance or Performance() for c in models]
     return Static(
         strength=tuple(percentiles(pool, "bugfix")),
         benchmark=tuple(percentiles(pool, kind)),
         benchmark_raw=tuple(h[0] for h in heads),
         benchmark_source=tuple(h[1] for h in heads),
-        effort=tuple(efforts),
+        effort=efforts,
         price_source=tuple(price_source(c, 0.0, e) for c, e in zip(models, efforts, strict=True)),
         latency=tuple(live(None, p.ttft_ms_p50, "ttft") for p in published),
         throughput=tuple(live(None, p.tokens_per_s_p50, "tps") for p in published),
@@ -409,4 +428,7 @@ def price_source(candidate: Candidate, usd: float | None, work: float) -> str:
     if usd is None or candidate.price is None:
         return "unknown"
     listed = f"list price {candidate.price.as_of}".strip()
-    return listed if work == 1.0 else f"{listed}, x{work:.2f} by cost per task"
+    if work == 1.0:
+        return listed
+    known = "by cost per task" if candidate.cost_per_task else "as the pool's median cost per task"
+    return f"{listed}, x{work:.2f} {known}"

@@ -40,7 +40,7 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
     ("explain", 3.2, "what what's whats which where where's why who whose when how describe tell list count know"),
     ("explain", 2.6, "does is are do was were did has can's should compare define outline"),
     ("review", 5.0, "review audit critique criticise criticize proofread vet"),
-    ("review", 3.2, "check assess evaluate inspect examine look judge rate approve"),
+    ("review", 3.2, "check assess evaluate inspect examine look judge rate approve challenge"),
     ("ops", 5.0, "run rerun execute"),
     ("ops", 4.4, "deploy redeploy rollback restart squash rebase stash provision"),
     ("ops", 4.4, "undeploy cherry drain cordon curl unpin revert reboot reindex"),
@@ -55,7 +55,7 @@ HEADS: tuple[tuple[Kind, float, str], ...] = (
 
 # Verbs that are as often nouns: they count in full only before a word like "the", "my", "all", or a number.
 AMBIGUOUS_HEADS = word_set(
-    "test cache search log release support tag start format comment document design review update change "
+    "test cache log release support tag start format comment document design review update change "
     "sort store run set show code stop ship hook limit guard group abstract patch check list port issue open "
     "lint drop count scale backup commit schedule cover highlight mock print tell"
 )
@@ -75,7 +75,8 @@ _KIND_WORDS = (
         "should be, should not, shouldn't, must be, instead of, doesn't, does not, isn't, "
         "not working, off by, can't, cannot, returns 500, returns 404, get to the bottom, "
         "slows down, two times, no longer, other way round, supposed to, even though, "
-        "although, still, expected, add up, stops picking"),
+        "although, still, expected, add up, stops picking, whenever, jumps, keeps, even when, "
+        "leaves, resets, until you"),
     Signal("cause", "bugfix", 2.6, "fix",
         "root cause, find out why, work out why, figure out why, find and fix, find the cause, "
         "find the bug"),
@@ -104,8 +105,8 @@ _KIND_WORDS = (
         "imports, codebase, class components, data layer, double quotes, single quotes, with "
         "composition, context manager"),
     Signal("use instead", "refactor", 1.6, "restructure2",
-        "use pathlib, to hooks, to typescript, async/await, to async, to es, instead of os, to "
-        "rust, to kotlin, to scopes, to zustand"),
+        "use pathlib, to hooks, to typescript, to async, to es, instead of os, to rust, "
+        "to kotlin, to scopes, to zustand"),
     Signal("tests", "test", 5.0, "tests",
         "one more test, more tests, another test, fuzzer, test for, tests, unit test, "
         "unit tests, test case*, test suite, unittest*, pytest, jest, vitest, junit, rspec, "
@@ -131,7 +132,8 @@ _KIND_WORDS = (
     Signal("documentation file", "docs", 6.0, "md, mdx, rst, adoc",
         "doc file"),
     Signal("text only", "docs", 2.2, "text",
-        "markdown, text only, sentence case, license, licence, wording, help text, misspell*"),
+        "markdown, text only, sentence case, license, licence, wording, help text, misspell*, "
+        "broken link, broken links, dead link"),
     Signal("question", "explain", 2.6, "question",
         "can i, could i, may i, should i, do i need, is there a difference, i don't get, don't "
         "understand, i want to understand, fully understand, who calls, why would, difference "
@@ -154,7 +156,8 @@ _KIND_WORDS = (
         "read well, check my, please check, which you would merge, can you spot, weaknesses, "
         "weak points, strengths and, is the tone, what am i missing, anything dangerous, "
         "anything risky, anything suspicious, anything to improve, any concerns, "
-        "room for improvement, code smells"),
+        "room for improvement, code smells, go through the, what would break, "
+        "any way to bypass, could break"),
     Signal("correct?", "review", 2.4, "review",
         "is this correct, correct in, is this right, is this ok, is this good, good practice"),
     Signal("operations", "ops", 3.2, "ops",
@@ -162,13 +165,13 @@ _KIND_WORDS = (
         "local branches, remote branch, last commit but, my last commit, cherry pick, our ci, "
         "the ci, build the project, build the app, dependabot, renovate, load balancer, dns, "
         "kubernetes deployment, deployment and service, onto main, onto release, onto master, "
-        "swap space, crontab, requirements.txt, disk space, ssh, vpn, dockerfile, docker, "
-        "docker-compose, kubernetes, k8s, helm, terraform, ansible, github actions, gitlab ci, "
-        "ci job, ci pipeline, jenkins, systemd, gitignore, lockfile, pre commit hook, "
-        "pre-commit, git history, force push, dependencies, dev server, dotfiles, "
-        "least privilege, downtime, compose file, cron job, multi stage build, pulumi, "
-        "feature branch, last commit, last three commits, test suite and, git status, git log, "
-        "git diff, new branch, run the tests, the dependencies, commits, main into, into main, "
+        "swap space, crontab, disk space, ssh, vpn, dockerfile, docker, docker-compose, "
+        "kubernetes, k8s, helm, terraform, ansible, github actions, gitlab ci, ci job, "
+        "ci pipeline, jenkins, systemd, gitignore, lockfile, pre commit hook, pre-commit, "
+        "git history, force push, dependencies, dev server, dotfiles, least privilege, "
+        "downtime, compose file, cron job, multi stage build, pulumi, feature branch, "
+        "last commit, last three commits, test suite and, git status, git log, git diff, "
+        "new branch, run the tests, the dependencies, commits, main into, into main, "
         "into master, into my branch, clean the history, rewrite history, live server, "
         "live database, from the production, in production please, production database, "
         "error rate, check out, turn off, turn on, shut down, spin up, carry out, cut over, "
@@ -185,14 +188,15 @@ _KIND_WORDS = (
         "goodbye, lol, haha, hahaha, good morning, good evening, good night, good afternoon, see "
         "you, cheers, kudos, just curious, awesome, bravo, yay, congrats, congratulations"),
     Signal("small talk", "chat", 6.0, "chat",
-        "what's up, cats or, or dogs, i'm new, you rock, do you sleep, do you dream, i love, so "
-        "cool, how clean, joke, never mind, nevermind, nice work, well done, great job, good "
-        "job, happy friday, no need to, how are you, how's it going, who made you, who are you, "
-        "are you human, which model are you, what model are you, are you chatgpt, are you "
-        "claude, are you a bot, are you there, do you like, your favourite, your favorite, i'm "
-        "tired, that's all, do you speak, can you speak, no more changes, all good now, you're "
-        "welcome, you are awesome, you're awesome, you're the best, your name, what are you, "
-        "what can you do, how old are you, your opinion on"),
+        "what's up, cats or, or dogs, i'm new, you rock, do you sleep, do you dream, i love, "
+        "so cool, how clean, joke, never mind, nevermind, nice work, well done, great job, "
+        "good job, happy friday, no need to, how are you, how's it going, who made you, "
+        "who are you, are you human, which model are you, what model are you, are you chatgpt, "
+        "are you claude, are you a bot, are you there, do you like, your favourite, "
+        "your favorite, i'm tired, that's all, do you speak, can you speak, no more changes, "
+        "all good now, you're welcome, you are awesome, you're awesome, you're the best, "
+        "your name, what are you, what can you do, how old are you, your opinion on, "
+        "do you prefer"),
     Signal("small talk", "chat", 2.6, "chat topic",
         "today, tomorrow, birthday, party, weather, weekend, weekends, opinion, vim, emacs, "
         "tabs, beer, coffee, lunch, dinner, love, holiday, haiku, poem, recipe, movie, football"),
@@ -258,7 +262,7 @@ _KIND_ABROAD = (
         "упрост*, przemian*, zmień nazwę, 重构, 重命名, 改名, 抽取, 提取, 拆分, リファクタ, "
         "変数名, 名前を変, 分割, 리팩터, 리팩토링, 이름을 바꿔, नाम बदल, fusionne*, regroupe*, "
         "zusammenführ*, combina, sustituye, sustituir, umstell*, aufteil*, teile, zerleg*, "
-        "découpe, unificar, unifica los, unifica las"),
+        "découpe, unificar, unifica los, unifica las, sépare*, isoler, extraire"),
     Signal("tests", "test", 4.6, "tests",
         "teste die, teste den, schreibe tests, schreib tests, 测试, 写测试, napisz testy, test yaz, "
         "tests voor, testgevallen, případy, unittest*, unit-test*, tests unitaires, prueba*, "
@@ -314,7 +318,9 @@ NEUTRAL = (
     "to jest, jest to, co jest, bank holiday, role model, error message, error messages, error handling, error "
     "page, production build, production ready, "
     "production grade, crash course, bug report, bug tracker, issue tracker, just in time, free of charge, race to, "
-    "private method, private methods, secret santa, access modifier, access modifiers, password manager, "
+    "private method, private methods, secret santa, secret word, secret number, "
+    "only under, only happens, only in, only when, only after, "
+    "access modifier, access modifiers, password manager, "
     "table of contents, hot reload, test data, tax free, live coding, session storage, bug bash, "
     "wrong way, fail fast, kill switch, dead letter"
 )

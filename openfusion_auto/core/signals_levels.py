@@ -16,16 +16,15 @@ RISK: tuple[Signal, ...] = (
         "sudo, root access, open redirect, session hijack*, brute force, oauth*, oidc, saml, "
         "jwt, rbac, acl, iam, scim, mfa, 2fa, totp, two factor, two-factor, access control, "
         "role based, permission*, privilege*, impersonat*, session fixation, session id, "
-        "session handling, password*, login flow, login handler, sign on, disable_auth, "
-        "refresh token*, row level security, is_admin, access token*, pentest*, csrf, acls, "
-        "pkce, other users', other customers', other users, other customers, only admins, "
-        "passkey*, webauthn, administratoraccess, security group*, password reset, "
-        "tenant isolation, logged out, login endpoint, lockout, failed attempts, "
-        "data isolation, data leak*, any origin, credentials, isolation, session cookie*, "
-        "somebody else's, someone else's, wrong account, other people's, httponly, "
-        "secure flag, anonymous users, guest users, allowlist, blocklist, as root, "
-        "support staff, customer's password, auth, authn, authz, authentic*, authoriz*, "
-        "authoris*"),
+        "session handling, password*, login flow, login handler, sign on, refresh token*, "
+        "row level security, is_admin, access token*, pentest*, csrf, acls, pkce, "
+        "other users', other customers', other users, other customers, only admins, passkey*, "
+        "webauthn, administratoraccess, security group*, password reset, tenant isolation, "
+        "logged out, login endpoint, lockout, failed attempts, data isolation, data leak*, "
+        "any origin, credentials, isolation, session cookie*, somebody else's, someone else's, "
+        "wrong account, other people's, httponly, secure flag, anonymous users, guest users, "
+        "allowlist, blocklist, as root, support staff, customer's password, auth, authn, "
+        "authz, authentic*, authoriz*, authoris*, disable auth"),
     Signal("access", "risk", 1.5, "access nearby",
         "login, log in, signin, token, tokens, tenant*, multi-tenant, admin, admins, session, "
         "sessions, role, roles, cookie*, cors, access, scopes, middleware, grant, expiry"),
@@ -35,11 +34,11 @@ RISK: tuple[Signal, ...] = (
         "sandbox escape, cve, untrusted, deserializ*, deserialis*, arbitrary code, sandboxed, "
         "safe from injection, where name, sql is safe, parameterized"),
     Signal("secrets", "risk", 3.0, "secrets",
-        "api keys, api tokens, aws keys, ssh key*, .env file, passphrase*, signing, "
-        "cert rotation, kubeconfig, secret*, credential*, private key*, aws key, signing key*, "
-        "vault, kms, leaked, keystore, authorization header, key management, key rotation, "
-        "tls cert*, certificates, api secret*, connection string*, service account, "
-        "secret key*, into the image, env files"),
+        "api keys, api tokens, aws keys, ssh key*, passphrase*, signing, cert rotation, "
+        "kubeconfig, secret*, credential*, private key*, aws key, signing key*, vault, kms, "
+        "leaked, keystore, authorization header, key management, key rotation, tls cert*, "
+        "certificates, api secret*, connection string*, service account, secret key*, "
+        "into the image, env files, env file"),
     Signal("crypto", "risk", 3.0, "crypto",
         "encrypt*, decrypt*, cipher*, gcm, nonce*, hmac, signature check*, argon2, bcrypt, "
         "md5, cryptograph*, end-to-end encryption, key derivation, signatures, hmac signature, "
@@ -109,36 +108,37 @@ RISK: tuple[Signal, ...] = (
         "homework, kata, mock data, just for me, joke, shell script, one-off script, "
         "small script, python script, monopoly, hangman, confetti, sound effect, todo list, "
         "chess engine, countdown, small html, html page, sample user, birthday, wallpaper, "
-        "game of life, pong, flappy, fizzbuzz, guessing game"),
+        "game of life, pong, flappy, fizzbuzz, guessing game, prank, pyc, tmp files, "
+        "temp files, cache files, build files, mandelbrot, fractal"),
     Signal("small surface", "risk", -1.2, "small",
         "demo page, markdown, emoji, toast, landing page, fades, fade, sticker, browser tab, "
         "hero, favicon, logo, badge, padding, align, alignment, button, copy-to-clipboard, "
-        "spinner, shortcut, version flag, a constant, temp variable, variable, lint, docs, "
-        "readme, helper, imports, animation, legend, placeholder text, css class, little, "
-        "function name, test file, fixture file, in tests, blog, local variable, color, "
-        "colour, screens, broken link, dead link, sample user, sample users, greeting"),
+        "spinner, shortcut, version flag, a constant, temp variable, lint, docs, readme, "
+        "imports, animation, legend, placeholder text, css class, little, function name, "
+        "test file, fixture file, in tests, blog, local variable, color, colour, screens, "
+        "broken link, dead link, sample user, sample users, greeting, console log, "
+        "debug output, print statements"),
     Signal("local", "risk", -2.0, "local",
         "virtualenv, venv, local branches, formatter, formatter on, already merged, "
         "test suite, feature branch, dev server, git status, my changes, new branch, linter, "
         "pytest, run the tests, this branch, last commit, last three commits, format the, "
         "build artefacts, build artifacts, prettier, build the project, my last commit, "
-        "node_modules, dependencies installed, process on port, install the dependencies, "
-        "localhost, dépendances, dependencias, abhängigkeiten, dipendenze, dependências, "
-        "last 20 commits, commits, my branch, local, locally, my machine, my laptop, "
-        "my computer, develop branch, my local, dev database, on dev, sandbox, this folder, "
-        "src, my fork"),
+        "dependencies installed, process on port, install the dependencies, localhost, "
+        "dépendances, dependencias, abhängigkeiten, dipendenze, dependências, last 20 commits, "
+        "commits, my branch, local, locally, my machine, my laptop, my computer, "
+        "develop branch, my local, dev database, on dev, sandbox, this folder, src, my fork, "
+        "node modules"),
 )  # fmt: skip
 
 RISK_ABROAD: tuple[Signal, ...] = (
     Signal("access", "risk", 3.0, "access",
         "чуж*, fremde*, otros usuarios, ajeno*, autres utilisateurs, altri utenti, "
-        "outros usuários, andere gebruikers, 他人, 他のユーザー, 다른 사용자, "
-        "inny* użytkownik*, 普通用户, passwort*, berechtigung*, zugriffsrecht*, anmeldung, "
-        "mot de passe, autoris*, contraseña*, permiso*, autentic*, autoriz*, senha*, "
-        "wachtwoord*, rechten, пароль*, парол*, авториз*, аутентифик*, права доступа, hasło, "
-        "hasła, şifre*, 密码, 权限, 登录, 鉴权, 认证, 注销, 管理员, パスワード, 権限, 認証, "
-        "ログイン認証, 비밀번호, 권한, 인증, पासवर्ड, अनुमति, permissão, permissões, permesso, "
-        "permessi"),
+        "outros usuários, andere gebruikers, 他人, 他のユーザー, 다른 사용자, 普通用户, "
+        "passwort*, berechtigung*, zugriffsrecht*, anmeldung, mot de passe, autoris*, "
+        "contraseña*, permiso*, autentic*, autoriz*, senha*, wachtwoord*, rechten, пароль*, "
+        "парол*, авториз*, аутентифик*, права доступа, hasło, hasła, şifre*, 密码, 权限, 登录, "
+        "鉴权, 认证, 注销, 管理员, パスワード, 権限, 認証, ログイン認証, 비밀번호, 권한, 인증, "
+        "पासवर्ड, अनुमति, permissão, permissões, permesso, permessi"),
     Signal("security", "risk", 3.0, "security",
         "sicherheitsl*, sécurité, seguridad, segurança, sicurezza, veiligheid, безопасност*, "
         "уязвим*, инъекц*, inyección, 漏洞, 安全, 注入, 脆弱性, セキュリティ, インジェクション, 보안, 취약점, सुरक्षा"),
@@ -204,8 +204,9 @@ COMPLEXITY: tuple[Signal, ...] = (
         "emulator, autodiff, memory model, hot module, incremental, numerical problem, "
         "consistent hashing, query language, vectorized, vectorised, columnar, planner, "
         "message broker, fault injection, incremental build, dependency tracking, ratchet, "
-        "encryption layer, test rig, static analysis, type system, symbolic"),
-    Signal("unknown cause", "complexity", 1.5, "cause",
+        "encryption layer, test rig, static analysis, type system, symbolic, lock-free, "
+        "wait-free, mpmc, hazard pointers"),
+    Signal("unknown cause", "complexity", 1.9, "cause",
         "get to the bottom, after a few hours, after a while, nothing obvious, silently, "
         "no stack trace, without any error, hard to reproduce, figure out the cause, "
         "cause unknown, some days, for some customers, only on some, find out why, "
@@ -225,7 +226,8 @@ COMPLEXITY: tuple[Signal, ...] = (
         "every page, all pages, each service, all modules, company wide, whole, entire, "
         "all callers, throughout, across, end to end, codebase, code base, monolith, "
         "whole codebase, from scratch, in depth, deep dive, every service, full, "
-        "all endpoints, subsystem, all services, entire repo, enough to change"),
+        "all endpoints, subsystem, all services, entire repo, enough to change, in detail, "
+        "thoroughly, work together"),
     Signal("design", "complexity", 1.0, "design",
         "design, redesign, architecture, architect, plan, pluggable, plugin system, offline, "
         "sync queue, conflict resolution, policy engine, boundaries, restructure, rollout, "
@@ -264,19 +266,21 @@ COMPLEXITY: tuple[Signal, ...] = (
         "certificates, pipeline, endpoints, rotate, older than, purge, rollback, algorithm, "
         "alpha-beta, engine, deploy, lockout, rate limiting, docs for, idea, wheels, workflow, "
         "healthcheck, reconnecting, isolation"),
+    Signal("how it works", "complexity", 1.0, "thought",
+        "how does our, how do our, how is, how are our, how does the"),
     Signal("in steps", "complexity", 1.4, "thought",
         "paso a paso, étape par étape, schritt für schritt, passo a passo, stap voor stap, "
         "пошагово, step by step, piece by piece, line by line"),
     Signal("one place", "complexity", -1.3, "trivial",
         "typo, typos, spelling, misspell*, misspelled, rename, renames, renaming, one line, "
-        "one-line, that line, this line, single line, into a constant, a constant called, it a "
-        "constant, caption, css, unused, a comment, heading*, headings, docstring, lint, "
+        "one-line, that line, this line, single line, into a constant, a constant called, "
+        "it a constant, caption, css, unused, a comment, heading*, headings, docstring, lint, "
         "tooltip*, icon, gitignore, one-liner, one liner, alias, emoji, whitespace, changelog, "
-        "badges, z-index, margin, magic number, version flag, inline, commented-out, commented "
-        "out, alphabetically, wording, quotes, compile error, one more test, one test, one unit "
-        "test, a test, a unit test, a test case, single test, only themes, nothing else, magic, "
-        "temp, bump, copyright, other way round, table of contents, proofread, css class, git "
-        "status, is_palindrome, test case, an assertion, doctest, fixture"),
+        "badges, z-index, margin, magic number, version flag, inline, commented-out, "
+        "commented out, alphabetically, wording, quotes, compile error, one more test, "
+        "one test, one unit test, a test, a unit test, a test case, single test, nothing else, "
+        "magic, temp, bump, copyright, other way round, table of contents, proofread, "
+        "css class, git status, test case, an assertion, doctest, fixture"),
     Signal("small", "complexity", -0.8, "small",
         "a column, column header, entry, emojis, default, flag, option, env var, field, "
         "button, variable, helper, link, links, parameter, configurable, same style, regex, "
@@ -284,7 +288,7 @@ COMPLEXITY: tuple[Signal, ...] = (
         "paragraph, shortcut, spinner, badge, imports, same signature, same exports, "
         "unit test, label, of a folder, cannot find module, small, simple, simply, little, "
         "trivial, tiny, quick, quickly, only, just, lockfile, this function, snippet, toggle, "
-        "message, ternary, colour, color, font, port, clone, to the latest, shell script"),
+        "ternary, colour, color, font, port, clone, to the latest, shell script"),
     Signal("exact place", "complexity", -0.9, "exact",
         "keyerror, typeerror, nullpointerexception, attributeerror, named error, "
         "zerodivisionerror, indexerror, nameerror, cannot borrow, should be, must be"),
@@ -315,16 +319,17 @@ COMPLEXITY_ABROAD: tuple[Signal, ...] = (
         "partes, todo o código, tutto il codice, overal, весь код, всему, 整个, 全部代码, 全体, すべての, "
         "전체, 모든"),
     Signal("several parts", "complexity", 0.7, "parts",
-        "ursache, cause, causa, причин*, modul, module, módulo, api, backend, serveur, servidor, "
-        "原因, 缓存, バックエンド, 백엔드, 원인, 検索, 搜索, 并, 스크롤, 幂等"),
+        "ursache, causa, причин*, modul, module, módulo, serveur, servidor, 原因, 缓存, "
+        "バックエンド, 백엔드, 원인, 検索, 搜索, 并, 스크롤, 幂等"),
     Signal("some thought", "complexity", 0.6, "thought",
         "tests unitaires, pruebas, 单元测试, 文档, cas limites, casos límite, fonctionne, "
         "funktioniert, работает, окон*, anleitung, pagination, paginación, leistung, langsam, "
         "lent, lento, traag, медлен*, 慢, 遅い, 느린, rendimiento, hilfe, 테스트를 작성, тесты"),
     Signal("one place", "complexity", -1.3, "trivial",
         "umbenenn*, benenne, tippfehler, renomm*, renombra*, rinomin*, renome*, hernoem*, "
-        "переименуй*, опечатк*, 重命名, 改名, 错别字, 変数名, 誤字, 오타, 이름을 바꿔, नाम बदल, kommentar, "
-        "commentaire, comentario, comentário, 注释, コメント, 주석, un test, einen test, 1つ"),
+        "переименуй*, опечатк*, 重命名, 改名, 错别字, 変数名, 誤字, 오타, 이름을 바꿔, "
+        "नाम बदल, kommentar, commentaire, comentario, comentário, 注释, コメント, 주석, "
+        "un test, einen test, 一つ, ひとつ"),
     Signal("small", "complexity", -0.8, "small",
         "nur, zeile, feld, spalte, knopf, seulement, ligne, colonne, bouton, solo, línea, "
         "columna, botón, só, linha, coluna, botão, riga, colonna, pulsante, bastano, alleen, "
@@ -335,6 +340,6 @@ COMPLEXITY_ABROAD: tuple[Signal, ...] = (
         "que é, o que faz, wat doet, wat is, что делает, что такое, 什么是, 是什么, とは, 何ですか, 무엇을, "
         "뭐예요, क्या है"),
     Signal("plain command", "complexity", -1.0, "command",
-        "lösch*, starte, lance, supprime, ejecuta, borra, execute, esegui, verwijder, запусти, "
-        "удали, установи, собери, 运行, 清空, 删除, 実行, 起動, 실행, चलाए"),
+        "lösch*, starte, lance, supprime, ejecuta, borra, esegui, verwijder, запусти, удали, "
+        "установи, собери, 运行, 清空, 删除, 実行, 起動, 실행, चलाए"),
 )  # fmt: skip

@@ -22,14 +22,16 @@ def decayed(stats: Stats, now_s: float) -> Stats:
     if age_s <= 0:
         return stats
     keep = 0.5 ** (age_s / HALF_LIFE_S)
-    return replace(
-        stats,
-        ok=stats.ok * keep,
-        failed=stats.failed * keep,
-        ttft_weight=stats.ttft_weight * keep,
-        tps_weight=stats.tps_weight * keep,
-        bpt_weight=stats.bpt_weight * keep,
-        at_s=now_s,
+    return Stats(
+        stats.ok * keep,
+        stats.failed * keep,
+        stats.ttft_ms,
+        stats.ttft_weight * keep,
+        stats.tokens_per_s,
+        stats.tps_weight * keep,
+        stats.bytes_per_token,
+        stats.bpt_weight * keep,
+        now_s,
     )
 
 

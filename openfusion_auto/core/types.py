@@ -37,13 +37,17 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a candidate must offer to serve the request at all. Token counts are estimates [tokens]."""
+    """What a candidate must offer to serve the request at all. Token counts are estimates [tokens].
+
+    `max_output_tokens` bounds one answer, `n` says how many are asked for.
+    """
 
     tools: bool = False
     vision: bool = False
     json_schema: bool = False
     input_tokens: int = 0
     max_output_tokens: int | None = None
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)

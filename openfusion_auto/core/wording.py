@@ -15,7 +15,10 @@ from openfusion_auto.core.lexicon import PREFIX_CHARS, UNSPACED, word_set
 from openfusion_auto.core.signals import INDEX, NEUTRAL_PAIRS, SIGNALS
 
 TOKEN_CHARS = 80  # of what stands between two blanks; longer is a blob, not a word
-NAMED_ERROR_CHARS = 6  # longer words that end so name a class: KeyError, TimeoutException
+PLURAL_CHARS = 5  # [characters]
+DANGER = (
+    3.0  # signals so strong are found by the plural and the singular, whichever the table holds
+)
 NAME_WEIGHT = 0.5  # a word inside a file name, path or identifier
 LATER_HEAD = 0.8  # an instruction after the first one
 JOINED_HEAD = 0.6  # one behind "and" or a comma
@@ -26,6 +29,10 @@ _POLITE = word_set(
     "we'd to let's lets help me us should must first next finally quickly go try have bitte kannst du por favor i'll "
     "i'm going gonna simply maybe perhaps sure yes right"
 )
+
+
+# Behind these a noun says what something is for, not what is asked ("the parser for release notes").
+_ABOUT = word_set("for about using with")
 
 
 class Words(NamedTuple):
@@ -44,7 +51,7 @@ class Words(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A signal that fired: its name, its points at that place, the term that was found, whether in parentheses."""
+    """A signal that fired: its name, its points at that place, the term found, and whether it is said in passing."""
 
     name: str
     points: float
@@ -63,7 +70,7 @@ _QUOTES = re.compile(
     r"\u201e[^\u201c\u201d\n]{0,160}[\u201c\u201d]|(?<![\w)])'[^'\n]{1,100}'(?!\w)"
 )
 _BACKTICKS = re.compile(r"`([^`\n]{0,160})`")
-_PIECES = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,]\d+)*[kKmM]?(?![^\W_])")
+_PIECES = re.compile(r"\d+(?:[.,]\d+)*[kKmM]?(?![^\W_])|[^\W_]+(?:['\u2019][^\W\d_]+)?")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME = re.compile(
     r"[\w\])]\.\w|[\w~.]/[\w.]|\w_\w|_\w|\w\(|^[a-z]+[A-Z]|\w=\w|^[<@$]|::|\w\[|^/\w|[{}]"
@@ -89,7 +96,7 @@ def _chunk(raw: str) -> _Chunk:
     Kept for the words of earlier requests: language repeats itself, and the answer depends on nothing else.
     """
     body = raw.strip("()[]{},.!?;:'\"*_—–-")
-    name = _NAME.search(body) is not None
+    name = _NAME.search(raw.strip(",.!?;:'\"*")) is not None
     if name:
         body = _CAMEL.sub(" ", body)
     words = tuple(w.replace("\u2019", "'") for w in _PIECES.findall(body.replace("_", " ").lower()))
@@ -142,12 +149,25 @@ def tokenise(text: str) -> Words:
 def word_signals(word: str) -> tuple[int, ...]:
     """Return the numbers of the signals that one word fires. Kept like `_chunk`."""
     found = list(INDEX.words.get(word, ()))
-    if len(word) > NAMED_ERROR_CHARS and word.endswith(("error", "exception")):
+    if word.endswith(("error", "exception")) and word not in ("error", "exception"):
         return (*found, *(n for _, n in INDEX.pairs["named", "error"]))
     if word.endswith("'s"):
         found += INDEX.words.get(word[:-2], ())
     found += [n for stem, n in INDEX.prefixes.get(word[:PREFIX_CHARS], ()) if word.startswith(stem)]
+    if not found and len(word) >= PLURAL_CHARS:
+        other = word[:-1] if word[-1] == "s" else f"{word}s"
+        found += [n for n in INDEX.words.get(other, ()) if SIGNALS[n].points >= DANGER]
     return tuple(dict.fromkeys(found))
+
+
+_PAIR_HEADS = frozenset(head for head, _ in INDEX.pairs)
+_NEUTRAL_HEADS = frozenset(head for head, _ in NEUTRAL_PAIRS)
+
+
+@lru_cache(maxsize=4096)
+def _may_fire(word: str) -> bool:
+    """Whether any signal begins with this word: most words of a text begin none."""
+    return word in _PAIR_HEADS or word in INDEX.stem_pairs or bool(word_signals(word))
 
 
 def find_hits(words: Words, folded: str, scale: float = 1.0) -> Hits:
@@ -159,21 +179,22 @@ def find_hits(words: Words, folded: str, scale: float = 1.0) -> Hits:
         scale: Factor on all points.
     """
     hits: Hits = {}
-    texts, asides = words.texts, words.asides
-    weights = _without_neutral(words)
-    following = [*texts[1:], ""]
+    texts = words.texts
+    alone = _without_neutral(words)
     for i, text in enumerate(texts):
-        weight = weights[i] * scale
-        if not weight:
+        if not _may_fire(text):
             continue
-        for n in word_signals(text):
-            _put(hits, n, weight, text, aside=asides[i])
-        for rest, n in INDEX.pairs.get((text, following[i]), ()):
+        weight = words.weights[i] * scale
+        aside = words.asides[i] or not _ABOUT.isdisjoint(texts[max(0, i - 2) : i])
+        following = texts[i + 1] if i + 1 < len(texts) else ""
+        for n in word_signals(text) if alone[i] else ():
+            _put(hits, n, weight, text, aside=aside)
+        for rest, n in INDEX.pairs.get((text, following), ()):
             if _follows(texts, i + 2, rest):
-                _put(hits, n, weight, " ".join((text, following[i], *rest)), aside=asides[i])
+                _put(hits, n, weight, " ".join((text, following, *rest)), aside=aside)
         for stem, n in INDEX.stem_pairs.get(text, ()):
-            if following[i].startswith(stem):
-                _put(hits, n, weight, f"{text} {following[i]}", aside=asides[i])
+            if following.startswith(stem):
+                _put(hits, n, weight, f"{text} {following}", aside=aside)
     if not folded.isascii():
         _find_anywhere(hits, folded, scale)
     return hits
@@ -209,6 +230,8 @@ def _put(hits: Hits, number: int, weight: float, term: str, *, aside: bool) -> N
 def _without_neutral(words: Words) -> list[float]:
     """Return the weights, 0 for words that stand in a harmless phrase ("dependency injection")."""
     texts, weights = words.texts, words.weights
+    if _NEUTRAL_HEADS.isdisjoint(texts):
+        return weights
     for i, pair in enumerate(pairwise(texts)):
         for rest in NEUTRAL_PAIRS.get(pair, ()):
             if _follows(texts, i + 2, rest):

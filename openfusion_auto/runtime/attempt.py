@@ -96,6 +96,8 @@ class Caller:
             candidate = self._means.pool.get(candidate_id)
             if candidate is None or candidate.upstream in skip:
                 continue
+            if errors and not self._means.live.may_call(candidate_id):
+                continue  # it rests, or somebody else is trying whether it is back
             tries = 0
             while True:
                 if len(self._trace.attempts) >= self._max_calls:
@@ -141,6 +143,7 @@ class Caller:
         needs = Needs(
             input_tokens=input_tokens(prompt) + added,
             max_output_tokens=bound if isinstance(bound, int) else None,
+            n=prompt.n,
         )
         return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs))
 

@@ -75,7 +75,9 @@ class Engine:
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""
         want = wanted(incoming.prompt.model, incoming.prompt.options, self.means.pool, self.offers)
-        prompt = replace(incoming.prompt, options=want.options)
+        prompt = incoming.prompt
+        if want.options is not prompt.options:
+            prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
         task = self._calibrated(

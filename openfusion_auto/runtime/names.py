@@ -80,6 +80,8 @@ def not_found(model: str, pool: Pool) -> ModelNotFound:
 
 def check_ids(options: Options, pool: Pool) -> None:
     """Refuse options that name candidates which do not exist."""
+    if not (options.panel or options.judge or options.candidates):
+        return
     known = {c.id for c in pool.candidates} | {c.model for c in pool.candidates}
     for name, ids in (
         ("panel", options.panel),

@@ -149,9 +149,12 @@ def shortened(rendered: dict[str, object]) -> dict[str, object]:
         lists[longest].pop()
         over -= sizes[longest].pop()
         more[longest] += 1
-    if over > 0 and isinstance(rendered["why"], str):
-        rendered["why"] = rendered["why"][: max(0, len(rendered["why"]) - over)]
-    return {**rendered, **lists, "more": {k: n for k, n in more.items() if n}}
+    texts = {}
+    for name in ("why", "requested_model"):
+        text = str(rendered[name])
+        texts[name] = text[: max(0, len(text) - max(0, over))]
+        over -= json_bytes(text) - json_bytes(texts[name])
+    return {**rendered, **texts, **lists, "more": {k: n for k, n in more.items() if n}}
 
 
 def json_bytes(value: object) -> int:

@@ -14,10 +14,8 @@ from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, OPTIONS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.wire.chat_request import parse_request
 
-
-BODY_IDLE_S = (
-    10.0  # [s] between two pieces of a body: a client that is still sending is never that silent
-)
+# [s] between two pieces of a body: a client that is still sending is never that silent.
+BODY_IDLE_S = 10.0
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -9,7 +9,7 @@ import logging
 import math
 from urllib.parse import urlsplit
 
-from aiohttp import HttpVersion10, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
@@ -21,7 +21,6 @@ from openfusion_auto.errors import (
     MethodNotAllowed,
     NotAuthorized,
     NotFound,
-    TooLarge,
     UnsupportedMedia,
 )
 from openfusion_auto.server.keys import OPTIONS, ServerOptions
@@ -102,9 +101,10 @@ async def expect(request: web.Request) -> web.StreamResponse | None:
         return error_response(
             BadRequest("Only '100-continue' can be expected.", param="Expect", status=417)
         )
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    # The answer itself has not begun: the library asks this number whether it has.
-    request.writer.output_size = 0
+    if request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # The answer itself has not begun: the library asks this number whether it has.
+        request.writer.output_size = 0
     return None
 
 
@@ -123,8 +123,6 @@ def translate(error: web.HTTPException) -> FusionError:
         return NotFound("Unknown URL. The API lives under /v1, for example /v1/chat/completions.")
     if error.status == 405:
         return MethodNotAllowed("This URL does not take that method.")
-    if error.status == 413:
-        return TooLarge("The request body is larger than this server accepts (server.max_body_mb).")
     return BadRequest(f"The request cannot be served (HTTP {error.status}).", status=error.status)
 
 

@@ -156,8 +156,8 @@ def _to_bytes(text: str, size: int, members: list[Member]) -> tuple[Member, ...]
 
 
 def _bound_depth(text: str, value: object) -> None:
-    # A short text cannot nest deeply: the chunks of a stream are not walked at all.
-    if len(text) <= 2 * MAX_DEPTH:
+    # Nesting needs brackets: a text with few of them, like most chunks and requests, is not walked at all.
+    if len(text) <= 2 * MAX_DEPTH or text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):

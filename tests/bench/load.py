@@ -58,13 +58,10 @@ def body(model: str, size: int = 2000, *, stream: bool = False, n: int = 20, i: 
     """
     asked = f"Fix the failing test (run {NONCE}).\n```python\n{CODE}```\n{FAILURE}"
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
-    held, k = 0, 0
-    while size > 4000 and held < size - 2500:
-        k += 1
-        dump = f"src/pkg/mod_{k}.py:\n" + (CODE + "\n") * 6
+    dump = (CODE + "\n") * 6
+    for k in range((size - len(json.dumps(messages))) // (len(json.dumps(dump)) + 200)):
         messages.append({"role": "assistant", "content": f"Reading src/pkg/mod_{k}.py first."})
-        messages.append({"role": "user", "content": dump})
-        held += len(json.dumps(messages[-2:]))
+        messages.append({"role": "user", "content": f"src/pkg/mod_{k}.py:\n{dump}"})
     messages[-1]["content"] += f"\n[[mock n={n} i={i}]]"
     whole = {"model": model, "messages": messages, "max_tokens": 512, "temperature": 0.2}
     if stream:
@@ -83,7 +80,9 @@ class Target:
     port: int
     model: str
 
-    def request(self, size: int = 2000, *, stream: bool = False, n: int = 20, i: int = 0) -> Request:
+    def request(
+        self, size: int = 2000, *, stream: bool = False, n: int = 20, i: int = 0
+    ) -> Request:
         return Request(self.port, body(self.model, size, stream=stream, n=n, i=i))
 
 
@@ -217,9 +216,7 @@ def all_at_once(request: Request, count: int, connections: int) -> float:
         shared, loop = Shared(count, connections), asyncio.get_running_loop()
         began_s = time.perf_counter()
         for _ in range(connections):
-            await loop.create_connection(
-                lambda: Asker(request, shared), "127.0.0.1", request.port
-            )
+            await loop.create_connection(lambda: Asker(request, shared), "127.0.0.1", request.port)
         await asyncio.wait_for(shared.done, 60)
         return time.perf_counter() - began_s
 

@@ -60,7 +60,9 @@ HEAD = (
 WORD = _chunk({"content": " and another word"})
 TAIL = (
     _chunk({}, "stop")
-    + _event(json.dumps({**SHARED, "object": "chat.completion.chunk", "choices": [], "usage": USAGE}))
+    + _event(
+        json.dumps({**SHARED, "object": "chat.completion.chunk", "choices": [], "usage": USAGE})
+    )
     + _event("[DONE]")
     + b"0\r\n\r\n"
 )

@@ -16,6 +16,7 @@ from tests.bench.load import Target, one_by_one
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY_ENV = "BENCH_UPSTREAM_KEY"
+# `single`: a further call to a model would be taken for a cost of the router.
 CONFIG = """\
 [[upstreams]]
 name = "openrouter"
@@ -25,6 +26,9 @@ dialect = "chat"
 
 [pool]
 file = "default"
+
+[auto]
+mode = "single"
 """
 
 
@@ -126,5 +130,3 @@ def first_line(process: subprocess.Popen[str]) -> str:
         complaint = process.stderr.read() if process.stderr else ""
         raise RuntimeError(f"it did not start: {complaint[-2000:]}")
     return line
-
-

@@ -21,7 +21,7 @@ from openfusion_auto.config.load import shipped_pool
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.core.classify import read
 from openfusion_auto.core.decide import decide
-from openfusion_auto.core.types import State
+from openfusion_auto.core.types import State, Stats
 from openfusion_auto.wire.chat_request import parse_request
 from tests.bench.load import NONCE, Target, all_at_once, body, one_by_one
 from tests.bench.procs import Router, cpu_s, memory_mb, mock, pinned_here, router
@@ -43,11 +43,29 @@ TARGETS: dict[str, tuple[str, float | None, str]] = {
     "idle_mb": ("MB", 90.0, "resident memory after the first answer"),
 }
 CHUNKS, PAUSE_MS, STREAMS = 100, 10, 50
+WORK_S = 0.14  # [s] of processor time for `work`, the least seen on the machine of docs/reference/speed.md
 
 
 def percentile(values: Iterable[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def work() -> None:
+    """What an interpreter does in a router: objects, dictionaries, text, JSON; always the same amount."""
+    raw = body("m", 20_000).decode()
+    for _ in range(400):
+        messages = json.loads(raw)["messages"]
+        words = {m["role"]: m["content"].split() for m in messages}
+        pairs = [(k, len(w), w[0]) for k, v in words.items() for w in v]
+        json.dumps({"pairs": sorted(pairs)[:500]})
+
+
+def slowness() -> float:
+    """How much slower than `WORK_S` this machine is now: other work on a shared core shows in processor time too."""
+    began_s = time.process_time()
+    work()
+    return (time.process_time() - began_s) / WORK_S
 
 
 def latency(direct: Target, through: Target, count: int) -> Figures:
@@ -99,15 +117,17 @@ def chunks(through: Router, streams: int) -> Figures:
 
 
 def decision(count: int = 200) -> Figures:
-    """Reading and deciding alone, in this process; the prompt's last message differs each time."""
+    """Reading and deciding alone, in this process, with live numbers of every candidate; no two prompts are alike."""
     pool = load_pool(shipped_pool("default"))
+    seen = Stats(20.0, 1.0, 900.0, 10.0, 60.0, 10.0, 3.5, 20.0, at_s=90.0)
+    state = State(now_s=100.0, stats={c.id: seen for c in pool.candidates})
     raw = body("openfusion/auto", 20_000)
     prompts = [parse_request(raw.replace(NONCE.encode(), b"%012d" % k)) for k in range(count)]
     times = []
     gc.collect()
     for prompt in prompts:
         began_s = time.perf_counter()
-        decided = decide(read(prompt), pool, State())
+        decided = decide(read(prompt), pool, state)
         times.append(time.perf_counter() - began_s)
         assert len(decided.ranking) == len(pool.candidates) == 12
     return {"decision_ms": statistics.median(times) * 1e3}

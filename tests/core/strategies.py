@@ -30,7 +30,13 @@ from tests.support.pools import EVERYTHING, Inputs
 
 IDS = tuple(f"m{i}" for i in range(8))
 UPSTREAMS = ("relay", "other")
-BENCHES = ("swebench_verified_openhands", "swt_bench_openhands", "aider_polyglot", "gaia", "unheard_of")
+BENCHES = (
+    "swebench_verified_openhands",
+    "swt_bench_openhands",
+    "aider_polyglot",
+    "gaia",
+    "unheard_of",
+)
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[float]:
@@ -46,7 +52,9 @@ prices = st.builds(
     st.none() | numbers(0, 70),
 )
 benchmarks = st.lists(
-    st.builds(Benchmark, st.sampled_from(BENCHES), numbers(0, 100), st.none() | st.integers(1, 2000)),
+    st.builds(
+        Benchmark, st.sampled_from(BENCHES), numbers(0, 100), st.none() | st.integers(1, 2000)
+    ),
     max_size=3,
     unique_by=lambda b: b.name,
 ).map(tuple)
@@ -77,9 +85,9 @@ def candidates(id_: str, *, easy: bool = False) -> st.SearchStrategy[Candidate]:
 def pools(*, easy: bool = False, min_size: int = 1) -> st.SearchStrategy[Pool]:
     """Pools of distinct ids in any order; in an easy one everybody can serve at a known price."""
     ids = st.lists(st.sampled_from(IDS), min_size=min_size, max_size=5, unique=True)
-    return ids.flatmap(
-        lambda chosen: st.tuples(*(candidates(i, easy=easy) for i in chosen))
-    ).map(lambda cs: Pool(cs, "sha256:drawn"))
+    return ids.flatmap(lambda chosen: st.tuples(*(candidates(i, easy=easy) for i in chosen))).map(
+        lambda cs: Pool(cs, "sha256:drawn")
+    )
 
 
 some_ids = st.just(()) | st.lists(st.sampled_from(IDS), max_size=4, unique=True).map(tuple)

@@ -67,7 +67,9 @@ def test_past_the_deadline_nothing_is_tried():
         (1.5, 1.0, NEXT),
     ],
 )
-def test_a_short_retry_after_is_kept_and_a_long_one_never_slept_through(asked_s, remaining_s, expected):
+def test_a_short_retry_after_is_kept_and_a_long_one_never_slept_through(
+    asked_s, remaining_s, expected
+):
     limited = made("UpstreamRateLimited", retry_after_s=asked_s)
     assert move(limited, remaining_s=remaining_s) == expected
 

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.checks import canonical_calls, findings, is_json, schema_findings, strict_json
+from openfusion_auto.core.checks import (
+    canonical_calls,
+    findings,
+    is_json,
+    schema_findings,
+    strict_json,
+)
 from openfusion_auto.core.prompt import Answer, Prompt, Tool, ToolCall
 from tests.support.pools import call, said
 from tests.support.prompts import user
@@ -77,7 +83,10 @@ def test_what_json_does_not_have_is_no_json(text):
         ("", ["the arguments of run break its schema at the top (required)"]),
         ('{"cmd": 5}', ["the arguments of run break its schema at cmd (type)"]),
         ('{"cmd": "ls", "n": -1}', ["the arguments of run break its schema at n (minimum)"]),
-        ('{"cmd": "ls", "x": 1}', ["the arguments of run break its schema at the top (additionalProperties)"]),
+        (
+            '{"cmd": "ls", "x": 1}',
+            ["the arguments of run break its schema at the top (additionalProperties)"],
+        ),
         ('["ls"]', ["the arguments of run break its schema at the top (type)"]),
         ('{"cmd": "ls"', ["the arguments of run are not JSON"]),
         ('{"cmd": "ls", "n": NaN}', ["the arguments of run are not JSON"]),
@@ -125,16 +134,26 @@ def test_a_ref_to_an_address_is_never_fetched(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    for ref in ("http://127.0.0.1:9/s.json", "https://example.com/s.json", "file:///etc/passwd", "s.json"):
+    for ref in (
+        "http://127.0.0.1:9/s.json",
+        "https://example.com/s.json",
+        "file:///etc/passwd",
+        "s.json",
+    ):
         assert schema_findings("run", {"$ref": ref}, {"cmd": 1}) == []
-        assert schema_findings("run", {"$id": ref, "properties": {"a": {"$ref": "#/x"}}}, {"a": 1}) == []
+        assert (
+            schema_findings("run", {"$id": ref, "properties": {"a": {"$ref": "#/x"}}}, {"a": 1})
+            == []
+        )
     assert tried == []
 
 
 def test_refs_inside_the_schema_are_followed():
     schema = {"$defs": {"s": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/s"}}}
     assert schema_findings("run", schema, {"a": "x"}) == []
-    assert schema_findings("run", schema, {"a": 1}) == ["the arguments of run break its schema at a (type)"]
+    assert schema_findings("run", schema, {"a": 1}) == [
+        "the arguments of run break its schema at a (type)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -168,10 +187,25 @@ def test_a_deep_schema_and_deep_arguments_break_nothing():
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
-WORDS = ("type", "$ref", "$id", "items", "properties", "pattern", "enum", "required", "minimum", "not", "format", "$schema")
+WORDS = (
+    "type",
+    "$ref",
+    "$id",
+    "items",
+    "properties",
+    "pattern",
+    "enum",
+    "required",
+    "minimum",
+    "not",
+    "format",
+    "$schema",
+)
 
 
 @given(st.dictionaries(st.sampled_from(WORDS), json_values, max_size=4), json_values)
@@ -189,7 +223,9 @@ def test_no_answer_raises(text, arguments, shape):
 
 # -- canonical calls --------------------------------------------------------------------------------------------------
 
-objects = st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), min_size=1, max_size=5)
+objects = st.dictionaries(
+    st.text(max_size=4), st.integers() | st.text(max_size=4), min_size=1, max_size=5
+)
 
 
 @given(objects, st.randoms(use_true_random=False), st.text(max_size=8))

@@ -14,6 +14,7 @@ from openfusion_auto.core.cost import (
     TASK_FRESH_INPUT,
     TASK_OUTPUT,
     effort,
+    efforts,
     expected_usd,
     output_bound,
     output_tokens,
@@ -89,6 +90,24 @@ def test_an_effort_is_bounded_and_one_when_nothing_is_known(model):
         assert effort(model) == 1.0
 
 
+def test_an_unmeasured_model_is_ordinary_not_cheap():
+    listed = usd(Price(1.0, 4.0, 0.1), Usage(990_000, 14_000, 900_000))
+    measured = [
+        candidate(f"m{n}", price=Price(1.0, 4.0, 0.1), cost_per_task=TaskCost(factor * listed))
+        for n, factor in enumerate((0.8, 2.0, 3.0))
+    ]
+    found = efforts(
+        [
+            *measured,
+            candidate("new"),
+            candidate("free", price=Price(0, 0), cost_per_task=TaskCost(1.0)),
+        ]
+    )
+    assert found[:3] == pytest.approx((0.8, 2.0, 3.0))
+    assert found[3] == pytest.approx(1.5)  # the median of 0.8, 1.0, 2.0, 3.0
+    assert efforts([candidate("a"), candidate("b")]) == (1.0, 1.0)
+
+
 def test_a_free_model_has_no_effort():
     assert effort(candidate("a", price=Price(0, 0), cost_per_task=TaskCost(1.0))) == 1.0
 
@@ -140,7 +159,13 @@ def test_an_unknown_price_is_none_and_never_zero():
 
 @pytest.mark.parametrize(
     ("asked", "own", "bound"),
-    [(None, None, DEFAULT_MAX_OUTPUT), (500, None, 500), (None, 700, 700), (900, 700, 700), (500, 700, 500)],
+    [
+        (None, None, DEFAULT_MAX_OUTPUT),
+        (500, None, 500),
+        (None, 700, 700),
+        (900, 700, 700),
+        (500, 700, 500),
+    ],
 )
 def test_the_longest_answer_is_bounded_by_client_and_model(asked, own, bound):
     model = candidate("a", max_output_tokens=own)

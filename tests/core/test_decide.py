@@ -14,24 +14,17 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.decide import (
-    CLOSE_STRENGTH,
-    INNER_OUTPUT,
-    build,
     by_hard_rules,
     decide,
-    panel_members,
     rank,
-    verifiers,
 )
 from openfusion_auto.core.explain import content_json, decision_digest
 from openfusion_auto.core.prompt import Options
-from openfusion_auto.core.recipes.prompts import INNER_MAX_TOKENS
-from openfusion_auto.core.score import score, static
+from openfusion_auto.core.score import score
 from openfusion_auto.core.types import (
     Breaker,
     Needs,
     Pin,
-    Plan,
     Policy,
     Pool,
     Preferences,
@@ -43,22 +36,17 @@ from openfusion_auto.core.types import (
 from tests.core import strategies
 from tests.support.pools import (
     CODER,
+    EVEN,
     FAST,
     FOUR,
     INPUTS,
     REASONER,
-    VERIFIER,
     Inputs,
     candidate,
     pool,
-    price,
     solves,
     task,
 )
-
-
-# Four models of one strength: nobody is too weak for a panel.
-EVEN = pool(*(candidate(f"even-{i}", benchmarks=solves(70 + i)) for i in range(4)))
 
 
 def of(inputs: Inputs):
@@ -278,9 +266,21 @@ def test_inputs_survive_json_without_changing_the_decision(inputs):
         (task(role="writer"), {}, State(), "role_not_played", "plays coder"),
         (task(role="writer"), {"roles": ()}, State(), "role_not_played", "plays no role"),
         (task(), {}, State(unready={"relay": "KEY is not set"}), "upstream_not_ready", "KEY"),
-        (task(needs=Needs(tools=True)), {"offers": ("vision",)}, State(), "ability_missing", "tools"),
+        (
+            task(needs=Needs(tools=True)),
+            {"offers": ("vision",)},
+            State(),
+            "ability_missing",
+            "tools",
+        ),
         (task(needs=Needs(vision=True)), {"offers": ()}, State(), "ability_missing", "nothing"),
-        (task(needs=Needs(json_schema=True)), {"offers": ()}, State(), "ability_missing", "json_schema"),
+        (
+            task(needs=Needs(json_schema=True)),
+            {"offers": ()},
+            State(),
+            "ability_missing",
+            "json_schema",
+        ),
         (task(), {"context_tokens": 8_000}, State(), "context_too_small", "the window holds 8000"),
         (
             task(),
@@ -313,7 +313,9 @@ def test_the_window_must_leave_room_for_the_answer():
     # 8,000 estimated tokens are taken as 8,400; the answer wants 2,000, or what the model can write at all.
     asked = task(needs=Needs(input_tokens=8_000, max_output_tokens=2_000))
     window = {"context_tokens": 10_000}
-    assert rules(decide(asked, pool(candidate("a", **window)), State())) == {"a": "context_too_small"}
+    assert rules(decide(asked, pool(candidate("a", **window)), State())) == {
+        "a": "context_too_small"
+    }
     short = candidate("a", **window, max_output_tokens=1_000)
     assert ids(decide(asked, pool(short), State()).ranking) == ["a"]
 
@@ -336,7 +338,11 @@ def test_when_every_breaker_is_open_all_are_tried_all_the_same():
         (Preferences(max_input_price=2.0), "price_above_max", {"verifier-a"}),
         (Preferences(max_output_price=5.0), "price_above_max", {"reasoner-a", "verifier-a"}),
         (Preferences(min_benchmark=75.0), "benchmark_below_min", {"fast-a", "coder-a"}),
-        (Preferences(min_tokens_per_s=61.0), "throughput_below_min", set(FOUR_IDS := ["fast-a", "coder-a", "reasoner-a", "verifier-a"])),
+        (
+            Preferences(min_tokens_per_s=61.0),
+            "throughput_below_min",
+            set(FOUR_IDS := ["fast-a", "coder-a", "reasoner-a", "verifier-a"]),
+        ),
         (Preferences(max_ttft_ms=500.0), "latency_above_max", set(FOUR_IDS)),
     ],
 )
@@ -348,7 +354,9 @@ def test_a_limit_of_the_operator_rejects_with_its_rule(wish, rule, gone):
 def test_an_unknown_number_breaks_no_limit():
     nothing_known = candidate("a", price=None, performance=None)
     wish = Preferences(0.1, 0.1, 99.0, 1_000.0, 1.0)
-    assert ids(decide(task(), pool(nothing_known), State(), Policy(preferences=wish)).ranking) == ["a"]
+    assert ids(decide(task(), pool(nothing_known), State(), Policy(preferences=wish)).ranking) == [
+        "a"
+    ]
 
 
 def test_a_benchmark_limit_is_a_score_in_percent():
@@ -389,120 +397,6 @@ def test_a_pin_that_the_operator_ruled_out_does_not_lock():
     assert "verifier-a cannot serve this turn: the session changes its model" in decision.reasons
     assert not any("stays with verifier-a" in r for r in decision.reasons)
     assert next(t.weight for t in decision.ranking[0].terms if t.name == "stickiness") < 1
-
-
-# -- plans ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_single_plan_is_the_best_and_its_fallbacks():
-    decision = decide(task(turn="tool"), FOUR, State(), Policy(fallbacks=2))
-    assert [s.phase for s in decision.plan.steps] == ["primary"]
-    assert list(decision.plan.steps[0].candidates) == ids(decision.ranking)[:3]
-
-
-def test_a_verify_plan_checks_with_another_model_and_mends_with_the_checker_first():
-    decision = decide(task(options=Options(mode="verify")), FOUR, State())
-    steps = {s.phase: s.candidates for s in decision.plan.steps}
-    assert list(steps) == ["primary", "verify", "mend"]
-    best = decision.ranking[0].candidate
-    assert best not in steps["verify"]
-    assert steps["verify"][0] == "verifier-a"
-    assert steps["mend"] == ("verifier-a", best)
-
-
-def test_a_named_judge_checks_even_its_own_answer_and_is_named_once():
-    best = decide(task(), FOUR, State()).ranking[0].candidate
-    decision = decide(task(options=Options(mode="verify", judge=best)), FOUR, State())
-    steps = {s.phase: s.candidates for s in decision.plan.steps}
-    assert steps["verify"][0] == best
-    assert steps["mend"] == (best,)
-
-
-def test_verify_with_one_candidate_is_done_when_asked_for_and_not_otherwise():
-    alone = pool(CODER)
-    assert decide(task(options=Options(mode="verify")), alone, State()).mode == "verify"
-    assert decide(task(risk="high"), alone, State(), Policy(mode="verify")).mode == "single"
-
-
-def test_a_panel_plan_has_members_a_judge_from_outside_and_a_writer():
-    decision = decide(task(options=Options(mode="panel")), EVEN, State(), Policy(panel_size=3))
-    phases = [s.phase for s in decision.plan.steps]
-    assert phases == ["member", "member", "member", "judge", "synthesis"]
-    members = tuple(s.candidates[0] for s in decision.plan.steps[:3])
-    judge, writers = decision.plan.steps[3].candidates[0], decision.plan.steps[4].candidates
-    assert judge not in members
-    assert writers == (*members, judge)
-
-
-def test_a_panel_takes_the_members_that_the_request_names_in_rank_order():
-    asked = task(options=Options(mode="panel", panel=("vendor/fast-a", "verifier-a")))
-    decision = decide(asked, FOUR, State(), Policy(panel_size=3))
-    members = [s.candidates[0] for s in decision.plan.steps if s.phase == "member"]
-    assert sorted(members) == ["fast-a", "verifier-a"]
-    assert members == [i for i in ids(decision.ranking) if i in members]
-
-
-def test_a_panel_counts_two_entries_of_one_model_once_and_keeps_the_best_ranked_first():
-    twin = candidate("coder-z", model="vendor/coder-a", price=price(0.5, 2.0), benchmarks=solves(72))
-    both = pool(CODER, twin, candidate("x-a", benchmarks=solves(73)), candidate("y-a", benchmarks=solves(74)))
-    ranking = decide(task(), both, State()).ranking
-    members = panel_members(ranking, task(), both, Policy(panel_size=4))
-    models = [next(s.model for s in ranking if s.candidate == m) for m in members]
-    assert len(set(models)) == len(models) == 3
-    assert list(members) == [i for i in ids(ranking) if i in members]
-    assert members[0] == ranking[0].candidate
-
-
-@given(strategies.easy_inputs)
-def test_panel_members_are_the_best_ranked_of_their_models_in_rank_order(inputs):
-    asked = inputs.task
-    ranking = decide(asked, inputs.pool, inputs.state, inputs.policy).ranking
-    if len({s.model for s in ranking}) < 2:
-        return
-    members = panel_members(ranking, asked, inputs.pool, inputs.policy)
-    assert list(members) == [i for i in ids(ranking) if i in members]
-    first = {}
-    for scored in ranking:
-        first.setdefault(scored.model, scored.candidate)
-    strength = dict(
-        zip(
-            (c.id for c in inputs.pool.candidates),
-            static(inputs.pool, asked.kind).strength,
-            strict=True,
-        )
-    )
-    far = max(strength[i] for i in ids(ranking)) - CLOSE_STRENGTH
-    close = {s.model for s in ranking if strength[s.candidate] >= far}
-    assert len({s.model for s in ranking if s.candidate in members}) == len(members)
-    if len(close) > 1:
-        assert all(strength[m] >= far for m in members)
-    else:
-        assert set(members) <= set(first.values())
-
-
-def test_a_panel_leaves_out_who_is_far_weaker_than_the_best():
-    weak = candidate("weak-a", price=price(0.01, 0.04), benchmarks=solves(2))
-    mixed = pool(weak, *(candidate(f"good-{i}", benchmarks=solves(80 + i)) for i in range(3)))
-    decision = decide(
-        task(options=Options(mode="panel")), mixed, State(), Policy(panel_size=4, cost_quality=10)
-    )
-    members = {s.candidates[0] for s in decision.plan.steps if s.phase == "member"}
-    assert members == {"good-0", "good-1", "good-2"}
-
-
-def test_two_entries_of_the_only_model_still_make_a_panel_when_one_is_asked_for():
-    twins = pool(candidate("a", model="vendor/m"), candidate("b", model="vendor/m", upstream="other"))
-    decision = decide(task(options=Options(mode="panel")), twins, State())
-    assert decision.mode == "panel"
-    assert sorted(s.candidates[0] for s in decision.plan.steps if s.phase == "member") == ["a", "b"]
-
-
-def test_a_model_is_a_poor_judge_of_itself():
-    ranking = decide(task(), FOUR, State()).ranking
-    assert verifiers(ranking, task(), FOUR, away_from=())[0] == "verifier-a"
-    assert verifiers(ranking, task(), FOUR, away_from=("verifier-a",))[-1] == "verifier-a"
-    named = task(options=Options(judge="vendor/fast-a"))
-    assert verifiers(ranking, named, FOUR, away_from=("fast-a",))[0] == "fast-a"
 
 
 # -- budgets ----------------------------------------------------------------------------------------------------------
@@ -546,7 +440,10 @@ def test_under_a_budget_an_unknown_price_is_not_taken_for_free():
 def test_the_tighter_of_two_budgets_counts():
     asked = task(options=Options(max_usd=1e-6))
     assert decide(asked, FOUR, State(), Policy(max_usd=100.0)).plan.steps == ()
-    assert decide(task(options=Options(max_usd=100.0)), FOUR, State(), Policy(max_usd=1e-6)).plan.steps == ()
+    assert (
+        decide(task(options=Options(max_usd=100.0)), FOUR, State(), Policy(max_usd=1e-6)).plan.steps
+        == ()
+    )
 
 
 def test_a_limit_of_calls_downgrades_with_the_number():
@@ -572,23 +469,6 @@ def test_with_no_candidate_the_plan_is_empty_and_nothing_false_is_said():
     assert decision.plan.steps == ()
     assert decision.mode == "single"
     assert decision.reasons == ("single: no candidate can serve",)
-
-
-def test_the_worst_case_of_inner_calls_reads_the_longest_answers():
-    asked = task(
-        needs=Needs(input_tokens=1_000, max_output_tokens=20_000), options=Options(mode="verify")
-    )
-    decision = decide(asked, pool(CODER, VERIFIER), State())
-    primary = max(cost.worst_usd(c, asked) for c in (CODER, VERIFIER))
-    # The verifier reads prompt and draft and writes its verdict; the mend reads both and writes the answer anew.
-    reads = asked.needs.input_tokens + 20_000
-    check = (reads * VERIFIER.price.input + INNER_OUTPUT * VERIFIER.price.output) * 1e-6
-    mend = (reads * VERIFIER.price.input + 20_000 * VERIFIER.price.output) * 1e-6
-    assert decision.plan.worst_case_usd >= primary + check + mend
-
-
-def test_inner_calls_are_priced_with_the_bound_they_are_asked_with():
-    assert INNER_OUTPUT == INNER_MAX_TOKENS
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
@@ -626,7 +506,10 @@ def test_rejections_are_in_the_order_of_ids():
 @given(turn=st.sampled_from(("tool", "user")))
 def test_a_warm_cache_is_money_for_the_pinned_model_only(turn):
     state = State(now_s=10.0, pin=Pin("coder-a", 6_000, 100.0, 100.0))
-    cold = {s.candidate: s.expected_usd for s in decide(task(turn=turn), FOUR, State(now_s=10.0)).ranking}
+    cold = {
+        s.candidate: s.expected_usd
+        for s in decide(task(turn=turn), FOUR, State(now_s=10.0)).ranking
+    }
     warm = {s.candidate: s.expected_usd for s in decide(task(turn=turn), FOUR, state).ranking}
     assert warm["coder-a"] < cold["coder-a"]
     assert {k: v for k, v in warm.items() if k != "coder-a"} == {
@@ -637,9 +520,3 @@ def test_a_warm_cache_is_money_for_the_pinned_model_only(turn):
 def test_task_is_in_the_decision_as_it_was_given():
     asked: Task = task(risk="low")
     assert decide(asked, FOUR, State()).task is asked
-
-
-def test_no_mode_has_a_plan_without_candidates():
-    assert build("single", (), task(), FOUR, Policy()) == Plan((), None, None)
-    assert build("verify", (), task(), FOUR, Policy()) is None
-    assert build("panel", (), task(), FOUR, Policy()) is None

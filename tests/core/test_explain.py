@@ -97,7 +97,7 @@ def test_a_stated_price_lets_the_loser_win_and_a_little_more_does_not(inputs):
         if text is None:
             continue
         stated = float(PRICE.match(text).group(1))
-        assert 0 < stated
+        assert stated > 0
         assert with_price(loser, stated) > winner.total
         assert with_price(loser, stated * 1.03) <= winner.total + 1e-9
 
@@ -171,8 +171,12 @@ def test_the_json_has_the_names_of_the_contract():
     shown = decision_json(decide(task(), FOUR, State()))
     assert {"digest", "mode", "reasons", "task", "ranking", "rejected", "plan"} <= set(shown)
     assert {"kind", "risk", "complexity", "turn", "evidence"} <= set(shown["task"])
-    assert {"candidate", "model", "total", "expected_usd", "terms", "why_not"} == set(shown["ranking"][0])
-    assert {"name", "raw", "unit", "value", "weight", "points", "source"} == set(shown["ranking"][0]["terms"][0])
+    assert {"candidate", "model", "total", "expected_usd", "terms", "why_not"} == set(
+        shown["ranking"][0]
+    )
+    assert {"name", "raw", "unit", "value", "weight", "points", "source"} == set(
+        shown["ranking"][0]["terms"][0]
+    )
     assert {"steps", "worst_case_usd"} <= set(shown["plan"])
 
 

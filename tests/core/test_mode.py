@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openfusion_auto.core import mode
 from openfusion_auto.core.mode import choose, nominal_usd, single_reason
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.types import KINDS, LEVELS, Needs, Policy
@@ -104,3 +106,40 @@ def test_the_nominal_price_leaves_unknown_prices_out():
     assert priced == pytest.approx((8e-4 + 4e-4 + 4e-3 + 2e-3) / 2)
     assert nominal_usd([FAST, CODER, candidate("a", price=None)]) == priced
     assert nominal_usd([candidate("a", price=None)]) == 0.0
+
+
+# -- the page that explains it ----------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "modes.md"
+
+
+def rows() -> dict[str, list[str]]:
+    """The cells of each table row of the page by its first cell."""
+    lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    cells = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines]
+    return {c[0]: c[1:] for c in cells}
+
+
+@pytest.mark.parametrize("name", ["LOSS_USD [USD]", "P_WRONG", "PANEL_ADDS"])
+def test_the_page_quotes_the_tables_of_the_code(name):
+    table = getattr(mode, name.split()[0])
+    shown = rows()[f"`{name.split()[0]}`" + name.removeprefix(name.split()[0])]
+    assert [float(x) for x in shown[:3]] == [table[level] for level in LEVELS]
+
+
+@pytest.mark.parametrize("name", ["VERIFY_MENDS", "VERIFY_S", "PANEL_S", "WAIT_USD_PER_S"])
+def test_the_page_quotes_the_figures_of_the_code(name):
+    shown = next(cells for key, cells in rows().items() if key.startswith(f"`{name}`"))
+    assert float(shown[0]) == round(getattr(mode, name), 4)
+
+
+def test_the_page_names_the_nominal_request():
+    nominal = mode.NOMINAL
+    assert f"({nominal.input:,} tokens in, {nominal.output:,}\nout)" in PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("risk", LEVELS)
+def test_the_page_shows_the_modes_that_are_chosen(risk):
+    ordinary = [candidate(f"m{i}", price=price(2.0, 10.0)) for i in range(3)]
+    got = [choose(task(risk=risk, complexity=c), Policy(), ordinary).mode for c in LEVELS]
+    assert rows()[risk] == got

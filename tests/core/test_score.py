@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,12 +12,18 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.score import (
+    BENCHMARK_BY_COMPLEXITY,
     LOCK_WEIGHT,
     NEED,
+    NEED_RISK,
+    NEED_SLOPE,
     NEED_STRUGGLING,
     QUALITY_WEIGHTS,
     ROLES_FOR,
     TERMS,
+    TPS_HALF,
+    TTFT_HALF_MS,
+    UNKNOWN,
     USD_CHEAP,
     USD_DEAR,
     aged,
@@ -34,9 +42,10 @@ from openfusion_auto.core.score import (
     usd_for,
     weights,
 )
-from openfusion_auto.core.stats import HALF_LIFE_S
+from openfusion_auto.core.stats import HALF_LIFE_S, PRIOR_WEIGHT
 from openfusion_auto.core.types import (
     KINDS,
+    LEVELS,
     ROLES,
     Benchmark,
     Performance,
@@ -93,7 +102,11 @@ def test_terms_carry_the_raw_number_its_unit_and_its_source():
 def test_a_latency_nobody_knows_is_in_the_middle_and_said_to_be_unknown():
     unknown = pool(candidate("a", performance=None))
     terms = terms_of("a", models=unknown)
-    assert (terms["latency"].raw, terms["latency"].value, terms["latency"].source) == (None, 0.5, "unknown")
+    assert (terms["latency"].raw, terms["latency"].value, terms["latency"].source) == (
+        None,
+        0.5,
+        "unknown",
+    )
     assert (terms["throughput"].raw, terms["throughput"].value) == (None, 0.5)
 
 
@@ -132,7 +145,9 @@ def test_the_knob_is_clamped_to_its_range():
 
 def test_risk_takes_weight_from_money_and_a_clients_own_call_gives_it():
     assert price_share(5, task(risk="high")) == pytest.approx(0.7 * price_share(5, task()))
-    assert price_share(0, task(turn="aux")) == price_share(0, task(kind="aux")) == pytest.approx(0.70)
+    assert (
+        price_share(0, task(turn="aux")) == price_share(0, task(kind="aux")) == pytest.approx(0.70)
+    )
 
 
 def test_benchmarks_count_less_on_easy_tasks():
@@ -144,7 +159,7 @@ def test_benchmarks_count_less_on_easy_tasks():
 def test_a_lock_outweighs_everything_else(inputs):
     got = weights(inputs.task, inputs.policy.cost_quality, locked=True)
     assert got["stickiness"] == LOCK_WEIGHT
-    assert LOCK_WEIGHT > sum(w for name, w in got.items() if name != "stickiness")
+    assert sum(w for name, w in got.items() if name != "stickiness") < LOCK_WEIGHT
 
 
 def test_a_lock_is_named_in_the_source():
@@ -181,14 +196,21 @@ def test_the_ends_of_the_price_scale():
 
 def test_an_unknown_price_earns_nothing_and_is_not_zero_dollars():
     terms = terms_of("a", models=pool(candidate("a", price=None)))
-    assert (terms["price"].raw, terms["price"].points, terms["price"].source) == (None, 0.0, "unknown")
+    assert (terms["price"].raw, terms["price"].points, terms["price"].source) == (
+        None,
+        0.0,
+        "unknown",
+    )
 
 
 def test_an_effort_other_than_listed_is_in_the_source():
     dear = candidate("a", cost_per_task=TaskCost(1000.0))
-    assert price_source(dear, 0.1, cost.effort(dear)) == "list price 2026-11-01, x4.00 by cost per task"
+    assert (
+        price_source(dear, 0.1, cost.effort(dear))
+        == "list price 2026-11-01, x4.00 by cost per task"
+    )
     terms = terms_of("a", models=pool(dear, candidate("b")))
-    plain = terms_of("b", models=pool(dear, candidate("b")))
+    plain = terms_of("b", models=pool(candidate("b"), candidate("c")))
     assert terms["price"].raw == pytest.approx(4 * plain["price"].raw)
 
 
@@ -227,12 +249,16 @@ def test_a_better_score_is_a_higher_percentile():
 
 def test_one_source_alone_moves_a_candidate_half_way_at_most():
     only = (Benchmark("swebench_verified", 99.9, 10_000),)
-    models = pool(candidate("a", benchmarks=only), *(candidate(i, benchmarks=solves(5)) for i in "bcd"))
+    models = pool(
+        candidate("a", benchmarks=only), *(candidate(i, benchmarks=solves(5)) for i in "bcd")
+    )
     assert percentiles(models, "bugfix")[0] <= 0.75
 
 
 def test_the_headline_is_the_most_telling_benchmark():
-    both = candidate("a", benchmarks=(Benchmark("gaia", 50), Benchmark("swebench_x", 70, as_of="2026")))
+    both = candidate(
+        "a", benchmarks=(Benchmark("gaia", 50), Benchmark("swebench_x", 70, as_of="2026"))
+    )
     assert headline(both, "bugfix") == (70, "swebench_x 2026 and 1 more")
     assert headline(candidate("b"), "bugfix") == (None, "none published")
     assert headline(replace(both, benchmarks=both.benchmarks[:1]), "bugfix") == (50, "gaia ")
@@ -252,7 +278,10 @@ def test_a_harder_task_asks_for_more_strength():
 
 
 def test_skill_asks_whether_the_model_is_strong_enough_not_how_strong():
-    easy = [terms_of(m, task(complexity="low", risk="low"))["skill"].value for m in ("coder-a", "verifier-a")]
+    easy = [
+        terms_of(m, task(complexity="low", risk="low"))["skill"].value
+        for m in ("coder-a", "verifier-a")
+    ]
     hard = [terms_of(m, task(complexity="high"))["skill"].value for m in ("coder-a", "verifier-a")]
     assert easy[1] - easy[0] < hard[1] - hard[0]
     assert min(easy) > 0.9
@@ -307,3 +336,86 @@ def test_a_lower_list_price_never_scores_less(one, two):
     models = pool(candidate("a", price=price(low, low)), candidate("b", price=price(high, high)))
     a, b = score(models, [0, 1], task(), State(), 5.0, locked=False)
     assert a.total >= b.total
+
+
+# -- the page that explains it ----------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "explanation" / "scoring.md").read_text("utf-8")
+WORDS = " ".join(PAGE.split())
+
+
+def test_the_page_quotes_the_weight_of_every_term():
+    cells = [
+        [c.strip() for c in line.strip("|").split("|")]
+        for line in PAGE.splitlines()
+        if line.startswith("| `")
+    ]
+    shown = {c[0].strip("`"): c[3] for c in cells}
+    assert shown.pop("price") == "by the knob"
+    assert {name: float(w) for name, w in shown.items()} == QUALITY_WEIGHTS
+
+
+def test_the_page_quotes_the_figures_of_the_code():
+    low, medium, high = (NEED[level] for level in LEVELS)
+    for quoted in (
+        f"((need - strength) / {NEED_SLOPE:.2f})",
+        f"{TTFT_HALF_MS:.0f} / (raw + {TTFT_HALF_MS:.0f})",
+        f"raw / (raw + {TPS_HALF:.0f})",
+        f"1 at {USD_CHEAP:.5f} USD, 0 at {USD_DEAR:.0f} USD",
+        f"above {USD_DEAR:.0f} USD or below {USD_CHEAP:.5f} USD",
+        f"`need` is {low}, {medium} or {high} by complexity",
+        f"lowered by {-NEED_RISK['low']} at low risk and raised by {NEED_RISK['high']} at high",
+        f"by {NEED_STRUGGLING:.2f} when the session's model is stuck",
+        f"counts {BENCHMARK_BY_COMPLEXITY['low']} times, on a hard one {BENCHMARK_BY_COMPLEXITY['high']} times",
+        f"between {cost.EFFORT_BOUNDS[0]} and {cost.EFFORT_BOUNDS[1]:.0f} times",
+        f"count half after {HALF_LIFE_S:.0f} seconds",
+        f"worth {PRIOR_WEIGHT:.0f} samples",
+        f"What nobody knows is worth {UNKNOWN}",
+        f"its stickiness weighs {LOCK_WEIGHT:.0f}",
+    ):
+        assert quoted in WORDS, quoted
+
+
+@pytest.mark.parametrize("knob", [0.0, 2.5, 5.0, 10.0])
+def test_the_page_quotes_the_formula_of_the_knob(knob):
+    a, b, power = re.search(
+        r"p += ([0-9.]+) \+ ([0-9.]+) x \(cost_quality / 10\) \^ ([0-9.]+)", PAGE
+    ).groups()
+    usual = float(a) + float(b) * (knob / 10) ** float(power)
+    assert price_share(knob, task()) == pytest.approx(usual)
+    factor = float(re.search(r"multiplied by ([0-9.]+) when the risk is high", PAGE).group(1))
+    assert price_share(knob, task(risk="high")) == pytest.approx(factor * usual)
+    c, d = re.search(
+        r"([0-9.]+) \+ ([0-9.]+) x \(cost_quality / 10\) for calls that a client", PAGE
+    ).groups()
+    assert price_share(knob, task(turn="aux")) == pytest.approx(float(c) + float(d) * knob / 10)
+
+
+def test_the_benchmarks_of_one_publisher_weigh_as_much_as_one_source_at_most():
+    def scores(*rows):
+        return tuple(
+            Benchmark(name, score, 500, source, "2026-01-01") for name, score, source in rows
+        )
+
+    def strengths(*rows):
+        rest = [
+            candidate(
+                f"r{n}",
+                benchmarks=scores(*((name, 50.0, "a@1") for name in ("swebench", "swt_bench"))),
+            )
+            for n in range(3)
+        ]
+        models = pool(candidate("new", benchmarks=scores(*rows)), *rest)
+        return dict(
+            zip((c.id for c in models.candidates), percentiles(models, "bugfix"), strict=True)
+        )
+
+    names = [f"swebench_{n}" for n in range(6)]
+    one = strengths(("swebench", 99.0, "a@1 (run 1)"))["new"]
+    many = strengths(("swebench", 99.0, "a@1"), *((n, 99.0, "a@2 (other run)") for n in names))[
+        "new"
+    ]
+    two = strengths(("swebench", 99.0, "a@1"), ("swt_bench", 99.0, "b@1"))["new"]
+    assert 0.5 < one <= 0.75
+    assert many <= 0.75
+    assert two > one

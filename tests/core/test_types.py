@@ -13,7 +13,11 @@ from openfusion_auto.core.types import Pool, Score, Term
 from tests.core import strategies
 from tests.support.pools import CODER, FOUR
 
-NOUNS = [n for n in vars(types).values() if dataclasses.is_dataclass(n) and n.__module__ == types.__name__]
+NOUNS = [
+    n
+    for n in vars(types).values()
+    if dataclasses.is_dataclass(n) and n.__module__ == types.__name__
+]
 
 
 @pytest.mark.parametrize("noun", NOUNS, ids=lambda n: n.__name__)

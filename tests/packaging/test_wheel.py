@@ -47,7 +47,8 @@ def run(command, cwd, **env):
     done = subprocess.run(
         [str(c) for c in command],
         cwd=cwd,
-        env={**os.environ, **env},
+        # What is installed is meant, not what the caller's path points at.
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | env,
         capture_output=True,
         text=True,
         check=False,

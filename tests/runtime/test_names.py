@@ -43,7 +43,9 @@ def test_a_candidate_is_named_by_id_or_model(name):
 
 
 def test_a_model_at_two_upstreams_names_both():
-    twins = pool(candidate("x", model="vendor/m"), candidate("y", model="vendor/m", upstream="other"))
+    twins = pool(
+        candidate("x", model="vendor/m"), candidate("y", model="vendor/m", upstream="other")
+    )
     assert ask("vendor/m", models=twins).only == ("x", "y")
 
 
@@ -91,7 +93,11 @@ def test_an_upstream_that_takes_any_model_gets_names_that_are_not_in_the_pool():
 def test_options_that_name_nobody_are_refused_by_name(options, param):
     with pytest.raises(BadRequest) as found:
         ask(AUTO, options)
-    assert (found.value.param, found.value.code, found.value.status) == (param, "unknown_candidate", 400)
+    assert (found.value.param, found.value.code, found.value.status) == (
+        param,
+        "unknown_candidate",
+        400,
+    )
     assert f"{param} names 'nobody'" in found.value.message
 
 
@@ -101,7 +107,9 @@ def test_a_typo_in_an_option_gets_a_hint():
 
 
 def test_options_may_name_models():
-    options = Options(panel=("vendor/coder-a", "fast-a"), judge="verifier-a", candidates=("fast-a",))
+    options = Options(
+        panel=("vendor/coder-a", "fast-a"), judge="verifier-a", candidates=("fast-a",)
+    )
     assert ask(AUTO, options).options is options
 
 

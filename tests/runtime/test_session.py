@@ -52,14 +52,21 @@ def test_among_its_kind_the_first_of_the_list_counts(names):
 
 
 @pytest.mark.parametrize("make", [dict, CIMultiDict])
-@pytest.mark.parametrize("name", ["X-Claude-Code-Session-Id", "x-claude-code-session-id", "SESSION_ID", "Session-Id"])
+@pytest.mark.parametrize(
+    "name", ["X-Claude-Code-Session-Id", "x-claude-code-session-id", "SESSION_ID", "Session-Id"]
+)
 def test_header_names_are_looked_up_in_any_case(make, name):
     assert session_of(PLAIN, make({name: "s1"}), "x").key == "id:s1"
 
 
 def test_an_empty_hint_is_none():
-    empty = replace(PLAIN, session_fields=dict.fromkeys(BODY_FIELDS, ""), options=Options(session=""))
-    assert session_of(empty, dict.fromkeys((*HEADERS, "agent-session-id"), ""), "x").source == "implicit"
+    empty = replace(
+        PLAIN, session_fields=dict.fromkeys(BODY_FIELDS, ""), options=Options(session="")
+    )
+    assert (
+        session_of(empty, dict.fromkeys((*HEADERS, "agent-session-id"), ""), "x").source
+        == "implicit"
+    )
 
 
 # -- who shares a session ---------------------------------------------------------------------------------------------
@@ -80,13 +87,21 @@ def test_identity_and_words_do_not_run_into_each_other():
     assert key(user("bc"), identity="a") != key(user("c"), identity="ab")
 
 
-@given(st.lists(st.sampled_from(["user", "assistant", "tool"]), max_size=8), st.text(min_size=1).filter(str.strip))
+@given(
+    st.lists(st.sampled_from(["user", "assistant", "tool"]), max_size=8),
+    st.text(min_size=1).filter(str.strip),
+)
 def test_a_growing_conversation_stays_one_session(roles, first):
-    start = chat([{"role": "system", "content": "be kind"}, {"role": "user", "content": first}], tools=[function("run")])
+    start = chat(
+        [{"role": "system", "content": "be kind"}, {"role": "user", "content": first}],
+        tools=[function("run")],
+    )
     keys = {key(start)}
     grown = start
     for i, role in enumerate(roles):
-        grown = replace(grown, messages=(*grown.messages, Message(role, (Part("text", f"more {i}"),))))
+        grown = replace(
+            grown, messages=(*grown.messages, Message(role, (Part("text", f"more {i}"),)))
+        )
         keys.add(key(grown))
     assert len(keys) == 1
 
@@ -134,7 +149,9 @@ def test_a_lone_surrogate_is_no_error():
 
 def test_a_long_id_is_cut():
     assert len(key(headers={"x-session-id": "x" * 10_000})) == len("id:") + MAX_KEY
-    assert len(key(replace(PLAIN, options=Options(session="x" * 10_000)))) == len("option:") + MAX_KEY
+    assert (
+        len(key(replace(PLAIN, options=Options(session="x" * 10_000)))) == len("option:") + MAX_KEY
+    )
 
 
 def test_an_option_and_a_header_of_one_text_are_two_sessions():

@@ -51,7 +51,13 @@ def test_a_snapshot_is_not_changed_by_what_comes_later(live, time):
     works(live)
     live.pin("s", CODER, Usage(10, 5))
     before = live.snapshot("s")
-    kept = (dict(before.stats), dict(before.breakers), before.pin, dict(before.unready), before.now_s)
+    kept = (
+        dict(before.stats),
+        dict(before.breakers),
+        before.pin,
+        dict(before.unready),
+        before.now_s,
+    )
     works(live)
     works(live, "b")
     fails(live)
@@ -113,7 +119,14 @@ def test_what_the_client_or_we_did_wrong_is_not_held_against_a_candidate(live, e
 
 @pytest.mark.parametrize(
     "kind",
-    ["UpstreamUnreachable", "UpstreamTimeout", "UpstreamRateLimited", "UpstreamOverloaded", "UpstreamBroken", "UpstreamDenied"],
+    [
+        "UpstreamUnreachable",
+        "UpstreamTimeout",
+        "UpstreamRateLimited",
+        "UpstreamOverloaded",
+        "UpstreamBroken",
+        "UpstreamDenied",
+    ],
 )
 def test_what_a_candidate_or_its_provider_did_wrong_opens_its_breaker(live, time, kind):
     for n in range(FAILURES_TO_OPEN):
@@ -141,7 +154,10 @@ def test_a_probe_that_the_client_left_or_that_was_refused_frees_its_place(live, 
     for _ in range(FAILURES_TO_OPEN):
         fails(live)
     time.now_s += OPEN_S
-    for free in (lambda: live.released("a"), lambda: fails(live, error=errors.UpstreamRejected("no", status=400))):
+    for free in (
+        lambda: live.released("a"),
+        lambda: fails(live, error=errors.UpstreamRejected("no", status=400)),
+    ):
         live.started("a")
         assert not live.may_call("a")
         free()
@@ -178,7 +194,10 @@ def test_a_pin_holds_what_is_warm_and_until_when(live, time):
     assert live.snapshot("s").pin == Pin("coder-a", 1050, time.now_s + 300, time.now_s + 600)
 
 
-@pytest.mark.parametrize("model", [candidate("a", price=None), replace(CODER, price=replace(CODER.price, cache_read=None))])
+@pytest.mark.parametrize(
+    "model",
+    [candidate("a", price=None), replace(CODER, price=replace(CODER.price, cache_read=None))],
+)
 def test_without_a_cached_rate_nothing_is_warm(live, model):
     live.pin("s", model, Usage(1000, 50))
     assert (live.snapshot("s").pin.cached_tokens, live.snapshot("s").pin.warm_until_s) == (0, 0.0)

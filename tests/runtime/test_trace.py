@@ -70,11 +70,17 @@ def test_a_line_of_unknown_price_is_none():
     assert (nothing.usage, nothing.usd) == (None, None)
 
 
-@given(st.lists(st.tuples(st.sampled_from([CODER, FAST]), st.integers(0, 9**6), st.integers(0, 9**5)), max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([CODER, FAST]), st.integers(0, 9**6), st.integers(0, 9**5)),
+        max_size=6,
+    )
+)
 def test_lines_sum_to_the_total(calls):
     made = trace(attempts=[attempt(m, Usage(i, o)) for m, i, o in calls])
     lines = full(made)["usage"]
     assert made.usd() == pytest.approx(sum(line["usd"] for line in lines), abs=1e-9)
+    made.attempts.append(attempt())  # never got as far as tokens
     assert made.usage() == Usage(sum(c[1] for c in calls), sum(c[2] for c in calls))
 
 
@@ -88,21 +94,32 @@ def test_the_total_is_unknown_as_soon_as_a_call_with_tokens_has_no_price():
 
 
 def test_estimated_tokens_are_marked_and_reported_ones_are_not():
-    lines = compact(trace(attempts=[attempt(usage=Usage(3, 4)), attempt(usage=Usage(3, 4), estimated=True)]))["usage"]
+    lines = compact(
+        trace(attempts=[attempt(usage=Usage(3, 4)), attempt(usage=Usage(3, 4), estimated=True)])
+    )["usage"]
     assert "estimated" not in lines[0]
     assert lines[1]["estimated"] is True
-    assert {"phase", "model", "input_tokens", "cached_tokens", "output_tokens", "usd"} <= set(lines[0])
+    assert {"phase", "model", "input_tokens", "cached_tokens", "output_tokens", "usd"} <= set(
+        lines[0]
+    )
 
 
 # -- compact ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_compact_trace_has_the_names_of_the_contract():
-    shown = compact(trace(attempts=[attempt(usage=Usage(3, 4))], session_source="implicit", pinned=True))
+    shown = compact(
+        trace(attempts=[attempt(usage=Usage(3, 4))], session_source="implicit", pinned=True)
+    )
     assert set(shown) == {
         "trace_id", "mode", "requested_model", "task", "selected", "attempts", "session", "usage", "usd", "why",
     }  # fmt: skip
-    assert shown["task"] == {"kind": "bugfix", "risk": "medium", "complexity": "medium", "turn": "user"}
+    assert shown["task"] == {
+        "kind": "bugfix",
+        "risk": "medium",
+        "complexity": "medium",
+        "turn": "user",
+    }
     assert set(shown["selected"][0]) == {"candidate", "model", "phase", "total"}
     assert shown["attempts"] == [{"candidate": "coder-a", "status": "ok"}]
     assert shown["session"] == {"source": "implicit", "pinned": True}
@@ -110,7 +127,9 @@ def test_a_compact_trace_has_the_names_of_the_contract():
 
 
 def test_an_attempt_shows_its_error_and_a_dry_run_says_so():
-    shown = compact(trace(attempts=[attempt(status="error", error="upstream_timeout")], dry_run=True))
+    shown = compact(
+        trace(attempts=[attempt(status="error", error="upstream_timeout")], dry_run=True)
+    )
     assert shown["attempts"][0]["status"] == "upstream_timeout"
     assert shown["dry_run"] is True
 
@@ -123,21 +142,36 @@ def test_a_trace_without_a_decision_is_shown_all_the_same():
 
 def long_panel(members=8, attempts=12, id_chars=100, model_chars=200) -> Trace:
     models = [
-        candidate(f"{i:0>{id_chars}}", model=f"v/{i:0>{model_chars - 2}}", benchmarks=solves(70 + i))
+        candidate(
+            f"{i:0>{id_chars}}", model=f"v/{i:0>{model_chars - 2}}", benchmarks=solves(70 + i)
+        )
         for i in range(members + 2)
     ]
     asked = task(options=Options(mode="panel", panel=tuple(m.id for m in models[:members])))
     decision = decide(asked, pool(*models), State(), Policy(panel_size=members))
     assert decision.mode == "panel"
     lines = [
-        attempt(models[i % len(models)], Usage(123_456, 7_890, 100_000), "member", estimated=True, error="upstream_unavailable")
+        attempt(
+            models[i % len(models)],
+            Usage(123_456, 7_890, 100_000),
+            "member",
+            estimated=True,
+            error="upstream_unavailable",
+        )
         for i in range(attempts)
     ]
-    return trace(decision=decision, attempts=lines, requested_model="m" * 200, session_source="header x-claude-code-session-id")
+    return trace(
+        decision=decision,
+        attempts=lines,
+        requested_model="m" * 200,
+        session_source="header x-claude-code-session-id",
+    )
 
 
 @pytest.mark.parametrize(("id_chars", "model_chars"), [(12, 24), (40, 60), (100, 200)])
-def test_a_compact_trace_of_a_large_panel_is_under_2_kb_and_says_what_is_left_out(id_chars, model_chars):
+def test_a_compact_trace_of_a_large_panel_is_under_2_kb_and_says_what_is_left_out(
+    id_chars, model_chars
+):
     made = long_panel(id_chars=id_chars, model_chars=model_chars)
     shown, whole = compact(made), full(made)
     assert size(shown) <= COMPACT_BYTES < 2048
@@ -172,6 +206,7 @@ def test_a_sentence_gives_way_when_lists_alone_do_not_fit():
     shown = compact(made)
     assert size(shown) <= COMPACT_BYTES
     assert len(shown["why"]) < WHY_CHARS
+    assert made.requested_model.startswith(shown["requested_model"])
 
 
 def test_no_terms_and_no_prompt_are_in_a_compact_trace():

@@ -39,21 +39,54 @@ def candidate(id_="coder-a", **more):
 
 
 def price(inp, out):
-    return {"input": inp, "output": out, "cache_read": inp / 10, "source": "test", "as_of": "2026-11-01"}
+    return {
+        "input": inp,
+        "output": out,
+        "cache_read": inp / 10,
+        "source": "test",
+        "as_of": "2026-11-01",
+    }
 
 
 def bench(score):
     return [
-        {"name": "swebench_verified_openhands", "score": score, "n": 500, "source": "test", "as_of": "2026-11-01"},
-        {"name": "swt_bench_openhands", "score": score - 3, "n": 433, "source": "test", "as_of": "2026-11-01"},
+        {
+            "name": "swebench_verified_openhands",
+            "score": score,
+            "n": 500,
+            "source": "test",
+            "as_of": "2026-11-01",
+        },
+        {
+            "name": "swt_bench_openhands",
+            "score": score - 3,
+            "n": 433,
+            "source": "test",
+            "as_of": "2026-11-01",
+        },
     ]
 
 
 FOUR = [
     candidate("fast-a", roles=["fast"], price_usd_per_mtok=price(0.1, 0.4), benchmarks=bench(55.0)),
-    candidate("coder-a", roles=["coder", "writer"], price_usd_per_mtok=price(0.5, 2.0), benchmarks=bench(72.0)),
-    candidate("reasoner-a", roles=["reasoner", "coder"], price_usd_per_mtok=price(2.0, 8.0), benchmarks=bench(79.0)),
-    candidate("verifier-a", roles=["verifier", "reasoner"], price_usd_per_mtok=price(3.0, 15.0), benchmarks=bench(82.0)),
+    candidate(
+        "coder-a",
+        roles=["coder", "writer"],
+        price_usd_per_mtok=price(0.5, 2.0),
+        benchmarks=bench(72.0),
+    ),
+    candidate(
+        "reasoner-a",
+        roles=["reasoner", "coder"],
+        price_usd_per_mtok=price(2.0, 8.0),
+        benchmarks=bench(79.0),
+    ),
+    candidate(
+        "verifier-a",
+        roles=["verifier", "reasoner"],
+        price_usd_per_mtok=price(3.0, 15.0),
+        benchmarks=bench(82.0),
+    ),
 ]
 
 
@@ -121,11 +154,13 @@ def start_router(tmp_path):
         if client_keys:
             env["OPENFUSION_API_KEYS"] = client_keys
         app = build(load(path, env, {}, tmp_path), dry_run=dry_run, clock=clock)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            root = "http://127.0.0.1:{}".format(runner.addresses[0][1])
+            root = f"http://127.0.0.1:{runner.addresses[0][1]}"
             async with aiohttp.ClientSession() as http:
                 yield Router(f"{root}/v1", root, app[ENGINE], http)
         finally:

@@ -50,7 +50,7 @@ async def serving(
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            root = "http://127.0.0.1:{}".format(runner.addresses[0][1])
+            root = f"http://127.0.0.1:{runner.addresses[0][1]}"
             async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
                 yield Live(f"{root}/v1", root, app[ENGINE], http, up)
         finally:

@@ -34,11 +34,16 @@ class TestRelay:
     async def test_the_upstream_gets_the_clients_bytes_with_the_models_name(self, start_router):
         body = ask("[[say:hi]]", temperature=0.25, custom_field={"b": [1, 2.50, None]}, user="u-1")
         raw = json.dumps(body, indent=2).encode()
-        async with FaultyUpstream() as up, start_router(up.url) as router:
-            async with router.http.post(
-                f"{router.base}/chat/completions", data=raw, headers={"Content-Type": "application/json"}
-            ) as r:
-                assert r.status == 200
+        async with (
+            FaultyUpstream() as up,
+            start_router(up.url) as router,
+            router.http.post(
+                f"{router.base}/chat/completions",
+                data=raw,
+                headers={"Content-Type": "application/json"},
+            ) as r,
+        ):
+            assert r.status == 200
         assert up.requests[0].raw == raw.replace(b'"openfusion/auto"', b'"vendor/coder-a"')
 
     async def test_a_whole_answer_comes_down_as_it_was_with_the_trace_added(self, start_router):
@@ -148,9 +153,7 @@ class TestFallback:
         pool = [candidate("a-first"), candidate("b-second")]
         async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
             up.script = ["F75", "ok"]
-            status, _, events = await router.events(
-                ask('[[tool:run {"cmd": "ls"}]]', tools=[TOOL])
-            )
+            status, _, events = await router.events(ask('[[tool:run {"cmd": "ls"}]]', tools=[TOOL]))
         calls = [
             c["function"]["arguments"]
             for e in events[:-1]
@@ -214,7 +217,9 @@ class TestVerify:
             else:
                 _, headers, body = await router.chat(ask(RISKY))
                 text, trace = body["choices"][0]["message"]["content"], body["openfusion"]
-                assert body["usage"]["prompt_tokens"] == sum(u["input_tokens"] for u in trace["usage"])
+                assert body["usage"]["prompt_tokens"] == sum(
+                    u["input_tokens"] for u in trace["usage"]
+                )
             full = await router.trace(trace["trace_id"])
         assert headers["x-openfusion-mode"] == "verify"
         return text, trace, full, up.requests
@@ -271,13 +276,16 @@ class TestPanel:
         ("judge", "phase"),
         [
             ('say:{"best": 2, "why": "clear", "defect": null}', "member"),
-            ('say:{"best": 2, "why": "clear", "defect": "no rollback; the other has one"}', "synthesis"),
+            (
+                'say:{"best": 2, "why": "clear", "defect": "no rollback; the other has one"}',
+                "synthesis",
+            ),
             ("say:I cannot decide.", "member"),
         ],
     )
     async def test_members_differ(self, start_router, stream, judge, phase):
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
-            up.script = ["say:plan one", "say:plan two", judge, "say:plan three"]
+            up.script = [*(f"say:plan {n}" for n in (1, 2, 3)), judge, "say:plan 4"]
             body = ask(GRAVE, openfusion={"mode": "panel"})
             if stream:
                 _, _, events = await router.events(body)
@@ -287,9 +295,9 @@ class TestPanel:
                 text, trace = answer["choices"][0]["message"]["content"], answer["openfusion"]
             full = await router.trace(trace["trace_id"])
         assert full["answered_phase"] == phase
-        assert (text == "plan three") == (phase == "synthesis")
-        assert text in {"plan one", "plan two", "plan three"}
-        assert [a["phase"] for a in full["attempts"]][:3] == ["member", "member", "judge"]
+        assert (text == "plan 4") == (phase == "synthesis")
+        assert text in {f"plan {n}" for n in (1, 2, 3, 4)}
+        assert [a["phase"] for a in full["attempts"]][:4] == [*["member"] * 3, "judge"]
         assert trace["usd"] == pytest.approx(sum(a["usd"] for a in full["attempts"]))
 
     async def test_one_failing_member_does_not_fail_the_panel(self, start_router):
@@ -302,7 +310,11 @@ class TestPanel:
 
     async def test_a_tool_call_of_a_panel_is_one_members(self, start_router):
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
-            body = ask(f'{GRAVE} [[tool:run {{"cmd":  "ls -la"}}]]', tools=[TOOL], openfusion={"mode": "panel"})
+            body = ask(
+                f'{GRAVE} [[tool:run {{"cmd":  "ls -la"}}]]',
+                tools=[TOOL],
+                openfusion={"mode": "panel"},
+            )
             _, _, answer = await router.chat(body)
         call = answer["choices"][0]["message"]["tool_calls"][0]
         assert call["function"]["arguments"] == '{"cmd":  "ls -la"}'
@@ -406,7 +418,11 @@ class TestModels:
     async def test_a_typo_is_not_found_and_near_names_are_given(self, start_router):
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
             status, _, body = await router.chat({**ask("hi"), "model": "openfusion/aut"})
-        assert (status, body["error"]["code"], body["error"]["param"]) == (404, "model_not_found", "model")
+        assert (status, body["error"]["code"], body["error"]["param"]) == (
+            404,
+            "model_not_found",
+            "model",
+        )
         assert "openfusion/auto" in body["error"]["message"]
         assert up.requests == []
 

@@ -1,19 +1,22 @@
 """Who is let in, where a request may go, and what never leaves: Host, Origin, keys, redirects, secrets."""
 
-import asyncio
 import ast
+import asyncio
 import json
+import logging
 import re
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 import openfusion_auto
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.server import info
 from openfusion_auto.server.build import build
+from openfusion_auto.server.middleware import translate, without_the_request
 from tests.server.live import (
     GOOD,
     HOST,
@@ -301,7 +304,7 @@ async def trap():
 
     async with await asyncio.start_server(visited, "127.0.0.1", 0) as server:
         server.visits = visits
-        server.url = "http://127.0.0.1:{}/v1".format(server.sockets[0].getsockname()[1])
+        server.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         yield server
         assert visits == []
 
@@ -420,6 +423,26 @@ async def test_an_error_of_ours_tells_neither_client_nor_log_its_text(router, ca
     assert record.getMessage() == "internal error: RuntimeError in /v1/models/a%0b%1b[2KFORGED"
     assert record.exc_info is None
     assert UPSTREAM_KEY not in reply.shown + caplog.text
+
+
+async def test_the_http_librarys_log_keeps_the_kind_of_an_error_and_plain_lines():
+    def record(exc_info):
+        return logging.LogRecord("aiohttp.server", 40, "x.py", 1, "at %s", ("noon",), exc_info)
+
+    plain, error = record(None), record((ValueError, ValueError(UPSTREAM_KEY), None))
+    assert without_the_request(plain)
+    assert without_the_request(error)
+    assert logging.Formatter().format(plain) == "at noon"
+    assert logging.Formatter().format(error) == "at noon (ValueError)"
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 417])
+async def test_every_refusal_of_the_http_library_becomes_ours_with_its_status(status):
+    class Refusal(web.HTTPException):
+        status_code = status
+
+    error = translate(Refusal())
+    assert (error.status, error.scope) == (status, "client")
 
 
 @pytest.mark.parametrize("field", ["model", "user", "session_id", "prompt_cache_key"])

@@ -80,7 +80,9 @@ class TestModels:
 
 
 class TestRoute:
-    async def test_it_decides_the_request_that_would_be_served_and_calls_nothing(self, start_router):
+    async def test_it_decides_the_request_that_would_be_served_and_calls_nothing(
+        self, start_router
+    ):
         body = ask("Fix the SQL injection in the login endpoint")
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
             status, shown = await route(router, body)
@@ -154,7 +156,10 @@ class TestTraces:
         assert "quicksilver" not in json.dumps(full)
 
     async def test_only_the_latest_are_kept(self, start_router):
-        async with FaultyUpstream() as up, start_router(up.url, server={"traces_kept": 2}) as router:
+        async with (
+            FaultyUpstream() as up,
+            start_router(up.url, server={"traces_kept": 2}) as router,
+        ):
             ids = []
             for _ in range(3):
                 _, _, answer = await router.chat(ask("hi"))

@@ -1,7 +1,6 @@
 """Broken, odd and hostile HTTP over raw sockets: a status or a closed connection, one answer for one request."""
 
 import asyncio
-import contextlib
 import json
 
 import pytest
@@ -166,14 +165,31 @@ async def test_w01_a_body_that_stops_coming_is_a_408_in_bounded_time(router, mon
 async def test_a_body_that_comes_slowly_but_steadily_is_served(router, monkeypatch):
     monkeypatch.setattr(chat, "BODY_IDLE_S", 0.25)
     head, _, body = request().partition(b"\r\n\r\n")
-    reader, writer = await connect(router)
-    writer.write(head.replace(HOST, address(router)) + b"\r\n\r\n")
-    for at in range(0, len(body), 10):  # longer in all than the server waits for one piece
-        writer.write(body[at : at + 10])
-        await asyncio.sleep(0.04)
-    (reply,) = answers(await asyncio.wait_for(reader.read(), 5))
-    writer.close()
+    pieces = (body[at : at + 10] for at in range(0, len(body), 10))
+    # Twelve pauses are longer in all than the server waits for one piece.
+    (reply,) = answers(await first_bytes(router, head + b"\r\n\r\n", *pieces))
     assert (reply.status, reply.text) == (200, "fine")
+
+
+BROKEN_LATE = {
+    "chunk-size": (chunked(), b"zz\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    "chunk-without-end": (chunked(), b"5\r\n" + BODY + b"\r\n0\r\n\r\n"),
+    "gzip": (chunked(Content_Encoding="gzip"), b"5\r\nhello\r\n0\r\n\r\n"),
+    "gzip-cut": (chunked(Content_Encoding="gzip"), b"8\r\n\x1f\x8b\x08\0\0\0\0\0\r\n0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize(("head", "rest"), BROKEN_LATE.values(), ids=BROKEN_LATE)
+async def test_a_body_that_breaks_while_it_is_read_is_refused_once_and_soon(
+    router, monkeypatch, caplog, head, rest
+):
+    # The library tells a running handler of broken packing, but of broken framing only by silence.
+    monkeypatch.setattr(chat, "BODY_IDLE_S", 0.3)
+    (reply,) = answers(await first_bytes(router, head, rest))
+    assert reply.status in {400, 408}
+    check_refusal(reply)
+    assert "internal error" not in caplog.text
+    await check_alive(router)
 
 
 async def test_w34_pipelined_requests_get_an_answer_each_in_order(router):
@@ -187,6 +203,11 @@ async def test_w34_pipelined_requests_get_an_answer_each_in_order(router):
 async def test_w35_who_expects_100_is_invited_and_then_answered(router):
     got = await raw(router, request(Expect="100-continue"))
     assert [r.status for r in answers(got)] == [100, 200]
+
+
+async def test_who_speaks_http_1_0_is_answered_without_the_invitation(router):
+    old = request(Expect="100-continue").replace(b" HTTP/1.1", b" HTTP/1.0", 1)
+    assert [r.status for r in answers(await raw(router, old))] == [200]
 
 
 async def test_nobody_is_invited_to_send_a_body_that_will_be_refused(router):
@@ -215,7 +236,7 @@ async def test_s01_half_open_connections_do_not_keep_others_waiting(router):
     opened = []
     try:
         for n in range(48):
-            reader, writer = await connect(router)
+            _, writer = await connect(router)
             writer.write(halves[n % len(halves)].replace(HOST, address(router)))
             opened.append(writer)
         began = asyncio.get_running_loop().time()
@@ -299,11 +320,13 @@ async def connect(router):
     return await asyncio.open_connection(*address(router).decode().split(":"))
 
 
-async def first_bytes(router, data):
-    """Return one read's worth of an answer; the connection need not close behind it."""
+async def first_bytes(router, *pieces):
+    """Send pieces, each on its own; return one read's worth of the answer (the connection may stay open)."""
     reader, writer = await connect(router)
     try:
-        writer.write(data.replace(HOST, address(router)))
+        for piece in pieces:
+            writer.write(piece.replace(HOST, address(router)))
+            await asyncio.sleep(0.05)
         return await asyncio.wait_for(reader.read(1 << 16), 5)
     finally:
         writer.transport.abort()

@@ -61,10 +61,18 @@ def pool(*candidates: Candidate) -> Pool:
 
 
 FAST = candidate("fast-a", roles=("fast",), price=price(0.1, 0.4), benchmarks=solves(55))
-CODER = candidate("coder-a", roles=("coder", "writer"), price=price(0.5, 2.0), benchmarks=solves(72))
-REASONER = candidate("reasoner-a", roles=("reasoner", "coder"), price=price(2, 8), benchmarks=solves(79))
-VERIFIER = candidate("verifier-a", roles=("verifier", "reasoner"), price=price(3, 15), benchmarks=solves(82))
+CODER = candidate(
+    "coder-a", roles=("coder", "writer"), price=price(0.5, 2.0), benchmarks=solves(72)
+)
+REASONER = candidate(
+    "reasoner-a", roles=("reasoner", "coder"), price=price(2, 8), benchmarks=solves(79)
+)
+VERIFIER = candidate(
+    "verifier-a", roles=("verifier", "reasoner"), price=price(3, 15), benchmarks=solves(82)
+)
 FOUR = pool(FAST, CODER, REASONER, VERIFIER)
+# Of one strength: nobody is too weak for a panel.
+EVEN = pool(*(candidate(f"even-{i}", benchmarks=solves(70 + i)) for i in range(4)))
 
 
 def task(**changes: object) -> Task:
@@ -84,7 +92,9 @@ def said(text: str) -> Answer:
 
 def scored(id_: str, *, points: float = 0.5) -> Score:
     """A ranked candidate of one term."""
-    return Score(id_, f"vendor/{id_}", 0.01, (Term("price", 0.01, "usd", points, 1.0, points, "test"),))
+    return Score(
+        id_, f"vendor/{id_}", 0.01, (Term("price", 0.01, "usd", points, 1.0, points, "test"),)
+    )
 
 
 def plan(*steps: tuple[str, tuple[str, ...]]) -> Plan:

@@ -57,7 +57,13 @@ def test_the_judges_pick_is_delivered_as_it_was_written():
         assert prompt.messages is PROMPT.messages
         assert all(a.text in prompt.added[-1].text for a in (ONE, TWO, THREE))
 
-    got = run(THREE_CAME, (expect("judge", "j", "a", final=False, prompt=asked), came("j", pick([ONE, TWO, THREE], TWO))))
+    got = run(
+        THREE_CAME,
+        (
+            expect("judge", "j", "a", final=False, prompt=asked),
+            came("j", pick([ONE, TWO, THREE], TWO)),
+        ),
+    )
     assert got.answer is TWO
     assert (got.phase, got.candidate) == ("member", "b")
     assert got.notes == ("j picked b",)
@@ -81,7 +87,9 @@ def test_the_pick_names_the_answer_that_the_judge_saw_under_that_number(best):
     assert end.value.value.answer is best
 
 
-@pytest.mark.parametrize("reply", ["", "the second", '{"best": 0}', '{"best": 4}', '{"best": true}', '{"best": "2"}'])
+@pytest.mark.parametrize(
+    "reply", ["", "the second", '{"best": 0}', '{"best": 4}', '{"best": true}', '{"best": "2"}']
+)
 def test_a_judge_that_cannot_be_read_leaves_the_best_ranked(reply):
     got = run(THREE_CAME, (expect("judge"), came("j", said(reply))))
     assert got.answer is ONE
@@ -97,7 +105,13 @@ def test_a_judge_that_fails_leaves_the_best_ranked():
 
 
 def test_one_survivor_is_taken_as_it_is_and_the_others_are_noted():
-    got = run([broke("a", UpstreamTimeout("silent")), came("b", TWO), broke("c", UpstreamRateLimited("busy"))])
+    got = run(
+        [
+            broke("a", UpstreamTimeout("silent")),
+            came("b", TWO),
+            broke("c", UpstreamRateLimited("busy")),
+        ]
+    )
     assert got.answer is TWO
     assert got.notes == (
         "a: upstream_timeout",
@@ -132,7 +146,13 @@ def test_without_any_answer_the_common_error_is_the_outcome():
 
 
 def test_without_any_answer_mixed_errors_are_listed():
-    got = run([broke("a", UpstreamTimeout("x")), broke("b", UpstreamRateLimited("x")), came("c", said(""))])
+    got = run(
+        [
+            broke("a", UpstreamTimeout("x")),
+            broke("b", UpstreamRateLimited("x")),
+            came("c", said("")),
+        ]
+    )
     assert type(got.error) is UpstreamError
     for part in ("a: upstream_timeout", "b: rate_limit_exceeded", "c: no usable answer"):
         assert part in got.error.message
@@ -205,7 +225,9 @@ def test_the_aggregator_judge_writes_anew_without_a_defect():
 
 def test_the_aggregator_ranked_never_writes_anew():
     got = run(
-        THREE_CAME, (expect("judge"), came("j", pick([ONE, TWO, THREE], TWO, "a defect"))), aggregator="ranked"
+        THREE_CAME,
+        (expect("judge"), came("j", pick([ONE, TWO, THREE], TWO, "a defect"))),
+        aggregator="ranked",
     )
     assert got.answer is TWO
 
@@ -246,10 +268,19 @@ def test_a_demanded_form_or_several_choices_are_never_written_anew(prompt, aggre
 
 # -- calls, byte for byte ---------------------------------------------------------------------------------------------
 
-arguments = st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(), max_size=3).flatmap(
-    lambda d: st.sampled_from([json.dumps(d), json.dumps(d, indent=1), json.dumps(d, ensure_ascii=False)])
+arguments = st.dictionaries(
+    st.text(max_size=5), st.text(max_size=5) | st.integers(), max_size=3
+).flatmap(
+    lambda d: st.sampled_from(
+        [json.dumps(d), json.dumps(d, indent=1), json.dumps(d, ensure_ascii=False)]
+    )
 )
-calls = st.builds(ToolCall, st.text(max_size=6), st.sampled_from(["run", "read", "unknown"]), arguments | st.text(max_size=6))
+calls = st.builds(
+    ToolCall,
+    st.text(max_size=6),
+    st.sampled_from(["run", "read", "unknown"]),
+    arguments | st.text(max_size=6),
+)
 answers = st.builds(
     Answer,
     text=st.text(max_size=8),

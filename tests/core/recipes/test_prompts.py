@@ -42,10 +42,20 @@ def test_the_clients_own_messages_stay_as_they_came():
     whole = chat(
         [
             {"role": "system", "content": "be kind"},
-            {"role": "user", "content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": "data:x"}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "see"},
+                    {"type": "image_url", "image_url": "data:x"},
+                ],
+            },
         ]
     )
-    for inner in (verification(whole, said("d")), judgement(whole, (said("a"),)), synthesis(whole, (said("a"),), 1, None)):
+    for inner in (
+        verification(whole, said("d")),
+        judgement(whole, (said("a"),)),
+        synthesis(whole, (said("a"),), 1, None),
+    ):
         assert inner.messages is whole.messages
         assert inner.body is whole.body
         assert inner.raw == b""
@@ -55,7 +65,14 @@ def test_a_verdict_is_short_unstreamed_and_free_of_the_clients_demands():
     inner = verification(PROMPT, said("draft"))
     assert inner.stream is False
     assert inner.overrides["max_tokens"] == INNER_MAX_TOKENS
-    for name in ("response_format", "stop", "n", "logprobs", "top_logprobs", "max_completion_tokens"):
+    for name in (
+        "response_format",
+        "stop",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "max_completion_tokens",
+    ):
         assert inner.overrides[name] is None
     assert "tool_choice" not in inner.overrides
 
@@ -128,7 +145,10 @@ def test_letters_of_other_scripts_are_not_escaped():
         ('{"verdict": "reject", "findings": "no"}', Verdict(True, ())),
         ('{"verdict": "reject", "findings": [1, "", "x"]}', Verdict(False, ("x",))),
         ('```json\n{"verdict": "accept"}\n```', Verdict(True, ())),
-        ('I think {it} is {"ok": 1}: {"verdict": "reject", "findings": ["x"]} end', Verdict(False, ("x",))),
+        (
+            'I think {it} is {"ok": 1}: {"verdict": "reject", "findings": ["x"]} end',
+            Verdict(False, ("x",)),
+        ),
         ('{"verdict": "ACCEPT"}', None),
         ('{"findings": ["x"]}', None),
         ("accept", None),

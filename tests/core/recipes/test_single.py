@@ -33,7 +33,9 @@ def test_an_error_is_the_outcome():
     assert (got.answer, got.error, got.candidate) == (None, error, "a")
 
 
-@pytest.mark.parametrize(("mode", "first"), [("single", "primary"), ("verify", "primary"), ("panel", None)])
+@pytest.mark.parametrize(
+    ("mode", "first"), [("single", "primary"), ("verify", "primary"), ("panel", None)]
+)
 def test_each_mode_has_its_recipe(mode, first):
     step = next(recipe(user("x"), decision(mode)))
     if first is None:

@@ -41,14 +41,21 @@ def test_an_accepted_answer_is_delivered_as_it_was_written():
 
     got = run(
         (expect("primary", "a", "b", final=False), came("a", DRAFT)),
-        (expect("verify", "v", "b", final=False, prompt=checked), came("v", verdict(word="accept"))),
+        (
+            expect("verify", "v", "b", final=False, prompt=checked),
+            came("v", verdict(word="accept")),
+        ),
     )
     assert got.answer is DRAFT
     assert (got.phase, got.candidate) == ("primary", "a")
     assert got.notes == ("free checks: nothing found", "v accepted")
 
 
-@given(st.text(min_size=1).filter(str.strip), st.binary(max_size=20), st.sampled_from(["accept", "junk", "silence"]))
+@given(
+    st.text(min_size=1).filter(str.strip),
+    st.binary(max_size=20),
+    st.sampled_from(["accept", "junk", "silence"]),
+)
 def test_without_a_rejection_the_answer_is_never_touched(text, raw, reply):
     draft = Answer(text, raw=raw, finish="stop")
     told = {
@@ -97,7 +104,9 @@ def test_a_verifier_that_fails_costs_the_check_and_never_the_answer():
     assert "the verifier failed: accepted unverified" in got.notes
 
 
-@pytest.mark.parametrize("reply", ["", "fine!", '{"verdict": "maybe"}', '["accept"]', '{"verdict": '])
+@pytest.mark.parametrize(
+    "reply", ["", "fine!", '{"verdict": "maybe"}', '["accept"]', '{"verdict": ']
+)
 def test_a_verdict_that_cannot_be_read_accepts_and_says_so(reply):
     got = run((expect("primary"), came("a", DRAFT)), (expect("verify"), came("v", said(reply))))
     assert got.answer is DRAFT
@@ -134,7 +143,9 @@ def test_what_the_free_checks_find_is_mended_without_a_verifier():
 
 def test_a_tool_call_of_bad_form_is_mended_with_what_is_wrong():
     strict = user("x", tools=[])
-    strict = type(strict)(**{**{f: getattr(strict, f) for f in strict.__dataclass_fields__}, "tools": (Tool("run"),)})
+    strict = type(strict)(
+        **{**{f: getattr(strict, f) for f in strict.__dataclass_fields__}, "tools": (Tool("run"),)}
+    )
     bad = Answer(tool_calls=(call("run", "{oops"),), finish="tool_calls")
 
     def asked(prompt):

@@ -1,0 +1,234 @@
+"""Reading a whole request: labelled cases, and what must never change a reading."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfusion_auto.core.classify import MAX_EVIDENCE, classify, read
+from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.prompt import Message, Options, Part, Prompt
+from openfusion_auto.core.types import KINDS, LEVELS, Task
+from tests.support.prompts import chat, function, user
+
+CASES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "reading_cases.jsonl").read_text("utf-8").splitlines()
+]
+
+# What the labelled cases must at least reach. They were written before the rules were adjusted to them; the figures are
+# set a little under what is reached, so that a change that harms reading is seen.
+AT_LEAST = {"kind": 0.92, "risk": 0.94, "complexity": 0.85, "mode": 0.95}
+
+AGENT = (
+    "You are a coding agent. Never touch production, passwords or payments without asking. Design carefully.\n"
+    * 300
+)
+TOOLS = [function(f"tool_{i}", path={"type": "string"}, why={"type": "string"}) for i in range(32)]
+BLOCKS = [
+    "<system-reminder>\nDelete nothing in production. Review payments across all 40 services.\n</system-reminder>",
+    "<environment_context>\n<cwd>/srv/auth</cwd>\n</environment_context>",
+    "<user_instructions>\nAlways write tests and docs; rename nothing.\n</user_instructions>",
+    "<env>\nIs git repo: yes\n</env>",
+]
+
+
+def reading(task: Task) -> tuple[str, str, str]:
+    return task.kind, task.risk, task.complexity
+
+
+def mode_of(kind: str, risk: str, complexity: str) -> str:
+    if kind in ("aux", "chat"):
+        return "single"
+    if risk == "high":
+        return "panel" if complexity == "high" else "verify"
+    return "verify" if (risk, complexity) == ("medium", "high") else "single"
+
+
+def test_the_labelled_cases_are_read_well_enough():
+    right = dict.fromkeys(AT_LEAST, 0)
+    for case in CASES:
+        got = reading(read(user(case["text"])))
+        want = (case["kind"], case["risk"], case["complexity"])
+        right["kind"] += got[0] in (case["kind"], *case.get("also", ()))
+        right["risk"] += got[1] == want[1]
+        right["complexity"] += got[2] == want[2]
+        right["mode"] += mode_of(*got) == mode_of(*want)
+    reached = {name: round(n / len(CASES), 3) for name, n in right.items()}
+    assert all(reached[name] >= least for name, least in AT_LEAST.items()), reached
+
+
+def test_the_labelled_cases_cover_every_kind_and_level():
+    for name, labels in (("kind", KINDS), ("risk", LEVELS), ("complexity", LEVELS)):
+        assert all(sum(c[name] == label for c in CASES) >= 35 for label in labels)
+
+
+TALKS = [
+    ([("user", "Plan the migration of the users table to the sharded cluster (prod) and execute it."), ("assistant", "Step 3 is done."), ("user", "go ahead")],
+     ("ops", "high", "high")),
+    ([("user", "Add badges to the README."), ("assistant", "At the top, OK?"), ("user", "yes")], ("docs", "low", "low")),
+    ([("user", "Fix the failing lint."), ("assistant", "Done."), ("user", "perfect thanks")], ("chat", "low", "low")),
+    ([("user", "Refactor the auth module to use PKCE."), ("assistant", "Finished."), ("user", "what does PKCE stand for?")],
+     ("explain", "low", "low")),
+    ([("user", "Why is the login so slow?"), ("assistant", "Sessions are scanned. Shall I add an index to the sessions table?"), ("user", "yes")],
+     ("feature", "medium", "medium")),
+    ([("user", "what is a mutex?"), ("assistant", "A lock. Do you want an example?"), ("user", "sure")], ("explain", "low", "low")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("talk", "want"), TALKS)
+def test_a_conversation_is_read_by_the_task_under_way(talk, want):
+    assert reading(read(chat([{"role": r, "content": t} for r, t in talk]))) == want
+
+
+def test_auxiliary_calls_are_cheap_and_compaction_takes_thought():
+    short = read(user("Write a commit message for the staged diff."))
+    assert (short.kind, short.risk, short.complexity, short.turn) == ("aux", "low", "low", "aux")
+    whole = read(user("Summarise the conversation so far."))
+    assert (whole.kind, whole.risk, whole.complexity) == ("aux", "low", "medium")
+
+
+# -- what must not change a reading ------------------------------------------------------------------------------------
+
+TEXTS = st.sampled_from([c["text"] for c in CASES]) | st.text(
+    alphabet=st.characters(), max_size=120
+)
+
+
+@given(TEXTS)
+def test_tools_and_a_long_system_prompt_change_no_reading(text):
+    alone = read(user(text))
+    dressed = read(
+        chat([{"role": "system", "content": AGENT}, {"role": "user", "content": text}], tools=TOOLS)
+    )
+    assert reading(dressed) == reading(alone)
+    assert dressed.evidence == alone.evidence
+
+
+@given(st.sampled_from([c["text"] for c in CASES]), st.permutations(BLOCKS), st.integers(0, 4))
+def test_envelope_blocks_change_no_reading_in_any_order(text, blocks, many):
+    dressed = "\n".join([*blocks[:many], text])
+    assert reading(read(user(dressed))) == reading(read(user(text)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
+def test_blocks_as_parts_of_their_own_change_no_reading(case):
+    parts = tuple(Part("text", t) for t in (*BLOCKS, case["text"]))
+    dressed = Prompt("messages", "m", (Message("user", parts),))
+    assert reading(read(dressed)) == reading(read(user(case["text"])))
+
+
+def test_auxiliary_system_prompts_stay_auxiliary_with_tools_and_an_agents_prompt():
+    talk = [
+        {"role": "system", "content": "You are a title generator."},
+        {"role": "user", "content": "fix the payments"},
+    ]
+    alone = read(chat(talk))
+    dressed = read(chat([{"role": "system", "content": AGENT}, *talk], tools=TOOLS))
+    assert reading(dressed) == reading(alone) == ("aux", "low", "low")
+
+
+@given(st.sampled_from([c["text"] for c in CASES]))
+def test_a_tool_turn_is_read_by_its_task(text):
+    call = {"id": "c", "type": "function", "function": {"name": "bash", "arguments": "{}"}}
+    talk = [
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "production password payment deadlock"},
+    ]
+    task = read(chat(talk, tools=TOOLS))
+    assert task.turn == "tool" or task.kind == "aux"
+    assert reading(task) == reading(read(user(text)))
+
+
+# -- evidence ----------------------------------------------------------------------------------------------------------
+
+
+@given(TEXTS)
+def test_evidence_is_bounded_ordered_and_holds_few_words(text):
+    task = read(user(text))
+    points = [abs(e.points) for e in task.evidence]
+    assert len(task.evidence) <= MAX_EVIDENCE
+    assert points == sorted(points, reverse=True)
+    assert all(len(e.why) <= 60 and len(e.why.split()) <= 8 for e in task.evidence)
+    assert {e.signal.split(".")[0] for e in task.evidence} <= {"kind", "risk", "complexity"}
+
+
+def test_evidence_names_the_word_and_not_the_prompt():
+    task = read(
+        user(
+            "Our zebra service charges customers twice in production, please fix the payment webhook."
+        )
+    )
+    told = " ".join(e.why for e in task.evidence)
+    assert "zebra" not in told
+    assert any(e.signal == "risk.money" for e in task.evidence)
+
+
+def test_pasted_secrets_never_reach_the_evidence():
+    task = read(
+        user("Review this:\n\ndef f():\n    key = 'sk-live-4242424242'\n    return auth(key)")
+    )
+    assert not any("4242" in e.why for e in task.evidence)
+
+
+# -- needs and the rest ------------------------------------------------------------------------------------------------
+
+
+def test_tools_are_needed_when_offered_and_not_forbidden():
+    assert read(user("hi", tools=TOOLS)).needs.tools
+    assert not read(user("hi")).needs.tools
+    assert not read(user("hi", tools=TOOLS, tool_choice="none")).needs.tools
+
+
+def test_tools_are_needed_when_the_history_holds_calls():
+    call = {"id": "c", "type": "function", "function": {"name": "bash", "arguments": "{}"}}
+    talk = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "user", "content": "b"},
+    ]
+    assert read(chat(talk)).needs.tools
+
+
+def test_pictures_schemas_and_sizes_are_needs():
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40_000}}
+    asked = chat(
+        [{"role": "user", "content": [{"type": "text", "text": "what is wrong here?"}, picture]}],
+        max_tokens=77,
+        response_format={"type": "json_schema", "json_schema": {"schema": {}}},
+    )
+    needs = read(asked).needs
+    assert needs.vision
+    assert needs.json_schema
+    assert needs.max_output_tokens == 77
+    assert 1_100 < needs.input_tokens < 1_400
+
+
+def test_role_restriction_and_options_are_passed_on():
+    options = Options(mode="panel")
+    task = read(user("hi", options=options), role="coder", only=("a", "b"))
+    assert (task.role, task.only, task.options) == ("coder", ("a", "b"), options)
+
+
+def test_struggling_is_passed_on():
+    talk: list[dict[str, object]] = [{"role": "user", "content": "Fix it."}]
+    for i in range(3):
+        call = {"id": f"c{i}", "type": "function", "function": {"name": "edit", "arguments": "{}"}}
+        talk += [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": f"c{i}", "content": "Error: no match"},
+        ]
+    assert read(chat(talk)).struggling
+    assert not read(chat(talk[:-2])).struggling
+
+
+@given(TEXTS)
+def test_reading_is_a_pure_function(text):
+    asked = user(text)
+    assert read(asked) == read(asked)
+    assert classify(read_facts(asked)) == classify(read_facts(asked))

@@ -1,0 +1,494 @@
+"""Whose words, which task, which turn, what the tools said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfusion_auto.core.facts import (
+    OUTCOMES,
+    STRUGGLE_RUN,
+    Facts,
+    Outcome,
+    is_agreement,
+    is_closing,
+    is_struggling,
+    read_facts,
+    read_outcome,
+)
+from openfusion_auto.core.prompt import Message, Part, Prompt, ToolCall
+from tests.support.prompts import chat, function, user
+
+TASK = "Convert the 60 class components to hooks."
+
+
+def said(role: str, text: str) -> dict[str, object]:
+    return {"role": role, "content": text}
+
+
+def call(number: int, name: str = "bash", text: str | None = None) -> dict[str, object]:
+    made = {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": "{}"}}
+    return {"role": "assistant", "content": text, "tool_calls": [made]}
+
+
+def result(number: int, text: str) -> dict[str, object]:
+    return {"role": "tool", "tool_call_id": f"c{number}", "content": text}
+
+
+# -- the standing task -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "yes", "Yes, go on", "ok do it", "continue", "go ahead", "Sure!", "yep", "commit it", "please continue", "lgtm, ship it",
+        "weiter", "ja bitte", "mach weiter", "oui", "vas-y", "d'accord", "sí, adelante", "claro", "sim, pode continuar",
+        "va bene, procedi", "ga door", "да", "давай", "продолжай", "はい", "続けてください", "好的", "继续", "네", "계속해 주세요", "हाँ",
+        "जारी रखें", "tak", "👍", "option 2", "all of them", "sounds good", "yes please, do that",
+    ],
+)  # fmt: skip
+def test_agreement_leaves_the_task_as_it_was(words):
+    facts = read_facts(
+        chat([said("user", TASK), said("assistant", "12 of 60 done. Go on?"), said("user", words)])
+    )
+    assert facts.words == TASK
+    assert facts.turn == "user"
+    assert not facts.closing
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "what does PKCE stand for?",
+        "no, rename it first",
+        "yes, but also add tests for the parser",
+        "Write a README.",
+        "why?",
+    ],
+)
+def test_words_of_their_own_are_the_task(words):
+    facts = read_facts(
+        chat([said("user", TASK), said("assistant", "Done. Anything else?"), said("user", words)])
+    )
+    assert facts.words == words
+
+
+def test_several_agreements_reach_back_to_the_task():
+    talk = [said("user", TASK)]
+    for words in ("ok", "continue", "go on", "yes"):
+        talk += [said("assistant", "Next step?"), said("user", words)]
+    assert read_facts(chat(talk)).words == TASK
+
+
+def test_a_short_answer_to_a_question_is_no_task_of_its_own():
+    talk = [
+        said("user", TASK),
+        said("assistant", "Which icon, box or arrow?"),
+        said("user", "the blue box one"),
+    ]
+    assert read_facts(chat(talk)).words == TASK
+    talk[1] = said("assistant", "All done.")
+    assert read_facts(chat(talk)).words == "the blue box one"
+
+
+def test_agreement_with_nothing_before_is_all_there_is():
+    assert read_facts(user("ok")).words == "ok"
+
+
+def test_agreement_does_not_reach_into_aiders_example():
+    talk = [
+        said("user", "Change get_factorial() to use math.factorial"),
+        said("assistant", "Ok."),
+        said("user", "I switched to a new code base. Please don't consider the above files."),
+        said("assistant", "Ok."),
+        said("user", "yes"),
+    ]
+    assert read_facts(chat(talk)).words == "yes"
+
+
+def test_the_offer_that_was_agreed_to_is_kept():
+    talk = [
+        said("user", "Why is login slow?"),
+        said("assistant", "No index. Shall I add one to the users table?"),
+        said("user", "yes"),
+    ]
+    assert read_facts(chat(talk)).proposal == "shall i add one to the users table"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "perfect thanks",
+        "thank you!",
+        "danke",
+        "merci beaucoup",
+        "gracias",
+        "спасибо",
+        "ありがとうございます",
+        "谢谢",
+        "감사합니다",
+        "great job",
+        "nice",
+    ],
+)
+def test_thanks_close_a_finished_task(words):
+    assert read_facts(
+        chat([said("user", TASK), said("assistant", "Done."), said("user", words)])
+    ).closing
+
+
+def test_thanks_with_more_to_do_do_not_close():
+    assert not is_closing("thanks, now commit it", asked=False)
+    assert not is_closing("thanks, why did it fail?", asked=False)
+    assert not is_closing("thanks " * 40, asked=False)
+
+
+def test_praise_answers_a_question_but_closes_a_finished_task():
+    assert not is_closing("perfect", asked=True)
+    assert is_closing("perfect", asked=False)
+
+
+def test_agreement_is_short_and_no_question():
+    assert is_agreement("")
+    assert not is_agreement("ok?")
+    assert not is_agreement("yes " * 40)
+    assert not is_agreement("it that this")
+
+
+@pytest.mark.parametrize(
+    "harness", ["I committed the changes with git hash abc", "<info-msg>\n10:00\n</info-msg>"]
+)
+def test_messages_of_the_harness_are_nobodys_words(harness):
+    facts = read_facts(chat([said("user", TASK), said("assistant", "Ok."), said("user", harness)]))
+    assert facts.words == TASK
+
+
+def test_a_picture_alone_is_a_turn_of_the_person():
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    facts = read_facts(
+        chat([said("user", TASK), said("assistant", "Ok."), {"role": "user", "content": [picture]}])
+    )
+    assert facts.images == 1
+    assert facts.turn == "user"
+    assert facts.words == TASK
+
+
+def test_words_are_measured_against_the_envelope():
+    facts = read_facts(user(f"<env>\n{'x' * 1000}\n</env>\n{TASK}"))
+    assert facts.task_bytes == len(TASK)
+    assert facts.envelope_bytes > 1000
+
+
+def test_nothing_at_all_is_read_as_nothing():
+    assert read_facts(Prompt("chat", "m", ())) == Facts(turn="user")
+    assert read_facts(chat([said("system", "Be nice.")], raw=False)).words == ""
+
+
+# -- turns -------------------------------------------------------------------------------------------------------------
+
+LOOP = [said("user", TASK), call(1), result(1, "ok")]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [],
+        [said("user", "<system-reminder>\nTodo list is empty.\n</system-reminder>")],
+        [said("system", "Stay brief.")],
+        [call(2), result(2, "ok")],
+        [said("developer", "x"), said("user", "<environment_context>\n</environment_context>")],
+    ],
+)
+def test_a_result_at_the_end_is_a_tool_turn(after):
+    facts = read_facts(chat(LOOP + after, tools=[function("bash")]))
+    assert facts.turn == "tool"
+    assert facts.words == TASK
+    assert facts.tool_calls
+
+
+def test_a_harness_message_before_the_pair_does_not_hide_the_tool_turn():
+    talk = [
+        said("user", TASK),
+        said("user", "<info-msg>\n10:00\n</info-msg>"),
+        call(1),
+        result(1, "ok"),
+    ]
+    assert read_facts(chat(talk)).turn == "tool"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[read_file for 'a.py'] Result:\nx = 1",
+        "[ERROR] You did not use a tool in your previous response!",
+        "# 1 SEARCH/REPLACE block failed to match!",
+        "# Fix any errors below, if possible.\na.py:1: E999",
+    ],
+)
+def test_results_told_in_the_user_role_are_results(text):
+    facts = read_facts(chat([said("user", TASK), said("assistant", "reading"), said("user", text)]))
+    assert facts.turn == "tool"
+    assert facts.words == TASK
+
+
+def test_a_result_in_the_user_role_with_a_call_id_is_a_result():
+    told = Message("user", (Part("text", "ok"),), tool_call_id="c1")
+    made = Message("assistant", (), (ToolCall("c1", "bash", "{}"),))
+    asked = Prompt("messages", "m", (*user(TASK).messages, made, told))
+    assert read_facts(asked).turn == "tool"
+
+
+def test_words_typed_after_a_result_are_a_user_turn():
+    facts = read_facts(chat([*LOOP, said("user", "Stop and write the README first.")]))
+    assert facts.turn == "user"
+    assert facts.words == "Stop and write the README first."
+
+
+def test_an_answer_after_the_results_ends_the_loop():
+    facts = read_facts(chat([*LOOP, said("assistant", "Done."), said("user", "yes")]))
+    assert facts.turn == "user"
+
+
+def test_a_prefilled_answer_does_not_hide_the_result():
+    assert read_facts(chat([*LOOP, said("assistant", "The file")])).turn == "tool"
+
+
+TITLE = said("system", "You are a title generator.")
+
+
+def test_auxiliary_turns_come_without_tools():
+    assert read_facts(chat([TITLE, said("user", TASK)])).turn == "aux"
+    with_tools = read_facts(chat([TITLE, said("user", TASK)], tools=[function("bash")]))
+    assert with_tools.turn == "user"
+    assert with_tools.aux is not None
+
+
+def test_compaction_is_auxiliary_even_with_tools():
+    ask = said(
+        "user", "You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary."
+    )
+    assert read_facts(chat([*LOOP, ask], tools=[function("bash")])).turn == "aux"
+
+
+@given(st.integers(0, 32), st.booleans())
+def test_a_persons_turn_stays_one_whatever_the_system_prompt_and_tools(tools, long):
+    system = "You are an agent. Generate titles and commit messages. " * (600 if long else 60)
+    offered = [function(f"t{i}") for i in range(tools)]
+    facts = read_facts(chat([said("system", system), said("user", TASK)], tools=offered))
+    assert facts.turn == "user"
+
+
+# -- whole requests as clients send them -------------------------------------------------------------------------------
+
+AIDER = [
+    said("system", "Act as an expert software developer.\nAlways use best practices when coding."),
+    said("user", "Change get_factorial() to use math.factorial"),
+    said("assistant", "To make this change we need to modify `mathweb/flask/app.py`."),
+    said(
+        "user",
+        "I switched to a new code base. Please don't consider the above files or try to edit them any longer.",
+    ),
+    said("assistant", "Ok."),
+    said(
+        "user",
+        "I have *added these files to the chat* so you can go ahead and edit them.\n\npay.py\n```\ncharge()\n```",
+    ),
+    said("assistant", "Ok, any changes I propose will be to those files."),
+    said(
+        "user",
+        f"{TASK}\n\n# *SEARCH/REPLACE block* Rules:\n\nEvery *SEARCH/REPLACE block* must use this format:",
+    ),
+]
+CODEX = [
+    said("developer", "You are Codex, a coding agent. " * 200),
+    said(
+        "user",
+        "# AGENTS.md instructions for /srv/app\n\n<INSTRUCTIONS>\nRun the tests.\n</INSTRUCTIONS>",
+    ),
+    said("user", "<environment_context>\n  <cwd>/srv/app</cwd>\n</environment_context>"),
+    said("user", TASK),
+]
+CLAUDE = [
+    said("system", "You are an interactive agent. " * 300),
+    {
+        "role": "user",
+        "content": [
+            {
+                "type": "text",
+                "text": "<system-reminder>\nAs you answer, use this context: delete nothing.\n</system-reminder>\n",
+            },
+            {"type": "text", "text": TASK},
+        ],
+    },
+    said("system", "The following skills are available."),
+]
+GOOSE = [
+    said("system", "You are a general-purpose AI agent called goose. " * 100),
+    said("user", "<info-msg>\nIt is currently 2026-11-20 10:00\n</info-msg>\n"),
+    said("user", TASK),
+]
+CLINE = [
+    said("system", "You are Cline, a highly skilled software engineer. " * 100),
+    said(
+        "user",
+        f"<task>\n{TASK}\n</task>\n\n<environment_details>\n# Current Time\n10:00\n</environment_details>",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "talk", [AIDER, CODEX, CLAUDE, GOOSE, CLINE], ids=["aider", "codex", "claude", "goose", "cline"]
+)
+def test_the_task_is_found_in_what_clients_send(talk):
+    first = read_facts(chat(talk, tools=[function("bash")]))
+    assert (first.turn, first.words) == ("user", TASK)
+    later = read_facts(chat([*talk, call(1), result(1, "ok")], tools=[function("bash")]))
+    assert (later.turn, later.words) == ("tool", TASK)
+
+
+# -- tool outcomes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Process exited with code 1\nno output",
+        "Exit code: 127",
+        '{"exit_code":2,"output":""}',
+        "Traceback (most recent call last):\n  File x\nKeyError: 'a'",
+        "Error: file not found",
+        "bash: foo: command not found",
+        "==== 3 failed, 4 passed in 2.1s ====",
+        "<tool_use_error>File has not been read yet</tool_use_error>",
+        "fatal: not a git repository",
+        '{"is_error": true, "text": "denied"}',
+        "HTTP status: 404",
+    ],
+)
+def test_failures_are_seen(text):
+    found = read_outcome("bash", text)
+    assert not found.ok
+    assert len(found.fingerprint) == 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ok",
+        "Process exited with code 0\nerror handling tests passed",
+        "def handle_error():\n    raise KeyError",
+        "1\timport errors\n2\tclass NotFound(Exception): ...",
+        "12 passed, 0 failed",
+        "The file src/error.py was updated.",
+        "HTTP status: 204",
+        "x" * 10_000,
+    ],
+)
+def test_results_that_only_talk_of_errors_went_well(text):
+    assert read_outcome("bash", text) == Outcome("bash", ok=True)
+
+
+def test_fingerprints_leave_numbers_and_addresses_out():
+    one = read_outcome("t", "Error: line 12 at 0xff12: bad token")
+    other = read_outcome("t", "Error: line 99 at 0xab00: bad token")
+    third = read_outcome("t", "Error: permission denied")
+    assert one == other
+    assert one.fingerprint != third.fingerprint
+
+
+def loop(texts: list[str]) -> Facts:
+    talk = [said("user", TASK)]
+    for i, text in enumerate(texts):
+        talk += [call(i, "edit"), result(i, text)]
+    return read_facts(chat(talk))
+
+
+def test_the_same_error_three_times_in_a_row_is_struggling():
+    assert loop(["Error: no match"] * STRUGGLE_RUN).struggling
+    assert loop(["ok", *["Error: no match"] * STRUGGLE_RUN]).struggling
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["Error: no match"] * (STRUGGLE_RUN - 1),
+        ["Error: no match", "Error: no match", "Error: permission denied"],
+        ["Error: no match", "ok", "Error: no match"],
+        ["Error: no match"] * 3 + ["ok"],
+        ["ok"] * 5,
+    ],
+)
+def test_other_runs_are_not(texts):
+    assert not loop(texts).struggling
+
+
+def test_outcomes_name_their_tool_and_are_bounded():
+    outcomes = loop(["ok"] * 20).outcomes
+    assert outcomes == (Outcome("edit", ok=True),) * OUTCOMES
+
+
+def test_results_of_an_earlier_task_do_not_count():
+    talk = [said("user", "a first task")]
+    for i in range(3):
+        talk += [call(i), result(i, "Error: no match")]
+    talk += [said("assistant", "I give up."), said("user", TASK)]
+    facts = read_facts(chat(talk))
+    assert facts.outcomes == ()
+    assert not facts.struggling
+
+
+def test_a_result_without_its_call_has_no_name():
+    assert read_facts(chat([said("user", TASK), result(9, "Error: x")])).outcomes[0].tool == ""
+
+
+@given(
+    st.lists(
+        st.builds(Outcome, st.just("t"), st.booleans(), st.sampled_from(["", "a", "b"])), max_size=6
+    )
+)
+def test_only_the_last_outcomes_decide(outcomes):
+    told = tuple(outcomes)
+    assert is_struggling(told) == is_struggling(told[-STRUGGLE_RUN:])
+
+
+# -- anything ----------------------------------------------------------------------------------------------------------
+
+TEXTS = st.text(alphabet=st.characters(), max_size=80) | st.sampled_from(
+    [
+        "",
+        "yes",
+        "```",
+        "<env>",
+        "</env>",
+        "\ud800",
+        "Error: x",
+        "quota",
+        "<task>",
+        "I switched to a new code base",
+    ]
+)
+MESSAGES = st.lists(
+    st.builds(
+        Message,
+        st.sampled_from(["system", "developer", "user", "assistant", "tool"]),
+        st.lists(
+            st.builds(
+                Part, st.sampled_from(["text", "image", "file", "other"]), TEXTS, st.integers(0, 99)
+            ),
+            max_size=3,
+        ).map(tuple),
+        st.lists(st.builds(ToolCall, TEXTS, TEXTS, TEXTS), max_size=2).map(tuple),
+        st.none() | TEXTS,
+    ),
+    max_size=8,
+).map(tuple)
+
+
+@given(MESSAGES, st.binary(max_size=50))
+def test_any_prompt_can_be_read_and_reading_is_pure(messages, raw):
+    asked = Prompt("chat", "m", messages, raw=raw)
+    facts = read_facts(asked)
+    assert facts == read_facts(asked)
+    assert facts.envelope_bytes >= 0

@@ -1,0 +1,172 @@
+"""What a mode means for a ranking: who plays which phase, and what it can cost at worst."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from openfusion_auto.core import cost
+from openfusion_auto.core.decide import decide
+from openfusion_auto.core.plan import CLOSE_STRENGTH, INNER_OUTPUT, build, panel_members, verifiers
+from openfusion_auto.core.prompt import Options
+from openfusion_auto.core.recipes.prompts import INNER_MAX_TOKENS
+from openfusion_auto.core.score import static
+from openfusion_auto.core.types import Needs, Plan, Policy, State
+from tests.core import strategies
+from tests.support.pools import (
+    CODER,
+    EVEN,
+    FOUR,
+    VERIFIER,
+    candidate,
+    pool,
+    price,
+    solves,
+    task,
+)
+
+
+def ids(ranking) -> list[str]:
+    return [s.candidate for s in ranking]
+
+
+def test_a_single_plan_is_the_best_and_its_fallbacks():
+    decision = decide(task(turn="tool"), FOUR, State(), Policy(fallbacks=2))
+    assert [s.phase for s in decision.plan.steps] == ["primary"]
+    assert list(decision.plan.steps[0].candidates) == ids(decision.ranking)[:3]
+
+
+def test_a_verify_plan_checks_with_another_model_and_mends_with_the_checker_first():
+    decision = decide(task(options=Options(mode="verify")), FOUR, State())
+    steps = {s.phase: s.candidates for s in decision.plan.steps}
+    assert list(steps) == ["primary", "verify", "mend"]
+    best = decision.ranking[0].candidate
+    assert best not in steps["verify"]
+    assert steps["verify"][0] == "verifier-a"
+    assert steps["mend"] == ("verifier-a", best)
+
+
+def test_a_named_judge_checks_even_its_own_answer_and_is_named_once():
+    best = decide(task(), FOUR, State()).ranking[0].candidate
+    decision = decide(task(options=Options(mode="verify", judge=best)), FOUR, State())
+    steps = {s.phase: s.candidates for s in decision.plan.steps}
+    assert steps["verify"][0] == best
+    assert steps["mend"] == (best,)
+
+
+def test_verify_with_one_candidate_is_done_when_asked_for_and_not_otherwise():
+    alone = pool(CODER)
+    assert decide(task(options=Options(mode="verify")), alone, State()).mode == "verify"
+    assert decide(task(risk="high"), alone, State(), Policy(mode="verify")).mode == "single"
+
+
+def test_a_panel_plan_has_members_a_judge_from_outside_and_a_writer():
+    decision = decide(task(options=Options(mode="panel")), EVEN, State(), Policy(panel_size=3))
+    phases = [s.phase for s in decision.plan.steps]
+    assert phases == ["member", "member", "member", "judge", "synthesis"]
+    members = tuple(s.candidates[0] for s in decision.plan.steps[:3])
+    judge, writers = decision.plan.steps[3].candidates[0], decision.plan.steps[4].candidates
+    assert judge not in members
+    assert writers == (*members, judge)
+
+
+def test_a_panel_takes_the_members_that_the_request_names_in_rank_order():
+    asked = task(options=Options(mode="panel", panel=("vendor/fast-a", "verifier-a")))
+    decision = decide(asked, FOUR, State(), Policy(panel_size=3))
+    members = [s.candidates[0] for s in decision.plan.steps if s.phase == "member"]
+    assert sorted(members) == ["fast-a", "verifier-a"]
+    assert members == [i for i in ids(decision.ranking) if i in members]
+
+
+def test_a_panel_counts_two_entries_of_one_model_once_and_keeps_the_best_ranked_first():
+    twin = candidate(
+        "coder-z", model="vendor/coder-a", price=price(0.5, 2.0), benchmarks=solves(72)
+    )
+    both = pool(
+        CODER,
+        twin,
+        candidate("x-a", benchmarks=solves(73)),
+        candidate("y-a", benchmarks=solves(74)),
+    )
+    ranking = decide(task(), both, State()).ranking
+    members = panel_members(ranking, task(), both, Policy(panel_size=4))
+    models = [next(s.model for s in ranking if s.candidate == m) for m in members]
+    assert len(set(models)) == len(models) == 3
+    assert list(members) == [i for i in ids(ranking) if i in members]
+    assert members[0] == ranking[0].candidate
+
+
+@given(strategies.easy_inputs)
+def test_panel_members_are_the_best_ranked_of_their_models_in_rank_order(inputs):
+    asked = inputs.task
+    ranking = decide(asked, inputs.pool, inputs.state, inputs.policy).ranking
+    if len({s.model for s in ranking}) < 2:
+        return
+    members = panel_members(ranking, asked, inputs.pool, inputs.policy)
+    assert list(members) == [i for i in ids(ranking) if i in members]
+    first = {}
+    for scored in ranking:
+        first.setdefault(scored.model, scored.candidate)
+    strength = dict(
+        zip(
+            (c.id for c in inputs.pool.candidates),
+            static(inputs.pool, asked.kind).strength,
+            strict=True,
+        )
+    )
+    far = max(strength[i] for i in ids(ranking)) - CLOSE_STRENGTH
+    close = {s.model for s in ranking if strength[s.candidate] >= far}
+    assert len({s.model for s in ranking if s.candidate in members}) == len(members)
+    if len(close) > 1:
+        assert all(strength[m] >= far for m in members)
+    else:
+        assert set(members) <= set(first.values())
+
+
+def test_a_panel_leaves_out_who_is_far_weaker_than_the_best():
+    weak = candidate("weak-a", price=price(0.01, 0.04), benchmarks=solves(2))
+    mixed = pool(weak, *(candidate(f"good-{i}", benchmarks=solves(80 + i)) for i in range(3)))
+    decision = decide(
+        task(options=Options(mode="panel")), mixed, State(), Policy(panel_size=4, cost_quality=10)
+    )
+    members = {s.candidates[0] for s in decision.plan.steps if s.phase == "member"}
+    assert members == {"good-0", "good-1", "good-2"}
+
+
+def test_two_entries_of_the_only_model_still_make_a_panel_when_one_is_asked_for():
+    twins = pool(
+        candidate("a", model="vendor/m"), candidate("b", model="vendor/m", upstream="other")
+    )
+    decision = decide(task(options=Options(mode="panel")), twins, State())
+    assert decision.mode == "panel"
+    assert sorted(s.candidates[0] for s in decision.plan.steps if s.phase == "member") == ["a", "b"]
+
+
+def test_a_model_is_a_poor_judge_of_itself():
+    ranking = decide(task(), FOUR, State()).ranking
+    assert verifiers(ranking, task(), FOUR, away_from=())[0] == "verifier-a"
+    assert verifiers(ranking, task(), FOUR, away_from=("verifier-a",))[-1] == "verifier-a"
+    named = task(options=Options(judge="vendor/fast-a"))
+    assert verifiers(ranking, named, FOUR, away_from=("fast-a",))[0] == "fast-a"
+
+
+def test_the_worst_case_of_inner_calls_reads_the_longest_answers():
+    asked = task(
+        needs=Needs(input_tokens=1_000, max_output_tokens=20_000), options=Options(mode="verify")
+    )
+    decision = decide(asked, pool(CODER, VERIFIER), State())
+    primary = max(cost.worst_usd(c, asked) for c in (CODER, VERIFIER))
+    # The verifier reads prompt and draft and writes its verdict; the mend reads both and writes the answer anew.
+    reads = asked.needs.input_tokens + 20_000
+    check = (reads * VERIFIER.price.input + INNER_OUTPUT * VERIFIER.price.output) * 1e-6
+    mend = (reads * VERIFIER.price.input + 20_000 * VERIFIER.price.output) * 1e-6
+    assert decision.plan.worst_case_usd >= primary + check + mend
+
+
+def test_inner_calls_are_priced_with_the_bound_they_are_asked_with():
+    assert INNER_OUTPUT == INNER_MAX_TOKENS
+
+
+def test_no_mode_has_a_plan_without_candidates():
+    assert build("single", (), task(), FOUR, Policy()) == Plan((), None, None)
+    assert build("verify", (), task(), FOUR, Policy()) is None
+    assert build("panel", (), task(), FOUR, Policy()) is None
