@@ -280,7 +280,7 @@ def loaded(client: str) -> Adapter:
 
 
 def filled(url: str, model: str, config: Path | None) -> Values:
-    """Return what templates are filled with; window and output bound are the smallest among the models behind `model`."""
+    """Return what templates are filled with; the window is the smallest among the models behind `model`."""
     from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked
 
     context, bound = windows(load_settings(config).pool, model)
@@ -288,7 +288,7 @@ def filled(url: str, model: str, config: Path | None) -> Values:
 
 
 def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
-    """Return the context and the output [tokens] that every model behind a name can do; None = the pool does not say."""
+    """Return the context and output [tokens] that every model behind a name can do; None = not known."""
     name = model.removeprefix("openfusion/")
     players = [c for c in pool.candidates if name in (*c.roles, c.id, c.model)] or pool.candidates
     contexts = [c.context_tokens for c in players if c.context_tokens]

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def unchanged(path: Path, before: bytes | None) -> None:
         )
 
 
-def remove_empty(folders: tuple[Path, ...]) -> None:
+def remove_empty(folders: Iterable[Path]) -> None:
     """Remove folders, innermost first, that hold nothing."""
     for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
         with contextlib.suppress(OSError):

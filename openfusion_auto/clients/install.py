@@ -151,8 +151,11 @@ def uninstall(
     """Take our part out of every file of a client; what others wrote since then stays.
 
     Args:
-        adapter, paths, state, dry_run: As for `install`.
+        adapter: The client.
+        paths: Its files, as `place.locate` gives them.
         values: What was installed, in case the state folder was lost.
+        state: The state folder; there already, unless `dry_run`.
+        dry_run: Only say what would be done.
 
     Raises:
         ConfigError: our part cannot be told from the rest: `file:line: why`. Nothing was written.
@@ -161,9 +164,10 @@ def uninstall(
     with nullcontext() if dry_run else files.locked(state):
         jobs = [_job(adapter, t, p, state) for t, p in zip(adapter.targets, paths, strict=True)]
         bases = [_base(job, values) for job in jobs]
-        return [
-            _uninstall(job, base, dry_run=dry_run) for job, base in zip(jobs, bases, strict=True)
-        ]
+        done = [_uninstall(j, b, dry_run=dry_run) for j, b in zip(jobs, bases, strict=True)]
+        if any(one.deleted for one in done) and not dry_run:
+            files.remove_empty({Path(f) for job in jobs if job.record for f in job.record.folders})
+        return done
 
 
 @contextmanager
@@ -279,7 +283,6 @@ def _uninstall(job: _Job, base: _Base, *, dry_run: bool) -> Outcome:
     if changed and job.raw is not None:
         if data is None:
             files.remove(job.file, job.raw)
-            files.remove_empty(tuple(map(Path, job.record.folders if job.record else ())))
         else:
             files.write(job.file, data, job.raw)
     kept = None

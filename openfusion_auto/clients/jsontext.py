@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from openfusion_auto.clients.files import newline_of
@@ -271,16 +271,14 @@ def _deleted(text: str, path: Path) -> str:
     part = _part(text, parent, path[-1])
     start, end = part.start, part.node.end
     comma = _skip(text, end)
+    before, after = text[:start], text[end:]
     if text[comma] == ",":
-        before, after = text[:start], text[end:comma] + text[comma + 1 :]
-    else:
-        before, after = text[:start], text[end:]
-        index = parent.inside.index(part)
-        if index:
-            comma = _skip(text, parent.inside[index - 1].node.end)
-            before = text[:comma] + text[comma + 1 : start]
-    line = before.rstrip(" \t")
-    rest = after.lstrip(" \t")
+        after = text[end:comma] + text[comma + 1 :]
+    elif index := parent.inside.index(part):
+        comma = _skip(text, parent.inside[index - 1].node.end)
+        between = text[comma + 1 : start]
+        before = text[:comma] + (between if between.strip() else "")
+    line, rest = before.rstrip(" \t"), after.lstrip(" \t")
     if line.endswith("\n") and rest.startswith(("\n", "\r\n")):
         return line + rest.partition("\n")[2]
-    return before + after
+    return before + (rest if line != before else after)

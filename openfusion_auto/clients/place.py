@@ -56,7 +56,7 @@ def _folder(adapter: Adapter, env: Mapping[str, str], on: str) -> Path | None:
     usual = adapter.folders.get(on)
     if usual is None:
         return None
-    return home(env) / usual.removeprefix("~/")
+    return home(env) / usual.removeprefix("~").lstrip("/")
 
 
 def _existing(folder: Path, names: tuple[str, ...]) -> Path:

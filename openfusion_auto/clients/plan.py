@@ -99,7 +99,7 @@ def index_of(array: object, item: Item) -> int | None:
 
 
 def put(data: Mapping[str, object], path: Path, value: object) -> dict[str, object]:
-    """Return a copy of `data` with `value` at `path`; `MISSING` deletes. Parents must be there; a new element comes first."""
+    """Return a copy of `data` with `value` at `path`, whose parents are there; `MISSING` deletes."""
     new = copy.deepcopy(dict(data))
     parent = get(new, path[:-1])
     key = path[-1]

@@ -194,11 +194,11 @@ def _behind_header(text: str, change: Change) -> str:
     import tomli_w
 
     number = line_numbers(text)[tuple(str(k) for k in change.path[:-1])]
-    lines = text.splitlines(keepends=True)
-    if not lines[number - 1].endswith("\n"):
-        lines[number - 1] += newline_of(text)
-    lines.insert(number, tomli_w.dumps({str(change.path[-1]): change.value}))
-    return "".join(lines)
+    lines = text.split("\n")
+    new = tomli_w.dumps({str(change.path[-1]): change.value}).rstrip("\n")
+    # The header's own carriage return stays with it; the caller gives the new line its own.
+    lines[number:number] = [new] if number < len(lines) else [new, ""]
+    return "\n".join(lines)
 
 
 def _dotted_at_root(text: str, change: Change) -> str:

@@ -93,9 +93,9 @@ class YamlEditor:
             if op.raw is not None and present:
                 found = _replaced(found, op.path, op.raw)
             elif present and len(op.path) == 1:
-                lines = found.splitlines(keepends=True)
+                lines = found.split("\n")
                 entry = _entry(_lines(found), op.path)
-                found = "".join(lines[: entry.first] + lines[entry.end :])
+                found = "\n".join(lines[: entry.first] + lines[entry.end :])
         yield found
 
 

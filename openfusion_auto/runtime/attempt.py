@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.backoff import next_move
 from openfusion_auto.core.checks import is_json
-from openfusion_auto.core.prompt import Answer, Delta, Prompt, Usage
+from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
 from openfusion_auto.core.types import Candidate, Needs, Pool, Task
@@ -29,10 +29,10 @@ from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.upstream.base import Call, Opened, Upstream
-from openfusion_auto.wire.chat import read_answer
-from openfusion_auto.wire.chat_request import render_request, splice_request
-from openfusion_auto.wire.chat_stream import ChatReader, deltas_of
+from openfusion_auto.wire.codec import CODECS, Reader
+from openfusion_auto.wire.rendered import Rendered
 
+NO_HEADERS: Mapping[str, str] = {}
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -64,7 +64,10 @@ class Received:
 
 
 class Caller:
-    """Makes the calls of one request; `client` is the stream to relay a final answer to, or None."""
+    """Makes the calls of one request; `client` is the stream to relay a final answer to, or None.
+
+    `headers` of the client go on to upstreams of its own dialect (`anthropic-beta` and the like).
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Caller:
         began_s: float,
         max_calls: int,
         max_usd: float | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self._means = means
         self._trace = trace
@@ -82,6 +86,7 @@ class Caller:
         self._began_s = began_s
         self._max_calls = max_calls
         self._max_usd = max_usd
+        self._headers = headers
         self._reserved_usd = 0.0  # the worst case of the calls in flight
 
     def _elapsed_ms(self) -> float:
@@ -229,16 +234,19 @@ class Caller:
             raise InternalError(f"candidate {candidate.id} has no upstream {candidate.upstream}")
         if client is not None:
             client.fresh()
-        opened = await upstream.open(
-            Call(candidate.model, body_for(prompt, candidate.model), prompt.stream)
-        )
+        codec = CODECS[upstream.dialect]
+        sent = outgoing(prompt, candidate, upstream.dialect)
+        line.lost = sent.lost
+        headers = self._headers if prompt.dialect == upstream.dialect else NO_HEADERS
+        opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):
-                answer = await self._read_stream(opened, line, client, received)
+                reader = codec.Reader(keep=client is None)
+                answer = await self._read_stream(opened, reader, line, client, received)
             else:
-                answer = read_answer(await self._read_body(opened, line, received))
+                answer = codec.read_answer(await self._read_body(opened, line, received))
                 if client is not None:
-                    await client.relay(deltas_of(answer))
+                    await client.relay(codec.deltas_of(answer))
         finally:
             await opened.close()
         refuse_broken_calls(answer)
@@ -256,10 +264,14 @@ class Caller:
         return b"".join(parts)
 
     async def _read_stream(
-        self, opened: Opened, line: Attempt, client: ClientStream | None, received: Received
+        self,
+        opened: Opened,
+        reader: Reader,
+        line: Attempt,
+        client: ClientStream | None,
+        received: Received,
     ) -> Answer:
-        # A relayed answer is not kept: a long stream must not fill the memory.
-        reader = ChatReader(keep=client is None)
+        # A relayed answer is not kept by its reader: a long stream must not fill the memory.
         progress_s = self._means.clock.now()
         async for chunk in opened.chunks():
             if line.ttft_ms is None:
@@ -303,11 +315,19 @@ def weight(delta: Delta) -> int:
     return len(delta.text) + len(delta.reasoning) + sum(len(c.arguments) for c in delta.calls)
 
 
-def body_for(prompt: Prompt, model: str) -> bytes:
-    """Return the bytes to send upstream: the client's own with the model's name spliced in, or a recipe's."""
-    if prompt.raw:
-        return splice_request(prompt, model, want_usage=True)
-    return render_request(prompt, model, stream=prompt.stream, want_usage=True)
+def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
+    """Return what to send to a candidate whose upstream speaks `dialect`.
+
+    The client's own bytes with the model's name spliced in where nothing was changed and the dialect is the same;
+    else written anew, with what was lost.
+    """
+    codec = CODECS[dialect]
+    if prompt.raw and prompt.dialect == dialect:
+        return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
+    if prompt.max_output_tokens is None and dialect == "messages":
+        # This dialect demands a bound: the candidate's own is no bound of ours.
+        prompt = replace(prompt, max_output_tokens=candidate.max_output_tokens)
+    return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
 
 
 def is_stream(opened: Opened, *, asked: bool) -> bool:

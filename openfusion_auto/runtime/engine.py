@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from openfusion_auto.core import classify, tokens
 from openfusion_auto.core.decide import decide, tightest
-from openfusion_auto.core.prompt import Answer, Prompt, Usage
+from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
 from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State, Task
 from openfusion_auto.errors import (
@@ -25,8 +25,7 @@ from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
-from openfusion_auto.wire.chat import render_answer
-from openfusion_auto.wire.chat_stream import deltas_of
+from openfusion_auto.wire.codec import CODECS, custom_names, with_custom
 from openfusion_auto.wire.jsons import dumps
 
 
@@ -180,26 +179,29 @@ class Engine:
         usage = trace.usage() if len([a for a in trace.attempts if a.usage]) > 1 else None
         shown = self._shown(judged.prompt, trace)
         if client is None:
-            return render_answer(
-                self._named(outcome.answer, judged.prompt.model),
+            return CODECS[judged.prompt.dialect].render_answer(
+                self._told(outcome.answer, judged.prompt),
                 shown,
                 model=self._model_of(outcome, judged.pool),
                 usage=usage,
-                answer_id="chatcmpl-" + trace.id[3:],
+                answer_id=answer_id(trace),
                 created=int(trace.at),
             )
         if not client.relayed:
             client.fresh()
-            await client.relay(outcome.answer.deltas or deltas_of(outcome.answer))
+            answer = outcome.answer
+            await client.relay(answer.deltas or CODECS[answer.dialect].deltas_of(answer))
         await client.end(shown, usage)
         return b""
 
-    def _named(self, answer: Answer, requested: str) -> Answer:
-        """Return the answer under the name that is to be reported: its own, or the one asked for."""
+    def _told(self, answer: Answer, prompt: Prompt) -> Answer:
+        """Return the answer in the client's terms: its free-text tools, and the name that is to be reported."""
+        if answer.dialect != prompt.dialect:
+            answer = with_custom(answer, custom_names(prompt))
         if not self.report_requested or answer.data is None:
             return answer
-        data = {**answer.data, "model": requested}
-        return replace(answer, raw=dumps(data), data=data, model=requested)
+        data = {**answer.data, "model": prompt.model}
+        return replace(answer, raw=dumps(data), data=data, model=prompt.model)
 
     def _model_of(self, outcome: Outcome, pool: Pool) -> str:
         candidate = pool.get(outcome.candidate)
@@ -227,6 +229,14 @@ class Engine:
         if client is not None:
             await client.fail(error)
         return b""
+
+
+ID_PREFIX: Mapping[Dialect, str] = {"chat": "chatcmpl-", "responses": "resp_", "messages": "msg_"}
+
+
+def answer_id(trace: Trace) -> str:
+    """Return the id of an answer that is put together here, in the form of its dialect."""
+    return ID_PREFIX[trace.dialect] + trace.id[3:]
 
 
 def raise_if_empty(judged: Judged) -> None:

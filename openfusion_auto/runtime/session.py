@@ -20,7 +20,7 @@ HEADERS = (
     "x-session-id",
     "x-session-affinity",
 )
-BODY_FIELDS = ("session_id", "prompt_cache_key", "metadata.session_id")
+BODY_FIELDS = ("session_id", "prompt_cache_key", "metadata.session_id", "metadata.user_id")
 WEAK_HEADERS = ("agent-session-id",)  # not unique across machines: the client's identity is added
 MAX_KEY = 256  # [characters] of an explicit id
 HEAD_CHARS = 2000  # of the first user message; what follows changes with attached files

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from openfusion_auto.core.prompt import Delta, Prompt, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.wire.chat_stream import ChatWriter
+from openfusion_auto.wire.codec import CODECS, Writer, custom_names
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -21,6 +21,7 @@ class ClientStream:
         clock: For the time of the last byte.
         guarded: Hold tool calls until they are whole.
         model: Name to report instead of the upstream's, or None.
+        answer_id: Id of an answer that is put together here.
 
     Attributes:
         head_sent: The status and headers are with the client.
@@ -29,22 +30,35 @@ class ClientStream:
     """
 
     def __init__(
-        self, prompt: Prompt, send: Send, clock: Clock, *, guarded: bool, model: str | None
+        self,
+        prompt: Prompt,
+        send: Send,
+        clock: Clock,
+        *,
+        guarded: bool,
+        model: str | None,
+        answer_id: str = "",
     ) -> None:
         self._prompt = prompt
         self._send = send
         self._clock = clock
         self._guarded = guarded
         self._model = model
+        self._answer_id = answer_id
+        self._custom = custom_names(prompt)
         self._writer = self._new_writer()
         self.head_sent = False
         self.relayed = False
         self.patient = False
         self.last_s = clock.now()
 
-    def _new_writer(self) -> ChatWriter:
-        return ChatWriter(
-            include_usage=self._prompt.include_usage, guarded=self._guarded, model=self._model
+    def _new_writer(self) -> Writer:
+        return CODECS[self._prompt.dialect].Writer(
+            include_usage=self._prompt.include_usage,
+            guarded=self._guarded,
+            model=self._model,
+            custom=self._custom,
+            answer_id=self._answer_id,
         )
 
     @property

@@ -10,7 +10,7 @@ from typing import Literal
 from openfusion_auto.core import cost
 from openfusion_auto.core.digest import plain
 from openfusion_auto.core.explain import decision_json, one_sentence
-from openfusion_auto.core.prompt import Usage
+from openfusion_auto.core.prompt import Dialect, Usage
 from openfusion_auto.core.types import Candidate, Decision, State
 
 Status = Literal["ok", "error", "cancelled", "running"]
@@ -22,8 +22,8 @@ COMPACT_BYTES = 2_000  # [bytes] of a compact trace as JSON: it rides on every a
 class Attempt:
     """One upstream call: a line of the books. Times are milliseconds since the request came in.
 
-    `usd` is None when the price is unknown. `estimated` marks usage that the upstream never reported (it was cut,
-    or says nothing): then the tokens are counted from bytes.
+    `lost` lists what the candidate's dialect could not say. `usd` is None when the price is unknown. `estimated`
+    marks usage that the upstream never reported (it was cut, or says nothing): then the tokens are counted from bytes.
     """
 
     phase: str
@@ -40,6 +40,7 @@ class Attempt:
     finish: str | None = None
     error: str | None = None
     detail: str | None = None
+    lost: tuple[str, ...] = ()
 
     def book(self, candidate: Candidate, usage: Usage | None, *, estimated: bool = False) -> None:
         """Enter what the call used and what that costs."""
@@ -55,7 +56,7 @@ class Trace:
 
     id: str
     requested_model: str
-    dialect: str
+    dialect: Dialect
     stream: bool
     at: float
     session_source: str = ""

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 from aiohttp.log import server_logger
+from aiohttp.typedefs import Handler
 
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
-from openfusion_auto.server import chat, info
+from openfusion_auto.server import info
 from openfusion_auto.server.keys import (
     CLOCK,
     ENGINE,
@@ -23,7 +24,10 @@ from openfusion_auto.server.keys import (
     ServerOptions,
 )
 from openfusion_auto.server.middleware import expect, gate, without_the_request
+from openfusion_auto.server.surface import surface
 
+# `/api/v1` is what OpenRouter's clients say; a base URL with /v1 too many or too few is a common slip.
+ROOTS = ("/v1", "/api/v1", "/v1/v1", "")
 TICK_S = 0.5  # [s] how often open streams are looked at for keep-alives
 
 
@@ -41,15 +45,29 @@ def build_app(
     app.router.add_get("/health", info.alive)
     app.router.add_get("/api/hello", info.alive)
     app.router.add_get("/ready", info.ready)
-    app.router.add_get("/v1/models", info.models)
-    app.router.add_get("/v1/models/{model:.+}", info.model)
-    app.router.add_get("/v1/traces", info.traces)
-    app.router.add_get("/v1/traces/{trace}", info.trace)
-    app.router.add_post("/v1/chat/completions", chat.chat_completions, expect_handler=expect)
+    for root in ROOTS:
+        add_api(app.router, root)
     app.router.add_post("/debug/route", info.debug_route, expect_handler=expect)
     app.cleanup_ctx.append(housekeeping)
     app.on_cleanup.append(close_upstreams)
     return app
+
+
+def add_api(router: web.UrlDispatcher, root: str) -> None:
+    """Serve the API under a root."""
+    router.add_get(f"{root}/models", info.models)
+    router.add_get(f"{root}/models/{{model:.+}}", info.model)
+    router.add_get(f"{root}/traces", info.traces)
+    router.add_get(f"{root}/traces/{{trace}}", info.trace)
+    router.add_get(f"{root}/responses", info.no_websocket)
+    posts: tuple[tuple[str, Handler], ...] = (
+        ("/chat/completions", surface("chat")),
+        ("/responses", surface("responses")),
+        ("/messages", surface("messages")),
+        ("/messages/count_tokens", info.count_tokens),
+    )
+    for path, handler in posts:
+        router.add_post(root + path, handler, expect_handler=expect)
 
 
 async def housekeeping(app: web.Application) -> AsyncIterator[None]:

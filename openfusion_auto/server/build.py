@@ -20,7 +20,7 @@ from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.keys import LIVE, ServerOptions
-from openfusion_auto.upstream.registry import build_upstreams, not_spoken
+from openfusion_auto.upstream.registry import build_upstreams
 
 MEGABYTE = 1_000_000
 # Kept traces are thousands of small values without a cycle among them: Python's own thresholds (700, 10, 10) look at
@@ -31,7 +31,7 @@ COLLECT_AT = (20_000, 20, 20)
 def build_engine(settings: Settings, *, dry_run: bool, clock: Clock) -> Engine:
     """Return the engine of a configuration; in a dry run every upstream is the fake one and ready."""
     config = settings.config
-    unready = {} if dry_run else {**settings.unready, **not_spoken(config)}
+    unready = {} if dry_run else dict(settings.unready)
     live = LiveState(
         clock, unready, pin_ttl_s=config.session.ttl_s, cache_ttl_s=config.session.cache_ttl_s
     )

@@ -7,12 +7,15 @@ import json
 from aiohttp import web
 
 from openfusion_auto.core.explain import decision_json
+from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import BadRequest, NotFound
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
 from openfusion_auto.runtime.trace import compact, full
-from openfusion_auto.server.chat import incoming
 from openfusion_auto.server.keys import ENGINE, LIVE, POOL, UNREADY
+from openfusion_auto.server.middleware import error_response
+from openfusion_auto.server.surface import read_body, understood
+from openfusion_auto.wire.jsons import JsonError, as_object, loads
 
 MAX_LISTED = 200  # traces in one listing
 
@@ -142,8 +145,43 @@ def candidate_info(c: Candidate, latency_ms: float | None) -> dict[str, object]:
 
 async def debug_route(request: web.Request) -> web.Response:
     """`POST /debug/route`: the decision for exactly this request; nothing is called, no pin changes."""
-    judged = request.app[ENGINE].judge(await incoming(request))
+    raw = await read_body(request)
+    judged = request.app[ENGINE].judge(understood(request, raw, spoken(request, raw)))
     return answer_json({"object": "openfusion.route", "decision": decision_json(judged.decision)})
+
+
+def spoken(request: web.Request, raw: bytes) -> Dialect:
+    """Return the dialect a body is in: Responses has an `input`, Messages a version header or a top-level `system`."""
+    if "anthropic-version" in request.headers:
+        return "messages"
+    try:
+        body = as_object(loads(raw)) or {}
+    except JsonError:
+        return "chat"  # its parser says what is wrong
+    if "input" in body and "messages" not in body:
+        return "responses"
+    return "messages" if "system" in body else "chat"
+
+
+async def count_tokens(request: web.Request) -> web.Response:
+    """`POST /v1/messages/count_tokens`: an estimate of the input, tools and pictures included; calls nobody."""
+    from openfusion_auto.wire.count import count_tokens as count
+    from openfusion_auto.wire.count import render_count
+    from openfusion_auto.wire.messages import parse_count_request
+
+    prompt = parse_count_request(await read_body(request))
+    return web.Response(body=render_count(count(prompt)), content_type="application/json")
+
+
+async def no_websocket(_request: web.Request) -> web.Response:
+    """`GET /v1/responses`: there is no WebSocket here; Codex goes on over POST when told so by 426."""
+    return error_response(
+        BadRequest(
+            "Responses are not served over WebSocket; send a POST.",
+            code="upgrade_required",
+            status=426,
+        )
+    )
 
 
 async def traces(request: web.Request) -> web.Response:

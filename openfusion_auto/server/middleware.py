@@ -13,6 +13,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import (
     BadRequest,
     Forbidden,
@@ -24,7 +25,7 @@ from openfusion_auto.errors import (
     UnsupportedMedia,
 )
 from openfusion_auto.server.keys import OPTIONS, ServerOptions
-from openfusion_auto.wire.errors import openai_error
+from openfusion_auto.wire.codec import CODECS
 
 log = logging.getLogger("openfusion.server")
 
@@ -34,14 +35,21 @@ OPEN_PATHS = frozenset({"/", "/health", "/ready", "/api/hello"})
 SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def error_response(error: FusionError) -> web.Response:
-    """Return an error as OpenAI's API shapes it."""
+def dialect_of(path: str) -> Dialect:
+    """Return the dialect in which errors of a path are told: Messages under its own path, else OpenAI's."""
+    return "messages" if "/messages" in path else "chat"
+
+
+def error_response(
+    error: FusionError, dialect: Dialect = "chat", request_id: str = ""
+) -> web.Response:
+    """Return an error as the dialect's API shapes it."""
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(0, math.ceil(error.retry_after_s)))
     return web.Response(
         status=error.status,
-        body=json.dumps(openai_error(error)).encode(),
+        body=json.dumps(CODECS[dialect].error_body(error, request_id)).encode(),
         content_type="application/json",
         headers=headers,
     )
@@ -50,19 +58,21 @@ def error_response(error: FusionError) -> web.Response:
 @web.middleware
 async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Check who asks, then answer; whatever goes wrong becomes a JSON error."""
+    dialect = dialect_of(request.path)
     try:
         admit(request)
         return await handler(request)
     except FusionError as error:
-        return error_response(error)
+        return error_response(error, dialect)
     except web.HTTPException as error:
-        response = error_response(translate(error))
+        response = error_response(translate(error), dialect)
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except HttpProcessingError:
         return error_response(
-            BadRequest("The request body cannot be read: its encoding or framing is broken.")
+            BadRequest("The request body cannot be read: its encoding or framing is broken."),
+            dialect,
         )
     except Exception as error:  # noqa: BLE001 - the last line: a defect of ours must not take the connection down
         # The kind only: an exception's text may hold a prompt or a key.
@@ -70,7 +80,7 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0][:80]
         log.error("internal error: %s in %s", type(error).__name__, path)  # noqa: TRY400 - no traceback, see above
         return error_response(
-            InternalError("Internal error of the router; its log names the kind.")
+            InternalError("Internal error of the router; its log names the kind."), dialect
         )
 
 
@@ -93,13 +103,14 @@ def admit(request: web.Request) -> None:
 
 async def expect(request: web.Request) -> web.StreamResponse | None:
     """Answer `Expect`: nobody is invited to send a body that the gate would refuse."""
+    dialect = dialect_of(request.path)
     try:
         admit(request)
     except FusionError as error:
-        return error_response(error)
+        return error_response(error, dialect)
     if request.headers["Expect"].lower() != "100-continue":
         return error_response(
-            BadRequest("Only '100-continue' can be expected.", param="Expect", status=417)
+            BadRequest("Only '100-continue' can be expected.", param="Expect", status=417), dialect
         )
     if request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

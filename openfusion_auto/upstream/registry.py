@@ -10,7 +10,13 @@ from openfusion_auto.upstream.base import Upstream
 from openfusion_auto.upstream.fake import FakeUpstream
 from openfusion_auto.upstream.http import HttpUpstream, Timeouts
 
-PATHS: Mapping[Dialect, str] = {"chat": "/chat/completions"}  # dialects spoken, and where
+# Where each dialect is spoken.
+PATHS: Mapping[Dialect, str] = {
+    "chat": "/chat/completions",
+    "responses": "/responses",
+    "messages": "/messages",
+}
+ANTHROPIC_VERSION = "2023-06-01"  # the version of the Messages API that is spoken here
 
 
 def build_upstreams(
@@ -21,17 +27,17 @@ def build_upstreams(
         return {u.name: FakeUpstream() for u in config.upstreams}
     t = config.timeouts
     timeouts = Timeouts(t.connect_s, t.first_token_s, t.idle_s, t.total_s)
-    return {
-        u.name: http_upstream(u, key_of(u.name), timeouts)
-        for u in config.upstreams
-        if u.dialect in PATHS
-    }
+    return {u.name: http_upstream(u, key_of(u.name), timeouts) for u in config.upstreams}
 
 
 def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts) -> HttpUpstream:
     """Return one upstream over HTTP, with its key in the header its dialect wants."""
     headers = dict(upstream.extra_headers)
-    if key:
+    if upstream.dialect == "messages":
+        headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
+    if key and upstream.dialect == "messages":
+        headers["x-api-key"] = key
+    elif key:
         headers["Authorization"] = f"Bearer {key}"
     return HttpUpstream(
         upstream.name,
@@ -42,12 +48,3 @@ def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts)
         timeouts=timeouts,
         secrets=(key,) if key else (),
     )
-
-
-def not_spoken(config: Config) -> dict[str, str]:
-    """Return upstream name -> why, for dialects that cannot be spoken to yet."""
-    return {
-        u.name: f"the dialect {u.dialect!r} is not spoken to upstreams yet: use chat"
-        for u in config.upstreams
-        if u.dialect not in PATHS
-    }

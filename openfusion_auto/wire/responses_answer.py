@@ -12,6 +12,7 @@ from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import openai_error, safe_reason
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
 from openfusion_auto.wire.responses_compose import Composer
+from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import ClientTools, flat_name, render_tool
 
 TRACE = "openfusion"
@@ -48,7 +49,7 @@ _ECHOES: Mapping[str, object] = {
     "user": None,
 }
 # Error codes that the official SDK's type knows; and one that agents compact on.
-_CODES = frozenset(
+ERROR_CODES = frozenset(
     {"server_error", "rate_limit_exceeded", "invalid_prompt", "context_length_exceeded"}
 )
 
@@ -90,7 +91,7 @@ def read_answer(raw: bytes) -> Answer:
         raise broken("empty answer: neither text nor a tool call")
     model = data.get("model")
     thoughts = [item for item in listed if item.get("type") == "reasoning"]
-    sealed = [blob for item in thoughts if isinstance(blob := item.get("encrypted_content"), str)]
+    sealed = [blob for item in thoughts if (blob := opaque_of(item))]
     return Answer(
         text="".join(text_of(item) for item in listed),
         reasoning="\n\n".join(filter(None, map(reasoning_of, thoughts))),
@@ -397,8 +398,8 @@ def render_error(error: FusionError) -> dict[str, object]:
     Codes that the SDK's type does not know stop agents or mean something else to them, so all but a few are
     `server_error`. Codex reads the wait after a rate limit from the message.
     """
-    code = error.code if error.code in _CODES else "server_error"
-    if error.scope == "client" and error.code not in _CODES:
+    code = error.code if error.code in ERROR_CODES else "server_error"
+    if error.scope == "client" and error.code not in ERROR_CODES:
         code = "invalid_prompt"
     message = error.message
     if error.retry_after_s is not None:

@@ -14,6 +14,7 @@ from openfusion_auto.core.prompt import CallDelta, Delta, ToolCall
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.jsons import JsonError, as_object, loads_text
+from openfusion_auto.wire.responses_items import MADE_HERE
 from openfusion_auto.wire.responses_tools import ClientTools, free_text
 
 PIECE = 4096  # characters of one delta: below the line limits (64 KB) that readers of streams have
@@ -342,7 +343,7 @@ def _item(opened: _Open, status: str) -> dict[str, object]:
         "type": "reasoning",
         "id": opened.id,
         "summary": summary,
-        "encrypted_content": opened.opaque or None,
+        "encrypted_content": MADE_HERE + opened.opaque,
     }
 
 

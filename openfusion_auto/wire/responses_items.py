@@ -23,10 +23,14 @@ from openfusion_auto.wire.chat_checks import (
     wrong_type,
     wrong_value,
 )
-from openfusion_auto.wire.jsons import dumps
+from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.responses_tools import flat_name
 
 Fate = Literal["message", "reasoning", "call", "action", "result", "tools", "aside", "bound"]
+
+# Before what seals a reasoning item that was made here, from another dialect's answer. No upstream of this dialect
+# may get such an item: it did not make it, and refuses the whole request, for good. Clients drop ids, not this.
+MADE_HERE = "openfusion:"
 
 # What becomes of an item in the hub:
 #   call    a tool call            action  a call of a client-run tool that is no function: a function call
@@ -140,15 +144,21 @@ def read_input(value: object) -> Conversation:
             code="empty_array",
         )
     for i, item in enumerate(value):
-        _take(found, f"input[{i}]", members(f"input[{i}]", item))
+        at = f"input[{i}]"
+        _take(found, at, members(at, item))
     found.close()
     return found
 
 
 def item_type(at: str, item: Mapping[str, object]) -> str:
     """Return an item's type; without one it is a message when it has a role, a reference when it has an id."""
-    if item.get("type") is not None:
-        return string(f"{at}.type", item["type"])
+    kind = item.get("type")
+    if isinstance(
+        kind, str
+    ):  # places are only spelled out for refusals: long prompts have many items
+        return kind
+    if kind is not None:
+        raise wrong_type(f"{at}.type", "a string", kind)
     if item.get("role") is not None:
         return "message"
     if isinstance(item.get("id"), str):
@@ -170,6 +180,22 @@ def bound_items(value: object) -> Iterator[str]:
         for j, part in enumerate(held if isinstance(held, list) else ()):
             if part["type"] not in PARTS:
                 yield f"{at}.content[{j}] (type '{part['type'][:40]}')"
+
+
+def opaque_of(item: Mapping[str, object]) -> str:
+    """Return what seals a reasoning or compaction item, "" when nothing does."""
+    blob = item.get("encrypted_content")
+    return blob.removeprefix(MADE_HERE) if isinstance(blob, str) else ""
+
+
+def without_made(listed: list[object]) -> list[object]:
+    """Return items without the reasoning that was made here from another dialect's answer."""
+    return [item for item in listed if not _is_made(as_object(item) or {})]
+
+
+def _is_made(item: Mapping[str, object]) -> bool:
+    blob = item.get("encrypted_content")
+    return item.get("type") == "reasoning" and isinstance(blob, str) and blob.startswith(MADE_HERE)
 
 
 def _take(found: Conversation, at: str, item: Mapping[str, object]) -> None:
@@ -198,8 +224,9 @@ def _take(found: Conversation, at: str, item: Mapping[str, object]) -> None:
 
 def _assistant(found: Conversation, at: str, item: Mapping[str, object]) -> Conversation:
     """Return the open stretch; ids come back on items in many forms, so they are only held to be text."""
-    if item.get("id") is not None:
-        string(f"{at}.id", item["id"])
+    own = item.get("id")
+    if own is not None and not isinstance(own, str):
+        raise wrong_type(f"{at}.id", "a string", own)
     found.spoke = False
     return found
 
@@ -236,16 +263,11 @@ def _content(at: str, value: object, expected: str) -> tuple[Part, ...]:
 
 def _part(at: str, value: object) -> Part:
     part = members(at, value)
-    if part.get("type") is None:
-        raise missing(f"{at}.type")
-    kind = PARTS.get(string(f"{at}.type", part["type"]))
+    kind = PARTS.get(_text(at, part, "type"))
     if kind is None:
         return _aside(part)
     if kind in ("text", "refusal"):
-        said = part.get(kind)
-        if said is None:
-            raise missing(f"{at}.{kind}")
-        return Part(kind, string(f"{at}.{kind}", said), raw=part)
+        return Part(kind, _text(at, part, kind), raw=part)
     url = {"image": _image_url, "file": _file_url, "audio": _audio_url}[kind](at, part)
     return Part(kind, size=len(url) or weight(part), url=url, media=media_of(url), raw=part)
 
@@ -293,24 +315,32 @@ def _reasoning(at: str, item: Mapping[str, object]) -> Part:
             said = members(f"{at}.{name}[{i}]", value).get("text")
             texts += [said] if isinstance(said, str) else []
     blob = item.get("encrypted_content")
-    opaque = "" if blob is None else string(f"{at}.encrypted_content", blob)
+    if blob is not None and not isinstance(blob, str):
+        raise wrong_type(f"{at}.encrypted_content", "a string", blob)
+    opaque = opaque_of(item)
     return Part("reasoning", "\n\n".join(texts), size=len(opaque), opaque=opaque, raw=item)
 
 
 def _call(found: Conversation, at: str, kind: str, item: Mapping[str, object]) -> ToolCall:
     custom = kind == "custom_tool_call"
-    said = "input" if custom else "arguments"
-    for name in ("call_id", "name", said):
-        if item.get(name) is None:
-            raise missing(f"{at}.{name}")
-    call_id = string(f"{at}.call_id", item["call_id"])
+    call_id = _text(at, item, "call_id")
+    called = _text(at, item, "name")
+    written = _text(at, item, "input" if custom else "arguments")
     found.asked.add(call_id)
     space = item.get("namespace")
-    called = string(f"{at}.name", item["name"])
     if space is not None:
         called = flat_name(string(f"{at}.namespace", space), called)
-    written = string(f"{at}.{said}", item[said])
     return ToolCall(call_id, called, written, "custom" if custom else "function")
+
+
+def _text(at: str, item: Mapping[str, object], name: str) -> str:
+    """Return a field that must be there and text."""
+    value = item.get(name)
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise missing(f"{at}.{name}")
+    raise wrong_type(f"{at}.{name}", "a string", value)
 
 
 def _action(kind: str, item: Mapping[str, object]) -> ToolCall | None:
@@ -361,6 +391,4 @@ def _output(at: str, kind: str, value: object) -> tuple[Part, ...]:
 
 
 def _aside(item: Mapping[str, object]) -> Part:
-    blob = item.get("encrypted_content")
-    opaque = blob if isinstance(blob, str) else ""
-    return Part("other", size=weight(item), opaque=opaque, raw=item)
+    return Part("other", size=weight(item), opaque=opaque_of(item), raw=item)

@@ -22,6 +22,7 @@ from openfusion_auto.wire.responses_answer import (
     part_text,
     read_usage,
 )
+from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import flat_name
 from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
 
@@ -321,8 +322,7 @@ class ResponsesReader:
             self._complete(item, inner.get("input" if item.kind == "custom" else "arguments"), said)
             return
         if kind == "reasoning":
-            blob = inner.get("encrypted_content")
-            said.opaque = blob if isinstance(blob, str) else ""
+            said.opaque = opaque_of(inner)
         for name in ("content", "summary"):
             listed = inner.get(name)
             for at, part in enumerate(listed if isinstance(listed, list) else []):

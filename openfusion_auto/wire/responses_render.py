@@ -10,6 +10,7 @@ from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.options import FIELD
 from openfusion_auto.wire.rendered import Rendered, counted, each_once
+from openfusion_auto.wire.responses_items import without_made
 from openfusion_auto.wire.responses_tools import (
     ClientTools,
     client_tools,
@@ -74,7 +75,7 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     body["model"] = model
     known = client_tools(prompt)
     shown = list(_items(prompt, () if own else prompt.messages, known, losses))
-    before = body.get("input", [])
+    before = body.get("input")
     body["input"] = [*before, *shown] if isinstance(before, list) else shown
     _override(body, prompt, known.custom)
     if stream:
@@ -86,7 +87,8 @@ def _own_body(prompt: Prompt) -> dict[str, object]:
     body = {key: v for key, v in prompt.body.items() if key not in ("stream", FIELD)}
     said = body.get("input")
     if isinstance(said, str):
-        body["input"] = [{"type": "message", "role": "user", "content": said}]
+        said = [{"type": "message", "role": "user", "content": said}]
+    body["input"] = without_made(said) if isinstance(said, list) else []
     if not prompt.overrides.get("stream", prompt.stream):
         body.pop("stream_options", None)
     return body

@@ -24,7 +24,13 @@ from openfusion_auto.wire.chat_checks import (
 )
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads_text
 from openfusion_auto.wire.options import FIELD, read_options
-from openfusion_auto.wire.responses_items import bound_items, item_type, read_input
+from openfusion_auto.wire.responses_items import (
+    MADE_HERE,
+    bound_items,
+    item_type,
+    read_input,
+    without_made,
+)
 from openfusion_auto.wire.responses_render import render_request
 from openfusion_auto.wire.responses_tools import read_choice, read_tools
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
@@ -44,7 +50,7 @@ _INTEGERS: Mapping[str, tuple[int, int | None]] = {
 _TRUNCATIONS = ("auto", "disabled")
 _FORMATS = ("text", "json_object", "json_schema")
 # Items that nobody but the upstream which made them can read.
-_SEALED = frozenset({"reasoning", "compaction", "compaction_summary", "context_compaction"})
+SEALED = frozenset({"reasoning", "compaction", "compaction_summary", "context_compaction"})
 
 
 def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Prompt:
@@ -103,12 +109,19 @@ def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Promp
 def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
     """Return the client's bytes with the upstream's model name in them and the top-level `openfusion` out.
 
-    Usage is part of every answer of this dialect, so `want_usage` changes nothing. A prompt without the client's
-    bytes is written anew.
+    Usage is part of every answer of this dialect, so `want_usage` changes nothing. Reasoning items that were made
+    here from another dialect's answer go out too: only here they have a meaning. A prompt without the client's bytes
+    is written anew.
     """
     if not prompt.raw:
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage).body
-    return splice_top_level(prompt.body, prompt.raw, {"model": model, FIELD: None})
+    edits: dict[str, object] = {"model": model, FIELD: None}
+    listed = prompt.body.get("input")
+    if isinstance(listed, list) and MADE_HERE.encode() in prompt.raw:
+        kept = without_made(listed)
+        if len(kept) != len(listed):
+            edits["input"] = kept
+    return splice_top_level(prompt.body, prompt.raw, edits)
 
 
 def check_foreign(prompt: Prompt) -> None:
@@ -141,11 +154,11 @@ def without_opaque(prompt: Prompt) -> tuple[Prompt, tuple[str, ...]]:
     """
     listed = prompt.body.get("input")
     before = listed if isinstance(listed, list) else []
-    kept = [item for item in before if item_type("input", item) not in _SEALED]
+    kept = [item for item in before if item_type("input", item) not in SEALED]
     if len(kept) == len(before):
         return prompt, ()
     gone = [item_type("input", item) for item in before]
-    lost = tuple(f"{gone.count(kind)} {kind} items" for kind in sorted(_SEALED & set(gone)))
+    lost = tuple(f"{gone.count(kind)} {kind} items" for kind in sorted(SEALED & set(gone)))
     messages = tuple(
         replace(m, parts=tuple(p for p in m.parts if not _sealed(p))) for m in prompt.messages
     )
@@ -155,7 +168,7 @@ def without_opaque(prompt: Prompt) -> tuple[Prompt, tuple[str, ...]]:
 
 
 def _sealed(part: Part) -> bool:
-    return bool(part.raw) and (part.raw or {}).get("type") in _SEALED
+    return bool(part.raw) and (part.raw or {}).get("type") in SEALED
 
 
 def _refuse_state(body: Mapping[str, object]) -> None:

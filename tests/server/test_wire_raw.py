@@ -6,7 +6,7 @@ import json
 import pytest
 import pytest_asyncio
 
-from openfusion_auto.server import chat
+from openfusion_auto.server import surface
 from tests.server.live import (
     GOOD,
     HOST,
@@ -154,7 +154,7 @@ async def test_w01_a_client_that_leaves_before_the_end_of_its_body_is_closed(rou
 
 
 async def test_w01_a_body_that_stops_coming_is_a_408_in_bounded_time(router, monkeypatch):
-    monkeypatch.setattr(chat, "BODY_IDLE_S", 0.2)
+    monkeypatch.setattr(surface, "BODY_IDLE_S", 0.2)
     got = await first_bytes(router, request(Content_Length=str(len(BODY) + 100)))
     (reply,) = answers(got)
     assert reply.status == 408
@@ -163,7 +163,7 @@ async def test_w01_a_body_that_stops_coming_is_a_408_in_bounded_time(router, mon
 
 
 async def test_a_body_that_comes_slowly_but_steadily_is_served(router, monkeypatch):
-    monkeypatch.setattr(chat, "BODY_IDLE_S", 0.25)
+    monkeypatch.setattr(surface, "BODY_IDLE_S", 0.25)
     head, _, body = request().partition(b"\r\n\r\n")
     pieces = (body[at : at + 10] for at in range(0, len(body), 10))
     # Twelve pauses are longer in all than the server waits for one piece.
@@ -184,7 +184,7 @@ async def test_a_body_that_breaks_while_it_is_read_is_refused_once_and_soon(
     router, monkeypatch, caplog, head, rest
 ):
     # The library tells a running handler of broken packing, but of broken framing only by silence.
-    monkeypatch.setattr(chat, "BODY_IDLE_S", 0.3)
+    monkeypatch.setattr(surface, "BODY_IDLE_S", 0.3)
     (reply,) = answers(await first_bytes(router, head, rest))
     assert reply.status in {400, 408}
     check_refusal(reply)

@@ -194,7 +194,7 @@ def test_an_answer_of_another_dialect_is_built_whole():
     assert log["arguments"] == '{"a": 1}'
     assert (patch["call_id"], patch["input"]) == ("c2", "*** x\n")
     assert (third["call_id"], third["arguments"]) == ("call_2_f_x", "{}")
-    assert found["output"][0]["encrypted_content"] == "sig"
+    assert found["output"][0]["encrypted_content"] == "openfusion:sig"
     assert found["usage"] == render_usage(Usage(9, 5, 4, 1, 2))
     assert (found["status"], found["model"], found["created_at"], found["id"]) == (
         "completed", "vendor/m", 17, "resp_x",

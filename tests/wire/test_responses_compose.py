@@ -48,7 +48,7 @@ def test_reasoning_opens_one_summary_part():
         "output_item.added", "reasoning_summary_part.added", "reasoning_summary_text.delta", "reasoning_summary_text.delta",
         "reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done", "output_item.added",
     ]  # fmt: skip
-    assert out.output[0] == reasoning("hm", "blob", "rs_x_0")
+    assert out.output[0] == reasoning("hm", "openfusion:blob", "rs_x_0")
     accept_events(numbered(events))
 
 
@@ -56,7 +56,7 @@ def test_sealed_reasoning_has_an_item_without_words():
     out = composer()
     events = out.add(Delta(b"", opaque="blob")) + out.end(cut=False)
     assert types(events) == ["output_item.added", "output_item.done"]
-    assert out.output == [reasoning("", "blob", "rs_x_0")]
+    assert out.output == [reasoning("", "openfusion:blob", "rs_x_0")]
 
 
 def test_a_guarded_call_is_shown_when_it_is_whole_and_not_before():

@@ -219,6 +219,18 @@ def test_only_the_models_name_changes_on_the_way_up():
     )
 
 
+def test_reasoning_that_was_made_here_never_reaches_an_upstream_of_this_dialect():
+    user = {"role": "user", "content": "openfusion: hi"}
+    for blob in ("openfusion:", "openfusion:sig"):
+        prompt = parse_request(raw(user, reasoning("hm", blob), reasoning("own", "b"), stream=True))
+        assert prompt.messages[1].parts[0].opaque == blob.removeprefix("openfusion:")
+        for changed in (prompt, prompt.extend()):
+            sent = json.loads(splice_request(changed, "m", want_usage=True))
+            assert sent["input"] == [user, reasoning("own", "b")]
+    plain = parse_request(raw(user))
+    assert splice_request(plain, "openfusion/auto", want_usage=True).endswith(b'"content": "openfusion: hi"}]}')  # fmt: skip
+
+
 def test_a_changed_prompt_is_written_anew():
     prompt = parse(stream=True).extend(Message("user", (Part("text", "more"),)), stream=True)
     sent = json.loads(splice_request(prompt, "m", want_usage=False))

@@ -1,18 +1,20 @@
-"""`POST /v1/chat/completions`: streamed and whole."""
+"""The surfaces: Chat Completions, Responses and Messages, streamed and whole. One handler, three dialects."""
 
 from __future__ import annotations
 
 import asyncio
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import BadRequest, FusionError, Overloaded, TooLarge
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.engine import Engine, Incoming, answer_id
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, OPTIONS
 from openfusion_auto.server.middleware import error_response, identity
-from openfusion_auto.wire.chat_request import parse_request
+from openfusion_auto.wire.codec import CODECS
 
 # [s] between two pieces of a body: a client that is still sending is never that silent.
 BODY_IDLE_S = 10.0
@@ -58,9 +60,14 @@ def too_large() -> TooLarge:
     return TooLarge("The request body is larger than this server accepts (server.max_body_mb).")
 
 
-async def incoming(request: web.Request) -> Incoming:
-    """Read and check a chat request."""
-    prompt = parse_request(await read_body(request))
+async def incoming(request: web.Request, dialect: Dialect) -> Incoming:
+    """Read and check a request of a dialect."""
+    return understood(request, await read_body(request), dialect)
+
+
+def understood(request: web.Request, raw: bytes, dialect: Dialect) -> Incoming:
+    """Check a request whose body has been read."""
+    prompt = CODECS[dialect].parse_request(raw, request.headers)
     return Incoming(prompt, request.headers, identity(request))
 
 
@@ -76,11 +83,20 @@ def trace_headers(engine: Engine, trace: Trace) -> dict[str, str]:
     return headers
 
 
-async def chat_completions(request: web.Request) -> web.StreamResponse:
+def surface(dialect: Dialect) -> Handler:
+    """Return the handler of a dialect's path."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await answer(request, dialect)
+
+    return handle
+
+
+async def answer(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     """Answer one request; see `Engine.answer`."""
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
-    asked = await incoming(request)
+    asked = await incoming(request, dialect)
     engine = request.app[ENGINE]
     trace = engine.open(asked)
     try:
@@ -88,7 +104,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
             return await stream(request, engine, asked, trace)
         body = await engine.answer(asked, trace, None)
     except FusionError as error:
-        response = error_response(error)
+        response = error_response(error, dialect, trace.id)
         response.headers.update(trace_headers(engine, trace))
         return response
     return web.Response(
@@ -120,11 +136,14 @@ async def stream(
         request.app[CLOCK],
         guarded=options.guarded,
         model=asked.prompt.model if engine.report_requested else None,
+        answer_id=answer_id(trace),
     )
     live.streams.add(client)
     try:
         await engine.answer(asked, trace, client)
         await response.write_eof()
+    except ConnectionError:
+        pass  # the client is gone; its trace says so
     finally:
         live.streams.discard(client)
     return response
