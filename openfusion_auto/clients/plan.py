@@ -101,6 +101,7 @@ def index_of(array: object, item: Item) -> int | None:
 def put(data: Mapping[str, object], path: Path, value: object) -> dict[str, object]:
     """Return a copy of `data` with `value` at `path`, whose parents are there; `MISSING` deletes."""
     new = copy.deepcopy(dict(data))
+    value = copy.deepcopy(value) if value is not MISSING else MISSING
     parent = get(new, path[:-1])
     key = path[-1]
     if isinstance(key, Item) and isinstance(parent, list):
@@ -161,8 +162,9 @@ def _wanted_items(
 
 
 def _items(elements: Sequence[object], key: str) -> Iterator[tuple[Item, object]]:
+    """Yield the elements that have a name, with it."""
     for element in elements:
-        if isinstance(element, Mapping):
+        if isinstance(element, Mapping) and key in element:
             yield Item(key, str(element[key])), element
 
 
@@ -189,8 +191,8 @@ def _undo(there: object, change: Change, rules: Rules) -> list[Restore]:
         return []
     if isinstance(there, Mapping) and isinstance(change.value, Mapping):
         inner = _undo_inside(there, change.value, change.path, rules)
-    elif isinstance(there, list) and isinstance(change.value, list) and change.path in rules.items:
-        items = _items(change.value, rules.items[change.path])
+    elif isinstance(there, list) and isinstance(change.value, list):
+        items = _items(change.value, rules.items.get(change.path, ""))
         inner = [
             Restore((*change.path, i), None) for i, _ in items if index_of(there, i) is not None
         ]
