@@ -17,6 +17,7 @@ from openfusion_auto.runtime.engine import Engine, Incoming
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.wire.chat_request import parse_request
 from openfusion_auto.wire.chat_stream import ChatReader
+from openfusion_auto.wire.telling import telling
 
 if TYPE_CHECKING:
     from openfusion_auto.runtime.trace import Trace
@@ -32,7 +33,8 @@ class TerminalStream(ClientStream):
     """
 
     def __init__(self, prompt: Prompt, show: Show, clock: Clock, *, guarded: bool) -> None:
-        super().__init__(prompt, self._take, clock, guarded=guarded, model=None)
+        told = telling(prompt, answer_id="", created=0)
+        super().__init__(told, self._take, clock, guarded=guarded, model=None)
         self._show = show
         self._reader = ChatReader(keep=False)
         self.error: FusionError | None = None

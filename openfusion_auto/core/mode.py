@@ -74,7 +74,7 @@ def single_reason(task: Task, n_eligible: int) -> str | None:
     if task.kind == "chat":
         return "conversation, nothing to check"
     if task.only:
-        return "the request names its model"
+        return "the request is bound to its model"
     if task.role is not None:
         return f"the request names the role {task.role}"
     if n_eligible < 2:

@@ -30,6 +30,7 @@ from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.upstream.base import Call, Opened, Upstream
 from openfusion_auto.wire.codec import CODECS, Reader
+from openfusion_auto.wire.portable import check_foreign, for_another, sealed
 from openfusion_auto.wire.rendered import Rendered
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -235,7 +236,7 @@ class Caller:
         if client is not None:
             client.fresh()
         codec = CODECS[upstream.dialect]
-        sent = outgoing(prompt, candidate, upstream.dialect)
+        sent = self._outgoing(prompt, candidate, upstream.dialect)
         line.lost = sent.lost
         headers = self._headers if prompt.dialect == upstream.dialect else NO_HEADERS
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
@@ -253,6 +254,15 @@ class Caller:
         if client is not None:
             client.relayed = True
         return answer
+
+    def _outgoing(self, prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
+        """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
+        check_foreign(prompt, dialect)
+        lost: tuple[str, ...] = ()
+        if self._means.live.is_foreign(sealed(prompt), candidate):
+            prompt, lost = for_another(prompt)
+        sent = outgoing(prompt, candidate, dialect)
+        return Rendered(sent.body, (*lost, *sent.lost)) if lost else sent
 
     async def _read_body(self, opened: Opened, line: Attempt, received: Received) -> bytes:
         parts = []

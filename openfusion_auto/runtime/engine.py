@@ -25,8 +25,9 @@ from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
-from openfusion_auto.wire.codec import CODECS, custom_names, with_custom
 from openfusion_auto.wire.jsons import dumps
+from openfusion_auto.wire.portable import sealed, undroppable
+from openfusion_auto.wire.telling import stream_of, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,8 @@ class Engine:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
-        task = self._calibrated(
-            classify.read(prompt, role=want.role, only=want.only), prompt, state
-        )
+        only = want.only or self.means.live.makers(undroppable(prompt), state.pin, self.means.pool)
+        task = self._calibrated(classify.read(prompt, role=want.role, only=only), prompt, state)
         pool = self.means.pool if want.extra is None else Pool((want.extra,), "ad hoc")
         return Judged(
             prompt, want, session, task, state, pool, decide(task, pool, state, self.policy)
@@ -132,11 +132,13 @@ class Engine:
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
             raise_if_empty(judged)
+            self.means.live.first_seen(sealed(judged.prompt), judged.state.pin, self.means.pool)
             if client is not None:
                 client.patient = judged.decision.mode != "single"
             means = (
                 self.means if judged.want.extra is None else replace(self.means, pool=judged.pool)
             )
+            kept = {k: v for k, v in incoming.headers.items() if k.lower() in FORWARDED}
             caller = Caller(
                 means,
                 trace,
@@ -144,6 +146,7 @@ class Engine:
                 began_s=began_s,
                 max_calls=self._max_calls(judged.prompt),
                 max_usd=tightest(self.policy.max_usd, judged.prompt.options.max_usd),
+                headers=kept,
             )
             outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
             return await self._deliver(judged, outcome, trace, client)
@@ -179,8 +182,8 @@ class Engine:
         usage = trace.usage() if len([a for a in trace.attempts if a.usage]) > 1 else None
         shown = self._shown(judged.prompt, trace)
         if client is None:
-            return CODECS[judged.prompt.dialect].render_answer(
-                self._told(outcome.answer, judged.prompt),
+            return telling(judged.prompt, answer_id=answer_id(trace), created=int(trace.at)).body(
+                self._named(outcome.answer, judged.prompt),
                 shown,
                 model=self._model_of(outcome, judged.pool),
                 usage=usage,
@@ -189,15 +192,12 @@ class Engine:
             )
         if not client.relayed:
             client.fresh()
-            answer = outcome.answer
-            await client.relay(answer.deltas or CODECS[answer.dialect].deltas_of(answer))
+            await client.relay(stream_of(outcome.answer))
         await client.end(shown, usage)
         return b""
 
-    def _told(self, answer: Answer, prompt: Prompt) -> Answer:
-        """Return the answer in the client's terms: its free-text tools, and the name that is to be reported."""
-        if answer.dialect != prompt.dialect:
-            answer = with_custom(answer, custom_names(prompt))
+    def _named(self, answer: Answer, prompt: Prompt) -> Answer:
+        """Return the answer under the name that is to be reported: its own, or the one asked for."""
         if not self.report_requested or answer.data is None:
             return answer
         data = {**answer.data, "model": prompt.model}
@@ -231,6 +231,8 @@ class Engine:
         return b""
 
 
+# What a client of Anthropic's API turns on for a request; goes to upstreams of the client's own dialect.
+FORWARDED = ("anthropic-beta", "anthropic-version")
 ID_PREFIX: Mapping[Dialect, str] = {"chat": "chatcmpl-", "responses": "resp_", "messages": "msg_"}
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from openfusion_auto.core import breaker, stats
 from openfusion_auto.core.prompt import Usage
-from openfusion_auto.core.types import Breaker, Candidate, Pin, State, Stats
+from openfusion_auto.core.types import Breaker, Candidate, Pin, Pool, State, Stats
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
 
+MAX_SEALS = 100_000  # signatures and encrypted items remembered, by hash
 MAX_PINS = 20_000  # sessions remembered; the one unused for longest goes first
+
+
+def seal_of(opaque: str) -> str:
+    """Return the name of something sealed: a hash, so that nothing of it is kept."""
+    return hashlib.sha256(opaque.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class LiveState:
@@ -28,6 +35,7 @@ class LiveState:
         self._stats: dict[str, Stats] = {}
         self._breakers: dict[str, Breaker] = {}
         self._pins: OrderedDict[str, Pin] = OrderedDict()
+        self._makers: OrderedDict[str, tuple[str, str]] = OrderedDict()  # seal -> upstream, model
 
     def snapshot(self, session: str | None) -> State:
         """Return everything a decision for `session` depends on, read at one moment."""
@@ -103,6 +111,33 @@ class LiveState:
         self._pins.move_to_end(session)
         while len(self._pins) > MAX_PINS:
             self._pins.popitem(last=False)
+
+    def first_seen(self, opaque: Iterable[str], pin: Pin | None, pool: Pool) -> None:
+        """Tag what is sealed and not known yet: the session's model must have made it in its last answer."""
+        maker = None if pin is None else pool.get(pin.candidate)
+        if maker is None:
+            return
+        for text in opaque:
+            self._makers.setdefault(seal_of(text), (maker.upstream, maker.model))
+        while len(self._makers) > MAX_SEALS:
+            self._makers.popitem(last=False)
+
+    def is_foreign(self, opaque: Iterable[str], candidate: Candidate) -> bool:
+        """Whether something sealed was made elsewhere, or nobody knows where."""
+        own = (candidate.upstream, candidate.model)
+        return any(self._makers.get(seal_of(text)) != own for text in opaque)
+
+    def makers(self, opaque: Iterable[str], pin: Pin | None, pool: Pool) -> tuple[str, ...]:
+        """Return the candidates that made all of `opaque`, where that is known; () when there is none to go by.
+
+        What was never seen was made by the session's model.
+        """
+        held = None if pin is None else pool.get(pin.candidate)
+        pinned = None if held is None else (held.upstream, held.model)
+        made = {self._makers.get(seal_of(text), pinned) for text in opaque}
+        if len(made) != 1:
+            return ()
+        return tuple(c.id for c in pool.candidates if (c.upstream, c.model) in made)
 
     def ready(self, upstream: str) -> None:
         """An upstream can be called from now on."""

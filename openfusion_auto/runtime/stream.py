@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from openfusion_auto.core.prompt import Delta, Prompt, Usage
+from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.wire.codec import CODECS, Writer, custom_names
+from openfusion_auto.wire.codec import Writer
+from openfusion_auto.wire.telling import Telling
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -16,12 +17,11 @@ class ClientStream:
     """One streamed answer on its way to a client.
 
     Args:
-        prompt: The request.
+        telling: How answers to the request are written.
         send: Sends bytes; the first call sends the head. It raises when the client is gone.
         clock: For the time of the last byte.
         guarded: Hold tool calls until they are whole.
         model: Name to report instead of the upstream's, or None.
-        answer_id: Id of an answer that is put together here.
 
     Attributes:
         head_sent: The status and headers are with the client.
@@ -31,21 +31,18 @@ class ClientStream:
 
     def __init__(
         self,
-        prompt: Prompt,
+        telling: Telling,
         send: Send,
         clock: Clock,
         *,
         guarded: bool,
         model: str | None,
-        answer_id: str = "",
     ) -> None:
-        self._prompt = prompt
+        self._telling = telling
         self._send = send
         self._clock = clock
         self._guarded = guarded
         self._model = model
-        self._answer_id = answer_id
-        self._custom = custom_names(prompt)
         self._writer = self._new_writer()
         self.head_sent = False
         self.relayed = False
@@ -53,13 +50,7 @@ class ClientStream:
         self.last_s = clock.now()
 
     def _new_writer(self) -> Writer:
-        return CODECS[self._prompt.dialect].Writer(
-            include_usage=self._prompt.include_usage,
-            guarded=self._guarded,
-            model=self._model,
-            custom=self._custom,
-            answer_id=self._answer_id,
-        )
+        return self._telling.writer(guarded=self._guarded, model=self._model)
 
     @property
     def started(self) -> bool:
@@ -101,8 +92,9 @@ class ClientStream:
         await self._write(self._writer.fail(error))
 
     async def keep_alive(self) -> None:
-        """Send a comment."""
-        await self._write(self._writer.keep_alive())
+        """Send what keeps the client waiting: at first what its dialect opens a stream with, where it has that."""
+        opening = b"" if self.head_sent else self._telling.opening(self._telling.prompt.model)
+        await self._write(opening or self._writer.keep_alive())
 
     async def _write(self, data: bytes) -> None:
         if data:

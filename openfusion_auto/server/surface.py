@@ -15,6 +15,7 @@ from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, OPTIONS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.wire.codec import CODECS
+from openfusion_auto.wire.telling import telling
 
 # [s] between two pieces of a body: a client that is still sending is never that silent.
 BODY_IDLE_S = 10.0
@@ -131,12 +132,11 @@ async def stream(
         await response.write(data)
 
     client = ClientStream(
-        asked.prompt,
+        telling(asked.prompt, answer_id=answer_id(trace), created=int(trace.at)),
         send,
         request.app[CLOCK],
         guarded=options.guarded,
         model=asked.prompt.model if engine.report_requested else None,
-        answer_id=answer_id(trace),
     )
     live.streams.add(client)
     try:

@@ -31,7 +31,14 @@ def test_what_is_no_utf8_names_its_line():
 
 
 @pytest.mark.parametrize(
-    ("text", "nl"), [("", "\n"), ("a\nb\n", "\n"), ("a\r\nb\r\n", "\r\n"), ("a\r\nb\r\nc\n", "\r\n"), ("a\r\nb\nc\n", "\n")]
+    ("text", "nl"),
+    [
+        ("", "\n"),
+        ("a\nb\n", "\n"),
+        ("a\r\nb\r\n", "\r\n"),
+        ("a\r\nb\r\nc\n", "\r\n"),
+        ("a\r\nb\nc\n", "\n"),
+    ],
 )
 def test_the_line_end_is_that_of_most_lines(text, nl):
     assert newline_of(text) == nl

@@ -77,7 +77,12 @@ def test_a_client_without_a_usual_place_asks_for_the_file(tmp_path):
 
 
 def test_the_system_and_the_home_are_those_of_the_process(monkeypatch):
-    for platform, name in (("win32", "windows"), ("darwin", "macos"), ("linux", "linux"), ("freebsd14", "linux")):
+    for platform, name in (
+        ("win32", "windows"),
+        ("darwin", "macos"),
+        ("linux", "linux"),
+        ("freebsd14", "linux"),
+    ):
         monkeypatch.setattr(place.sys, "platform", platform)
         assert system() == name
     monkeypatch.setattr(place.sys, "platform", "win32")

@@ -97,7 +97,10 @@ def test_keys_to_keep_are_set_only_where_there_is_none():
 
 @pytest.mark.parametrize(
     ("data", "template", "named"),
-    [({"a": {"b": 1}}, {"a": {"b": {"c": 1}}}, "a.b"), ({"list": {}}, {"list": [{"id": "x"}]}, "list")],
+    [
+        ({"a": {"b": 1}}, {"a": {"b": {"c": 1}}}, "a.b"),
+        ({"list": {}}, {"list": [{"id": "x"}]}, "list"),
+    ],
 )
 def test_another_kind_of_value_is_refused_by_name(data, template, named):
     with pytest.raises(ConfigError, match=f"'{named}' is not a") as caught:
@@ -112,7 +115,9 @@ def test_a_new_element_comes_first_and_one_of_the_same_name_is_replaced():
     assert put_back(new, restores(new, changes, ITEMS)) == {"list": [{"id": "y"}]}
     new, changes = changed({"list": [{"id": "y"}, {"id": "x", "v": 0}]}, template, ITEMS)
     assert new == {"list": [{"id": "y"}, {"id": "x", "v": 1}]}
-    assert put_back(new, restores(new, changes, ITEMS)) == {"list": [{"id": "y"}, {"id": "x", "v": 0}]}
+    assert put_back(new, restores(new, changes, ITEMS)) == {
+        "list": [{"id": "y"}, {"id": "x", "v": 0}]
+    }
 
 
 def test_a_list_that_we_made_goes_only_when_nobody_else_is_in_it():

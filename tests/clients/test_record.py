@@ -68,7 +68,9 @@ def test_forgetting_keeps_the_backup_only_when_asked(known, tmp_path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "values": 1}'])
+@pytest.mark.parametrize(
+    "broken", ["", "{", "[]", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "values": 1}']
+)
 def test_a_record_that_cannot_be_read_says_where_the_backup_is(known, tmp_path, broken):
     record.save(tmp_path, known, b"old")
     (path,) = (tmp_path / "adapters").glob("*.json")

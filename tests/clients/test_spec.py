@@ -87,14 +87,28 @@ def test_the_address_may_end_in_v1_or_not(given, url):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:8787", "ftp://x", "http://", "http://a b", "http://a\"b", "http://a$(x)", "http://a:99999999", "http://a\n", "http://a'#"]
+    "url",
+    [
+        "",
+        "127.0.0.1:8787",
+        "ftp://x",
+        "http://",
+        "http://a b",
+        'http://a"b',
+        "http://a$(x)",
+        "http://a:99999999",
+        "http://a\n",
+        "http://a'#",
+    ],
 )
 def test_an_address_that_means_something_in_a_format_is_refused(url):
     with pytest.raises(ConfigError, match="--url"):
         checked(url, "m")
 
 
-@pytest.mark.parametrize("model", ["", "a b", 'a"', "a'", "a#", "$(x)", "a\n", "-x", "a`b`", "größe", "a{{url}}"])
+@pytest.mark.parametrize(
+    "model", ["", "a b", 'a"', "a'", "a#", "$(x)", "a\n", "-x", "a`b`", "größe", "a{{url}}"]
+)
 def test_a_name_that_means_something_in_a_format_is_refused(model):
     with pytest.raises(ConfigError, match="--model"):
         checked("http://a", model)
