@@ -249,6 +249,8 @@ def find_aux(prompt: Prompt, words: str, last_text: str) -> Aux | None:
         words: The person's words of the last user message, envelope stripped.
         last_text: The head of that message as it came; harness instructions may stand in it.
     """
+    if prompt.session_fields.get("codex.request_kind") == "compaction":
+        return Aux("compaction", "the client says so", with_tools=True)
     head = last_text[: 4 * ASK_CHARS].lower()
     for marks, name in ((_COMPACTION, "compaction"), (_MEMORY, "memory")):
         found = next((m for m in marks if m in head), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from openfusion_auto.core.aux_calls import SYSTEM_CHARS, find_aux
@@ -253,3 +255,11 @@ def test_compaction_and_memory_count_with_tools_too():
     assert memory.with_tools
     assert title is not None
     assert not title.with_tools
+
+
+def test_a_client_may_say_itself_that_it_compacts():
+    asked = replace(user("Go on with the parser."), session_fields={"codex.request_kind": "compaction"})
+    found = find_aux(asked, "go on with the parser.", "Go on with the parser.")
+    assert (found.name, found.with_tools) == ("compaction", True)
+    turn = replace(asked, session_fields={"codex.request_kind": "turn"})
+    assert find_aux(turn, "go on with the parser.", "Go on with the parser.") is None
