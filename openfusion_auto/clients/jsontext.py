@@ -281,4 +281,4 @@ def _deleted(text: str, path: Path) -> str:
     line, rest = before.rstrip(" \t"), after.lstrip(" \t")
     if line.endswith("\n") and rest.startswith(("\n", "\r\n")):
         return line + rest.partition("\n")[2]
-    return before + (rest if line != before else after)
+    return before + (rest if line != before or line.endswith(("{", "[")) else after)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -122,5 +121,4 @@ def _path(state: Path, client: str, file: Path) -> Path:
 def _private(path: Path, data: bytes) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     files.write(path, data, files.read(path))
-    if os.name == "posix":
-        path.chmod(0o600)
+    path.chmod(0o600)  # also one that was opened up since

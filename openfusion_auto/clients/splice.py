@@ -16,10 +16,14 @@ _STEP = 16  # [characters] by which surroundings grow until they are found once
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """`removed` became `inserted`; both hold the same surroundings at their ends."""
+    """`removed` became `inserted`; both hold the same surroundings at their ends.
+
+    `at_end`: it was the end of the text, where the last line may have had no line end.
+    """
 
     removed: str
     inserted: str
+    at_end: bool = False
 
 
 def difference(old: str, new: str) -> tuple[int, str, str]:
@@ -61,7 +65,7 @@ def splice(old: str, new: str) -> Splice:
     while new.count(new[left:right]) != 1 and (left > 0 or right < len(new)):
         left, right = max(0, left - _STEP), min(len(new), right + _STEP)
     before, after = new[left:start], new[end:right]
-    return Splice(before + removed + after, before + inserted + after)
+    return Splice(before + removed + after, before + inserted + after, at_end=right == len(new))
 
 
 def _line_start(text: str, at: int) -> int:
@@ -88,12 +92,13 @@ def undone(text: str, done: Sequence[Splice]) -> str | None:
         if not one.inserted or text.count(one.inserted) != 1:
             return None
         before, after = text.split(one.inserted)
-        text = _join(before + one.removed, after, one.inserted)
+        text = _join(before + one.removed, after, one)
     return text
 
 
-def _join(before: str, after: str, gone: str) -> str:
-    """Put two parts together; a line end that came with what is gone stays when lines would run together."""
-    if gone.endswith("\n") and before and after and not before.endswith("\n"):
-        return before + ("\r\n" if gone.endswith("\r\n") else "\n") + after
+def _join(before: str, after: str, gone: Splice) -> str:
+    """Put two parts together; where lines were added behind what was the last one, that one ends now."""
+    added = gone.at_end and gone.inserted.endswith("\n")
+    if added and before and after and not before.endswith("\n"):
+        return before + ("\r\n" if gone.inserted.endswith("\r\n") else "\n") + after
     return before + after

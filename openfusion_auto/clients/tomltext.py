@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from openfusion_auto.clients.editor import BEGIN, END, without_marks, without_regions
@@ -20,6 +21,10 @@ from openfusion_auto.config.tomlfile import line_numbers
 from openfusion_auto.errors import ConfigError
 
 _AT = re.compile(r" ?\(at line (\d+), column \d+\)")
+
+
+# Makes of a text one in which a change is done.
+Way = Callable[[str, Change], str]
 
 
 class TomlEditor:
@@ -42,12 +47,13 @@ class TomlEditor:
             node: object = _parse(text)
             for key in path:
                 node = node[key]  # type: ignore[index]  # tomlkit's containers have no common type
+            if isinstance(
+                node, bool
+            ):  # tomlkit unwraps these alone; there is one way to write each
+                return str(node).lower()
             return str(node.as_string())  # type: ignore[attr-defined]  # every tomlkit item has it
         except Exception as error:
-            line = self.line(text, path)
-            raise ConfigError(
-                f"{line}: is written in a way that cannot be edited safely"
-            ) from error
+            raise _unsafe(text, path) from error
 
     def value(self, raw: str) -> object:
         """Return what a value reads as."""
@@ -55,9 +61,7 @@ class TomlEditor:
 
     def line(self, text: str, path: Path) -> int:
         """Return the line of the value at `path`, or of the nearest thing around it."""
-        lines = line_numbers(text)
-        loc = tuple(str(key) for key in path)
-        return next((lines[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in lines), 1)
+        return _line(text, path)
 
     def steps(self, text: str, changes: Sequence[Change]) -> Iterator[str]:
         """Yield the text after the root keys, after each edit in place, after the tables at the end."""
@@ -69,7 +73,9 @@ class TomlEditor:
             yield text
         for change in changes:
             if change not in root and change not in tables:
-                text = _first_good(text, change, (_by_tomlkit, _behind_header, _dotted_at_root))
+                depths = range(len(change.path) - 1, -1, -1) if not change.had else ()
+                ways: list[Way] = [_by_tomlkit, *(partial(_behind_header, depth=d) for d in depths)]
+                text = _first_good(text, change, ways)
                 yield text
         if tables:
             yield from _with_tables(text, tables)
@@ -139,9 +145,6 @@ def _is(text: str, change: Change) -> bool:
         return False
 
 
-Way = Callable[[str, Change], str]
-
-
 def _first_good(text: str, change: Change, ways: Sequence[Way]) -> str:
     """Return the first proposal that changes this one value and loses nothing that was written."""
     wanted = put(tomllib.loads(text), change.path, change.value)
@@ -156,8 +159,17 @@ def _first_good(text: str, change: Change, ways: Sequence[Way]) -> str:
                 return new
         except Exception:  # noqa: BLE001, S112 - tomlkit's own errors have no common base; the next way is tried
             continue
-    line = line_numbers(text).get(tuple(str(k) for k in change.path), 1)
-    raise ConfigError(f"{line}: is written in a way that cannot be edited safely")
+    raise _unsafe(text, change.path)
+
+
+def _unsafe(text: str, path: Path) -> ConfigError:
+    return ConfigError(f"{_line(text, path)}: is written in a way that cannot be edited safely")
+
+
+def _line(text: str, path: Path) -> int:
+    lines = line_numbers(text)
+    loc = tuple(str(key) for key in path)
+    return next((lines[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in lines), 1)
 
 
 def _parse(text: str) -> object:
@@ -189,25 +201,20 @@ def _set(text: str, path: Path, value: object) -> str:
     return tomlkit.dumps(document)
 
 
-def _behind_header(text: str, change: Change) -> str:
-    """Put the key on the line behind the header of its table."""
+def _behind_header(text: str, change: Change, depth: int) -> str:
+    """Put the key on the line behind the header of a table around it; 0 = the root: first in the file.
+
+    Keys between that table and ours are dotted, as the user has them when ours has no header of its own.
+    """
     import tomli_w
 
-    number = line_numbers(text)[tuple(str(k) for k in change.path[:-1])]
+    path = [str(key) for key in change.path]
+    number = line_numbers(text)[tuple(path[:depth])] if depth else 0
+    names = [tomli_w.dumps({name: 0}).removesuffix(" = 0\n") for name in path[depth:-1]]
+    new = ".".join([*names, tomli_w.dumps({path[-1]: change.value}).rstrip("\n")])
     lines = text.split("\n")
-    new = tomli_w.dumps({str(change.path[-1]): change.value}).rstrip("\n")
-    # The header's own carriage return stays with it; the caller gives the new line its own.
     lines[number:number] = [new] if number < len(lines) else [new, ""]
     return "\n".join(lines)
-
-
-def _dotted_at_root(text: str, change: Change) -> str:
-    """Put the key first in the file with its whole path, as the user did with the others of its table."""
-    import tomli_w
-
-    *parents, key = (str(k) for k in change.path)
-    names = [tomli_w.dumps({name: 0}).removesuffix(" = 0\n") for name in parents]
-    return ".".join([*names, tomli_w.dumps({key: change.value})]) + text
 
 
 def _restored(text: str, op: Restore) -> str:

@@ -92,6 +92,9 @@ JSON = {
     "deep": '{"a": ' * 60 + "{}" + "}" * 60,
     "long": "{\n" + ",\n".join(f'  "k{n}": {{"v": [{n}]}}' for n in range(80)) + "\n}\n",
     "already ours": '{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:8787"}, "model": "openfusion/openfusion/auto"}\n',
+    "comment at the very end": '{"a": 1} // done',
+    "comma on its own line": '{\n  "a": 1\n  , "b": 2\n  , "c": 3\n}\n',
+    "nested arrays": '{"a": [[1, [2]], {"b": [{"c": []}]}], "d": [\n]}\n',
     "long single line": "{" + ", ".join(f'"key{n}": "value {n}"' for n in range(60)) + "}",
 }
 
@@ -128,6 +131,15 @@ YAML = {
     "continue, comments": "models: # all\n  # first\n  - name: A # a\n    # inside\n    model: b\n\n  - name: C\n",
     "continue, ours by hand": "models:\n  - name: Other\n    model: x\n  - name: Local\n    provider: ollama\n",
     "litellm": 'model_list:\n  - model_name: gpt-4o\n    litellm_params:\n      model: azure/x\n      api_key: "os.environ/KEY"\n\nlitellm_settings:\n  drop_params: true\n',
+    "crowded": "a: 1\nb: 2\nc: 3\nmodels: \n  - name: X\nmodel_list: \n  - model_name: y\n",
+    "quotes and hashes": "a: 'x # y'\nb: \"# z\"\nc: d#e\nmodel: f#g # h\n",
+    "comment between": "model: x\n# one\n\n  # two\nedit-format: y\n",
+    "only the document start": "---\n",
+    "tags": "a: !!str 5\nb: !custom\n  c: d\n",
+    "multi-line quoted, indented": 'a:\n  "x\n  y"\nmodel: z\n',
+    "booleans": "model: yes\nedit-format: no\ncheck-update: true\nshow-model-warnings: true # loud\n",
+    "deep lists": "models:\n  - name: A\n    roles: [chat]\n    env:\n      - k: v\n        w: x\n  - name: B\n",
+    "trailing blanks": "model: x   \nmodels:   \n  - name: A   \n\n   \n",
     "litellm with deep blanks": "model_list:\n    -   model_name: a\n        litellm_params:\n            model: b\n",
 }
 
@@ -141,5 +153,8 @@ SHELL = {
     "unicode": "# Grüße 🤖\noption theme größe\n",
     "function": "f() {\n  provider add x\n}\nf\n",
 }
+
+# Nothing in a shell file is looked at: any text will do.
+SHELL |= {f"TOML, {label}": text for label, text in TOML.items()}
 
 CORPUS = {"toml": TOML, "json": JSON, "yaml": YAML, "shell": SHELL}

@@ -34,7 +34,7 @@ class Careless(JsonEditor):
 def test_a_text_that_does_not_read_as_asked_is_refused():
     with pytest.raises(ConfigError, match="cannot be edited safely"):
         put_in(Careless(), "{}", {"k": 1}, NONE)
-    with pytest.raises(ConfigError, match="^1: our part was changed by hand"):
+    with pytest.raises(ConfigError, match=r"^1: our part was changed by hand"):
         take_out(Careless(), '{"k": 1}', [Change(("k",), 1)], (), NONE)
 
 

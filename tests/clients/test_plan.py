@@ -28,10 +28,11 @@ TREES = st.dictionaries(
     st.recursive(LEAVES, lambda inner: st.dictionaries(st.sampled_from("pqrs"), inner, max_size=3)),
     max_size=4,
 )
+NONE = Rules()
 ITEMS = Rules(items={("list",): "id"})
 
 
-def changed(data, template, rules=Rules()):
+def changed(data, template, rules=NONE):
     """Return (data with the template, the changes that made it so)."""
     changes = []
     for path, value in wanted_changes(data, template, rules):
@@ -112,6 +113,7 @@ def test_a_new_element_comes_first_and_one_of_the_same_name_is_replaced():
     template = {"list": [{"id": "x", "v": 1}]}
     new, changes = changed({"list": [{"id": "y"}]}, template, ITEMS)
     assert new == {"list": [{"id": "x", "v": 1}, {"id": "y"}]}
+    assert list(wanted_changes(new, template, ITEMS)) == []
     assert put_back(new, restores(new, changes, ITEMS)) == {"list": [{"id": "y"}]}
     new, changes = changed({"list": [{"id": "y"}, {"id": "x", "v": 0}]}, template, ITEMS)
     assert new == {"list": [{"id": "y"}, {"id": "x", "v": 1}]}
@@ -135,6 +137,8 @@ def test_a_table_of_our_own_goes_whole_a_shared_one_only_with_what_is_still_ours
     new, changes = changed({}, template, own)
     new["p"]["ours"]["url"] = 9
     assert restores(new, changes, own) == (Restore(("p",), None),)
+    less = {"p": {"ours": {"url": 1}, "x": 1}}
+    assert put_back(less, restores(less, changes, Rules())) == {"p": {"x": 1}}
     shared = {"p": {"ours": {"url": 9, "key": 2}}}
     assert put_back(shared, restores(shared, changes, Rules())) == {"p": {"ours": {"url": 9}}}
 

@@ -36,6 +36,7 @@ def test_what_was_inserted_stands_once(old, new):
 def test_the_whole_line_is_taken_so_that_the_same_word_elsewhere_does_no_harm():
     one = splice("model = 'a'\nx = 1\n", "model = 'b'\nx = 1\n")
     assert one == Splice("model = 'a'", "model = 'b'")
+    assert not one.at_end
     assert undone("# b\nmodel = 'b' # mine\nx = 2\n", [one]) == "# b\nmodel = 'a' # mine\nx = 2\n"
 
 
@@ -65,3 +66,12 @@ def test_lines_do_not_run_together_when_the_last_one_had_no_end():
     assert undone(new + "b = 2\n", [one]) == "a = 1\nb = 2\n"
     windows = splice(old, "a = 1\r\n# ours\r\n")
     assert undone("a = 1\r\n# ours\r\nb = 2\r\n", [windows]) == "a = 1\r\nb = 2\r\n"
+
+
+def test_a_line_end_that_becomes_a_bare_return_is_taken_whole():
+    assert difference("a\r\nb", "a\rb") == (1, "\r\n", "\r")
+
+
+def test_a_last_line_that_was_only_changed_gets_no_line_end_of_ours():
+    one = splice("x = 1\nm = 'a'", "x = 1\nm = 'b'")
+    assert undone("x = 1\nm = 'b'\ny = 2\n", [one]) == "x = 1\nm = 'a'\ny = 2\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import tomllib
 
 import pytest
@@ -91,12 +91,12 @@ def test_keys_are_added_to_a_table_that_is_there(text, works, monkeypatch):
 
 def test_where_no_way_is_safe_the_line_is_said(monkeypatch):
     monkeypatch.setattr(tomltext, "_set", None)
-    with pytest.raises(ConfigError, match="^2: is written in a way"):
+    with pytest.raises(ConfigError, match=r"^2: is written in a way"):
         put("x = 1\nmodel = 'a'\n", {"model": "m"})
-    with pytest.raises(ConfigError, match="^2: is written in a way"):
+    with pytest.raises(ConfigError, match=r"^2: is written in a way"):
         put("x = 1\np = {}\n", {"p": {"ours": {"a": 1}}})
     monkeypatch.setattr(tomltext, "_parse", None)
-    with pytest.raises(ConfigError, match="^2: is written in a way"):
+    with pytest.raises(ConfigError, match=r"^2: is written in a way"):
         put("x = 1\nmodel = 'a'\n", {"model": "m"})
 
 
@@ -150,7 +150,7 @@ def test_raw_values_are_as_written_and_read_back():
     text = "a = '''x'''\nb.c = 1_000 # n\n[t]\nd = 1979-05-27\n"
     assert EDITOR.raw(text, ("a",)) == "'''x'''"
     assert EDITOR.raw(text, ("b", "c")) == "1_000"
-    assert EDITOR.value(EDITOR.raw(text, ("t", "d"))) == datetime.date(1979, 5, 27)
+    assert EDITOR.value(EDITOR.raw(text, ("t", "d"))) == dt.date(1979, 5, 27)
 
 
 def test_lines_are_those_of_the_nearest_thing_around():

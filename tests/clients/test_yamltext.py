@@ -49,7 +49,7 @@ def test_one_line_values_are_replaced_new_keys_stand_in_a_block():
     "text", ["a:\n  - 1\n", "a: |\n  x\n", "a: [1]\n", "a: &x y\n", "a: one\n  two\n", "a:\n"]
 )
 def test_a_value_over_several_lines_is_not_replaced(text):
-    with pytest.raises(ConfigError, match="^1: 'a' is set in a way"):
+    with pytest.raises(ConfigError, match=r"^1: 'a' is set in a way"):
         put(text, {"a": "y"})
 
 
@@ -74,18 +74,18 @@ def test_an_element_that_is_there_is_known_however_it_is_indented():
 
 
 def test_an_element_of_our_name_by_hand_is_not_replaced():
-    with pytest.raises(ConfigError, match="^1: 'models' is set in a way"):
+    with pytest.raises(ConfigError, match=r"^1: 'models' is set in a way"):
         put("models:\n  - name: Ours\n    roles: [edit]\n", ELEMENT, ITEMS)
 
 
 @pytest.mark.parametrize("text", ["models: []\n", "models: [{name: A}]\n", "models: *all\n"])
 def test_a_list_on_one_line_is_refused(text):
-    with pytest.raises(ConfigError, match="^1: 'models' is a list on one line"):
+    with pytest.raises(ConfigError, match=r"^1: 'models' is a list on one line"):
         put(text, ELEMENT, ITEMS)
 
 
 def test_a_mapping_where_a_list_is_needed_is_refused():
-    with pytest.raises(ConfigError, match="^2: is YAML of a kind"):
+    with pytest.raises(ConfigError, match=r"^2: is YAML of a kind"):
         put("models:\n  a: 1\n", ELEMENT, ITEMS)
 
 

@@ -21,6 +21,27 @@ NAME = f"openfusion_auto-{__version__}"
 
 # Data that ships, file by file: a new one is added here on purpose, a user's file never by accident.
 DATA = {
+    "openfusion_auto/_data/adapters/aider/adapter.toml",
+    "openfusion_auto/_data/adapters/aider/metadata.json",
+    "openfusion_auto/_data/adapters/aider/template.yml",
+    "openfusion_auto/_data/adapters/claude-code/adapter.toml",
+    "openfusion_auto/_data/adapters/claude-code/template.json",
+    "openfusion_auto/_data/adapters/cline/adapter.toml",
+    "openfusion_auto/_data/adapters/cline/template.json",
+    "openfusion_auto/_data/adapters/codex/adapter.toml",
+    "openfusion_auto/_data/adapters/codex/template.toml",
+    "openfusion_auto/_data/adapters/continue/adapter.toml",
+    "openfusion_auto/_data/adapters/continue/template.yaml",
+    "openfusion_auto/_data/adapters/crush/adapter.toml",
+    "openfusion_auto/_data/adapters/crush/template.sh",
+    "openfusion_auto/_data/adapters/litellm/adapter.toml",
+    "openfusion_auto/_data/adapters/litellm/template.yaml",
+    "openfusion_auto/_data/adapters/opencode/adapter.toml",
+    "openfusion_auto/_data/adapters/opencode/template.json",
+    "openfusion_auto/_data/adapters/pi/adapter.toml",
+    "openfusion_auto/_data/adapters/pi/template.json",
+    "openfusion_auto/_data/adapters/qwen-code/adapter.toml",
+    "openfusion_auto/_data/adapters/qwen-code/template.json",
     "openfusion_auto/_data/candidates/default.toml",
     "openfusion_auto/_data/candidates/local.toml",
     "openfusion_auto/_data/receipts/schemas/pool.schema.json",
@@ -141,6 +162,13 @@ def test_the_installed_data_is_found(installed, tmp_path):
         path, count = line.rsplit(" ", 1)
         assert Path(path).is_relative_to(installed.parent)
         assert int(count) >= 1
+
+
+def test_the_installed_adapters_are_found(installed, tmp_path):
+    said = json.loads(run([installed / "openfusion", "adapter", "codex", "--json"], tmp_path))
+    assert said["start"] == "codex"
+    listed = json.loads(run([installed / "openfusion", "adapter", "list", "--json"], tmp_path))
+    assert len(listed["data"]) == 10
 
 
 def test_the_installed_command_shows_its_help(installed, tmp_path):
