@@ -109,12 +109,12 @@ def list_command(as_json: bool, url: str, model: str, config: Path | None) -> No
 def row(adapter: Adapter, values: Values) -> dict[str, object]:
     """Return one line of the list as JSON; a client without a usual place is `no_file`."""
     from openfusion_auto.clients.install import status
-    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.clients.place import current_system, locate
     from openfusion_auto.config.paths import state_path
 
     found: list[Status] = []
     if adapter.folders or any(os.environ.get(name) for name in adapter.file_env):
-        paths = locate(adapter, os.environ, system())
+        paths = locate(adapter, os.environ, current_system())
         found = status(adapter, paths, values, state_path(os.environ))
     return {
         "client": adapter.name,
@@ -138,13 +138,13 @@ def show_command(
     client: str, as_json: bool, url: str, model: str, file: Path | None, config: Path | None
 ) -> None:
     """Show what a client needs in its files, and how to start it; nothing is written."""
-    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.clients.place import current_system, locate
     from openfusion_auto.clients.spec import load
 
     adapter = load(client)
     values = filled(url, model, config)
     known = adapter.folders or file
-    paths = locate(adapter, os.environ, system(), file) if known else None
+    paths = locate(adapter, os.environ, current_system(), file) if known else None
     shown = [str(p) for p in paths] if paths else [t.names[0] for t in adapter.targets]
     if as_json:
         output.data(described(adapter, values, shown))
@@ -299,10 +299,10 @@ def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
 def statuses(adapter: Adapter, values: Values, file: Path | None) -> list[Status]:
     """Return how the files of a client stand."""
     from openfusion_auto.clients.install import status
-    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.clients.place import current_system, locate
     from openfusion_auto.config.paths import state_path
 
-    paths = locate(adapter, os.environ, system(), file)
+    paths = locate(adapter, os.environ, current_system(), file)
     return status(adapter, paths, values, state_path(os.environ))
 
 
@@ -311,10 +311,10 @@ def change(
 ) -> list[Outcome]:
     """Install or uninstall a client."""
     from openfusion_auto.clients.install import install, uninstall
-    from openfusion_auto.clients.place import locate, system
+    from openfusion_auto.clients.place import current_system, locate
     from openfusion_auto.config.paths import state_dir, state_path
 
-    paths = locate(adapter, os.environ, system(), file)
+    paths = locate(adapter, os.environ, current_system(), file)
     state = state_path(os.environ) if dry_run else state_dir(os.environ)
     return (uninstall if take_out else install)(adapter, paths, values, state, dry_run=dry_run)
 

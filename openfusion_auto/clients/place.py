@@ -10,7 +10,7 @@ from openfusion_auto.clients.spec import Adapter
 from openfusion_auto.errors import ConfigError
 
 
-def system() -> str:
+def current_system() -> str:
     """Return this system as adapters name it: linux, macos or windows."""
     return {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
 
@@ -29,7 +29,7 @@ def locate(
     Args:
         adapter: The client.
         env: The environment: clients read their own variables from it.
-        on: The system, see `system`.
+        on: The system, see `current_system`.
         file: Instead of the first target's usual place; the others stand beside it.
 
     Raises:

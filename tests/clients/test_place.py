@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openfusion_auto.clients import place
-from openfusion_auto.clients.place import home, locate, system
+from openfusion_auto.clients.place import current_system, home, locate
 from openfusion_auto.clients.spec import load, names
 from openfusion_auto.errors import ConfigError
 
@@ -84,7 +84,7 @@ def test_the_system_and_the_home_are_those_of_the_process(monkeypatch):
         ("freebsd14", "linux"),
     ):
         monkeypatch.setattr(place.sys, "platform", platform)
-        assert system() == name
+        assert current_system() == name
     monkeypatch.setattr(place.sys, "platform", "win32")
     assert home({"USERPROFILE": "/u", "HOME": "/h"}) == Path("/u")
     monkeypatch.setattr(place.sys, "platform", "linux")
