@@ -45,6 +45,10 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/server/test_chat.py",
         "the whole way is tested from its outer end",
     ),
+    "openfusion_auto/server/surface.py": (
+        "tests/server/test_chat.py",
+        "the surfaces are tested by what they answer",
+    ),
     "openfusion_auto/runtime/stream.py": (
         "tests/server/test_chat.py",
         "what a client gets is read by a client",

@@ -30,7 +30,7 @@ __all__ = ["LOCAL_SOURCE", "POOL_SCHEMA", "STALE_DAYS", "Finding", "check_pool",
 
 POOL_SCHEMA = 1
 LOCAL_SOURCE = "runs on this machine"  # the source of a price that really is 0
-KNOWN_OFFERS = ("tools", "vision", "reasoning", "json_schema")
+KNOWN_OFFERS = ("tools", "vision", "reasoning", "json_schema", "embeddings")
 STALE_DAYS = 180  # half a year: list prices of the shipped models moved about that often
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}")

@@ -36,16 +36,22 @@ MIN_OUTPUT = (
 ROOM = (
     1.05  # token counts are estimates from bytes: ask for five percent more window than estimated
 )
+EMBEDDING = "embedding"  # the role of models that make vectors
 NO_WISHES = (Preferences(), Preferences(fail_open=True))
 
 Rule = Callable[[Candidate, Task, State], "str | None"]
 
 
 def not_requested(c: Candidate, task: Task, _state: State) -> str | None:
-    """The request names candidates (ids or model names) and this is none of them."""
+    """The request names candidates (ids or model names) and this is none of them; or nobody named one that makes
+    embeddings and holds no conversation.
+    """
     wanted = task.only or task.options.candidates
     if wanted and c.id not in wanted and c.model not in wanted:
         return "the request restricts the choice to " + ", ".join(wanted)
+    embeds = EMBEDDING in c.roles or c.offers == ("embeddings",)
+    if embeds and not wanted and task.role != EMBEDDING:
+        return "it makes embeddings: asked for a conversation only when it is named"
     return None
 
 

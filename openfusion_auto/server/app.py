@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.server import info
+from openfusion_auto.server.embeddings import embeddings
 from openfusion_auto.server.keys import (
     CLOCK,
     ENGINE,
@@ -65,6 +66,7 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
         ("/responses", surface("responses")),
         ("/messages", surface("messages")),
         ("/messages/count_tokens", info.count_tokens),
+        ("/embeddings", embeddings),
     )
     for path, handler in posts:
         router.add_post(root + path, handler, expect_handler=expect)

@@ -111,6 +111,7 @@ def entry(name: str, owner: str, players: tuple[Candidate, ...]) -> dict[str, ob
         "id": name,
         "object": "model",
         "type": "model",
+        "lifecycle": "active",
         "created": 0,
         "created_at": "1970-01-01T00:00:00Z",
         "owned_by": owner,

@@ -13,13 +13,15 @@ from openfusion_auto.core.prompt import Dialect
 class Call:
     """One request to one model, already rendered in the upstream's dialect.
 
-    `headers` are extra headers of this call only (session affinity); never the client's credentials.
+    `headers` are extra headers of this call only (session affinity); never the client's credentials. `path` below
+    the upstream's base URL is for what is no conversation (embeddings); None is where the dialect is spoken.
     """
 
     model: str
     body: bytes
     stream: bool
     headers: Mapping[str, str] = field(default_factory=dict)
+    path: str | None = None
 
 
 class Opened(Protocol):

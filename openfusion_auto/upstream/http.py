@@ -164,7 +164,8 @@ class HttpUpstream:
     ) -> None:
         self.name = name
         self.dialect: Dialect = dialect
-        self._url = base_url.rstrip("/") + path
+        self._base = base_url.rstrip("/")
+        self._url = self._base + path
         self._headers = {
             **headers,
             "Content-Type": "application/json",
@@ -197,10 +198,11 @@ class HttpUpstream:
         head_s = t.first_token_s if call.stream else min(t.total_s, max(t.first_token_s, t.idle_s))
         headers = {**self._headers, **call.headers} if call.headers else self._headers
         data = call.body if len(call.body) <= LARGE_BODY else io.BytesIO(call.body)
+        url = self._url if call.path is None else self._base + call.path
         with translate_errors(self.name):
             async with asyncio.timeout(head_s):
                 response = await self._client().post(
-                    self._url, data=data, headers=headers, allow_redirects=False
+                    url, data=data, headers=headers, allow_redirects=False
                 )
                 if response.status == 200:
                     return HttpOpened(self.name, response, t, opened_s, stream=call.stream)

@@ -263,6 +263,8 @@ def test_inputs_survive_json_without_changing_the_decision(inputs):
     [
         (task(only=("b",)), {}, State(), "not_requested", "restricts the choice to b"),
         (task(options=Options(candidates=("b",))), {}, State(), "not_requested", "to b"),
+        (task(), {"roles": ("embedding",)}, State(), "not_requested", "makes embeddings"),
+        (task(), {"roles": (), "offers": ("embeddings",)}, State(), "not_requested", "is named"),
         (task(role="writer"), {}, State(), "role_not_played", "plays coder"),
         (task(role="writer"), {"roles": ()}, State(), "role_not_played", "plays no role"),
         (task(), {}, State(unready={"relay": "KEY is not set"}), "upstream_not_ready", "KEY"),
@@ -296,6 +298,16 @@ def test_a_hard_rule_rejects_with_its_code_and_a_reason(request_, model, state, 
     decision = decide(request_, pool(candidate("a", **model), other), state)
     assert rules(decision)["a"] == rule
     assert says in next(r.detail for r in decision.rejected if r.candidate == "a")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [task(only=("a",)), task(options=Options(candidates=("vendor/a",))), task(role="embedding")],
+)
+def test_a_model_for_embeddings_is_asked_when_it_is_named(request_):
+    embedder = candidate("a", model="vendor/a", roles=("embedding",), offers=("embeddings",))
+    decision = decide(request_, pool(embedder, candidate("b")), State())
+    assert [s.candidate for s in decision.ranking] == ["a"]
 
 
 def test_a_request_may_name_candidates_by_model():

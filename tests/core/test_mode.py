@@ -71,7 +71,7 @@ def test_the_configuration_goes_before_the_value(mode):
         ({"kind": "aux"}, "call the client makes for itself"),
         ({"turn": "tool"}, "tool loop"),
         ({"kind": "chat"}, "nothing to check"),
-        ({"only": ("coder-a",)}, "names its model"),
+        ({"only": ("coder-a",)}, "bound to its model"),
         ({"role": "fast"}, "names the role fast"),
     ],
 )
