@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.backoff import next_move
+from openfusion_auto.core.backoff import Move, next_move
 from openfusion_auto.core.checks import is_json
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
 from openfusion_auto.core.types import Candidate, Needs, Pool, Task
 from openfusion_auto.errors import (
+    BadRequest,
     ContextTooLong,
     FusionError,
     InternalError,
@@ -30,7 +31,7 @@ from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.upstream.base import Call, Opened, Upstream
 from openfusion_auto.wire.codec import CODECS, Reader
-from openfusion_auto.wire.portable import check_foreign, for_another, sealed
+from openfusion_auto.wire.portable import Seals, check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -67,7 +68,7 @@ class Received:
 class Caller:
     """Makes the calls of one request; `client` is the stream to relay a final answer to, or None.
 
-    `headers` of the client go on to upstreams of its own dialect (`anthropic-beta` and the like).
+    `headers` of a Messages client (`anthropic-beta` and the like) go on to Messages upstreams.
     """
 
     def __init__(
@@ -122,14 +123,7 @@ class Caller:
                 except FusionError as error:
                     errors.append(error)
                     timeouts += isinstance(error, UpstreamTimeout)
-                    left_s = self._began_s + self._means.total_s - clock.now()
-                    move = next_move(
-                        error,
-                        tries=tries,
-                        timeouts=timeouts,
-                        remaining_s=left_s,
-                        jitter=clock.chance(),
-                    )
+                    move = self._move(error, tries, timeouts)
                 finally:
                     self._reserved_usd -= worst_usd or 0.0
                 if move.kind == "stop":
@@ -139,6 +133,23 @@ class Caller:
                     break
                 await clock.sleep(move.wait_s)
         return Reply(ask.phase, candidate_id, error=summary(errors))
+
+    def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:
+        """Return what follows a failed attempt.
+
+        A request that cannot be said in one upstream's dialect may be fine in another's: no call was made, and the
+        next candidate is tried.
+        """
+        if isinstance(error, BadRequest):
+            return Move("next")
+        clock = self._means.clock
+        return next_move(
+            error,
+            tries=tries,
+            timeouts=timeouts,
+            remaining_s=self._began_s + self._means.total_s - clock.now(),
+            jitter=clock.chance(),
+        )
 
     def _worst_usd(self, prompt: Prompt, candidate: Candidate) -> float | None:
         """Return the most the next call can cost [USD]; None when the price is unknown or nobody asks."""
@@ -238,14 +249,16 @@ class Caller:
         codec = CODECS[upstream.dialect]
         sent = self._outgoing(prompt, candidate, upstream.dialect)
         line.lost = sent.lost
-        headers = self._headers if prompt.dialect == upstream.dialect else NO_HEADERS
+        theirs = prompt.dialect == upstream.dialect == "messages"
+        headers = self._headers if theirs else NO_HEADERS
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):
                 reader = codec.Reader(keep=client is None)
-                answer = await self._read_stream(opened, reader, line, client, received)
+                answer = await self._read_stream(opened, reader, line, candidate, client, received)
             else:
                 answer = codec.read_answer(await self._read_body(opened, line, received))
+                self._means.live.first_seen(seals_of_answer(answer), candidate)
                 if client is not None:
                     await client.relay(codec.deltas_of(answer))
         finally:
@@ -259,8 +272,11 @@ class Caller:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
         check_foreign(prompt, dialect)
         lost: tuple[str, ...] = ()
-        if self._means.live.is_foreign(sealed(prompt), candidate):
-            prompt, lost = for_another(prompt)
+        if (
+            prompt.dialect == dialect
+        ):  # another dialect's renderer leaves all of it out, and says so
+            live = self._means.live
+            prompt, lost = for_another(prompt, lambda seal: live.is_foreign((seal,), candidate))
         sent = outgoing(prompt, candidate, dialect)
         return Rendered(sent.body, (*lost, *sent.lost)) if lost else sent
 
@@ -278,11 +294,12 @@ class Caller:
         opened: Opened,
         reader: Reader,
         line: Attempt,
+        candidate: Candidate,
         client: ClientStream | None,
         received: Received,
     ) -> Answer:
         # A relayed answer is not kept by its reader: a long stream must not fill the memory.
-        progress_s = self._means.clock.now()
+        progress_s, seals = self._means.clock.now(), Seals()
         async for chunk in opened.chunks():
             if line.ttft_ms is None:
                 line.ttft_ms = round(self._elapsed_ms() - line.at_ms, 2)
@@ -295,6 +312,8 @@ class Caller:
                 continue
             progress_s = now_s
             received.size += sum(weight(d) for d in deltas)
+            # Before the client has it: its next request may be here before this answer's end.
+            self._means.live.first_seen(seals.take(deltas), candidate)
             if client is not None:
                 await client.relay(deltas)
             elif deltas[-1].error is not None:
@@ -334,9 +353,10 @@ def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered
     codec = CODECS[dialect]
     if prompt.raw and prompt.dialect == dialect:
         return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
-    if prompt.max_output_tokens is None and dialect == "messages":
-        # This dialect demands a bound: the candidate's own is no bound of ours.
-        prompt = replace(prompt, max_output_tokens=candidate.max_output_tokens)
+    most = candidate.max_output_tokens
+    if dialect == "messages" and most is not None and prompt.dialect != dialect:
+        # This dialect demands a bound, and refuses one over the model's own.
+        prompt = replace(prompt, max_output_tokens=min(prompt.max_output_tokens or most, most))
     return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
 
 

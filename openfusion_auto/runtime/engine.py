@@ -26,7 +26,7 @@ from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
 from openfusion_auto.wire.jsons import dumps
-from openfusion_auto.wire.portable import sealed, undroppable
+from openfusion_auto.wire.portable import is_bound, undroppable
 from openfusion_auto.wire.telling import stream_of, telling
 
 
@@ -80,12 +80,23 @@ class Engine:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
-        only = want.only or self.means.live.makers(undroppable(prompt), state.pin, self.means.pool)
+        only = want.only or self._bound_to(prompt)
         task = self._calibrated(classify.read(prompt, role=want.role, only=only), prompt, state)
         pool = self.means.pool if want.extra is None else Pool((want.extra,), "ad hoc")
         return Judged(
             prompt, want, session, task, state, pool, decide(task, pool, state, self.policy)
         )
+
+    def _bound_to(self, prompt: Prompt) -> tuple[str, ...]:
+        """Return the candidates that alone can serve a history; () when all can, or none.
+
+        A compacted history is its maker's. What only the client's dialect knows goes where that is spoken.
+        """
+        makers = self.means.live.makers(undroppable(prompt), self.means.pool)
+        if makers or not is_bound(prompt):
+            return makers
+        spoken = {n for n, u in self.means.upstreams.items() if u.dialect == prompt.dialect}
+        return tuple(c.id for c in self.means.pool.candidates if c.upstream in spoken)
 
     def _calibrated(self, task: Task, prompt: Prompt, state: State) -> Task:
         """Return the task with its token estimate in the measure of the session's model, once that is known."""
@@ -132,13 +143,12 @@ class Engine:
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
             raise_if_empty(judged)
-            self.means.live.first_seen(sealed(judged.prompt), judged.state.pin, self.means.pool)
             if client is not None:
                 client.patient = judged.decision.mode != "single"
             means = (
                 self.means if judged.want.extra is None else replace(self.means, pool=judged.pool)
             )
-            kept = {k: v for k, v in incoming.headers.items() if k.lower() in FORWARDED}
+            kept = {k.lower(): v for k, v in incoming.headers.items() if k.lower() in FORWARDED}
             caller = Caller(
                 means,
                 trace,
@@ -231,7 +241,7 @@ class Engine:
         return b""
 
 
-# What a client of Anthropic's API turns on for a request; goes to upstreams of the client's own dialect.
+# What a client of Anthropic's API turns on for a request; goes from Messages clients to Messages upstreams alone.
 FORWARDED = ("anthropic-beta", "anthropic-version")
 ID_PREFIX: Mapping[Dialect, str] = {"chat": "chatcmpl-", "responses": "resp_", "messages": "msg_"}
 

@@ -112,11 +112,12 @@ class LiveState:
         while len(self._pins) > MAX_PINS:
             self._pins.popitem(last=False)
 
-    def first_seen(self, opaque: Iterable[str], pin: Pin | None, pool: Pool) -> None:
-        """Tag what is sealed and not known yet: the session's model must have made it in its last answer."""
-        maker = None if pin is None else pool.get(pin.candidate)
-        if maker is None:
-            return
+    def first_seen(self, opaque: Iterable[str], maker: Candidate) -> None:
+        """Tag what is sealed in an answer with who made it; what has a tag keeps it.
+
+        Only answers are tagged. What first shows up in a request may be anybody's (another process answered, this
+        one was started anew), and a wrong guess would make every further request of the session a 400.
+        """
         for text in opaque:
             self._makers.setdefault(seal_of(text), (maker.upstream, maker.model))
         while len(self._makers) > MAX_SEALS:
@@ -127,17 +128,14 @@ class LiveState:
         own = (candidate.upstream, candidate.model)
         return any(self._makers.get(seal_of(text)) != own for text in opaque)
 
-    def makers(self, opaque: Iterable[str], pin: Pin | None, pool: Pool) -> tuple[str, ...]:
-        """Return the candidates that made all of `opaque`, where that is known; () when there is none to go by.
+    def makers(self, opaque: Iterable[str], pool: Pool) -> tuple[str, ...]:
+        """Return the candidates that made the last of `opaque` whose maker is known; () when there is none to go by.
 
-        What was never seen was made by the session's model.
+        The last, because a compacted history stands for everything before it, older ones included.
         """
-        held = None if pin is None else pool.get(pin.candidate)
-        pinned = None if held is None else (held.upstream, held.model)
-        made = {self._makers.get(seal_of(text), pinned) for text in opaque}
-        if len(made) != 1:
-            return ()
-        return tuple(c.id for c in pool.candidates if (c.upstream, c.model) in made)
+        known = [self._makers.get(seal_of(text)) for text in opaque]
+        last = next((maker for maker in reversed(known) if maker is not None), None)
+        return tuple(c.id for c in pool.candidates if (c.upstream, c.model) == last)
 
     def ready(self, upstream: str) -> None:
         """An upstream can be called from now on."""

@@ -6,7 +6,7 @@ adaptive thinking, `output_config`, a session in `metadata.user_id`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -45,6 +45,8 @@ QUIET = frozenset(
     {"metadata", "cache_control", "diagnostics", "user_profile_id", "anthropic_version", "betas",
      "session_id", "prompt_cache_key"}
 )  # fmt: skip
+# Blocks that nobody but the upstream which made them can read, or takes.
+SEALED = frozenset({"thinking", "redacted_thinking", "compaction"})
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -93,18 +95,27 @@ def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
     return splice_top_level(prompt.body, prompt.raw, edits)
 
 
-def without_reasoning(prompt: Prompt) -> Prompt:
+def without_reasoning(
+    prompt: Prompt, gone: Callable[[Mapping[str, object]], bool] = lambda _: True
+) -> Prompt:
     """Return the prompt without the thinking blocks of its history, for an upstream that did not make them.
 
     A signature belongs to the model and account that made it: sent elsewhere, it makes every further request of the
     session a 400. The result is rendered anew (`raw` is empty).
+
+    Args:
+        prompt: A prompt of this dialect.
+        gone: Which of the thinking and compaction blocks go; all by default.
     """
+
+    def goes(block: object) -> bool:
+        return _is_sealed(block) and gone(as_object(block) or {})
+
     return replace(
         prompt,
-        body=without_blocks(prompt.body, _is_thinking),
+        body=without_blocks(prompt.body, goes),
         messages=tuple(
-            replace(m, parts=tuple(p for p in m.parts if p.kind != "reasoning"))
-            for m in prompt.messages
+            replace(m, parts=tuple(p for p in m.parts if not goes(p.raw))) for m in prompt.messages
         ),
         raw=b"",
     )
@@ -133,8 +144,8 @@ def unheld(prompt: Prompt) -> tuple[str, ...]:
     return (*fields, *counted("deferred loading", deferred, "tool"))
 
 
-def _is_thinking(block: object) -> bool:
-    return (as_object(block) or {}).get("type") in ("thinking", "redacted_thinking")
+def _is_sealed(block: object) -> bool:
+    return (as_object(block) or {}).get("type") in SEALED
 
 
 def _parse(raw: bytes, *, counting: bool) -> Prompt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
@@ -49,7 +49,8 @@ _INTEGERS: Mapping[str, tuple[int, int | None]] = {
 }
 _TRUNCATIONS = ("auto", "disabled")
 _FORMATS = ("text", "json_object", "json_schema")
-# Items that nobody but the upstream which made them can read.
+# Linked by their ids to the reasoning before them; items that nobody but the upstream which made them can read.
+_LINKED = frozenset({"function_call", "custom_tool_call"})  # by their ids to reasoning before them
 SEALED = frozenset({"reasoning", "compaction", "compaction_summary", "context_compaction"})
 
 
@@ -146,25 +147,47 @@ def check_foreign(prompt: Prompt) -> None:
         )
 
 
-def without_opaque(prompt: Prompt) -> tuple[Prompt, tuple[str, ...]]:
+def without_opaque(
+    prompt: Prompt, gone: Callable[[Mapping[str, object]], bool] = lambda _: True
+) -> tuple[Prompt, tuple[str, ...]]:
     """Return a prompt for another upstream than the one that answered before, and what it lost.
 
     Encrypted reasoning and compacted history can be read by their maker alone; any other upstream refuses the
-    whole request, for good. So these items go; the rest stays as it came.
+    whole request, for good. So these items go, and with reasoning the ids of what was said and called after it: an
+    upstream that stores answers refuses such an item "without its required reasoning item". The rest stays.
+
+    Args:
+        prompt: A prompt of this dialect.
+        gone: Which of the sealed items go; all by default.
     """
     listed = prompt.body.get("input")
     before = listed if isinstance(listed, list) else []
-    kept = [item for item in before if item_type("input", item) not in SEALED]
-    if len(kept) == len(before):
+    kept: list[object] = []
+    kinds: list[str] = []
+    bare = False  # reasoning of this stretch is gone
+    for item in before:
+        kind = item_type("input", item)
+        if kind in SEALED and gone(item):
+            kinds.append(kind)
+            bare = bare or kind == "reasoning"
+            continue
+        bare = bare and (kind in _LINKED or item.get("role") == "assistant" or kind in SEALED)
+        kept.append(_unlinked(kind, item) if bare else item)
+    if not kinds:
         return prompt, ()
-    gone = [item_type("input", item) for item in before]
-    lost = tuple(f"{gone.count(kind)} {kind} items" for kind in sorted(SEALED & set(gone)))
+    lost = tuple(f"{kinds.count(kind)} {kind} items" for kind in sorted(set(kinds)))
     messages = tuple(
-        replace(m, parts=tuple(p for p in m.parts if not _sealed(p))) for m in prompt.messages
+        replace(m, parts=tuple(p for p in m.parts if not (_sealed(p) and gone(p.raw or {}))))
+        for m in prompt.messages
     )
     messages = tuple(m for m in messages if m.role != "assistant" or m.parts or m.tool_calls)
     changed = replace(prompt, messages=messages, body={**prompt.body, "input": kept}, raw=b"")
     return changed, lost
+
+
+def _unlinked(kind: str, item: Mapping[str, object]) -> Mapping[str, object]:
+    linked = kind == "message" or kind in _LINKED
+    return {key: value for key, value in item.items() if key != "id"} if linked else item
 
 
 def _sealed(part: Part) -> bool:

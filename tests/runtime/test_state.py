@@ -13,7 +13,7 @@ from openfusion_auto.core.types import Pin
 from openfusion_auto.runtime import state as module
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.state import LiveState
-from tests.support.pools import CODER, FAST, candidate
+from tests.support.pools import CODER, FAST, candidate, pool
 
 
 class Time:
@@ -227,3 +227,55 @@ def test_pins_are_bounded_and_the_one_unused_for_longest_goes_first(live, monkey
     assert live.snapshot("one").pin.candidate == "fast-a"
     assert live.snapshot("three").pin is not None
     assert live.snapshot("four").pin is not None
+
+
+# -- who made what is sealed ------------------------------------------------------------------------------------------
+
+
+def test_what_was_never_seen_in_an_answer_is_everybodys_stranger(live):
+    live.pin("s", CODER, None)
+    assert live.is_foreign(["seal"], CODER)
+    assert not live.is_foreign([], CODER)
+
+
+def test_a_seal_is_its_makers_and_nobody_elses(live):
+    live.first_seen(["one", "two"], CODER)
+    live.first_seen(["three"], FAST)
+    assert not live.is_foreign(["one", "two"], CODER)
+    assert live.is_foreign(["one", "three"], CODER)
+    assert live.is_foreign(["one"], FAST)
+
+
+@pytest.mark.parametrize("change", [{"upstream": "other"}, {"model": "vendor/next"}])
+def test_a_maker_is_a_model_at_an_upstream(live, change):
+    live.first_seen(["one"], CODER)
+    assert live.is_foreign(["one"], replace(CODER, **change))
+    assert not live.is_foreign(["one"], replace(CODER, id="alias"))
+
+
+def test_a_seal_keeps_its_first_maker(live):
+    live.first_seen(["one"], CODER)
+    live.first_seen(["one"], FAST)
+    assert not live.is_foreign(["one"], CODER)
+    assert live.is_foreign(["one"], FAST)
+
+
+def test_seals_are_kept_as_hashes_and_bounded(live, monkeypatch):
+    monkeypatch.setattr(module, "MAX_SEALS", 2)
+    live.first_seen(["secret one", "two"], CODER)
+    assert "secret one" not in str(live._makers)
+    live.first_seen(["three"], CODER)
+    assert live.is_foreign(["secret one"], CODER)
+    assert not live.is_foreign(["two", "three"], CODER)
+
+
+def test_the_last_known_maker_of_compacted_histories_is_named(live):
+    alias = replace(CODER, id="alias")
+    both = pool(CODER, FAST, alias)
+    live.first_seen(["old"], FAST)
+    live.first_seen(["new"], CODER)
+    assert live.makers(["old", "new"], both) == ("alias", "coder-a")
+    assert live.makers(["old", "never seen"], both) == ("fast-a",)
+    assert live.makers(["never seen"], both) == ()
+    assert live.makers([], both) == ()
+    assert live.makers(["new"], pool(FAST)) == ()

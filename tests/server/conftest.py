@@ -112,6 +112,13 @@ class Router:
             raw = (await r.read()).decode()
             return r.status, r.headers, [e[6:] for e in raw.split("\n\n") if e.startswith("data: ")]
 
+    async def post(self, path, body, **headers):
+        """Post any body to a path under the root; returns (status, headers, raw body)."""
+        kind = {"Content-Type": "application/json"}
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        async with self.http.post(self.root + path, data=data, headers=kind | headers) as r:
+            return r.status, r.headers, await r.read()
+
     async def trace(self, trace_id):
         async with self.http.get(f"{self.base}/traces/{trace_id}") as r:
             return await r.json()
@@ -131,6 +138,7 @@ def start_router(tmp_path):
         offers=(),
         dry_run=False,
         clock=None,
+        dialect="chat",
         **tables,
     ):
         pool = {"schema": 1, "candidates": candidates or [candidate()]}
@@ -141,7 +149,7 @@ def start_router(tmp_path):
                     "name": "relay",
                     "base_url": upstream_url,
                     "api_key_env": KEY_ENV,
-                    "dialect": "chat",
+                    "dialect": dialect,
                     "offers": list(offers),
                 }
             ],

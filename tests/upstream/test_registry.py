@@ -7,7 +7,7 @@ import pytest
 from openfusion_auto.config.schema import Config
 from openfusion_auto.upstream.fake import FakeUpstream
 from openfusion_auto.upstream.http import HttpUpstream, Timeouts
-from openfusion_auto.upstream.registry import build_upstreams, not_spoken
+from openfusion_auto.upstream.registry import build_upstreams
 
 CONFIG = Config.model_validate(
     {
@@ -19,27 +19,74 @@ CONFIG = Config.model_validate(
                 "extra_headers": {"X-Title": "team"},
             },
             {"name": "open", "base_url": "http://127.0.0.1:8/v1"},
-            {"name": "other", "base_url": "http://127.0.0.1:7/v1", "dialect": "messages"},
+            {
+                "name": "other",
+                "base_url": "http://127.0.0.1:7/v1",
+                "dialect": "messages",
+                "api_key_env": "K",
+            },
+            {
+                "name": "third",
+                "base_url": "http://127.0.0.1:6/v1",
+                "dialect": "responses",
+                "api_key_env": "R",
+            },
         ],
         "timeouts": {"connect_s": 1, "first_token_s": 2, "idle_s": 3, "total_s": 4},
     }
 )
-KEYS = {"relay": "secret-of-relay"}
+KEYS = {"relay": "secret-of-relay", "other": "secret-of-other", "third": "secret-of-third"}
 
 
 def build(**more):
     return build_upstreams(CONFIG, KEYS.get, **{"dry_run": False, **more})
 
 
-def test_each_spoken_upstream_stands_under_its_name():
+def test_each_upstream_stands_under_its_name():
     made = build()
-    assert list(made) == ["relay", "open"]
+    assert list(made) == ["relay", "open", "other", "third"]
+    assert [u.dialect for u in made.values()] == ["chat", "chat", "messages", "responses"]
     assert all(isinstance(u, HttpUpstream) and u.name == name for name, u in made.items())
 
 
-def test_a_dialect_that_is_not_spoken_is_named_with_its_reason():
-    assert list(not_spoken(CONFIG)) == ["other"]
-    assert "'messages'" in not_spoken(CONFIG)["other"]
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("relay", "9/v1/chat/completions"),
+        ("other", "7/v1/messages"),
+        ("third", "6/v1/responses"),
+    ],
+)
+def test_each_dialect_has_its_path(name, path):
+    assert build()[name]._url == f"http://127.0.0.1:{path}"
+
+
+def test_a_key_stands_in_the_header_that_its_dialect_wants():
+    made = build()
+    assert made["other"]._headers["x-api-key"] == "secret-of-other"
+    assert "Authorization" not in made["other"]._headers
+    assert made["other"]._headers["anthropic-version"] == "2023-06-01"
+    for name in ("relay", "third"):
+        assert made[name]._headers["Authorization"] == f"Bearer secret-of-{name}"
+        assert not {"x-api-key", "anthropic-version"} & set(made[name]._headers)
+
+
+def test_a_configured_version_of_the_messages_api_stays():
+    config = Config.model_validate(
+        {
+            "upstreams": [
+                {
+                    "name": "a",
+                    "base_url": "http://127.0.0.1:7/v1",
+                    "dialect": "messages",
+                    "extra_headers": {"anthropic-version": "2030-01-01"},
+                }
+            ]
+        }
+    )
+    made = build_upstreams(config, lambda _: None, dry_run=False)["a"]
+    assert made._headers["anthropic-version"] == "2030-01-01"
+    assert "x-api-key" not in made._headers
 
 
 def test_a_key_goes_to_its_own_upstream_only():
@@ -61,5 +108,5 @@ def test_a_dry_run_opens_no_connection_and_asks_for_no_key():
         pytest.fail(f"asked for the key of {name}")
 
     made = build_upstreams(CONFIG, no_key, dry_run=True)
-    assert list(made) == ["relay", "open", "other"]
+    assert list(made) == ["relay", "open", "other", "third"]
     assert all(type(u) is FakeUpstream for u in made.values())
