@@ -258,7 +258,9 @@ def test_compaction_and_memory_count_with_tools_too():
 
 
 def test_a_client_may_say_itself_that_it_compacts():
-    asked = replace(user("Go on with the parser."), session_fields={"codex.request_kind": "compaction"})
+    asked = replace(
+        user("Go on with the parser."), session_fields={"codex.request_kind": "compaction"}
+    )
     found = find_aux(asked, "go on with the parser.", "Go on with the parser.")
     assert (found.name, found.with_tools) == ("compaction", True)
     turn = replace(asked, session_fields={"codex.request_kind": "turn"})
