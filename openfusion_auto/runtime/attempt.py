@@ -331,9 +331,14 @@ class Caller:
 def refuse_broken_calls(answer: Answer) -> None:
     """Fail an attempt whose tool calls cannot be run: another try may bring whole ones.
 
+    An answer that says itself that it was cut (at the output limit, by a filter) is told as it is: trying again would
+    end in the same place.
+
     Raises:
         UpstreamBroken: the arguments of a function call are not JSON.
     """
+    if answer.finish in ("length", "content_filter"):
+        return
     for call in answer.tool_calls:
         if call.kind == "function" and call.arguments.strip() and not is_json(call.arguments):
             raise UpstreamBroken("a tool call's arguments are not JSON")

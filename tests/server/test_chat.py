@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from openfusion_auto.core.prompt import Answer, ToolCall
+from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.runtime.attempt import refuse_broken_calls
 from tests.server.conftest import FOUR, candidate, openfusion_of
 from tests.support.faulty import FaultyUpstream
 
@@ -197,6 +200,19 @@ class TestFallback:
             status, _, _ = await router.chat(ask("[[fault:F15]]", openfusion={"max_calls": 2}))
         assert status >= 500
         assert len(up.requests) == 2
+
+
+class TestBrokenCalls:
+    CALL = (ToolCall("c1", "run", '{"cmd": "l'),)
+
+    def test_a_call_that_cannot_be_run_fails_the_attempt(self):
+        with pytest.raises(UpstreamBroken):
+            refuse_broken_calls(Answer(tool_calls=self.CALL, finish="tool_calls"))
+        refuse_broken_calls(Answer(tool_calls=(ToolCall("c1", "run", ""),), finish="tool_calls"))
+
+    @pytest.mark.parametrize("finish", ["length", "content_filter"])
+    def test_an_answer_that_says_it_was_cut_is_told_as_it_is(self, finish):
+        refuse_broken_calls(Answer(tool_calls=self.CALL, finish=finish))
 
 
 class TestVerify:
