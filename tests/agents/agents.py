@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,7 @@ class Agent:
         package, version: As the registry names them; `program` is the file it installs.
         variant: Wire format, catalogue or edit format.
         scripts: What can be played with it; without tools there is nothing to take several turns for.
+        resumes: Whether a session can be resumed without a terminal.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Agent:
     version: str
     variant: str = ""
     scripts: tuple[str, ...] = tuple(SCRIPTS)
+    resumes: bool = True
 
     @property
     def label(self) -> str:
@@ -254,26 +257,29 @@ def variants() -> tuple[Agent, ...]:
     )
 
 
-def packages() -> tuple[list[str], list[str]]:
-    """Return (npm's, PyPI's) names with their versions, as the two installers want them."""
-    every = variants()
+def packages(agents: Iterable[Agent] = ()) -> tuple[list[str], list[str]]:
+    """Return (npm's, PyPI's) names with their versions, as the two installers want them; `variants()` for none."""
+    every = tuple(agents) or variants()
     npm = {f"{a.package}@{a.version}" for a in every if not isinstance(a, Aider)}
     pypi = {f"{a.package}=={a.version}" for a in every if isinstance(a, Aider)}
     return sorted(npm), sorted(pypi)
 
 
-def install(prefix: Path | str) -> None:
-    """Install every agent under the prefix.
+def install(prefix: Path | str, agents: Iterable[Agent] = ()) -> None:
+    """Install agents under the prefix; `variants()` when none is named.
 
     Raises:
         subprocess.CalledProcessError: An installer failed; it said why.
     """
     prefix = Path(prefix).resolve()
-    npm, pypi = packages()
-    target = ["--prefix", str(prefix / "npm")]
-    subprocess.run(
-        ["npm", "install", "--silent", "--no-audit", "--no-fund", *target, *npm], check=True
-    )
+    npm, pypi = packages(agents)
+    if npm:
+        target = ["--prefix", str(prefix / "npm")]
+        subprocess.run(
+            ["npm", "install", "--silent", "--no-audit", "--no-fund", *target, *npm], check=True
+        )
+    if not pypi:
+        return
     own = prefix / "aider"
     subprocess.run([python_for_aider(), "-m", "venv", str(own)], check=True)
     subprocess.run([str(own / "bin" / "pip"), "install", "--quiet", *pypi], check=True)

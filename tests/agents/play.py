@@ -38,10 +38,16 @@ EDITS = {
 }
 PATHS = ("file_path", "filePath", "path", "filename", "file")
 CONTENTS = ("content", "contents", "file_text", "text")
-SHELLS = ("exec_command", "shell_command", "shell", "bash", "run_shell_command", "execute_command")
+SHELLS = (
+    *("exec_command", "shell_command", "shell", "bash"),
+    *("run_shell_command", "execute_command", "run_commands"),
+)
 ARGUMENTS = ("command", "cmd", "script")
-# How agents say where they work: `<cwd>/x</cwd>`, `Working directory: /x`, `Primary working directory: /x`.
-PLACE = re.compile(r"(?:<cwd>|working directory\S*)\s*:?\s*`?(/[^\s<`\"]+)", re.IGNORECASE)
+# How agents say where they work: `<cwd>/x</cwd>`, `Working directory: /x`, `Primary working directory: /x`,
+# `working in the directory: /x`.
+PLACE = re.compile(
+    r"(?:<cwd>|working directory\S*|working in the directory)\s*:?\s*`?(/[^\s<`\"]+)", re.IGNORECASE
+)
 MARK = re.compile(r"\[\[script:(\w+)\]\]")
 
 
@@ -191,6 +197,8 @@ def shell_call(tools: Iterable[Tool], command: str) -> Call | None:
     """Return a call that runs a command; None when no tool does."""
     named = {t.name.lower(): t for t in tools if not t.free}
     for tool in (named[n] for n in SHELLS if n in named):
+        if "commands" in tool.properties:  # Cline's: several, each of them a line
+            return call_of(tool, {"commands": [command]})
         for name in ARGUMENTS:
             if name in tool.properties:
                 many = tool.properties[name].get("type") == "array"
@@ -244,6 +252,8 @@ def plan(seen: Seen) -> Turn:
     thought = f"The user wants {FILE} to print 42." if script == "reason" else ""
     if not seen.tools:
         return without_tools(seen, thought)
+    if "memory extraction subagent" in seen.system:  # Qwen Code's, with tools and the whole history
+        return Turn("aux memory", DONE)
     if not asked:
         return Turn("aux other", DONE)
     results = [text for role, text in seen.said[asked[-1] :] if role == "result"]
