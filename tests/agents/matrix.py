@@ -209,7 +209,9 @@ on {date} with openfusion_auto {version}, **{passed} of {total} passed**.
 The variants of Qwen Code and pi are the dialects they speak. `@aaif/goose` counts by itself: the program it brings says 1.34.0.
 Qwen Code ends with a call of its own over the whole history, to keep memories; it is left out of the turns.{follow_up}
 
-Not explained: on 2026-11-21 Goose once repeated the last tool call in the further turn (`deep`, messages only); the run after passed.
+Not explained: now and then Goose resumes with a history that lacks its first tool call, and the upstream plays the last step again (2 of 20
+tries through the router on 2026-11-21, chat only and messages only; 0 of 20 without it). Where the upstream speaks chat the router
+passes on the history as Goose sent it.
 
 | Not in the table | Why |
 |---|---|
