@@ -170,7 +170,7 @@ class Engine:
         except (asyncio.CancelledError, ConnectionError):
             trace.outcome = "cancelled"
             raise
-        except Exception:
+        except Exception:  # any defect of ours: the trace says so, the gate answers
             trace.outcome, trace.error = "error", InternalError.default_code
             raise
         finally:

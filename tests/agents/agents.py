@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +37,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Agent:
+class Agent(ABC):
     """An agent in one way of using it.
 
     Attributes:
@@ -62,13 +63,13 @@ class Agent:
         """Return the program's file."""
         return prefix / "npm" / "node_modules" / ".bin" / self.name
 
+    @abstractmethod
     def settle(self, place: Place) -> dict[str, str]:
         """Write the configuration into the home; return what goes into the environment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self, place: Place, text: str, *, again: bool) -> list[str]:
         """Return the command for one task, or for a further turn of the same session."""
-        raise NotImplementedError
 
     def expected(self, script: str) -> list[str]:
         """Return the steps that the upstream must have played, small jobs left out."""
