@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from openfusion_auto.core import stats
 from openfusion_auto.core.prompt import Usage
-from openfusion_auto.core.types import Candidate, Level, Pin, Price, Task
+from openfusion_auto.core.types import Candidate, Level, Pin, Pool, Price, State, Task
+
+Vector = npt.NDArray[np.float64]
 
 MTOK = 1e-6
 DEFAULT_MAX_OUTPUT = 32_000  # [tokens] bound assumed when neither the client nor the pool gives one
@@ -25,6 +33,11 @@ OUTPUT_TOKENS: dict[str, dict[Level, int]] = {
 TASK_FRESH_INPUT = 90_000
 TASK_CACHED_INPUT = 900_000
 TASK_OUTPUT = 14_000
+NOMINAL = Usage(8_000, 1_000)  # [tokens] one ordinary request
+# Turns to come: of a session that has just begun, and at most. Real agents' sessions have some tens of turns.
+FIRST_TURNS_LEFT, MOST_TURNS_LEFT = 4.0, 20.0
+GROWTH_TOKENS = 1_500  # [tokens] that a turn adds to the next prompt: an answer and a tool's result
+CACHE_MIN = 1_024  # [tokens] shortest prompt that providers cache (OpenAI, Anthropic's larger models)
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
@@ -80,31 +93,126 @@ def output_tokens(task: Task) -> int:
     return expected if asked is None else min(expected, asked)
 
 
-def expected_usd(
-    candidate: Candidate, task: Task, pin: Pin | None, now_s: float, work: float
-) -> float | None:
-    """Return what one call of this turn should cost [USD]; None when the price is unknown.
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """The prices of a pool's candidates as columns [USD per token], (n,) each; NaN = unknown.
 
-    Args:
-        candidate: The model.
-        task: The request as read.
-        pin: The session's pin; its cached prefix is priced at the cached rate while it is warm.
-        now_s: Clock reading [s].
-        work: `effort(candidate)`, computed once per pool.
+    `read` is the input rate where no cached one is known; `caches` says where one is. `work` is `efforts`.
     """
-    if candidate.price is None:
-        return None
-    tokens_in = task.needs.input_tokens
-    cached = min(tokens_in, warm_tokens(pin, candidate.id, now_s))
-    usage = Usage(tokens_in, output_tokens(task) * task.needs.n, cached)
-    return round(usd(candidate.price, usage) * work, 10)
+
+    input: Vector
+    output: Vector
+    read: Vector
+    caches: npt.NDArray[np.bool_]
+    work: Vector
+
+
+class Expected(NamedTuple):
+    """What candidates should cost [USD], (n,) each; NaN = unknown.
+
+    `cold` this request without any cache, `request` with what is warm, `turn` a turn on average over the rest of the
+    session, if it stays there.
+    """
+
+    cold: Vector
+    request: Vector
+    turn: Vector
+
+
+def prices(candidates: Sequence[Candidate]) -> Prices:
+    """Return the prices of candidates as columns."""
+
+    def column(rate: Callable[[Price], float]) -> Vector:
+        return np.array([np.nan if c.price is None else rate(c.price) * MTOK for c in candidates])
+
+    return Prices(
+        input=column(lambda p: p.input),
+        output=column(lambda p: p.output),
+        read=column(lambda p: p.input if p.cache_read is None else p.cache_read),
+        caches=np.array(
+            [c.price is not None and c.price.cache_read is not None for c in candidates], dtype=bool
+        ),
+        work=np.array(efforts(candidates)),
+    )
+
+
+def usual(rates: Prices) -> Vector:
+    """Return what a request of ordinary size costs at each candidate [USD], nothing cached; NaN = unknown."""
+    usd: Vector = (NOMINAL.input * rates.input + NOMINAL.output * rates.output) * rates.work
+    return usd
+
+
+def relative(usd: Vector) -> Vector:
+    """Return costs as shares of the dearest known one, 0..1; NaN stays."""
+    dearest = np.nanmax(usd) if usd.size and not np.isnan(usd).all() else 0.0
+    return usd / dearest if dearest > 0 else usd * 0.0
+
+
+def turns_left(task: Task, pin: Pin | None) -> float:
+    """Return how many further turns the session is expected to have.
+
+    A session that has had many turns is likely to have many more; one that has just begun is an agent's when it
+    carries tools. A call that a client makes for itself is alone.
+    """
+    if task.turn == "aux" or task.kind == "aux":
+        return 0.0
+    if pin is None:
+        return FIRST_TURNS_LEFT if task.needs.tools else 0.0
+    return float(min(MOST_TURNS_LEFT, max(FIRST_TURNS_LEFT, pin.turns)))
+
+
+def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
+    """Return what this request should cost at each candidate, and a turn of the session from here on [USD].
+
+    The part of the prompt that is believed warm in a provider's cache is priced at the cached rate there. For the
+    turns after this one the prompt counts as cached where the provider caches at all: that is what a switch pays for
+    once and a session earns every turn.
+    """
+    tokens_in, tokens_out = task.needs.input_tokens, output_tokens(task) * task.needs.n
+    written = tokens_out * rates.output
+    cold = (tokens_in * rates.input + written) * rates.work
+    saved = (rates.input - rates.read) * rates.work
+    request = cold - saved * warm(task, state, pool)
+    left = turns_left(task, state.pin)
+    if not left:
+        return Expected(cold, request, request)
+    cached = tokens_in * rates.caches * (tokens_in >= minimum(state, pool))
+    later = (tokens_in * rates.input + GROWTH_TOKENS * rates.input + written) * rates.work
+    turn = (request + left * (later - saved * cached)) / (1 + left)
+    return Expected(cold, request, turn)
+
+
+def warm(task: Task, state: State, pool: Pool) -> Vector | float:
+    """Return how many tokens of the prompt are believed warm at each candidate, (n,); 0.0 when nowhere.
+
+    A belief is corrected by how much of earlier ones the candidate's usage confirmed (`Stats.cache_hit`).
+    """
+    if state.pin is None or not state.pin.caches:
+        return 0.0
+    tokens = np.zeros(len(pool.candidates))
+    for i, c in enumerate(pool.candidates):
+        believed = warm_tokens(state.pin, c.id, state.now_s)
+        if believed:
+            known = state.stats.get(c.id)
+            kept = 1.0 if known is None else stats.confirmed(known)
+            tokens[i] = min(task.needs.input_tokens, believed) * kept
+    return tokens
 
 
 def warm_tokens(pin: Pin | None, candidate_id: str, now_s: float) -> int:
     """Return how many tokens of the session's prefix are believed cached at this candidate."""
-    if pin is None or pin.candidate != candidate_id or now_s > pin.warm_until_s:
+    if pin is None:
         return 0
-    return pin.cached_tokens
+    return max(
+        (k.tokens for k in pin.caches if k.candidate == candidate_id and now_s <= k.until_s), default=0
+    )
+
+
+def minimum(state: State, pool: Pool) -> Vector | float:
+    """Return from how many tokens on each candidate's provider caches a prompt [tokens]."""
+    if not state.cache_min:
+        return float(CACHE_MIN)
+    return np.array([state.cache_min.get(c.upstream, CACHE_MIN) for c in pool.candidates], dtype=float)
 
 
 def output_bound(candidate: Candidate, task: Task) -> int:

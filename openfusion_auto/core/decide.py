@@ -16,7 +16,7 @@ from dataclasses import replace
 from openfusion_auto.core import breaker, cost, mode
 from openfusion_auto.core.plan import build
 from openfusion_auto.core.prompt import ModeName
-from openfusion_auto.core.score import score
+from openfusion_auto.core.score import BENCHMARK, PRICE, SPEED, WAIT, score
 from openfusion_auto.core.types import (
     Candidate,
     Decision,
@@ -27,6 +27,7 @@ from openfusion_auto.core.types import (
     Rejection,
     Score,
     State,
+    Staying,
     Task,
 )
 
@@ -170,17 +171,15 @@ def by_preferences(
 ) -> tuple[list[int], list[Rejection]]:
     """Apply the operator's limits to scored rows; returns (kept rows, rejections)."""
     kept, rejected = [], []
-    for i, scored in zip(rows, ranked, strict=True):
-        terms = {t.name: t for t in scored.terms}
-        broken = outside(
-            pool.candidates[i],
-            wish,
-            {
-                "benchmark": terms["benchmark"].raw,
-                "throughput": terms["throughput"].raw,
-                "latency": terms["latency"].raw,
-            },
-        )
+    by_id = {s.candidate: s for s in ranked}
+    for i in rows:
+        terms = by_id[pool.candidates[i].id].terms
+        measured = {
+            "benchmark": terms[BENCHMARK].raw,
+            "throughput": terms[SPEED].raw,
+            "latency": terms[WAIT].raw,
+        }
+        broken = outside(pool.candidates[i], wish, measured)
         if broken is None:
             kept.append(i)
         else:
@@ -202,11 +201,6 @@ def wished(
     if out:
         reasons.append("no candidate keeps all preferences: they were set aside (fail_open)")
     return rows, []
-
-
-def rank(scores: tuple[Score, ...]) -> tuple[Score, ...]:
-    """Order by total, then id: the order of the pool plays no part."""
-    return tuple(sorted(scores, key=lambda s: (-s.total, s.candidate)))
 
 
 def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -> Decision:
@@ -232,10 +226,11 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
     rows, out = wished(rows, task, pool, state, policy.preferences, reasons)
     rejected += out
     locked = is_locked(task, pool, rows, state, reasons)
-    ranking = rank(score(pool, rows, task, state, knob, locked=locked))
+    stuck = escalating(task, state, locked=locked)
+    ranking = score(pool, rows, task, state, knob, locked=locked, stuck=stuck)
     by_id = {c.id: c for c in pool.candidates}
     eligible = [by_id[s.candidate] for s in ranking]
-    choice = mode.choose(task, policy, eligible)
+    choice = mode.choose(task, policy, ranking, eligible)
     reasons += choice.reasons
     taken, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)
     return Decision(
@@ -248,6 +243,8 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         aggregator=task.options.aggregator,
         pool_digest=pool.digest,
         cost_quality=float(knob),
+        staying=staying(ranking, task, state),
+        escalates=stuck is not None,
     )
 
 
@@ -256,16 +253,55 @@ def is_locked(task: Task, pool: Pool, rows: list[int], state: State, reasons: li
     if task.turn != "tool" or state.pin is None:
         return False
     holder = state.pin.candidate
-    if task.struggling:
-        reasons.append(
-            f"{holder} is stuck on the same tool error: the session may change its model"
-        )
-        return False
     if all(pool.candidates[i].id != holder for i in rows):
         reasons.append(f"{holder} cannot serve this turn: the session changes its model")
         return False
-    reasons.append(f"a tool turn stays with {holder}")
+    if task.struggling and not state.pin.escalated:
+        reasons.append(f"{holder} is stuck ({task.struggle}): the session may move to a stronger model, once")
+        return False
+    again = ", which was brought in for this task" if state.pin.escalated else ""
+    reasons.append(f"a tool turn stays with {holder}{again}")
     return True
+
+
+def escalating(task: Task, state: State, *, locked: bool) -> str | None:
+    """Return the session's model when it is stuck and a stronger one is looked for, else None."""
+    stuck = task.turn == "tool" and task.struggling and not locked and state.pin is not None
+    return state.pin.candidate if stuck and state.pin is not None else None
+
+
+def staying(ranking: tuple[Score, ...], task: Task, state: State) -> Staying | None:
+    """Return what staying with the session's model costs against the best other candidate; None without a session.
+
+    None, too, when the session's model cannot serve: then there is nothing to stay with.
+    """
+    pin = state.pin
+    own = next((s for s in ranking if pin is not None and s.candidate == pin.candidate), None)
+    if pin is None or own is None:
+        return None
+    other = next((s for s in ranking if s is not own), None)
+
+    def warm(scored: Score | None) -> int:
+        if scored is None:
+            return 0
+        tokens = cost.warm_tokens(pin, scored.candidate, state.now_s)
+        return min(task.needs.input_tokens, tokens)
+
+    return Staying(
+        candidate=own.candidate,
+        warm_tokens=warm(own),
+        stay_usd=own.expected_usd,
+        stay_usd_per_turn=per_turn(own),
+        switch_to=other.candidate if other else None,
+        switch_warm_tokens=warm(other),
+        switch_usd=other.expected_usd if other else None,
+        switch_usd_per_turn=per_turn(other),
+    )
+
+
+def per_turn(scored: Score | None) -> float | None:
+    """Return a candidate's price of a turn over the rest of the session [USD]; None = unknown."""
+    return None if scored is None else scored.terms[PRICE].raw
 
 
 def fit_budget(

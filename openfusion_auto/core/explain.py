@@ -1,82 +1,164 @@
-"""Say why: the decision as the JSON of `contract`, and for each loser the smallest change that would let it win."""
+"""Say why: the decision as the JSON of `contract`, and for each loser the smallest change that would let it win.
+
+A `Flip` is one number that would have to be another for a loser to be picked, all else as it was. It is computed
+from the very table the decision was made on, and it is the least such change, rounded to the side where it is true:
+with the stated number the loser is picked, with a little less of a change it is not.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from openfusion_auto.core import digest as digests
-from openfusion_auto.core.score import price_share, usd_for
-from openfusion_auto.core.types import Decision, Score, Task
+from openfusion_auto.core import knob
+from openfusion_auto.core.score import PRICE, SKILL, TTFT_HALF_MS, WAIT, Table
+from openfusion_auto.core.types import Decision, Score
 
-EPSILON = 1e-6  # a stated change is this much beyond the point where the two are equal
+EPSILON = 1e-7  # [points] a stated change goes so much beyond the point where two totals are equal
 
 
-def why_not(winner: Score, loser: Score, decision: Decision) -> str:
-    """Return one sentence: what would have to change for `loser` to be picked instead of `winner`."""
-    gap = winner.total - loser.total
+class Flip(NamedTuple):
+    """A change that would make a loser the pick: the number `of` would be `to` instead of `now`, in `unit`."""
+
+    of: str
+    now: float
+    to: float
+    unit: str
+
+    def __str__(self) -> str:
+        match self.of:
+            case "price":
+                return f"at {self.to:.3g} USD a turn instead of {self.now:.3g}"
+            case "cost_quality":
+                side = "below" if self.to < self.now else "above"
+                return f"at cost_quality {self.to:g} or {side} instead of {self.now:g}"
+            case "skill":
+                return f"if it solved {100 * self.to:.1f} % of such tasks instead of {100 * self.now:.1f} %"
+            case _:
+                return f"at {self.to:.0f} ms to the first token instead of {self.now:.0f}"
+
+
+def flips(loser: Score, decision: Decision) -> tuple[Flip, ...]:
+    """Return the changes of one number that would make `loser` the pick, each the smallest of its kind."""
+    table = loser.table
+    if not isinstance(table, Table) or table.locked or not loser.row:
+        return ()
+    gap = float(table.totals[0] - table.totals[loser.row]) + EPSILON
+    found = (
+        price_flip(table, loser.row, gap),
+        knob_flip(table, loser.row, decision),
+        skill_flip(table, loser.row, gap),
+        wait_flip(table, loser.row, gap),
+    )
+    return tuple(f for f in found if f is not None)
+
+
+def needed(table: Table, row: int, term: int, gap: float) -> float | None:
+    """Return the value of a term with which a row's total would grow by `gap`; None when even 1 is not enough."""
+    weight = float(table.weights[term])
+    if weight <= 0:
+        return None
+    wanted = float(table.values[row, term]) + gap / weight
+    return wanted if wanted <= 1 else None
+
+
+def price_flip(table: Table, row: int, gap: float) -> Flip | None:
+    """Return the price of a turn [USD] at which the loser would win."""
+    now, value = float(table.turn_usd[row]), needed(table, row, PRICE, gap)
+    if math.isnan(now) or value is None or table.dearest_usd <= 0:
+        return None
+    to = (1 - value) * table.dearest_usd
+    return Flip("price", round(now, 10), digits_below(to), "usd/turn")
+
+
+def digits_below(amount: float) -> float:
+    """Return an amount with four digits, rounded down: a stated price must be low enough to be true."""
+    if amount <= 0:
+        return 0.0
+    places = 3 - math.floor(math.log10(amount))
+    return round(math.floor(amount * 10.0**places) / 10.0**places, max(0, places))
+
+
+def skill_flip(table: Table, row: int, gap: float) -> Flip | None:
+    """Return the chance of solving the task with which the loser would win."""
+    value = needed(table, row, SKILL, gap)
+    if value is None:
+        return None
+    return Flip(
+        "skill", float(table.values[row, SKILL]), min(1.0, math.ceil(value * 1e4) / 1e4), "chance"
+    )
+
+
+def wait_flip(table: Table, row: int, gap: float) -> Flip | None:
+    """Return the time to the first token [ms] with which the loser would win, where the present one is known."""
+    value = needed(table, row, WAIT, gap)
+    now = table.terms(row)[WAIT].raw
+    if value is None or now is None:
+        return None
+    to = TTFT_HALF_MS * (1 / value - 1)
+    return Flip("latency", now, float(math.floor(to)), "ms") if to >= 1 else None
+
+
+def knob_flip(table: Table, row: int, decision: Decision) -> Flip | None:
+    """Return the `cost_quality` nearest to the present one at which the loser would be first of all."""
+    task, now = decision.task, decision.cost_quality
+    slopes = table.fixed.slopes
+    inside = rates_of(table, row)
+    if inside is None:
+        return None
+    low, high = inside
+    rising = low > table.rate
+    edge = knob.position(low if rising else high, slopes, task)
+    if edge is None:
+        return None
+    for digits in (2, 4):
+        scale = 10.0**digits
+        to = (math.ceil if rising else math.floor)(edge * scale + (EPSILON if rising else -EPSILON)) / scale
+        if 0 <= to <= 10 and low < knob.rate(to, slopes, task) < high:
+            return Flip("cost_quality", now, to, "0..10")
+    return None
+
+
+def rates_of(table: Table, row: int) -> tuple[float, float] | None:
+    """Return between which exchange rates a row is first: its stretch of the upper envelope; None when nowhere."""
+    share = float(table.weights[PRICE])
+    quality = (table.points.sum(axis=1) - table.points[:, PRICE]) / (1 - share)
+    cheap = table.values[:, PRICE]
+    low, high = 0.0, math.inf
+    for q, v in zip(quality.tolist(), cheap.tolist(), strict=True):
+        ahead, cheaper = q - float(quality[row]), float(cheap[row]) - v
+        if cheaper > 0:
+            low = max(low, ahead / cheaper)
+        elif cheaper < 0:
+            high = min(high, -ahead / -cheaper)
+        elif ahead > 0:
+            return None
+    return (low, high) if low < high else None
+
+
+def why_not(loser: Score, decision: Decision) -> str:
+    """Return one sentence: what would have to change for `loser` to be picked."""
+    winner = decision.ranking[0]
     behind = max(
-        zip(winner.terms, loser.terms, strict=True),
-        key=lambda pair: pair[0].points - pair[1].points,
+        zip(winner.terms, loser.terms, strict=True), key=lambda p: p[0].points - p[1].points
     )
-    text = f"{gap:.3f} behind, most of it on {behind[0].name} ({behind[1].value:.2f} against {behind[0].value:.2f})"
-    flips = [f for f in (price_flip(loser, gap), knob_flip(winner, loser, decision)) if f]
-    return text + (
-        "; would win " + " or ".join(flips) if flips else "; no single price or knob would do"
+    best, own = behind
+    text = (
+        f"{winner.total - loser.total:.3f} behind, most of it on {best.name} "
+        f"({own.value:.2f} against {best.value:.2f})"
     )
+    table = loser.table
+    if isinstance(table, Table) and table.locked:
+        return f"{text}; the session stays with {winner.candidate} while its tools run"
+    return text + told(flips(loser, decision))
 
 
-def price_flip(loser: Score, gap: float) -> str | None:
-    """Return the expected price at which the loser would win, when there is one."""
-    term = next(t for t in loser.terms if t.name == "price")
-    if term.weight <= 0 or loser.expected_usd is None:
-        return None
-    wanted = term.value + (gap + EPSILON) / term.weight
-    if wanted > 1:
-        return None
-    return f"at {money_below(usd_for(wanted))} USD a turn instead of {loser.expected_usd:.3g}"
-
-
-def money_below(usd: float) -> str:
-    """Return a positive amount with three digits, rounded down: a stated price must be low enough to be true."""
-    places = 2 - math.floor(math.log10(usd))
-    return f"{math.floor(usd * 10.0**places) / 10.0**places:.{max(0, places)}f}"
-
-
-def knob_flip(winner: Score, loser: Score, decision: Decision) -> str | None:
-    """Return the `cost_quality` from which the loser would be ahead of the winner, when there is one in 0..10."""
-    task = decision.task
-    locked = any(t.name == "stickiness" and t.weight > 1 for t in winner.terms)
-    if locked:
-        return None
-    low, high = 0.0, 10.0
-    ahead_low = ahead(loser, winner, decision.cost_quality, low, task)
-    if ahead_low == ahead(loser, winner, decision.cost_quality, high, task):
-        return None
-    for _ in range(40):
-        middle = (low + high) / 2
-        if ahead(loser, winner, decision.cost_quality, middle, task) == ahead_low:
-            low = middle
-        else:
-            high = middle
-    # Rounded to the side where the loser is ahead, so that the stated number itself is true.
-    if ahead_low:
-        stated = f"{math.floor(low * 100) / 100:.2f} or below"
-    else:
-        stated = f"{math.ceil(high * 100) / 100:.2f} or above"
-    return f"at cost_quality {stated} instead of {decision.cost_quality:g}"
-
-
-def ahead(loser: Score, winner: Score, old: float, new: float, task: Task) -> bool:
-    """Whether `loser` beats `winner` with the knob at `new`, both scored at `old`."""
-    return reweighted(loser, old, new, task) > reweighted(winner, old, new, task)
-
-
-def reweighted(scored: Score, old: float, new: float, task: Task) -> float:
-    """Return the total with the knob moved: price by its new share, the rest keeps its ratios."""
-    share_old, share_new = price_share(old, task), price_share(new, task)
-    price = next(t for t in scored.terms if t.name == "price")
-    quality = (scored.total - price.points) / (1 - share_old)
-    return (1 - share_new) * quality + share_new * price.value
+def told(found: Iterable[Flip]) -> str:
+    """Return flips as the end of a sentence."""
+    said = [str(f) for f in found]
+    return "; would win " + ", or ".join(said) if said else "; no single number would do"
 
 
 def decision_json(decision: Decision) -> dict[str, object]:
@@ -102,7 +184,10 @@ def content_json(decision: Decision) -> dict[str, object]:
             "complexity": task.complexity,
             "turn": task.turn,
             "struggling": task.struggling,
+            "struggle": task.struggle,
             "role": task.role,
+            "ease": task.ease,
+            "lifts": dict(task.lifts),
             "needs": digests.plain(task.needs),
             "evidence": [digests.plain(e) for e in task.evidence],
         },
@@ -113,6 +198,7 @@ def content_json(decision: Decision) -> dict[str, object]:
             "expected_usd": decision.plan.expected_usd,
             "worst_case_usd": decision.plan.worst_case_usd,
         },
+        "staying": None if decision.staying is None else digests.plain(decision.staying),
         "aggregator": decision.aggregator,
         "cost_quality": decision.cost_quality,
         "pool_digest": decision.pool_digest,
@@ -123,7 +209,6 @@ def ranking_json(decision: Decision) -> list[dict[str, object]]:
     """Return the ranking, best first, each loser with its `why_not`."""
     rows: list[dict[str, object]] = []
     for place, scored in enumerate(decision.ranking):
-        reason = why_not(decision.ranking[0], scored, decision) if place else None
         rows.append(
             {
                 "candidate": scored.candidate,
@@ -131,7 +216,8 @@ def ranking_json(decision: Decision) -> list[dict[str, object]]:
                 "total": scored.total,
                 "expected_usd": scored.expected_usd,
                 "terms": [digests.plain(t) for t in scored.terms],
-                "why_not": reason,
+                "why_not": why_not(scored, decision) if place else None,
+                "flips": [digests.plain(f) for f in flips(scored, decision)] if place else [],
             }
         )
     return rows

@@ -21,7 +21,8 @@ from openfusion_auto.core.types import Turn
 STRUGGLE_RUN = (
     3  # the same tool error so many times in a row means that the session's model is stuck
 )
-OUTCOMES = 4  # tool results looked at, newest last
+FAILED_EDITS = 2  # so many edits, each followed by a failing run, say the same
+OUTCOMES = 6  # tool results looked at, newest last
 RESULT_HEAD = 500  # [characters] of a tool result that are read, besides its tail
 RESULT_TAIL = 1_000
 ACK_TOKENS = 8  # a longer answer than this says something of its own
@@ -51,7 +52,7 @@ class Facts:
         proposal: What the assistant proposed and the person agreed to, else "".
         closing: The last words end a task ("perfect, thanks") and ask for nothing.
         outcomes: Tool results since the standing task, oldest first, bounded.
-        struggling: The last `STRUGGLE_RUN` of them failed with the same error.
+        struggle: What says that the session's model is stuck, "" when nothing does.
         images: Pictures in the request.
         tool_calls: The history holds tool calls.
         task_bytes: UTF-8 bytes of `words` [bytes].
@@ -67,7 +68,7 @@ class Facts:
     proposal: str = ""
     closing: bool = False
     outcomes: tuple[Outcome, ...] = ()
-    struggling: bool = False
+    struggle: str = ""
     images: int = 0
     tool_calls: bool = False
     task_bytes: int = 0
@@ -174,7 +175,7 @@ def read_facts(prompt: Prompt) -> Facts:
         proposal=proposal,
         closing=closing,
         outcomes=outcomes,
-        struggling=is_struggling(outcomes),
+        struggle=struggle_of(outcomes),
         images=_count_images(messages),
         tool_calls=any(m.tool_calls for m in messages),
         task_bytes=task_bytes,
@@ -182,10 +183,26 @@ def read_facts(prompt: Prompt) -> Facts:
     )
 
 
-def is_struggling(outcomes: tuple[Outcome, ...]) -> bool:
-    """Whether the last `STRUGGLE_RUN` outcomes are the same failure of the same tool."""
+def struggle_of(outcomes: tuple[Outcome, ...]) -> str:
+    """Return what says that a model is stuck, "" when nothing does.
+
+    The same failure of the same tool `STRUGGLE_RUN` times in a row, or `FAILED_EDITS` edits in a row that were each
+    followed by a failing run.
+    """
     run = outcomes[-STRUGGLE_RUN:]
-    return len(run) == STRUGGLE_RUN and not run[0].ok and len(set(run)) == 1
+    if len(run) == STRUGGLE_RUN and not run[0].ok and len(set(run)) == 1:
+        return f"the same error {STRUGGLE_RUN} times"
+    tries = outcomes[-2 * FAILED_EDITS :]
+    edits, runs = tries[0::2], tries[1::2]
+    edited = all(o.ok and _EDITS.search(o.tool) for o in edits)
+    failed = all(not o.ok and not _EDITS.search(o.tool) for o in runs)
+    if len(tries) == 2 * FAILED_EDITS and edited and failed:
+        return f"it still fails after {FAILED_EDITS} edits"
+    return ""
+
+
+# Names of tools that change files, as the clients in `aux_calls.py` have them.
+_EDITS = re.compile(r"edit|write|patch|replace|create_file|insert", re.IGNORECASE)
 
 
 def _turn(prompt: Prompt, aux: Aux | None, *, tail_is_tool: bool) -> Turn:

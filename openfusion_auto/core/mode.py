@@ -1,18 +1,16 @@
 """Single, verify or panel: by what a better answer is worth against what it costs in money and waiting.
 
-    gain(verify) = loss(risk) * P(wrong | complexity) * caught and mended
+    gain(verify) = loss(risk) * P(wrong) * caught and mended
     gain(panel)  = the same, and more where independent attempts can differ (hard tasks only)
 
-A mode is taken when its gain is above its cost: the extra calls at the pool's own prices for a request of
-nominal size, plus the time a person waits. The real prompt size is left out on purpose: a long system prompt
-does not make a task riskier, and must not change the mode.
+`P(wrong)` is that of the best-ranked candidate on this task (`score.py`). A mode is taken when its gain is above its
+cost: the extra calls at the pool's own prices for a request of nominal size, plus the time a person waits. The real
+prompt size is left out on purpose: a long system prompt does not make a task riskier, and must not change the mode.
 
-Figures are orders of magnitude with their reasons, to be replaced by measured ones where they exist:
-`LOSS_USD` the cost of finding and undoing a wrong answer (a glance, a quarter of an hour, an incident);
-`P_WRONG` first-try failure of good models on easy, ordinary and hard issues (SWE-bench Verified by difficulty);
-`VERIFY_MENDS` share of wrong answers that a verifier finds and one mend repairs (judges in CodeJudgeBench,
-arXiv 2507.10535; R2E-Gym, arXiv 2504.07164); `PANEL_ADDS` what selection among independent attempts adds on hard
-tasks (CodeMonkeys, arXiv 2501.14723), nothing on easy ones, where synthesis loses to the best member.
+`LOSS_USD` is the cost of finding and undoing a wrong answer: a glance, some minutes, an incident. What a check mends
+follows from how many wrong answers it finds (`cascade.CHECK`). `PANEL_ADDS` is what selection among independent
+attempts adds on hard tasks (CodeMonkeys, arXiv 2501.14723), nothing on easy ones, where synthesis loses to the best
+member (`docs/explanation/modes.md`). Both are orders of magnitude.
 """
 
 from __future__ import annotations
@@ -20,16 +18,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.prompt import ModeName, Usage
-from openfusion_auto.core.types import Candidate, Level, Policy, Task
+from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
+from openfusion_auto.core.prompt import ModeName
+from openfusion_auto.core.score import SKILL
+from openfusion_auto.core.types import Candidate, Level, Policy, Score, Task
 
-LOSS_USD: dict[Level, float] = {"low": 0.5, "medium": 5.0, "high": 100.0}
-P_WRONG: dict[Level, float] = {"low": 0.04, "medium": 0.10, "high": 0.45}
-VERIFY_MENDS = 0.30
+LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
 PANEL_ADDS: dict[Level, float] = {"low": 0.0, "medium": 0.0, "high": 0.20}
+MOST_WRONG = 0.9  # a model that nearly always fails is beyond mending
 WAIT_USD_PER_S = 60.0 / 3600  # a developer's hour, moderately
+NEAREST = 6  # of the best-ranked candidates, whose prices stand for an extra call's
 VERIFY_S, PANEL_S = 10.0, 45.0  # [s] extra waiting
-NOMINAL = Usage(8_000, 1_000)  # [tokens] one ordinary request
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +41,20 @@ class Choice:
 
 def nominal_usd(candidates: list[Candidate]) -> float:
     """Return what one ordinary request costs at these candidates on average [USD]; unknown prices count as none."""
-    known = [cost.usd(c.price, NOMINAL) for c in candidates if c.price is not None]
+    known = [cost.usd(c.price, cost.NOMINAL) for c in candidates if c.price is not None]
     return sum(known) / len(known) if known else 0.0
 
 
-def choose(task: Task, policy: Policy, eligible: list[Candidate]) -> Choice:
+def choose(
+    task: Task, policy: Policy, ranking: tuple[Score, ...], eligible: list[Candidate]
+) -> Choice:
     """Choose the mode for a task, before budgets.
 
     Args:
         task: The request as read; `task.options.mode` and then `policy.mode` may force one.
         policy: The operator's settings.
-        eligible: Candidates that could serve, in any order.
+        ranking: The candidates that could serve, best first.
+        eligible: The same as candidates, in any order.
     """
     asked = task.options.mode
     if asked != "auto":
@@ -62,7 +64,7 @@ def choose(task: Task, policy: Policy, eligible: list[Candidate]) -> Choice:
         return Choice("single", (f"single: {single}",))
     if policy.mode != "auto":
         return Choice(policy.mode, (f"{policy.mode}: the configuration asks for it",))
-    return by_value(task, policy, eligible)
+    return by_value(task, policy, ranking, eligible)
 
 
 def single_reason(task: Task, n_eligible: int) -> str | None:
@@ -82,15 +84,19 @@ def single_reason(task: Task, n_eligible: int) -> str | None:
     return None
 
 
-def by_value(task: Task, policy: Policy, eligible: list[Candidate]) -> Choice:
+def by_value(
+    task: Task, policy: Policy, ranking: tuple[Score, ...], eligible: list[Candidate]
+) -> Choice:
     """Choose by expected value; say what each mode would gain and cost."""
-    call_usd = nominal_usd(eligible)
-    at_stake = LOSS_USD[task.risk] * P_WRONG[task.complexity]
-    verify_gain = at_stake * VERIFY_MENDS
+    call_usd = nominal_usd(eligible[:NEAREST])
+    wrong = min(MOST_WRONG, 1.0 - ranking[0].terms[SKILL].value)
+    check = policy.check or CHECK
+    at_stake = LOSS_USD[task.risk] * wrong
+    verify_gain = at_stake * check.sensitivity * SAME_TROUBLE
     verify_cost = 1.5 * call_usd + VERIFY_S * WAIT_USD_PER_S
     panel_gain = at_stake * PANEL_ADDS[task.complexity]
     panel_cost = policy.panel_size * call_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S
-    about = f"{task.risk} risk, {task.complexity} complexity"
+    about = f"{task.risk} risk, {task.complexity} complexity, {wrong:.0%} likely wrong"
     verify_says = f"a check would save {verify_gain:.2f} USD and costs {verify_cost:.2f}"
     panel_says = f"a panel would save another {panel_gain:.2f} USD and costs {panel_cost:.2f} more"
     if verify_gain <= verify_cost:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from openfusion_auto.core import cost
+from openfusion_auto.core import cascade, cost
 from openfusion_auto.core.prompt import ModeName
-from openfusion_auto.core.score import static
-from openfusion_auto.core.types import Plan, Policy, Pool, Score, Step, Task
+from openfusion_auto.core.score import Table
+from openfusion_auto.core.strength import chance, strengths
+from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
 
 # Members of a panel lie at most this far below the strongest: quality of members beats diversity.
 CLOSE_STRENGTH = 0.25
@@ -16,6 +17,7 @@ INNER_OUTPUT = 4_096  # [tokens] bound of a verifier's or judge's answer (recipe
 INNER_WORDS = (
     1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
 )
+MENDED = 0.2  # share of answers that are written again, where nothing better is known
 ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
 
 
@@ -30,19 +32,7 @@ def build(
     if name == "single":
         return priced((primary,), ranking, task, pool)
     if name == "verify":
-        if len(ids) < 2 and task.options.mode != "verify":
-            return None
-        checkers = verifiers(ranking, task, pool, away_from=(ids[0],))
-        return priced(
-            (
-                primary,
-                Step("verify", checkers[:2]),
-                Step("mend", tuple(dict.fromkeys((checkers[0], ids[0])))),
-            ),
-            ranking,
-            task,
-            pool,
-        )
+        return verified(ranking, task, pool, policy)
     members = panel_members(ranking, task, pool, policy)
     if len(members) < 2:
         return None
@@ -52,6 +42,32 @@ def build(
     steps = tuple(Step("member", (m,)) for m in members)
     steps += (Step("judge", judges[:2]), Step("synthesis", writers))
     return priced(steps, ranking, task, pool)
+
+
+def verified(
+    ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy
+) -> Plan | None:
+    """Return the plan of a check: who answers and who mends are the pair of most value (`cascade.py`)."""
+    ids = tuple(s.candidate for s in ranking)
+    pair = None if is_locked(ranking) else cascade.best_pair(ranking, policy.check)
+    if pair is None and task.options.mode != "verify":
+        return None
+    first = pair.first if pair else ids[0]
+    order = (first, *(i for i in ids if i != first))
+    checkers = verifiers(ranking, task, pool, away_from=(first,))
+    menders = (pair.mender if pair else checkers[0], first)
+    steps = (
+        Step("primary", order[: 1 + policy.fallbacks]),
+        Step("verify", checkers[:2]),
+        Step("mend", tuple(dict.fromkeys(menders))),
+    )
+    return priced(steps, ranking, task, pool, mended=pair.rejected if pair else MENDED)
+
+
+def is_locked(ranking: tuple[Score, ...]) -> bool:
+    """Whether the session is held by its model."""
+    table = ranking[0].table
+    return isinstance(table, Table) and table.locked
 
 
 def panel_members(
@@ -66,15 +82,18 @@ def panel_members(
         return tuple(s.candidate for s in ranking if s.candidate in named or s.model in named)[
             : len(named)
         ]
-    strength = {
-        c.id: float(v)
-        for c, v in zip(pool.candidates, static(pool, task.kind).strength, strict=True)
-    }
+    strength = usual_chance(pool, task.kind)
     best = max(strength[s.candidate] for s in ranking)
     close = [s for s in ranking if strength[s.candidate] >= best - CLOSE_STRENGTH]
     # Too few: independence counts for more than closeness, and two samples of one model for more than one.
     chosen = next((few for few in (distinct(close), distinct(ranking)) if len(few) > 1), ranking)
     return tuple(s.candidate for s in chosen[: policy.panel_size])
+
+
+def usual_chance(pool: Pool, kind: Kind) -> dict[str, float]:
+    """Return each candidate's chance to solve a task of `kind` as hard as a benchmark's, 0..1."""
+    logits = strengths(pool, kind).logit
+    return {c.id: chance(v, 0.0) for c, v in zip(pool.candidates, logits, strict=True)}
 
 
 def distinct(scores: Sequence[Score]) -> tuple[Score, ...]:
@@ -90,10 +109,7 @@ def verifiers(
 ) -> tuple[str, ...]:
     """Return who may check or judge, best first: the one named, then role verifier and strength; those in
     `away_from` come last, since a model is a poor judge of itself."""
-    strength = {
-        c.id: float(v)
-        for c, v in zip(pool.candidates, static(pool, "review").strength, strict=True)
-    }
+    strength = usual_chance(pool, "review")
     roles = {c.id: c.roles for c in pool.candidates}
     named = task.options.judge
 
@@ -109,7 +125,14 @@ def verifiers(
     return tuple(s.candidate for s in sorted(ranking, key=order))
 
 
-def priced(steps: tuple[Step, ...], ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan:
+def priced(
+    steps: tuple[Step, ...],
+    ranking: tuple[Score, ...],
+    task: Task,
+    pool: Pool,
+    *,
+    mended: float = MENDED,
+) -> Plan:
     """Return the plan with its money: the first candidate of each step for the expectation, the dearest of each
     for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
     at most `INNER_OUTPUT` tokens."""
@@ -125,7 +148,7 @@ def priced(steps: tuple[Step, ...], ranking: tuple[Score, ...], task: Task, pool
     expected: list[float | None] = []
     worst: list[float | None] = []
     for step in steps:
-        shares = {"mend": 0.2, "synthesis": 0.2}.get(step.phase, 1.0)
+        shares = {"mend": mended, "synthesis": MENDED}.get(step.phase, 1.0)
         first = expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
         asked = checking if step.phase in ("verify", "judge") else task

@@ -1,33 +1,33 @@
 """The terms of a score. Each has a raw number with unit and source, a value 0..1, a weight, and points.
 
-What does not change between requests (benchmark strength, effort, roles) is computed once per pool; a request
-adds its own numbers (price, live latency, ...) and the matrix `values * weights` is the answer. Values are rounded
-to 1e-9, so that no vectorisation detail can change a digest.
+    quality = sum of all terms but price: skill, benchmark, throughput, latency, availability, role, stickiness
+    total   = (1 - p) * quality + p * (1 - cost)           p = rate / (1 + rate), rate by `knob.py`
 
-    total = (1 - p) * quality + p * price        p = price_share(cost_quality, task)
+`cost` is relative to what this request would cost at the pool's dearest candidate, caches cold. So totals rank by
+`quality - rate * cost`: a sum of two aims in which every pick is a corner of the front, the length of a prompt moves
+nobody, and raising `cost_quality` never picks a dearer candidate.
 
-Within one task the weights of all quality terms keep their ratios and only `p` moves with the knob. So raising
-`cost_quality` can never pick a dearer model: the standard argument for a weighted sum of two aims.
+What does not change between requests is kept per pool (`fixed`); a request adds its own numbers and the matrix
+`values * weights` is the answer. Values are rounded to 1e-9, so that no vectorisation detail can change a digest.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from openfusion_auto.core import cost, stats
+from openfusion_auto.core import cost, knob, stats
+from openfusion_auto.core.front import front
+from openfusion_auto.core.strength import strengths
 from openfusion_auto.core.types import (
     Candidate,
     Kind,
     Level,
     Performance,
-    Pin,
     Pool,
     RoleName,
     Score,
@@ -37,75 +37,30 @@ from openfusion_auto.core.types import (
     Term,
 )
 
+Vector = npt.NDArray[np.float64]
 Live = tuple[float | None, str]  # a number, None when nobody knows it, and where it comes from
 
-# Relative weights of the quality terms before the knob; only ratios matter.
-QUALITY_WEIGHTS = {
-    "skill": 0.34,
-    "benchmark": 0.22,
-    "availability": 0.16,
-    "role": 0.12,
-    "latency": 0.07,
-    "throughput": 0.06,
-    "stickiness": 0.03,
-}
-# An easy task does not need the strongest model: there the benchmark term counts less.
-BENCHMARK_BY_COMPLEXITY: dict[Level, float] = {"low": 0.35, "medium": 1.0, "high": 1.5}
-LOCK_WEIGHT = (
-    2.0  # a tool turn's stickiness: more than all other terms together, so the session stays
-)
+TERMS = (
+    "skill", "benchmark", "price", "throughput", "latency", "availability", "role", "stickiness",
+)  # fmt: skip
+UNITS = ("chance", "percent", "usd/turn", "tokens/s", "ms", "share", "fit", "pinned")
+SKILL, BENCHMARK, PRICE, SPEED, WAIT, UP, ROLE, STUCK = range(8)
+# Weights of the quality terms; they add up to 1. Skill is the reason to pick a model, the others settle near ties.
+QUALITY_WEIGHTS = (0.62, 0.03, 0.0, 0.06, 0.07, 0.14, 0.06, 0.02)
+LOCK_WEIGHT = 2.0  # a tool turn's stickiness: more than all other terms together, so the session stays
 
-# Strength (0..1, see `strength`) that a task of a complexity asks for, and what risk adds.
-# The best of a pool with three publishers reaches about 0.7: the prior keeps everybody from the ends.
-NEED: dict[Level, float] = {"low": 0.12, "medium": 0.42, "high": 0.58}
-NEED_RISK: dict[Level, float] = {"low": -0.04, "medium": 0.0, "high": 0.08}
-NEED_SLOPE = 0.08  # strength over which adequacy goes from likely to unlikely
-NEED_STRUGGLING = 0.20  # added when the session's model is stuck
+# How much easier or harder than a benchmark's tasks [log-odds]: SWE-bench Verified's issues of under 15 minutes, of
+# 15 minutes to an hour, and of more lie about so far apart for one model.
+EASE: dict[Level, float] = {"low": 1.3, "medium": 0.0, "high": -1.3}
+EASE_TALK = 3.0  # aux and chat: hardly anybody fails
+EASE_STRUGGLING = -1.0  # the session's model is stuck: harder than it read
 
-USD_DEAR, USD_CHEAP = (
-    3.0,
-    1e-5,
-)  # [USD] a request at these prices has price value 0 and 1, log scale between
+STUCK_SHARE = 0.5  # of its chance is left to a model that has just failed three times in the same way
+
 TTFT_HALF_MS = 2500.0  # [ms] latency value 0.5; a person notices a wait of some seconds
 TPS_HALF = 60.0  # [tokens/s] throughput value 0.5
 UNKNOWN = 0.5  # value of a latency or throughput nobody knows
-UNSEEN = (
-    round(stats.availability(None), 6),
-    "prior",
-)  # of a candidate that has not been called yet
-UNKNOWN_PRICE_VALUE = 0.0  # an unknown price may be any price: it earns nothing
-
-# How much a benchmark says about a kind of task: longest matching prefix of the name, then the kind.
-RELEVANCE: dict[str, dict[str, float]] = {
-    "swebench": {
-        "bugfix": 1.0,
-        "feature": 0.8,
-        "refactor": 0.8,
-        "test": 0.6,
-        "review": 0.6,
-        "": 0.4,
-    },
-    "swt_bench": {"test": 1.0, "bugfix": 0.8, "review": 0.6, "feature": 0.6, "": 0.4},
-    "aider_polyglot": {"feature": 0.8, "refactor": 0.9, "bugfix": 0.6, "test": 0.6, "": 0.4},
-    "livebench_coding": {"feature": 0.8, "test": 0.7, "refactor": 0.7, "": 0.4},
-    "livebench_agentic_coding": {
-        "bugfix": 0.8,
-        "feature": 0.8,
-        "ops": 1.0,
-        "refactor": 0.7,
-        "": 0.4,
-    },
-    "livebench_reasoning": {"review": 0.8, "explain": 0.8, "": 0.3},
-    "livebench_language": {"docs": 1.0, "explain": 0.8, "chat": 1.0, "": 0.1},
-    "livebench_if": {"docs": 0.8, "aux": 1.0, "chat": 0.8, "": 0.2},
-    "gaia": {"ops": 0.6, "chat": 0.6, "explain": 0.5, "": 0.2},
-    "": {"": 0.4},
-}
-SOURCE_CAP = 1.0  # weight of all benchmarks of one publisher together
-PRIOR_SOURCES = (
-    1.0  # weight of "an average model": one source alone moves a candidate half way at most
-)
-SPREAD_MIN = 8.0  # [points] differences below about five points of one run are noise
+UNSEEN = round(stats.availability(None), 6)  # of a candidate that has not been called yet
 
 # Roles that suit a kind of task, best first.
 ROLES_FOR: dict[Kind, tuple[RoleName, ...]] = {
@@ -123,148 +78,85 @@ ROLES_FOR: dict[Kind, tuple[RoleName, ...]] = {
 
 
 @dataclass(frozen=True)
-class Static:
-    """What a pool and a kind of task say alone, one entry per candidate.
+class Fixed:
+    """What a pool and a kind of task say alone: columns of one entry per candidate, and the front's slopes.
 
-    `latency`, `throughput` and `role` are those of a candidate that has not been called yet and of a task that
-    names no role; `price_source` that of a known price.
+    `values` is (n, 8), the term values of candidates that have not been called yet, for a task of ease 0 that names no
+    role. `logit` is the strength [log-odds]; `slopes` fall [quality per relative cost].
     """
 
-    strength: tuple[float, ...]
-    benchmark: tuple[float, ...]
-    benchmark_raw: tuple[float | None, ...]
-    benchmark_source: tuple[str, ...]
-    effort: tuple[float, ...]
+    values: Vector
+    logit: Vector
+    prices: cost.Prices
+    headline: tuple[float | None, ...]
+    headline_source: tuple[str, ...]
     price_source: tuple[str, ...]
     latency: tuple[Live, ...]
     throughput: tuple[Live, ...]
-    role: tuple[float, ...]
-
-
-def relevance(name: str, kind: str) -> float:
-    """Return how much benchmark `name` says about tasks of `kind`, 0..1."""
-    prefix = max((p for p in RELEVANCE if name.startswith(p)), key=len)
-    row = RELEVANCE[prefix]
-    return row.get(kind, row[""])
-
-
-def lower_bound(score: float, n: int | None) -> float:
-    """Return a score [percent] one standard error down; a source that names no sample size counts as n = 100."""
-    share = min(1.0, max(0.0, score / 100))
-    return 100 * max(0.0, share - math.sqrt(share * (1 - share) / (n or 100)))
-
-
-def percentiles(pool: Pool, kind: str) -> list[float]:
-    """Return each candidate's benchmark percentile 0..1 for `kind`: the mean over several sources.
-
-    A benchmark's percentile is that of a normal curve around the pool's median, at least `SPREAD_MIN` points wide.
-    All benchmarks of one publisher together weigh at most `SOURCE_CAP`, and the mean is pulled to 0.5 by
-    `PRIOR_SOURCES`: an unmeasured model is average, not bad, and one publisher moves a model half way at most.
-    """
-    names = sorted({b.name for c in pool.candidates for b in c.benchmarks})
-    told: list[dict[str, list[tuple[float, float]]]] = [{} for _ in pool.candidates]
-    for name in names:
-        share = relevance(name, kind)
-        bounds = {
-            (i, publisher(b.source)): lower_bound(b.score, b.n)
-            for i, c in enumerate(pool.candidates)
-            for b in c.benchmarks
-            if b.name == name
-        }
-        ordered = np.array(sorted(bounds.values()))
-        middle = float(np.median(ordered))
-        spread = max(SPREAD_MIN, 1.4826 * float(np.median(np.abs(ordered - middle))))
-        for (i, source), bound in bounds.items():
-            percentile = 0.5 * (1 + math.erf((bound - middle) / (spread * math.sqrt(2))))
-            told[i].setdefault(source, []).append((share, percentile))
-    return [pooled(by_source) for by_source in told]
-
-
-def pooled(by_source: Mapping[str, list[tuple[float, float]]]) -> float:
-    """Return the capped mean of `{publisher: [(weight, percentile), ...]}`, pulled to 0.5."""
-    total, weight = 0.5 * PRIOR_SOURCES, PRIOR_SOURCES
-    for rows in by_source.values():
-        whole = sum(share for share, _ in rows)
-        scale = min(1.0, SOURCE_CAP / whole)
-        total += scale * sum(share * percentile for share, percentile in rows)
-        weight += scale * whole
-    return total / weight
-
-
-def publisher(source: str) -> str:
-    """Return who published a number: the source without its version and remarks."""
-    return source.partition("@")[0].partition(" ")[0]
-
-
-def headline(candidate: Candidate, kind: str) -> tuple[float | None, str]:
-    """Return the most telling score of a candidate for `kind` [percent] and what it is, for people to read."""
-    if not candidate.benchmarks:
-        return None, "none published"
-    best = max(candidate.benchmarks, key=lambda b: (relevance(b.name, kind), b.name))
-    others = len(candidate.benchmarks) - 1
-    return best.score, f"{best.name} {best.as_of}" + (f" and {others} more" if others else "")
+    slopes: tuple[float, ...]
 
 
 @lru_cache(maxsize=64)
-def static(pool: Pool, kind: Kind) -> Static:
-    """Return the columns that only pool and kind decide. Remembered: a pool is a value that never changes."""
+def fixed(pool: Pool, kind: Kind) -> Fixed:
+    """Return what only pool and kind decide. Remembered: a pool is a value that never changes."""
     models = pool.candidates
-    heads = [headline(c, kind) for c in models]
-    efforts = cost.efforts(models)
+    strong = strengths(pool, kind)
+    prices = cost.prices(models)
     published = [c.performance or Performance() for c in models]
-    return Static(
-        strength=tuple(percentiles(pool, "bugfix")),
-        benchmark=tuple(percentiles(pool, kind)),
-        benchmark_raw=tuple(h[0] for h in heads),
-        benchmark_source=tuple(h[1] for h in heads),
-        effort=efforts,
-        price_source=tuple(price_source(c, 0.0, e) for c, e in zip(models, efforts, strict=True)),
-        latency=tuple(live(None, p.ttft_ms_p50, "ttft") for p in published),
-        throughput=tuple(live(None, p.tokens_per_s_p50, "tps") for p in published),
-        role=tuple(role_fit(c, ROLES_FOR[kind]) for c in models),
+    latency = tuple(live(None, p.ttft_ms_p50, "ttft") for p in published)
+    throughput = tuple(live(None, p.tokens_per_s_p50, "tps") for p in published)
+    logit = np.array(strong.logit, dtype=np.float64)
+    values = np.zeros((len(models), len(TERMS)))
+    values[:, SKILL] = chances(logit, 0.0)
+    values[:, BENCHMARK] = strong.percentile
+    values[:, SPEED] = [speed_value(v) for v, _ in throughput]
+    values[:, WAIT] = [wait_value(v) for v, _ in latency]
+    values[:, UP] = up_value(UNSEEN)
+    values[:, ROLE] = [role_fit(c, ROLES_FOR[kind]) for c in models]
+    relative = cost.relative(cost.usual(prices))
+    quality = values @ np.array(QUALITY_WEIGHTS)
+    known = np.flatnonzero(~np.isnan(prices.input)).tolist()
+    found = front([(models[i].id, float(relative[i]), float(quality[i])) for i in known])
+    return Fixed(
+        values=values,
+        logit=logit,
+        prices=prices,
+        headline=strong.headline,
+        headline_source=strong.source,
+        price_source=tuple(price_source(c, w) for c, w in zip(models, prices.work, strict=True)),
+        latency=latency,
+        throughput=throughput,
+        slopes=found.slopes,
     )
 
 
-def need(task: Task) -> float:
-    """Return the strength a task asks for, 0..1."""
-    if task.turn == "aux" or task.kind in ("aux", "chat"):
-        return 0.0
-    extra = NEED_STRUGGLING if task.struggling else 0.0
-    return NEED[task.complexity] + NEED_RISK[task.risk] + extra
+def chances(strength: Vector, ease: float) -> Vector:
+    """Return the probability that each candidate solves a task of `ease` [log-odds], see `strength.chance`."""
+    solved: Vector = 1.0 / (1.0 + np.exp(-(strength + ease)))
+    return solved
 
 
-def price_share(cost_quality: float, task: Task) -> float:
-    """Return the weight of price 0..1 at this knob position; rises strictly with the knob.
-
-    High risk takes three tenths off the weight of money; calls that a client makes for itself (titles, summaries) are
-    bought by price.
-    """
-    t = min(10.0, max(0.0, cost_quality)) / 10
-    share = 0.04 + 0.90 * math.pow(t, 1.3)
-    if task.turn == "aux" or task.kind == "aux":
-        share = 0.70 + 0.29 * t
-    elif task.risk == "high":
-        share *= 0.7
-    return share
+def ease_of(task: Task) -> float:
+    """Return how much easier the task is than a benchmark's [log-odds]."""
+    if task.ease is None and (task.turn == "aux" or task.kind in ("aux", "chat")):
+        return EASE_TALK
+    known = EASE[task.complexity] if task.ease is None else task.ease
+    return known + (EASE_STRUGGLING if task.struggling else 0.0)
 
 
-def cheapness(usd: float | None) -> float:
-    """Return the value of a price 0..1: 1 at `USD_CHEAP` and below, 0 at `USD_DEAR` and above, log between."""
-    if usd is None:
-        return UNKNOWN_PRICE_VALUE
-    if usd <= USD_CHEAP:
-        return 1.0
-    return max(0.0, math.log(USD_DEAR / usd) / math.log(USD_DEAR / USD_CHEAP))
+def speed_value(tokens_per_s: float | None) -> float:
+    """Return the value of an output rate, 0..1."""
+    return UNKNOWN if tokens_per_s is None else tokens_per_s / (tokens_per_s + TPS_HALF)
 
 
-def usd_for(cheap: float) -> float:
-    """Return the price [USD] whose value is `cheap`: the inverse of `cheapness`."""
-    return USD_DEAR * math.exp(-cheap * math.log(USD_DEAR / USD_CHEAP))
+def wait_value(ttft_ms: float | None) -> float:
+    """Return the value of a time to the first token, 0..1."""
+    return UNKNOWN if ttft_ms is None else TTFT_HALF_MS / (ttft_ms + TTFT_HALF_MS)
 
 
-def role_value(candidate: Candidate, task: Task) -> float:
-    """Return how well a candidate's roles suit the task, see `role_fit`."""
-    return role_fit(candidate, (task.role,) if task.role else ROLES_FOR[task.kind])
+def up_value(share: float) -> float:
+    """Return the value of an availability: half of all calls failing is worth nothing."""
+    return min(1.0, max(0.0, share * 2 - 1))
 
 
 def role_fit(candidate: Candidate, wanted: tuple[RoleName, ...]) -> float:
@@ -275,14 +167,14 @@ def role_fit(candidate: Candidate, wanted: tuple[RoleName, ...]) -> float:
     return 0.4 if candidate.roles else 0.6
 
 
-def live(stats_of: Stats | None, prior: float | None, what: Literal["ttft", "tps"]) -> Live:
-    """Return a live number blended with its prior, and where it comes from."""
+def live(known: Stats | None, prior: float | None, what: str) -> Live:
+    """Return a live number (`ttft` or `tps`) blended with its prior, and where it comes from."""
     mean, weight = 0.0, 0.0
-    if stats_of is not None:
+    if known is not None:
         mean, weight = (
-            (stats_of.ttft_ms, stats_of.ttft_weight)
+            (known.ttft_ms, known.ttft_weight)
             if what == "ttft"
-            else (stats_of.tokens_per_s, stats_of.tps_weight)
+            else (known.tokens_per_s, known.tps_weight)
         )
     value = stats.blend(mean, weight, prior)
     if value is None:
@@ -290,145 +182,169 @@ def live(stats_of: Stats | None, prior: float | None, what: Literal["ttft", "tps
     return round(value, 3), f"live n={weight:.1f}" if weight >= 1 else "pool"
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Raw numbers and sources of one request, one entry per candidate."""
-
-    price: list[float | None]
-    latency: list[Live]
-    throughput: list[Live]
-    availability: list[tuple[float, str]]
-    stuck: list[float]
-    role: list[float]
-
-
-def measure(pool: Pool, rows: list[int], fixed: Static, task: Task, state: State) -> Columns:
-    """Gather the raw numbers of the candidates at `rows`."""
-    seen = Columns([], [], [], [], [], [])
-    for i in rows:
-        c = pool.candidates[i]
-        seen.price.append(cost.expected_usd(c, task, state.pin, state.now_s, fixed.effort[i]))
-        seen.stuck.append(1.0 if holds(state.pin, c.id) and not task.struggling else 0.0)
-        seen.role.append(role_value(c, task) if task.role else fixed.role[i])
-        known = aged(state, c.id)
-        if known is None:
-            seen.latency.append(fixed.latency[i])
-            seen.throughput.append(fixed.throughput[i])
-            seen.availability.append(UNSEEN)
-        else:
-            published = c.performance or Performance()
-            seen.latency.append(live(known, published.ttft_ms_p50, "ttft"))
-            seen.throughput.append(live(known, published.tokens_per_s_p50, "tps"))
-            calls = f"live n={known.ok + known.failed:.1f}"
-            seen.availability.append((round(stats.availability(known), 6), calls))
-    return seen
-
-
-def aged(state: State, candidate_id: str) -> Stats | None:
-    """Return a candidate's live numbers as they count now: old failures fade although nobody calls it."""
-    known = state.stats.get(candidate_id)
-    return None if known is None else stats.decayed(known, state.now_s)
-
-
-def holds(pin: Pin | None, candidate_id: str) -> bool:
-    """Whether the session is pinned to that candidate."""
-    return pin is not None and pin.candidate == candidate_id
-
-
-def weights(task: Task, cost_quality: float, *, locked: bool) -> dict[str, float]:
-    """Return the weight of every term; all but a lock's stickiness add up to 1."""
-    base = dict(QUALITY_WEIGHTS)
-    base["benchmark"] *= BENCHMARK_BY_COMPLEXITY[task.complexity]
-    share = price_share(cost_quality, task)
-    whole = sum(base.values())
-    scaled = {name: (1 - share) * w / whole for name, w in base.items()}
-    scaled["price"] = share
-    if locked:
-        scaled["stickiness"] = LOCK_WEIGHT
-    return {name: round(w, 9) for name, w in scaled.items()}
-
-
-TERMS = (
-    "skill", "benchmark", "price", "throughput", "latency", "availability", "role", "stickiness",
-)  # fmt: skip
-UNITS = ("strength", "percent", "usd", "tokens/s", "ms", "share", "fit", "pinned")
-
-
-def score(
-    pool: Pool, rows: list[int], task: Task, state: State, cost_quality: float, *, locked: bool
-) -> tuple[Score, ...]:
-    """Score the candidates at `rows` of the pool; not sorted.
-
-    Args:
-        pool: All candidates (strength is relative to the whole pool, so rejecting one changes no other's score).
-        rows: Indices of the eligible candidates, (n,).
-        task: The request as read.
-        state: Live numbers.
-        cost_quality: 0 quality .. 10 cheap.
-        locked: A tool turn of a pinned session.
-
-    Returns:
-        One `Score` per row. Inside, `values` is (n, 8) float64 and `points = values * weights`, (8,).
-    """
-    if not rows:
-        return ()
-    fixed = static(pool, task.kind)
-    seen = measure(pool, rows, fixed, task, state)
-    weight = weights(task, cost_quality, locked=locked)
-    row_weights = [weight[name] for name in TERMS]
-    values = matrix(rows, fixed, seen, need(task))
-    points = (values * row_weights).round(9)
-    pinned = "session pin, locked on a tool turn" if locked else "session pin"
-    scores = []
-    for k, (i, v, p) in enumerate(zip(rows, values.tolist(), points.tolist(), strict=True)):
-        price, speed, wait, up = (
-            seen.price[k],
-            seen.throughput[k],
-            seen.latency[k],
-            seen.availability[k],
-        )
-        raws = (
-            round(fixed.strength[i], 6), fixed.benchmark_raw[i], price, speed[0], wait[0], up[0],
-            seen.role[k], seen.stuck[k],
-        )  # fmt: skip
-        bought = "unknown" if price is None else fixed.price_source[i]
-        sources = (
-            "pool benchmarks", fixed.benchmark_source[i], bought, speed[1], wait[1], up[1],
-            "pool roles", pinned,
-        )  # fmt: skip
-        terms = tuple(map(Term, TERMS, raws, UNITS, v, row_weights, p, sources))
-        candidate = pool.candidates[i]
-        scores.append(Score(candidate.id, candidate.model, price, terms))
-    return tuple(scores)
-
-
-def matrix(rows: list[int], fixed: Static, seen: Columns, needed: float) -> npt.NDArray[np.float64]:
-    """Return the values of all terms, 0..1: (n, 8) float64, in the order of `TERMS`."""
-    values = [
-        (
-            1.0 / (1.0 + math.exp((needed - fixed.strength[i]) / NEED_SLOPE)),
-            fixed.benchmark[i],
-            cheapness(price),
-            UNKNOWN if speed is None else speed / (speed + TPS_HALF),
-            UNKNOWN if wait is None else TTFT_HALF_MS / (wait + TTFT_HALF_MS),
-            min(1.0, max(0.0, up * 2 - 1)),
-            role,
-            stuck,
-        )
-        for i, price, (speed, _), (wait, _), (up, _), role, stuck in zip(
-            rows, seen.price, seen.throughput, seen.latency, seen.availability, seen.role, seen.stuck,
-            strict=True,
-        )
-    ]  # fmt: skip
-    return np.array(values).round(9)
-
-
-def price_source(candidate: Candidate, usd: float | None, work: float) -> str:
+def price_source(candidate: Candidate, work: float) -> str:
     """Say where an expected price comes from."""
-    if usd is None or candidate.price is None:
+    if candidate.price is None:
         return "unknown"
     listed = f"list price {candidate.price.as_of}".strip()
     if work == 1.0:
         return listed
     known = "by cost per task" if candidate.cost_per_task else "as the pool's median cost per task"
     return f"{listed}, x{work:.2f} {known}"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One request's scores, a row per ranked candidate; `Score` reads its terms here when somebody looks.
+
+    `rows` are indices into the pool; `values` and `points` are (n, 8), `weights` (8,). `request_usd` is this
+    request's expected price, `turn_usd` a turn's over the rest of the session; NaN = unknown.
+    """
+
+    pool: Pool
+    fixed: Fixed
+    rows: Vector
+    values: Vector
+    weights: Vector
+    points: Vector
+    totals: Vector
+    request_usd: Vector
+    turn_usd: Vector
+    dearest_usd: float
+    rate: float
+    seen: Mapping[int, Stats]
+    locked: bool
+
+    def terms(self, row: int) -> tuple[Term, ...]:
+        """Return the eight terms of a row."""
+        i = int(self.rows[row])
+        known, f = self.seen.get(i), self.fixed
+        published = self.pool.candidates[i].performance or Performance()
+        speed, wait, up = f.throughput[i], f.latency[i], (UNSEEN, "prior")
+        if known is not None:
+            speed = live(known, published.tokens_per_s_p50, "tps")
+            wait = live(known, published.ttft_ms_p50, "ttft")
+            up = (round(stats.availability(known), 6), f"live n={known.ok + known.failed:.1f}")
+        turn = float(self.turn_usd[row])
+        values = self.values[row].tolist()
+        raws = (
+            values[SKILL], f.headline[i], None if np.isnan(turn) else round(turn, 10), speed[0],
+            wait[0], up[0], values[ROLE], values[STUCK],
+        )  # fmt: skip
+        pinned = "session pin, locked on a tool turn" if self.locked else "session pin"
+        sources = (
+            "pool benchmarks", f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
+            "pool roles", pinned,
+        )  # fmt: skip
+        points = self.points[row].tolist()
+        return tuple(map(Term, TERMS, raws, UNITS, values, self.weights.tolist(), points, sources))
+
+
+def score(
+    pool: Pool,
+    rows: list[int],
+    task: Task,
+    state: State,
+    cost_quality: float,
+    *,
+    locked: bool,
+    stuck: str | None = None,
+) -> tuple[Score, ...]:
+    """Score the candidates at `rows` of the pool, best first; equals by id.
+
+    Args:
+        pool: All candidates (strength and relative cost are those of the whole pool, so rejecting one changes no
+            other's score).
+        rows: Indices of the eligible candidates, (n,), rising.
+        task: The request as read.
+        state: Live numbers.
+        cost_quality: 0 quality .. 10 cheap.
+        locked: A tool turn of a pinned session.
+        stuck: The session's model when it keeps failing: it and all that are no stronger are worth half.
+    """
+    if not rows:
+        return ()
+    base = fixed(pool, task.kind)
+    usd = cost.expected(base.prices, task, state, pool)
+    rate = knob.rate(cost_quality, base.slopes, task)
+    index = np.array(rows)
+    values, seen = term_values(pool, index, base, task, state)
+    if stuck is not None:
+        hopeless(values, pool, index, base, stuck)
+    dearest = float(np.nanmax(usd.cold)) if not np.isnan(usd.cold).all() else 0.0
+    turn = usd.turn[index]
+    values[:, PRICE] = price_values(turn, dearest)
+    values = values.round(9)
+    weights = np.array(term_weights(rate, locked=locked))
+    points = (values * weights).round(9)
+    totals = points.sum(axis=1).round(9)
+    order = np.argsort(-totals, kind="stable")
+    request = usd.request[index]
+    table = Table(
+        pool, base, index[order], values[order], weights, points[order], totals[order],
+        request[order], turn[order], dearest, rate, seen, locked,
+    )  # fmt: skip
+    prices = [None if np.isnan(p) else round(p, 10) for p in table.request_usd.tolist()]
+    return tuple(
+        Score(c.id, c.model, price, total, row, table)
+        for row, (c, price, total) in enumerate(
+            zip(map(pool.candidates.__getitem__, table.rows.tolist()), prices, table.totals.tolist(), strict=True)
+        )
+    )  # fmt: skip
+
+
+def hopeless(
+    values: Vector, pool: Pool, index: npt.NDArray[np.int64], base: Fixed, stuck: str
+) -> None:
+    """Halve the chance of the model that is stuck and of all that are no stronger, in place."""
+    holder = next(i for i, c in enumerate(pool.candidates) if c.id == stuck)
+    weaker = base.logit[index] <= base.logit[holder]
+    values[weaker, SKILL] *= STUCK_SHARE
+    values[:, STUCK] = 0.0
+
+
+def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:
+    """Return 1 for what is free, 0 for the dearest and for what nobody knows (it may be any price)."""
+    if dearest_usd <= 0:
+        return np.where(np.isnan(turn_usd), 0.0, 1.0)
+    return np.nan_to_num(np.clip(1.0 - turn_usd / dearest_usd, 0.0, 1.0), nan=0.0)
+
+
+def term_weights(rate: float, *, locked: bool) -> list[float]:
+    """Return the weight of every term; all but a lock's stickiness add up to 1."""
+    share = rate / (1.0 + rate)
+    weights = [round((1.0 - share) * w, 9) for w in QUALITY_WEIGHTS]
+    weights[PRICE] = round(share, 9)
+    if locked:
+        weights[STUCK] = LOCK_WEIGHT
+    return weights
+
+
+def term_values(
+    pool: Pool, index: npt.NDArray[np.int64], base: Fixed, task: Task, state: State
+) -> tuple[Vector, dict[int, Stats]]:
+    """Return the values (n, 8) of all terms but price, and the live numbers that count now, by row of the pool."""
+    values = base.values[index]
+    lift = dict(task.lifts)
+    ease = ease_of(task)
+    if ease:
+        values[:, SKILL] = chances(base.logit[index], ease)
+    place = {int(i): k for k, i in enumerate(index)} if state.stats or lift or state.pin else {}
+    seen: dict[int, Stats] = {}
+    for i, k in place.items():
+        c = pool.candidates[i]
+        if c.id in lift:
+            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[c.id]))
+        if state.pin is not None and state.pin.candidate == c.id and not task.struggling:
+            values[k, STUCK] = 1.0
+        known = state.stats.get(c.id)
+        if known is None:
+            continue
+        seen[i] = known = stats.decayed(known, state.now_s)
+        published = c.performance or Performance()
+        values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
+        values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
+        values[k, UP] = up_value(round(stats.availability(known), 6))
+    if task.role:
+        values[:, ROLE] = [role_fit(pool.candidates[int(i)], (task.role,)) for i in index]
+    return values, seen

@@ -13,6 +13,7 @@ PRIOR_OK = (
     19.0  # prior for availability, as if 19 of 20 calls had worked (no public data; a mild default)
 )
 PRIOR_FAILED = 1.0
+PRIOR_HITS = 2.0  # predictions of cached tokens that are taken as confirmed
 PRIOR_WEIGHT = 8.0  # samples that a published latency or throughput figure is worth
 
 
@@ -32,6 +33,8 @@ def decayed(stats: Stats, now_s: float) -> Stats:
         stats.bytes_per_token,
         stats.bpt_weight * keep,
         now_s,
+        stats.cache_hit,
+        stats.cache_weight * keep,
     )
 
 
@@ -49,15 +52,17 @@ def succeeded(
     ttft_ms: float | None = None,
     tokens_per_s: float | None = None,
     bytes_per_token: float | None = None,
+    cache_hit: float | None = None,
 ) -> Stats:
     """Add a successful attempt with what was measured in it; None where it could not be."""
     old = decayed(stats, now_s)
     ttft, ttft_weight = mean_with(old.ttft_ms, old.ttft_weight, ttft_ms)
     tps, tps_weight = mean_with(old.tokens_per_s, old.tps_weight, tokens_per_s)
     bpt, bpt_weight = mean_with(old.bytes_per_token, old.bpt_weight, bytes_per_token)
+    hit, hit_weight = mean_with(old.cache_hit, old.cache_weight, cache_hit)
     return Stats(
         old.ok + 1, old.failed, ttft, ttft_weight, tps, tps_weight, bpt, bpt_weight,
-        max(now_s, old.at_s),
+        max(now_s, old.at_s), hit, hit_weight,
     )  # fmt: skip
 
 
@@ -65,6 +70,12 @@ def failed(stats: Stats, now_s: float) -> Stats:
     """Add an attempt that failed by the candidate's or its provider's fault."""
     old = decayed(stats, now_s)
     return replace(old, failed=old.failed + 1, at_s=max(now_s, old.at_s))
+
+
+def confirmed(stats: Stats) -> float:
+    """Return which share of predicted cached tokens comes true, 0..1: live on a prior that believes them."""
+    share = (stats.cache_hit * stats.cache_weight + PRIOR_HITS) / (stats.cache_weight + PRIOR_HITS)
+    return min(1.0, max(0.0, share))
 
 
 def availability(stats: Stats | None) -> float:

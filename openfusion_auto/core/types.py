@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from openfusion_auto.core.prompt import ModeName, Options
 
@@ -61,7 +61,10 @@ class Task:
         turn: `aux` a call the client makes for itself, `user` a person's words, `tool` a tool result came back.
         needs: Hard requirements.
         evidence: Every point behind kind, risk and complexity.
-        struggling: Repeated failing tool results say that the session's model is stuck.
+        struggling, struggle: Repeated failing tool results say that the session's model is stuck, and what they say.
+        ease: How much easier than a benchmark's task [log-odds of success], by recorded outcomes of tasks like it; None
+            without any: then its complexity says so.
+        lifts: Candidate -> how much likelier it succeeds here than its strength says [share], by recorded outcomes.
         role: The role the request named (`openfusion/<role>`), or None.
         only: Candidate ids the request restricts the choice to; empty = all.
         options: The request's own options.
@@ -74,9 +77,12 @@ class Task:
     needs: Needs = field(default_factory=Needs)
     evidence: tuple[Evidence, ...] = ()
     struggling: bool = False
+    struggle: str = ""
     role: RoleName | None = None
     only: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
+    ease: float | None = None
+    lifts: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,7 @@ class Policy:
         max_calls: Ceiling for upstream calls of one request, fallbacks included.
         fallbacks: How many further candidates stand behind the first.
         panel_size: Members of a panel.
+        check: How good the check behind an answer is; None = as published judges are (`mode.CHECK`).
     """
 
     cost_quality: float = 5.0
@@ -195,6 +202,7 @@ class Policy:
     fallbacks: int = 3
     panel_size: int = 3
     preferences: Preferences = field(default_factory=Preferences)
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +214,7 @@ class Stats:
         ttft_ms, ttft_weight: Decayed mean of the time to the first byte [ms].
         tokens_per_s, tps_weight: Decayed mean of the output rate [tokens/s].
         bytes_per_token, bpt_weight: Decayed mean of prompt bytes per reported input token.
+        cache_hit, cache_weight: Decayed mean of reported over predicted cached tokens, 0..1.
         at_s: When these were last decayed to [s, the clock of `State.now_s`].
     """
 
@@ -218,6 +227,8 @@ class Stats:
     bytes_per_token: float = 0.0
     bpt_weight: float = 0.0
     at_s: float = 0.0
+    cache_hit: float = 0.0
+    cache_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,17 +241,27 @@ class Breaker:
     probing: bool = False
 
 
+class Cached(NamedTuple):
+    """A prefix of a session that is believed to be in a provider's cache until `until_s`: so many tokens."""
+
+    candidate: str
+    tokens: int
+    until_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A session's model and what is believed to be in its provider's cache.
+    """A session's model, and what is believed to be in providers' caches.
 
-    `cached_tokens` [tokens] are warm until `warm_until_s`; the pin itself lives until `expires_s`.
+    The pin lives until `expires_s`. `caches` holds the candidates that served the session, the latest last: who comes
+    back to an earlier one in time finds what it had cached. `turns` counts the answers of the session.
     """
 
     candidate: str
-    cached_tokens: int = 0
-    warm_until_s: float = 0.0
+    caches: tuple[Cached, ...] = ()
+    turns: int = 1
     expires_s: float = 0.0
+    escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +273,7 @@ class State:
         stats, breakers: By candidate id; a missing one means nothing is known.
         pin: This session's, when there is one that has not expired.
         unready: Upstream name -> why it cannot be called (no key, refused by configuration).
+        cache_min: Upstream name -> shortest prompt that it caches [tokens], where it is not the usual one.
     """
 
     now_s: float = 0.0
@@ -259,6 +281,7 @@ class State:
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     pin: Pin | None = None
     unready: Mapping[str, str] = field(default_factory=dict)
+    cache_min: Mapping[str, int] = field(default_factory=dict)
 
 
 class Term(NamedTuple):
@@ -273,19 +296,32 @@ class Term(NamedTuple):
     source: str
 
 
+class Terms(Protocol):
+    """Where a score's terms are read when somebody looks: the table of a whole request (`score.Table`)."""
+
+    def terms(self, row: int) -> tuple[Term, ...]:
+        """Return the terms of a row."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One ranked candidate. `terms` add up to `total`; `expected_usd` is None when the price is unknown."""
+    """One ranked candidate: row `row` of its request's table.
+
+    `total` is the sum of the terms' points. `expected_usd` is this request's price, None when it is unknown.
+    """
 
     candidate: str
     model: str
     expected_usd: float | None
-    terms: tuple[Term, ...]
+    total: float
+    row: int
+    table: Terms = field(repr=False, compare=False)
 
     @property
-    def total(self) -> float:
-        """The sum of the points, never stored apart so that it cannot disagree."""
-        return round(sum(t.points for t in self.terms), 9)
+    def terms(self) -> tuple[Term, ...]:
+        """The terms; their points add up to `total`."""
+        return self.table.terms(self.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +351,33 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Staying:
+    """What staying with the session's model costs, and what changing to the best other one does.
+
+    `*_usd` is this request, `*_usd_per_turn` a turn on average over the rest of the session [USD]; None = unknown.
+    `warm_tokens` of the prompt are believed to be in the provider's cache where the session is, `switch_warm_tokens`
+    at the other one (the session was there before).
+    """
+
+    candidate: str
+    warm_tokens: int
+    stay_usd: float | None
+    stay_usd_per_turn: float | None
+    switch_to: str | None
+    switch_warm_tokens: int
+    switch_usd: float | None
+    switch_usd_per_turn: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How good a check of an answer is: the share of wrong ones it finds, and of right ones it accepts."""
+
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The whole choice, with everything needed to show and to replay it."""
 
@@ -327,3 +390,5 @@ class Decision:
     aggregator: str
     pool_digest: str
     cost_quality: float
+    staying: Staying | None = None
+    escalates: bool = False

@@ -231,7 +231,10 @@ class Engine:
         if judged.want.role is not None or judged.want.only:
             return
         usage: Usage | None = outcome.answer.usage if outcome.answer else None
-        self.means.live.pin(judged.session.key, candidate, usage)
+        # Once for a task: after an escalation its tool turns stay, a person's next words begin anew.
+        before = judged.state.pin is not None and judged.state.pin.escalated
+        escalated = judged.task.turn == "tool" and (judged.decision.escalates or before)
+        self.means.live.pin(judged.session.key, candidate, usage, escalated=escalated)
 
     async def _break(self, error: FusionError, trace: Trace, client: ClientStream | None) -> bytes:
         """End a stream that has begun with the dialect's error event."""

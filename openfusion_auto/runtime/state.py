@@ -6,15 +6,27 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from openfusion_auto.core import breaker, stats
+from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.prompt import Usage
-from openfusion_auto.core.types import Breaker, Candidate, Pin, Pool, State, Stats
+from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
 
 MAX_SEALS = 100_000  # signatures and encrypted items remembered, by hash
 MAX_PINS = 20_000  # sessions remembered; the one unused for longest goes first
+
+
+MAX_CACHES = 4  # candidates of one session whose caches are remembered
+
+
+class CacheRule(NamedTuple):
+    """How an upstream caches prompts: for so long [s], from so many tokens on."""
+
+    ttl_s: float
+    min_tokens: int
 
 
 def seal_of(opaque: str) -> str:
@@ -26,12 +38,20 @@ class LiveState:
     """Mutable, but only here; a decision sees an immutable `State` taken by `snapshot`."""
 
     def __init__(
-        self, clock: Clock, unready: Mapping[str, str], *, pin_ttl_s: float, cache_ttl_s: float
+        self,
+        clock: Clock,
+        unready: Mapping[str, str],
+        *,
+        pin_ttl_s: float,
+        cache_ttl_s: float,
+        caches: Mapping[str, CacheRule] | None = None,
     ) -> None:
         self._clock = clock
         self._unready = dict(unready)
         self._pin_ttl_s = pin_ttl_s
-        self._cache_ttl_s = cache_ttl_s
+        self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
+        self._cache_rules = dict(caches or {})
+        self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
         self._stats: dict[str, Stats] = {}
         self._breakers: dict[str, Breaker] = {}
         self._pins: OrderedDict[str, Pin] = OrderedDict()
@@ -43,7 +63,9 @@ class LiveState:
         pin = self._pins.get(session) if session else None
         if pin is not None and now > pin.expires_s:
             pin = None
-        return State(now, dict(self._stats), dict(self._breakers), pin, self._unready)
+        return State(
+            now, dict(self._stats), dict(self._breakers), pin, self._unready, self._cache_min
+        )
 
     def bytes_per_token(self, candidate_id: str) -> float | None:
         """Return the measured prompt bytes per input token, once it is known."""
@@ -68,6 +90,7 @@ class LiveState:
         ttft_ms: float | None,
         tokens_per_s: float | None,
         bytes_per_token: float | None,
+        cache_hit: float | None = None,
     ) -> None:
         """A call brought an answer."""
         self._stats[candidate_id] = stats.succeeded(
@@ -76,6 +99,7 @@ class LiveState:
             ttft_ms=ttft_ms,
             tokens_per_s=tokens_per_s,
             bytes_per_token=bytes_per_token,
+            cache_hit=cache_hit,
         )
         self._breakers.pop(candidate_id, None)
 
@@ -96,17 +120,28 @@ class LiveState:
         if known is not None:
             self._breakers[candidate_id] = breaker.release(known)
 
-    def pin(self, session: str, candidate: Candidate, usage: Usage | None) -> None:
+    def pin(
+        self, session: str, candidate: Candidate, usage: Usage | None, *, escalated: bool = False
+    ) -> None:
         """Keep the session on the candidate that answered, with what is now warm in its provider's cache.
 
         The whole prompt and the answer are the next turn's prefix; without a cached rate there is no cache to
-        speak of.
+        speak of. What earlier candidates of the session have cached is kept, for a way back.
         """
         now = self._clock.now()
+        old = self._pins.get(session)
+        others = [k for k in old.caches if k.candidate != candidate.id] if old else []
         caches = candidate.price is not None and candidate.price.cache_read is not None
         warm = (usage.input + usage.output) if usage and caches else 0
+        rule = self._cache_rules.get(candidate.upstream, self._cache_rule)
+        if warm >= rule.min_tokens:
+            others.append(Cached(candidate.id, warm, now + rule.ttl_s))
         self._pins[session] = Pin(
-            candidate.id, warm, now + self._cache_ttl_s if warm else 0.0, now + self._pin_ttl_s
+            candidate.id,
+            tuple(k for k in others if k.until_s > now)[-MAX_CACHES:],
+            (old.turns if old else 0) + 1,
+            now + self._pin_ttl_s,
+            escalated,
         )
         self._pins.move_to_end(session)
         while len(self._pins) > MAX_PINS:

@@ -1,0 +1,70 @@
+"""Check, then mend: which model answers first and which one mends what the check rejects.
+
+With a check that finds a share `sensitivity` of wrong answers and accepts a share `specificity` of right ones,
+
+    rejected = right * (1 - specificity) + (1 - right) * sensitivity
+    chance   = right * (specificity + (1 - specificity) * mend) + (1 - right) * sensitivity * mend * SAME_TROUBLE
+    cost     = cost(first) + rejected * cost(mender)
+
+A pair is worth `quality - rate * cost` as every single model is. When the best pair begins with a cheaper model than
+the best single one, verifying is a cascade: it saves money and mends what matters.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from openfusion_auto.core.score import PRICE, QUALITY_WEIGHTS, SKILL, Table
+from openfusion_auto.core.types import Check, Score
+
+# What one model got wrong is hard for others too: their chance there over their chance anywhere. Between the front's
+# models 0.4 to 0.9, mostly near 0.7, on five recorded sets (OpenHands index, LiveCodeBench, LLMRouter).
+SAME_TROUBLE = 0.7
+CHECK = Check(0.5, 0.9)  # a judge without running anything (CodeJudgeBench, arXiv 2507.10535), free checks before it
+MOST = 16  # best-ranked candidates that are tried as first and as mender
+
+
+class Pair(NamedTuple):
+    """Who answers and who mends: ids, the chance of a right answer 0..1, and how often the check will reject."""
+
+    first: str
+    mender: str
+    chance: float
+    rejected: float
+    gain: float
+
+
+def best_pair(ranking: tuple[Score, ...], check: Check | None) -> Pair | None:
+    """Return the pair of different candidates with the highest value; None when there are not two.
+
+    Args:
+        ranking: All of one table, best first.
+        check: How good the check is; None = `CHECK`. `gain` is the value above that of the best single one, in
+            quality after the knob's exchange, so it may be negative.
+    """
+    table = ranking[0].table if ranking else None
+    if not isinstance(table, Table) or len(ranking) < 2:
+        return None
+    known = check or CHECK
+    n = min(MOST, len(ranking))
+    chance = table.values[:n, SKILL]
+    rest = table.values[:n] @ np.array(QUALITY_WEIGHTS) - QUALITY_WEIGHTS[SKILL] * chance
+    cost = 1.0 - table.values[:n, PRICE]
+    single = rest + QUALITY_WEIGHTS[SKILL] * chance - table.rate * cost
+    right, mend = chance[:, None], chance[None, :]
+    rejected = right * (1 - known.specificity) + (1 - right) * known.sensitivity
+    solved = right * (known.specificity + (1 - known.specificity) * mend)
+    solved = solved + (1 - right) * known.sensitivity * mend * SAME_TROUBLE
+    value = rest[:, None] + QUALITY_WEIGHTS[SKILL] * solved
+    value = value - table.rate * (cost[:, None] + rejected * cost[None, :])
+    np.fill_diagonal(value, -np.inf)
+    i, j = divmod(int(np.argmax(value)), n)
+    return Pair(
+        ranking[i].candidate,
+        ranking[j].candidate,
+        round(float(solved[i, j]), 6),
+        round(float(rejected[i, 0]), 6),
+        round(float(value[i, j] - single.max()), 9),
+    )

@@ -1,0 +1,126 @@
+"""What a reading rests on: the features of a task's words, each tied to the words that show it.
+
+    word      "fix"            a word, lower case               +fix the    two neighbours       ^fix  the first word(s)
+    pieces    "<fi", "ix>"     three to five letters of a word, so that unseen words and inflections say something;
+                               of scripts without spaces one to three characters
+    code      c:auth           a word in a path, an identifier, quotes or backticks (and, less, the word itself)
+    pasted    k:grant          a word of code that was pasted and is to be judged
+    proposal  p:delete         a word of the assistant's proposal that was agreed to
+    shape     #trace           what form the request has: pasted traces, a question, lists, length
+
+Everything is bounded by what `facts.py` keeps. Training (`evals/train_reading.py`) calls this very function.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from openfusion_auto.core.facts import Facts
+
+UNSPACED = "\u2e80"  # from here on (CJK, kana, Hangul) words are not told apart by spaces
+PIECES = (3, 4, 5)  # letters in a piece of a word
+PIECES_UNSPACED = (1, 2, 3)
+LONG_WORD = 24  # [letters] of a word that are cut into pieces
+CODE_WORDS = 60  # of pasted code
+SHAPE = 0.35  # value of a feature of form; those of words share a length of 1
+_TOKEN = re.compile(r"`[^`\n]{1,80}`|\"[^\"\n]{1,80}\"|[^\s`\"]+")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W\d_]+)?")
+_CODE = re.compile(r"[`\"]|\w[._/\\:()<>=]+\w|\w\(|^[-.@/]\w|[a-z][A-Z]|_\w")
+_MARK = re.compile(r"[?!;:]")
+_QUESTION = ("?", "\uff1f", "\u061f")
+_LENGTHS = (15, 30, 55, 90, 140, 220, 400)  # [characters]
+_BULLET = re.compile(r"(?:^|; )\s*(?:[-*\u2022]|\d{1,2}[.)])\s")
+_NUMBER = re.compile(r"\b\d{2,}\b")
+
+
+class Features(NamedTuple):
+    """Features of a text by block, each with the word that shows it.
+
+    `words` and `pieces` are looked up in the vocabulary and scaled to length 1 each; `shape` has values of its own.
+    """
+
+    words: dict[str, str]
+    pieces: dict[str, str]
+    shape: dict[str, float]
+
+
+def features_of(facts: Facts) -> Features:
+    """Return the features of what was read."""
+    words: dict[str, str] = {}
+    pieces: dict[str, str] = {}
+    plain = _add_words(facts.words, words, pieces)
+    for a, b in pairwise(plain):
+        words.setdefault(f"+{a} {b}", f"{a} {b}")
+    if plain:
+        words[f"^{plain[0]}"] = plain[0]
+        words["^" + " ".join(plain[:2])] = " ".join(plain[:2])
+    for word in _WORD.findall(facts.code.lower())[:CODE_WORDS]:
+        words.setdefault(f"k:{word}", word)
+    for word in _WORD.findall(facts.proposal):
+        words.setdefault(f"p:{word}", word)
+    return Features(words, pieces, _shape(facts, plain))
+
+
+def _add_words(text: str, words: dict[str, str], pieces: dict[str, str]) -> list[str]:
+    """Add the words of a text and their pieces; returns the plain ones in order."""
+    plain: list[str] = []
+    for token in _TOKEN.findall(text):
+        code = _CODE.search(token) is not None
+        for word in _WORD.findall(token.lower()):
+            if code:
+                words.setdefault(f"c:{word}", word)
+            else:
+                plain.append(word)
+                words.setdefault(word, word)
+            for piece in pieces_of(word):
+                pieces.setdefault(piece, word)
+        if not code:
+            plain += _MARK.findall(token)
+    return plain
+
+
+@lru_cache(maxsize=32_768)
+def pieces_of(word: str) -> tuple[str, ...]:
+    """Return the pieces of a word, its ends marked."""
+    if word[:1] >= UNSPACED:
+        cut = word[: 3 * LONG_WORD]
+        return tuple(cut[i : i + n] for n in PIECES_UNSPACED for i in range(len(cut) - n + 1))
+    marked = f"<{word[:LONG_WORD]}>"
+    return tuple(marked[i : i + n] for n in PIECES for i in range(len(marked) - n + 1))
+
+
+def _shape(facts: Facts, plain: list[str]) -> dict[str, float]:
+    """Return the features of form."""
+    text = facts.words
+    found = dict.fromkeys((f"#{mark}" for mark in facts.marks), 2 * SHAPE)
+    length = wide_length(text)
+    found.update((f"#over {n} characters", SHAPE) for n in _LENGTHS if length > n)
+    if is_question(text):
+        found["#question"] = 2 * SHAPE
+    for name, count in (
+        ("parts", text.count(",") + text.count("\u3001") + text.count("\uff0c")),
+        ("bullets", len(_BULLET.findall(text))),
+        ("numbers", len(_NUMBER.findall(text))),
+        ("sentences", sum(text.count(m) for m in (". ", "; ", "\u3002"))),
+    ):
+        found.update((f"#{name} {n}", SHAPE) for n in (1, 2, 4) if count >= n)
+    if facts.pasted:
+        found["#pasted"] = SHAPE
+    if facts.proposal:
+        found["#proposal"] = SHAPE
+    if not plain:
+        found["#no words"] = SHAPE
+    return found
+
+
+def is_question(text: str) -> bool:
+    """Whether a text ends as a question does, in any script."""
+    return text[-40:].rstrip(" )\"'*_;").endswith(_QUESTION)
+
+
+def wide_length(text: str) -> int:
+    """Length in characters, where one of an unspaced script says about as much as three of an alphabet."""
+    return len(text) if text.isascii() else sum(3 if c >= UNSPACED else 1 for c in text)

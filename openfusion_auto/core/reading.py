@@ -1,0 +1,108 @@
+"""The model behind kind, risk and complexity: a linear one, whose every contribution can be named.
+
+Each axis is a multinomial logistic regression on the features of `features.py`. Words and pieces are weighted by how
+rare they are, each block scaled to length 1, so a long request says no more than a short one. The weights are data
+(`reading.npz`), with how they were made in `docs/explanation/reading.md`; `evals/train_reading.py` makes them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from openfusion_auto.core.features import Features
+from openfusion_auto.core.types import KINDS, LEVELS, Evidence
+from openfusion_auto.data import reading_weights
+
+Vector = npt.NDArray[np.float32]
+
+AXES: Mapping[str, slice] = {"kind": slice(0, 10), "risk": slice(10, 13), "complexity": slice(13, 16)}
+NAMES: Mapping[str, tuple[str, ...]] = {"kind": KINDS, "risk": LEVELS, "complexity": LEVELS}
+LEAST = 0.05  # [log-odds] contributions below are not worth a line
+MOST_NOTES = 4  # lines of evidence for one axis
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Weights. `rows` finds a feature's row; `rarity` is (n,), `weights` (n, 16), `bias` (16,), columns as `AXES`."""
+
+    rows: Mapping[str, int]
+    rarity: Vector
+    weights: Vector
+    bias: Vector
+
+
+class Judged(NamedTuple):
+    """Log-odds of every class, (16,), and what each word added to them."""
+
+    scores: Vector
+    by_word: Mapping[str, Vector]
+
+    def chances(self, axis: str) -> Vector:
+        """Return the probability of each class of an axis."""
+        raw = self.scores[AXES[axis]]
+        grown = np.exp(raw - raw.max())
+        result: Vector = grown / grown.sum()
+        return result
+
+
+@lru_cache(maxsize=1)
+def model() -> Model:
+    """Return the shipped model."""
+    names, rarity, weights, bias = reading_weights()
+    return Model({name: i for i, name in enumerate(names)}, rarity, weights, bias)
+
+
+def judge(found: Features, known: Model) -> Judged:
+    """Weigh the features. Words that nobody has seen say nothing by themselves, their pieces do."""
+    rows, values, words = looked_up(found, known)
+    if not rows:
+        return Judged(known.bias, {})
+    parts = known.weights[rows] * np.array(values, dtype=np.float32)[:, None]
+    by_word: defaultdict[str, Vector] = defaultdict(lambda: np.zeros(16, dtype=np.float32))
+    for word, part in zip(words, parts, strict=True):
+        by_word[word] = by_word[word] + part
+    return Judged(known.bias + parts.sum(axis=0), by_word)
+
+
+def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], list[str]]:
+    """Return the rows of the features that the model knows, their values, and the words that show them."""
+    rows: list[int] = []
+    values: list[float] = []
+    words: list[str] = []
+    for block in (found.words, found.pieces):
+        here = [(row, word) for name, word in block.items() if (row := known.rows.get(name)) is not None]
+        weights = [float(known.rarity[row]) for row, _ in here]
+        length = math.sqrt(sum(w * w for w in weights)) or 1.0
+        rows += [row for row, _ in here]
+        values += [w / length for w in weights]
+        words += [word for _, word in here]
+    for name, value in found.shape.items():
+        if (row := known.rows.get(name)) is not None:
+            rows.append(row)
+            values.append(value)
+            words.append(name[1:])
+    return rows, values, words
+
+
+def evidence(judged: Judged, axis: str, chosen: int) -> list[Evidence]:
+    """Return what spoke most for and against a class of an axis, against the mean of the axis's classes."""
+    here = AXES[axis]
+    told = [
+        (float(part[here][chosen] - part[here].mean()), word)
+        for word, part in judged.by_word.items()
+    ]
+    told.sort(key=lambda n: (-abs(n[0]), n[1]))
+    name = f"{axis}.{NAMES[axis][chosen]}"
+    return [
+        Evidence(name, round(points, 2), word)
+        for points, word in told[:MOST_NOTES]
+        if abs(points) >= LEAST
+    ]

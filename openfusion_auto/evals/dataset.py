@@ -1,0 +1,154 @@
+"""Recorded outcomes: what many models did on the same tasks, and what it cost. One JSON object a line, plain or gzip.
+
+    {"task_id", "source", "group", "prompt", "outcomes": {model: {"score": 0..1, "cost_usd" | "cost_proxy_usd"}}}
+
+Sources are never mixed: their models, tasks and bills differ. A model of a source that has no cost, or outcomes for
+less than `COVERED` of its tasks, is left out, and the report says so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from openfusion_auto.errors import ConfigError
+
+Matrix = npt.NDArray[np.float64]
+
+COVERED = 0.8  # share of a source's tasks that a model must have outcomes for
+MOST_BYTES = 1_000_000_000  # [bytes] of a data set, unpacked
+MOST_LINE = 4_000_000  # [bytes] of one line
+MIN_TASKS, MIN_MODELS = 20, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One source's tasks (n) and models (m). `score` 0..1 and `usd` are (n, m), NaN where nothing is recorded."""
+
+    name: str
+    models: tuple[str, ...]
+    prompts: tuple[str, ...]
+    groups: tuple[str, ...]
+    score: Matrix
+    usd: Matrix
+    billed: float
+    left_out: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many tasks."""
+        return len(self.prompts)
+
+
+@dataclass(slots=True)
+class _Row:
+    prompt: str
+    group: str
+    outcomes: dict[str, tuple[float, float, bool]]  # model -> score, usd (NaN unknown), billed
+
+
+def load(path: Path) -> tuple[Source, ...]:
+    """Return the sources of a data set, by name.
+
+    Raises:
+        ConfigError: it cannot be read, a line is no task, or no source has enough tasks and models.
+    """
+    rows: dict[str, list[_Row]] = {}
+    for number, line in enumerate(lines_of(path), 1):
+        source, row = parsed(line, f"{path.name}:{number}")
+        rows.setdefault(source, []).append(row)
+    sources = tuple(s for s in (built(name, rows[name]) for name in sorted(rows)) if s is not None)
+    if not sources:
+        raise ConfigError(
+            f"{path}: no source has {MIN_TASKS} tasks and {MIN_MODELS} models with scores and costs"
+        )
+    return sources
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """Yield the lines of a file that hold something; gzip is known by its first bytes."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            stream = gzip.GzipFile(fileobj=raw) if packed else raw
+            size = 0
+            while line := stream.readline(MOST_LINE + 1):
+                size += len(line)
+                if len(line) > MOST_LINE or size > MOST_BYTES:
+                    raise ConfigError(f"{path}: a line or the whole is too large")
+                if line.strip():
+                    yield line.decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def parsed(line: str, where: str) -> tuple[str, _Row]:
+    """Return a line's source and task.
+
+    Raises:
+        ConfigError: it is no such object; the message names the line and the field, never the prompt.
+    """
+    try:
+        task = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: not JSON") from error
+    if not isinstance(task, dict):
+        raise ConfigError(f"{where}: not an object")
+    for field in ("source", "prompt"):
+        if not isinstance(task.get(field), str):
+            raise ConfigError(f"{where}: {field} must be a text")
+    outcomes = task.get("outcomes")
+    if not isinstance(outcomes, dict):
+        raise ConfigError(f"{where}: outcomes must be an object")
+    found: dict[str, tuple[float, float, bool]] = {}
+    for model, outcome in outcomes.items():
+        score = number_of(outcome, "score")
+        if score is None or not 0 <= score <= 1:
+            raise ConfigError(f"{where}: outcomes.{model}.score must be a number from 0 to 1")
+        bill = number_of(outcome, "cost_usd")
+        usd = number_of(outcome, "cost_proxy_usd") if bill is None else bill
+        if usd is not None and usd >= 0:
+            found[model] = (score, usd, bill is not None)
+    group = task.get("group")
+    name = group if isinstance(group, str) else str(task.get("task_id", where))
+    return task["source"], _Row(task["prompt"], name, found)
+
+
+def number_of(outcome: object, field: str) -> float | None:
+    """Return a finite number of an outcome, or None."""
+    value = outcome.get(field) if isinstance(outcome, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def built(name: str, rows: list[_Row]) -> Source | None:
+    """Return the source of some tasks; None when too little is left."""
+    every = sorted({m for r in rows for m in r.outcomes})
+    counts = {m: sum(m in r.outcomes for r in rows) for m in every}
+    models = tuple(m for m in every if counts[m] >= COVERED * len(rows))
+    kept = [r for r in rows if any(m in r.outcomes for m in models)]
+    if len(kept) < MIN_TASKS or len(models) < MIN_MODELS:
+        return None
+    nothing = (math.nan, math.nan, False)
+    table = [[r.outcomes.get(m, nothing) for m in models] for r in kept]
+    cells = [cell for row in table for cell in row if not math.isnan(cell[0])]
+    return Source(
+        name=name,
+        models=models,
+        prompts=tuple(r.prompt for r in kept),
+        groups=tuple(r.group for r in kept),
+        score=np.array([[c[0] for c in row] for row in table]),
+        usd=np.array([[c[1] for c in row] for row in table]),
+        billed=round(sum(c[2] for c in cells) / len(cells), 4),
+        left_out=tuple(m for m in every if m not in models),
+    )
