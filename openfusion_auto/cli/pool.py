@@ -11,6 +11,7 @@ import click
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import config_option, json_option
 from openfusion_auto.cli.pool_common import Chosen, choose, head, pool_option, today
+from openfusion_auto.cli.pool_front import front_command
 from openfusion_auto.cli.pool_update import update_command
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def command() -> None:
 
 
 command.add_command(update_command)
+command.add_command(front_command)
 
 
 @command.command("list")
