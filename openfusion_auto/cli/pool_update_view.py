@@ -78,8 +78,10 @@ def show_candidate(name: str, changes: list[Change], notes: list[Note], listed: 
         output.emit(f"    {'source':<17} {was} -> [{priced.new_source}, {listed.as_of}]")
     for reason in sorted({c.held for c in changes if c.held}):
         output.paint(output.coloured(f"  ! {reason:<9}", "yellow"), f"  {WAITS[reason]}")
+    entry = changes[0].entry
     for note in notes:
-        output.paint(output.coloured(f"    {note.rule:<9}", colour(note)), f"  {told(note)}")
+        said = told(note).removeprefix(entry).lstrip(": ")
+        output.paint(output.coloured(f"    {note.rule:<9}", colour(note)), f"  {said}")
 
 
 def line(change: Change) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from openfusion_auto.config.load import shipped_pool
 from openfusion_auto.config.pool import load_pool
+from openfusion_auto.data import data_root
 from tests.support.price_lists import LITELLM, MODELS_DEV, OPENROUTER
 
 from .conftest import POOL
@@ -272,3 +273,10 @@ def test_without_a_pool_the_configured_one_is_meant(run, configured, there):
     (there / "pool.toml").write_text(POOL)
     done = run("pool", "update", "--from", "openrouter-2026-11-01.json", "--json")
     assert [c["candidate"] for c in done.json["changes"]] == ["coder-a"] * 5
+
+
+def test_the_how_to_shows_what_comes_out(update, there):
+    (there / "pool.toml").write_text(POOL)
+    page = (data_root() / "docs" / "how-to" / "keep-prices-current.md").read_text(encoding="utf-8")
+    shown = page.partition("```text\n")[2].partition("```")[0]
+    assert update().out == shown
