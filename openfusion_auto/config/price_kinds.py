@@ -51,33 +51,41 @@ def kind_of(data: object) -> str | None:
 
 
 def models_dev(data: Mapping[str, object]) -> Rows:
-    """Read `api.json` of models.dev: provider -> models -> cost [USD per 1M tokens], limit, abilities."""
+    """Read `api.json` of models.dev, first and second version: provider -> models -> cost [USD per 1M tokens]."""
     for provider, told in data.items():
         for name, raw in table(table(told).get("models")).items():
             row = table(raw)
             cost, limit = table(row.get("cost")), table(row.get("limit"))
-            price, notes = believed(cost, 1.0)
-            call = row.get("tool_call")
-            seen = {
-                "tools": call if not isinstance(call, dict) else call.get("supported"),
-                "reasoning": row.get("reasoning"),
-                "json_schema": row.get("structured_output"),
-            }
-            inputs = table(row.get("modalities")).get("input")
-            if isinstance(inputs, list):
-                seen["vision"] = "image" in inputs
+            price, notes = believed(cost, 1.0, embeds=row.get("type") == "embedding")
             notes += _models_dev_notes(cost)
             if row.get("status") == "deprecated":
                 notes.append("deprecated")
+            notes += _ends(row.get("deprecation_date"))
             yield Entry(
                 provider=provider,
                 id=name,
                 price=price,
                 context_tokens=tokens(limit.get("context")),
+                input_tokens=tokens(limit.get("input")),
                 max_output_tokens=tokens(limit.get("output")),
-                offers={k: v for k, v in seen.items() if isinstance(v, bool)},
+                offers=_models_dev_offers(row),
                 notes=tuple(notes),
             )
+
+
+def _models_dev_offers(row: Mapping[str, object]) -> dict[str, bool]:
+    """Return what a model can do. The second version has it in `capabilities`, and subtypes such as `image/png`."""
+    second = table(row.get("capabilities"))
+    seen = {
+        "tools": row.get("tool_call", second.get("tools")),
+        "reasoning": row.get("reasoning", second.get("reasoning")),
+        "json_schema": row.get("structured_output", second.get("structured_output")),
+    }
+    inputs = table(row.get("modalities")).get("input")
+    if isinstance(inputs, list):
+        seen["vision"] = any(word.partition("/")[0] == "image" for word in words(inputs))
+    plain = {k: v.get("supported") if isinstance(v, dict) else v for k, v in seen.items()}
+    return {k: v for k, v in plain.items() if isinstance(v, bool)}
 
 
 def _models_dev_notes(cost: Mapping[str, object]) -> Iterator[str]:
@@ -110,8 +118,7 @@ def openrouter(data: Mapping[str, object]) -> Rows:
         }
         price, notes = believed(parts, PER_TOKEN, free=name.endswith(FREE_SUFFIX))
         notes += _openrouter_notes(pricing)
-        if row.get("expiration_date"):
-            notes.append(f"ends on {str(row['expiration_date'])[:10]}")
+        notes += _ends(row.get("expiration_date"))
         # The list's own window is the widest of its hosts; the first host may serve less.
         windows = [tokens(row.get("context_length")), tokens(top.get("context_length"))]
         yield Entry(
@@ -199,8 +206,12 @@ def _litellm_notes(row: Mapping[str, object]) -> Iterator[str]:
         yield f"{request:g} USD for each request come on top; a pool cannot hold that"
     thinking, output = row.get("output_cost_per_reasoning_token"), row.get("output_cost_per_token")
     yield from _thinking(thinking, output, PER_TOKEN)
-    if isinstance(row.get("deprecation_date"), str):
-        yield f"ends on {str(row['deprecation_date'])[:10]}"
+    yield from _ends(row.get("deprecation_date"))
+
+
+def _ends(day: object) -> Iterator[str]:
+    if isinstance(day, str) and day:
+        yield f"ends on {day[:10]}"
 
 
 def _thinking(reasoning: object, output: object, per_mtok: float) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from openfusion_auto.evals.plot_types import (
+    TINY,
     Anchor,
     Chart,
     Colour,
@@ -76,7 +77,7 @@ def layout(chart: Chart) -> list[Mark]:
 def x_axis(chart: Chart) -> Axis:
     """Return the x axis, logarithmic where that shows more."""
     values = [v for dot in chart.dots for v in dot.xs]
-    spread = min(values) > 0 and max(values) >= LOG_FROM * min(values)
+    spread = min(values) > TINY and max(values) >= LOG_FROM * min(values)
     if chart.x_scale == "log" or (chart.x_scale == "auto" and spread):
         return logarithmic(values, LEFT, RIGHT)
     return linear(values, LEFT, RIGHT)
@@ -85,7 +86,9 @@ def x_axis(chart: Chart) -> Axis:
 def linear(values: Sequence[float], start: float, end: float) -> Axis:
     """Return an axis from pixel `start` to `end` with room for all values and 4 to 8 round ticks."""
     low, high = min(values), max(values)
-    pad = 0.07 * (high - low) or 0.1 * abs(high) or 1.0
+    pad = 0.07 * (high - low)
+    if pad <= TINY * max(1.0, abs(low), abs(high)):
+        pad = 0.1 * abs(high) if abs(high) > TINY else 1.0
     low, high = (0.0 if low >= 0 and low < pad else low - pad), high + pad
     step = round_step((high - low) / 6)
     first = math.ceil(low / step)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+TINY = 1e-12  # what is nearer to 0 counts as 0 on an axis
+
 Style = Literal["front", "policy", "model"]
 Scale = Literal["auto", "log", "linear"]
 Colour = Literal["paper", "grid", "soft", "ink", "front", "policy", "model"]
@@ -84,7 +86,7 @@ class Chart:
         for dot in self.dots:
             if not all(map(math.isfinite, (*dot.xs, *dot.ys))):
                 raise ValueError(f"{dot.label!r} has a number that is not finite")
-            if self.x_scale == "log" and min(dot.xs) <= 0:
+            if self.x_scale == "log" and min(dot.xs) <= TINY:
                 raise ValueError(f"{dot.label!r} has no place on a logarithmic axis")
         return self
 

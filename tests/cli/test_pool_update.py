@@ -261,6 +261,18 @@ def test_a_hostile_list_is_one_line_and_2(update, there, content):
     assert len(done.err.splitlines()) == 1
 
 
+def test_a_text_that_cannot_be_edited_safely_is_left(update, there, monkeypatch):
+    monkeypatch.setattr("tomlkit.dumps", lambda _: "schema = 2\n")
+    done = update("--write")
+    assert done.code == 2
+    assert (
+        done.err
+        == "openfusion: pool.toml:4: price_usd_per_mtok is written in a way that cannot be edited safely\n"
+    )
+    assert (there / "pool.toml").read_text() == HEAD + POOL
+    assert not (there / "pool.toml.bak").exists()
+
+
 def test_names_of_a_list_do_not_drive_the_terminal(update, there):
     listed = copy.deepcopy(OPENROUTER)
     listed["data"][0]["expiration_date"] = "\x1b[2J2026"

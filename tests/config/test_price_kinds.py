@@ -50,6 +50,37 @@ def test_models_dev():
     )
 
 
+def test_the_second_version_of_models_dev():
+    row = {
+        "id": "coder",
+        "type": "chat",
+        "deprecation_date": "2027-03-01",
+        "modalities": {"input": ["text", "image/png"], "output": ["text"]},
+        "capabilities": {
+            "tools": {"supported": True, "strict": True},
+            "reasoning": {"supported": False},
+            "structured_output": True,
+        },
+        "limit": {"input": 90000},
+        "cost": {
+            "input": 1,
+            "output": 2,
+            "tiers": [{"input": 2, "output": 4, "tier": {"size": 32000}}],
+        },
+    }
+    embedder = {"type": "embedding", "cost": {"input": 0.02, "output": 0}}
+    data = {"p": {"models": {"coder": row, "embedder": embedder}}}
+    assert kind_of(data) == "models.dev"
+    coder, other = READERS["models.dev"](data)
+    assert coder.offers == {"tools": True, "reasoning": False, "json_schema": True, "vision": True}
+    assert (coder.context_tokens, coder.input_tokens) == (None, 90_000)
+    assert coder.notes == (
+        "above 32,000 prompt tokens: 2 input, 4 output; a pool holds the base price only",
+        "ends on 2027-03-01",
+    )
+    assert other.price == {"input": 0.02, "output": 0.0}
+
+
 def test_openrouter():
     rows = read("openrouter")
     coder = rows["openrouter/vendor/coder"]
