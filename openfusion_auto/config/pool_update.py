@@ -219,16 +219,27 @@ def _price_changes(
 
 
 def _window_changes(candidate: Candidate, entry: Entry) -> Iterator[Change]:
-    """Yield new windows. A longest prompt is a lower bound of the window: better than nothing, and no more."""
-    window = entry.context_tokens
-    if window is None and candidate.context_tokens is None:
-        window = entry.input_tokens
     for name, old, new in (
-        ("context_tokens", candidate.context_tokens, window),
+        ("context_tokens", candidate.context_tokens, _window(candidate.context_tokens, entry)),
         ("max_output_tokens", candidate.max_output_tokens, entry.max_output_tokens),
     ):
         if new is not None and new != old:
             yield Change(candidate.id, name, old, new, entry.name)
+
+
+def _window(old: int | None, entry: Entry) -> int | None:
+    """Return the window to take [tokens]; None = leave what is there.
+
+    A pool holds one price, so the window ends where a dearer one begins, or a budget would book too little; one that
+    reaches beyond already was somebody's decision. A longest prompt is a lower bound of a window: better than none.
+    """
+    window = entry.context_tokens
+    if window is None and old is None:
+        window = entry.input_tokens
+    base = entry.base_tokens
+    if window is None or base is None or (old is not None and old > base):
+        return window
+    return min(window, base)
 
 
 def _same(old: float | None, new: float) -> bool:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 PRICES = ("input", "output", "cache_read", "cache_write")
 MODEL_NAME = re.compile(r"[\x21-\x7e]{1,200}")  # what a pool can hold
+
+Tier = tuple[object, Mapping[str, object]]  # from how many tokens on, and the prices there
 
 _NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _MOST_TOKENS = 10**9  # a window above is a slip
@@ -29,6 +31,7 @@ class Entry:
         id: The model's name there, without a leading `provider/` of the list.
         price: Part -> USD per 1,000,000 tokens; empty when the list has no usable price.
         context_tokens: Window [tokens].
+        base_tokens: Longest prompt at this price [tokens], when longer ones are dearer.
         input_tokens: Longest prompt [tokens], when the list says that instead of the window.
         max_output_tokens: Longest answer [tokens].
         offers: Ability -> whether it has it; one that the list does not speak of is absent.
@@ -39,6 +42,7 @@ class Entry:
     id: str
     price: Mapping[str, float] = field(default_factory=dict)
     context_tokens: int | None = None
+    base_tokens: int | None = None
     input_tokens: int | None = None
     max_output_tokens: int | None = None
     offers: Mapping[str, bool] = field(default_factory=dict)
@@ -53,7 +57,13 @@ class Entry:
     def numbers(self) -> tuple[object, ...]:
         """What an update takes from it."""
         parts = tuple(self.price.get(part) for part in PRICES)
-        return (*parts, self.context_tokens, self.input_tokens, self.max_output_tokens)
+        return (
+            *parts,
+            self.context_tokens,
+            self.base_tokens,
+            self.input_tokens,
+            self.max_output_tokens,
+        )
 
 
 def number(value: object) -> float | None:
@@ -128,14 +138,20 @@ def _with_cache(found: dict[str, float], notes: list[str]) -> dict[str, float]:
     return found
 
 
-def tier(above: object, parts: Mapping[str, object], per_mtok: float) -> str | None:
-    """Return the note about a dearer price for long prompts; None when it says nothing readable."""
-    limit = tokens(above)
-    told = {part: number(parts.get(part)) for part in ("input", "output")}
-    shown = [f"{v * per_mtok:.{_DIGITS}g} {p}" for p, v in told.items() if v is not None and v >= 0]
-    if limit is None or not shown:
-        return None
-    return f"above {limit:,} prompt tokens: {', '.join(shown)}; a pool holds the base price only"
+def tiers(rows: Iterable[Tier], per_mtok: float) -> tuple[list[str], int | None]:
+    """Return what is said of the prices for longer prompts, and up to which length [tokens] the base price holds."""
+    notes: list[str] = []
+    limits: list[int] = []
+    for above, parts in rows:
+        limit = tokens(above)
+        told = {part: number(parts.get(part)) for part in ("input", "output")}
+        shown = [
+            f"{v * per_mtok:.{_DIGITS}g} {p}" for p, v in told.items() if v is not None and v >= 0
+        ]
+        if limit is not None and shown:
+            limits.append(limit)
+            notes.append(f"above {limit:,} prompt tokens: {', '.join(shown)}")
+    return notes, min(limits, default=None)
 
 
 def table(value: object) -> Mapping[str, object]:

@@ -13,10 +13,11 @@ from openfusion_auto.config.pool import FREE_SUFFIX
 from openfusion_auto.config.price_entry import (
     MODEL_NAME,
     Entry,
+    Tier,
     believed,
     number,
     table,
-    tier,
+    tiers,
     tokens,
     words,
 )
@@ -57,7 +58,8 @@ def models_dev(data: Mapping[str, object]) -> Rows:
             row = table(raw)
             cost, limit = table(row.get("cost")), table(row.get("limit"))
             price, notes = believed(cost, 1.0, embeds=row.get("type") == "embedding")
-            notes += _models_dev_notes(cost)
+            longer, base = tiers(_models_dev_tiers(cost), 1.0)
+            notes += [*longer, *_thinking(cost.get("reasoning"), cost.get("output"), 1.0)]
             if row.get("status") == "deprecated":
                 notes.append("deprecated")
             notes += _ends(row.get("deprecation_date"))
@@ -66,6 +68,7 @@ def models_dev(data: Mapping[str, object]) -> Rows:
                 id=name,
                 price=price,
                 context_tokens=tokens(limit.get("context")),
+                base_tokens=base,
                 input_tokens=tokens(limit.get("input")),
                 max_output_tokens=tokens(limit.get("output")),
                 offers=_models_dev_offers(row),
@@ -88,14 +91,12 @@ def _models_dev_offers(row: Mapping[str, object]) -> dict[str, bool]:
     return {k: v for k, v in plain.items() if isinstance(v, bool)}
 
 
-def _models_dev_notes(cost: Mapping[str, object]) -> Iterator[str]:
-    tiers = cost.get("tiers")
-    told = [table(t) for t in tiers] if isinstance(tiers, list) else []
-    rows = [(table(t.get("tier")).get("size"), t) for t in told]
-    if not rows and "context_over_200k" in cost:
-        rows = [(200_000, table(cost["context_over_200k"]))]
-    yield from (note for above, t in rows if (note := tier(above, t, 1.0)))
-    yield from _thinking(cost.get("reasoning"), cost.get("output"), 1.0)
+def _models_dev_tiers(cost: Mapping[str, object]) -> list[Tier]:
+    listed = cost.get("tiers")
+    told = [table(t) for t in listed] if isinstance(listed, list) else []
+    if not told and "context_over_200k" in cost:
+        return [(200_000, table(cost["context_over_200k"]))]
+    return [(table(t.get("tier")).get("size"), t) for t in told]
 
 
 def openrouter(data: Mapping[str, object]) -> Rows:
@@ -117,7 +118,8 @@ def openrouter(data: Mapping[str, object]) -> Rows:
             "cache_write": pricing.get("input_cache_write"),
         }
         price, notes = believed(parts, PER_TOKEN, free=name.endswith(FREE_SUFFIX))
-        notes += _openrouter_notes(pricing)
+        longer, base = tiers(_openrouter_tiers(pricing), PER_TOKEN)
+        notes += [*longer, *_openrouter_notes(pricing)]
         notes += _ends(row.get("expiration_date"))
         # The list's own window is the widest of its hosts; the first host may serve less.
         windows = [tokens(row.get("context_length")), tokens(top.get("context_length"))]
@@ -126,6 +128,7 @@ def openrouter(data: Mapping[str, object]) -> Rows:
             id=name,
             price=price,
             context_tokens=min((w for w in windows if w), default=None),
+            base_tokens=base,
             max_output_tokens=tokens(top.get("max_completion_tokens")),
             offers=_openrouter_offers(row),
             notes=tuple(notes),
@@ -152,12 +155,23 @@ def _openrouter_notes(pricing: Mapping[str, object]) -> Iterator[str]:
     if request is not None and request > 0:
         yield f"{request:g} USD for each request come on top; a pool cannot hold that"
     yield from _thinking(pricing.get("internal_reasoning"), pricing.get("completion"), PER_TOKEN)
-    overrides = pricing.get("overrides")
-    for raw in overrides if isinstance(overrides, list) else ():
-        row = table(raw)
-        parts = {"input": row.get("prompt"), "output": row.get("completion")}
-        note = tier(row.get("min_prompt_tokens"), parts, PER_TOKEN)
-        yield note or "the price depends on the hour or another condition; the list's base is taken"
+    if any("min_prompt_tokens" not in row for row in _overrides(pricing)):
+        yield "the price depends on the hour or another condition; the list's base is taken"
+
+
+def _overrides(pricing: Mapping[str, object]) -> list[Mapping[str, object]]:
+    rows = pricing.get("overrides")
+    return [table(row) for row in rows] if isinstance(rows, list) else []
+
+
+def _openrouter_tiers(pricing: Mapping[str, object]) -> list[Tier]:
+    return [
+        (
+            row.get("min_prompt_tokens"),
+            {"input": row.get("prompt"), "output": row.get("completion")},
+        )
+        for row in _overrides(pricing)
+    ]
 
 
 def litellm(data: Mapping[str, object]) -> Rows:
@@ -172,7 +186,8 @@ def litellm(data: Mapping[str, object]) -> Rows:
             PER_TOKEN,
             embeds=mode == "embedding",
         )
-        notes += _litellm_notes(row)
+        longer, base = tiers(_litellm_tiers(row), PER_TOKEN)
+        notes += [*longer, *_litellm_notes(row)]
         seen = {
             "tools": row.get("supports_function_calling"),
             "vision": row.get("supports_vision"),
@@ -183,6 +198,7 @@ def litellm(data: Mapping[str, object]) -> Rows:
             provider=provider,
             id=name.removeprefix(f"{provider}/"),
             price=price,
+            base_tokens=base,
             input_tokens=tokens(row.get("max_input_tokens")),
             max_output_tokens=tokens(row.get("max_output_tokens")),
             offers={k: v for k, v in seen.items() if isinstance(v, bool)},
@@ -190,13 +206,22 @@ def litellm(data: Mapping[str, object]) -> Rows:
         )
 
 
+def _litellm_tiers(row: Mapping[str, object]) -> list[Tier]:
+    found = [_ABOVE.fullmatch(key) for key in row]
+    return [
+        (
+            int(match[1]) * 1000,
+            {
+                "input": row[match[0]],
+                "output": row.get(f"output_cost_per_token_above_{match[1]}k_tokens"),
+            },
+        )
+        for match in found
+        if match
+    ]
+
+
 def _litellm_notes(row: Mapping[str, object]) -> Iterator[str]:
-    for key in row:
-        if found := _ABOVE.fullmatch(key):
-            beside = f"output_cost_per_token_above_{found[1]}k_tokens"
-            parts = {"input": row[key], "output": row.get(beside)}
-            dearer = tier(int(found[1]) * 1000, parts, PER_TOKEN)
-            yield from (dearer,) if dearer else ()
     if "tiered_pricing" in row:
         yield "the price depends on the length of the prompt"
     if "off_peak_pricing" in row:

@@ -31,9 +31,8 @@ def entry(model="vendor/c", **changes):
         "openrouter",
         model,
         {"input": 1.0, "output": 4.0, "cache_read": 0.1, "cache_write": 1.25},
-        200_000,
-        None,
-        32_000,
+        context_tokens=200_000,
+        max_output_tokens=32_000,
     )
     return replace(known, **changes)
 
@@ -188,6 +187,15 @@ def test_a_longest_prompt_stands_for_a_window_only_where_none_is_known():
     assert changed(plan(candidate("c", price=OLD, context_tokens=None), narrow)) == {
         "context_tokens": (None, 100_000, "")
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(None, 200_000), (128_000, 200_000), (200_000, None), (300_000, 1_000_000)]
+)
+def test_a_window_ends_where_a_dearer_price_begins_unless_somebody_went_beyond(old, new):
+    tiered = entry(context_tokens=1_000_000, base_tokens=200_000)
+    update = plan(candidate("c", price=OLD, context_tokens=old), tiered, accept_jumps=True)
+    assert update.edits.get("c", {}).get("context_tokens") == new
 
 
 def test_models_of_this_machine_are_left_alone():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.config.price_entry import PRICES, Entry, believed, number, tier, tokens
+from openfusion_auto.config.price_entry import PRICES, Entry, believed, number, tiers, tokens
 
 ANYTHING = st.recursive(
     st.none()
@@ -116,21 +116,31 @@ def test_whatever_stands_there_only_whole_positive_prices_come_out(raw, unit):
     assert all(isinstance(note, str) for note in notes)
 
 
-def test_a_dearer_price_for_long_prompts_is_told():
-    assert tier(200000, {"input": 6, "output": 22.5}, 1.0) == (
-        "above 200,000 prompt tokens: 6 input, 22.5 output; a pool holds the base price only"
+def test_a_dearer_price_for_long_prompts_is_told_and_ends_the_base():
+    rows = [
+        (200000, {"input": 6, "output": 22.5}),
+        ("32000", {"input": 4}),
+        (None, {"input": 9}),
+        (100, {}),
+    ]
+    assert tiers(rows, 1.0) == (
+        [
+            "above 200,000 prompt tokens: 6 input, 22.5 output",
+            "above 32,000 prompt tokens: 4 input",
+        ],
+        32_000,
     )
-    assert tier(None, {"input": 6}, 1.0) is None
-    assert tier(200000, {}, 1.0) is None
+    assert tiers([], 1.0) == ([], None)
 
 
 def test_numbers_name_all_that_an_update_takes():
-    assert Entry("p", "m", {"input": 1.0, "output": 2.0}, 8, None, 4).numbers == (
+    assert Entry("p", "m", {"input": 1.0, "output": 2.0}, 8, 6, None, 4).numbers == (
         1.0,
         2.0,
         None,
         None,
         8,
+        6,
         None,
         4,
     )

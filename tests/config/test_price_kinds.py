@@ -31,7 +31,11 @@ def test_models_dev():
     rows = read("models.dev")
     coder = rows["vendor/coder"]
     assert coder.price == {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write": 3.75}
-    assert (coder.context_tokens, coder.max_output_tokens) == (1_000_000, 64_000)
+    assert (coder.context_tokens, coder.base_tokens, coder.max_output_tokens) == (
+        1_000_000,
+        200_000,
+        64_000,
+    )
     assert coder.offers == {"tools": True, "vision": True, "reasoning": True, "json_schema": False}
     assert [n.partition(":")[0] for n in coder.notes] == [
         "above 200,000 prompt tokens",
@@ -44,10 +48,7 @@ def test_models_dev():
     assert (old.context_tokens, old.max_output_tokens) == (None, None)
     assert old.offers == {"tools": True}
     assert "deprecated" in old.notes
-    assert (
-        "above 200,000 prompt tokens: 2 input, 4 output; a pool holds the base price only"
-        in old.notes
-    )
+    assert "above 200,000 prompt tokens: 2 input, 4 output" in old.notes
 
 
 def test_the_second_version_of_models_dev():
@@ -75,7 +76,7 @@ def test_the_second_version_of_models_dev():
     assert coder.offers == {"tools": True, "reasoning": False, "json_schema": True, "vision": True}
     assert (coder.context_tokens, coder.input_tokens) == (None, 90_000)
     assert coder.notes == (
-        "above 32,000 prompt tokens: 2 input, 4 output; a pool holds the base price only",
+        "above 32,000 prompt tokens: 2 input, 4 output",
         "ends on 2027-03-01",
     )
     assert other.price == {"input": 0.02, "output": 0.0}
@@ -85,7 +86,11 @@ def test_openrouter():
     rows = read("openrouter")
     coder = rows["openrouter/vendor/coder"]
     assert coder.price == {"input": 0.6, "output": 2.4, "cache_read": 0.06}
-    assert (coder.context_tokens, coder.max_output_tokens) == (262_144, 65_536)
+    assert (coder.context_tokens, coder.base_tokens, coder.max_output_tokens) == (
+        262_144,
+        272_000,
+        65_536,
+    )
     assert coder.offers == {"tools": True, "reasoning": True, "json_schema": False, "vision": True}
     said = "; ".join(coder.notes)
     for part in (
@@ -113,8 +118,14 @@ def test_litellm():
     ]  # fmt: skip
     coder = rows["vendor/coder-1"]
     assert coder.price == {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write": 3.75}
-    assert (coder.context_tokens, coder.input_tokens, coder.max_output_tokens) == (
+    assert (
+        coder.context_tokens,
+        coder.base_tokens,
+        coder.input_tokens,
+        coder.max_output_tokens,
+    ) == (
         None,
+        200_000,
         200_000,
         64_000,
     )
