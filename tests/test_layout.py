@@ -65,6 +65,14 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/cli/test_serve.py",
         "a server is started and stopped as a process",
     ),
+    "openfusion_auto/cli/pool_common.py": (
+        "tests/cli/test_pool.py",
+        "which pool is meant shows in each command about it",
+    ),
+    "openfusion_auto/cli/pool_update_view.py": (
+        "tests/cli/test_pool_update.py",
+        "what is shown is read off the command's output",
+    ),
     "openfusion_auto/server/keys.py": (
         "tests/server/test_chat.py",
         "types only, filled by every server test",

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from openfusion_auto import __version__
 from openfusion_auto.cli import pool as pool_command
 from openfusion_auto.cli.common import is_dry_run, load_settings
+from openfusion_auto.cli.pool_common import today
 from openfusion_auto.cli.remote import Server, fetch, read_object, server_of
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
@@ -117,7 +118,7 @@ def keys(settings: Settings) -> Iterator[Check]:
 
 def pool(settings: Settings) -> Check:
     """What `openfusion pool check` finds."""
-    findings = check_pool(settings.pool, pool_command.today())
+    findings = check_pool(settings.pool, today())
     errors = sum(pool_command.level(f) == "error" for f in findings)
     there = f"{len(settings.pool.candidates)} candidates in {settings.pool_source.name}"
     if not findings:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from openfusion_auto.cli import output
-from openfusion_auto.cli.common import config_option, json_option, load_settings
+from openfusion_auto.cli.common import config_option, json_option
+from openfusion_auto.cli.pool_common import Chosen, choose, head, pool_option, today
+from openfusion_auto.cli.pool_front import front_command
+from openfusion_auto.cli.pool_update import update_command
 
 if TYPE_CHECKING:
     from openfusion_auto.config.pool import Finding
-    from openfusion_auto.core.types import Candidate, Pool
+    from openfusion_auto.core.types import Candidate
 
 # Findings that make decisions wrong; the others are gaps and age.
 ERRORS = frozenset({"price_outlier", "price_zero", "future", "output_over_context"})
 COLOURS: Mapping[str, str] = {"error": "red", "warning": "yellow"}
-
-
-class Chosen(NamedTuple):
-    """A pool and the file it came from."""
-
-    pool: Pool
-    source: Path
 
 
 @click.group()
@@ -33,11 +28,8 @@ def command() -> None:
     """Look at the candidate models and their numbers."""
 
 
-pool_option = click.option(
-    "--pool",
-    metavar="FILE",
-    help="This pool instead of the configured one: a file, or a shipped one (default, local).",
-)
+command.add_command(update_command)
+command.add_command(front_command)
 
 
 @command.command("list")
@@ -81,28 +73,6 @@ def check_command(as_json: bool, pool: str | None, strict: bool, config: Path | 
         show(chosen, findings)
     if (strict and findings) or any(level(f) == "error" for f in findings):
         raise click.exceptions.Exit(1)
-
-
-def choose(name: str | None, config: Path | None) -> Chosen:
-    """Return the pool that `--pool` names, without any configuration; else the configured one."""
-    if name is None:
-        settings = load_settings(config)
-        return Chosen(settings.pool, settings.pool_source)
-    from openfusion_auto.config.load import SHIPPED_POOLS, shipped_pool
-    from openfusion_auto.config.pool import load_pool
-
-    source = shipped_pool(name) if name in SHIPPED_POOLS else Path(name).expanduser()
-    return Chosen(load_pool(source), source)
-
-
-def today() -> date:
-    """Return the day by which ages are counted."""
-    return datetime.now(tz=UTC).date()
-
-
-def head(chosen: Chosen) -> dict[str, object]:
-    """Return what names a pool in JSON."""
-    return {"pool": str(chosen.source), "digest": chosen.pool.digest}
 
 
 def level(finding: Finding) -> Literal["error", "warning"]:

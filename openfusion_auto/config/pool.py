@@ -30,6 +30,7 @@ __all__ = ["LOCAL_SOURCE", "POOL_SCHEMA", "STALE_DAYS", "Finding", "check_pool",
 
 POOL_SCHEMA = 1
 LOCAL_SOURCE = "runs on this machine"  # the source of a price that really is 0
+FREE_SUFFIX = ":free"  # OpenRouter's name for a variant without charge
 KNOWN_OFFERS = ("tools", "vision", "reasoning", "json_schema", "embeddings")
 STALE_DAYS = 180  # half a year: list prices of the shipped models moved about that often
 
@@ -312,7 +313,8 @@ def _price(candidate: Candidate, _today: date) -> Iterator[Finding]:
         detail = "without a price it has no expected cost, and a budget refuses it"
         yield Finding(name, "price_unknown", detail)
         return
-    if not price.input and not price.output and price.source != LOCAL_SOURCE:
+    free = price.source == LOCAL_SOURCE or candidate.model.endswith(FREE_SUFFIX)
+    if not price.input and not price.output and not free:
         detail = f'0 means free; leave it out when unknown, or say source = "{LOCAL_SOURCE}"'
         yield Finding(name, "price_zero", detail)
     if price.cache_read is not None and price.cache_read > price.input:

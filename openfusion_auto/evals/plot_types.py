@@ -1,0 +1,126 @@
+"""What a plot is made of: the chart that a caller describes, and the marks that a renderer draws."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+TINY = 1e-12  # what is nearer to 0 counts as 0 on an axis
+
+Style = Literal["front", "policy", "model"]
+Scale = Literal["auto", "log", "linear"]
+Colour = Literal["paper", "grid", "soft", "ink", "front", "policy", "model"]
+Anchor = Literal["start", "middle", "end"]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One point, in the units of the axes, with intervals where they are known."""
+
+    label: str
+    x: float
+    y: float
+    x_interval: Interval | None = None
+    y_interval: Interval | None = None
+
+    @property
+    def xs(self) -> tuple[float, ...]:
+        """All numbers along x."""
+        return (self.x, *(self.x_interval or ()))
+
+    @property
+    def ys(self) -> tuple[float, ...]:
+        """All numbers along y."""
+        return (self.y, *(self.y_interval or ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points of one kind: `front` discs, `policy` diamonds, `model` rings; `joined` by a line from left to right."""
+
+    name: str
+    style: Style
+    dots: tuple[Dot, ...]
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A whole plot.
+
+    Attributes:
+        title: First line.
+        x_label: What runs along x, with its unit.
+        y_label: What runs along y, with its unit.
+        series: In order of importance: labels of the first get the best places.
+        source: Where the numbers are from; the last line.
+        x_prefix: In front of each number along x, such as `$`.
+        y_suffix: Behind each number along y, such as ` %`.
+        x_scale: `auto` is logarithmic when all x are positive and differ 20 times or more.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    source: str = ""
+    x_prefix: str = ""
+    y_suffix: str = ""
+    x_scale: Scale = "auto"
+
+    @property
+    def dots(self) -> tuple[Dot, ...]:
+        """All points."""
+        return tuple(dot for series in self.series for dot in series.dots)
+
+    def checked(self) -> Chart:
+        """Return the chart itself.
+
+        Raises:
+            ValueError: there is nothing to draw, a number is not finite, or not positive on a log scale.
+        """
+        if not self.dots:
+            raise ValueError("there is nothing to draw")
+        for dot in self.dots:
+            if not all(map(math.isfinite, (*dot.xs, *dot.ys))):
+                raise ValueError(f"{dot.label!r} has a number that is not finite")
+            if self.x_scale == "log" and min(dot.xs) <= TINY:
+                raise ValueError(f"{dot.label!r} has no place on a logarithmic axis")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stroke through points [pixels from the upper left]."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: Colour
+    width: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A closed outline; filled with its colour, or with paper."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: Colour
+    filled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line of text; `y` is the middle of its height [pixels]."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    colour: Colour = "ink"
+    anchor: Anchor = "start"
+    bold: bool = False
+    upright: bool = True
+
+
+Mark = Line | Shape | Text
