@@ -94,24 +94,17 @@ def front_command(
         raise click.exceptions.Exit(1)
 
 
-def nominal(kind: Kind) -> Task:
-    """Return the request that costs are compared by."""
-    from openfusion_auto.core.types import Needs, Task
-
-    turn: Turn = "aux" if kind == "aux" else "user"
-    return Task(kind, "medium", "medium", turn, Needs(input_tokens=INPUT_TOKENS))
-
-
 def measured(pool: Pool, kind: Kind) -> list[Measured]:
     """Return cost and quality of every candidate, as the decision itself sees them."""
     from openfusion_auto.core import cost, score
 
-    fixed, task = score.static(pool, kind), nominal(kind)
+    fixed = score.fixed(pool, kind)
+    usd = [None if u != u else u for u in cost.usual(fixed.prices).tolist()]  # noqa: PLR0124 - NaN is unknown
+    chance = fixed.values[:, score.SKILL].tolist()
+    work = fixed.prices.work.tolist()
     return [
-        Measured(
-            c.id, cost.expected_usd(c, task, None, 0.0, effort), quality, effort, bool(c.benchmarks)
-        )
-        for c, quality, effort in zip(pool.candidates, fixed.benchmark, fixed.effort, strict=True)
+        Measured(c.id, u, q, w, bool(c.benchmarks))
+        for c, u, q, w in zip(pool.candidates, usd, chance, work, strict=True)
     ]
 
 
@@ -122,20 +115,18 @@ def keys_of(found: Front, names: list[str]) -> dict[str, str]:
     return {n: (letters[i : i + 1] or "*") for group, letters in pairs for i, n in enumerate(group)}
 
 
-def request_of(kind: str) -> str:
+def request_of() -> str:
     """Say what the cost is the cost of."""
-    from openfusion_auto.core.cost import output_tokens
+    from openfusion_auto.core.cost import NOMINAL
 
-    out = output_tokens(nominal(kind))  # type: ignore[arg-type]  # checked by the option
-    turn = "call of the client's own" if kind == "aux" else "turn of medium complexity"
-    return f"one {turn}: {INPUT_TOKENS:,} tokens in, none cached, {out:,} out; list price x effort"
+    return f"one request: {NOMINAL.input:,} tokens in, none cached, {NOMINAL.output:,} out; list price x effort"
 
 
 def text_of(chosen: Chosen, view: View) -> Iterator[str]:
     """Yield what people read."""
     yield f"pool     {chosen.source}, {len(view.rows)} candidates, for kind {view.kind}"
-    yield f"cost     USD of {request_of(view.kind)}"
-    yield "quality  benchmark strength for the kind within this pool, 0..1"
+    yield f"cost     USD of {request_of()}"
+    yield "quality  chance to solve a task of the kind as hard as the benchmarks', 0..1"
     yield ""
     if view.front.members:
         yield from picture(view)
@@ -208,7 +199,7 @@ def as_data(chosen: Chosen, view: View, plot: Path | None) -> object:
     return {
         **head(chosen),
         "kind": view.kind,
-        "request": request_of(view.kind),
+        "request": request_of(),
         "units": {"usd": "USD of the request", "quality": "strength 0..1", "slope": "1/USD"},
         "front": [
             {**cells(view.rows[name]), "slope_to_next": slope}
@@ -255,6 +246,6 @@ def chart_of(chosen: Chosen, view: View) -> Chart:
         x_label="cost of a request [USD]",
         y_label="benchmark strength, 0..1",
         series=tuple(series),
-        source=f"{chosen.pool.digest[:19]}; {request_of(view.kind)}",
+        source=f"{chosen.pool.digest[:19]}; {request_of()}",
         x_prefix="$",
     )

@@ -1,26 +1,33 @@
-"""Read a task: what kind it is, how risky, how hard, with the evidence for every point.
+"""Read a task: what kind it is, how risky, how hard, with the evidence for it.
 
-`read(prompt)` is the whole of it. Words are looked up in `signals.py`; where they stand says how much they count:
-in a sentence in full, in a file name or an identifier by half, in quotation marks not at all. The envelope, tool
-schemas and system prompts are never looked at here, so they cannot make a task harder.
+`read(prompt)` is the whole of it. `facts.py` finds the words that count, `features.py` and `reading.py` weigh them with
+a trained linear model, `actions.py` looks at what an agent's tools are about to do. The envelope, tool schemas and system
+prompts are never looked at, so they cannot make a task harder.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
+from openfusion_auto.core import reading
+from openfusion_auto.core.actions import dangers
+from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.facts import Facts, read_facts
-from openfusion_auto.core.kinds import read_kind
-from openfusion_auto.core.levels import read_complexity, read_risk
+from openfusion_auto.core.features import features_of
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.core.tokens import input_tokens
-from openfusion_auto.core.types import Evidence, Kind, Level, Needs, Task
-from openfusion_auto.core.wording import Hits, Words, find_hits, merge, tokenise
+from openfusion_auto.core.types import KINDS, LEVELS, Evidence, Kind, Level, Needs, Task
 
-MAX_EVIDENCE = 12  # the strongest ones; a trace is read by people
-CODE_WEIGHT = 0.8  # a word in code pasted under the question
-PROPOSAL_WEIGHT = 0.5  # a word of the assistant's proposal that was agreed to
+# What a wrong answer costs is little whatever these mention: it is read by a person before anything happens.
+HARMLESS: frozenset[Kind] = frozenset({"test", "docs", "explain", "aux", "chat"})
+LONG_SUMMARIES = ("compaction", "memory")  # of the calls that a client makes for itself, those that take thought
+# Added to the log-odds of high risk: missing one costs more than a check too many.
+HIGH_RISK_BIAS = 0.3
+REMEMBERED = 512  # standing tasks whose reading is kept in memory
 
 
 class Verdict(NamedTuple):
@@ -34,69 +41,83 @@ class Verdict(NamedTuple):
 
 def classify(facts: Facts) -> Verdict:
     """Judge what was read. Pure; equal facts give equal verdicts, evidence included."""
-    words, hits = _NO_WORDS, _NO_HITS
-    kind: Kind
     if facts.aux is not None:
-        kind, notes = "aux", [Evidence(f"kind.aux.{facts.aux.name}", 5.0, facts.aux.why)]
-    elif facts.closing:
-        kind, notes = "chat", [Evidence("kind.chat.closing", 5.0, "closes the task")]
+        hard: Level = "medium" if facts.aux.name in LONG_SUMMARIES else "low"
+        said = Evidence(f"kind.aux.{facts.aux.name}", 5.0, facts.aux.why)
+        return Verdict("aux", "low", hard, (said,))
+    if facts.closing:
+        said = Evidence("kind.chat.closing", 5.0, "closes the task")
+        return Verdict("chat", "low", "low", (said,))
+    return with_actions(weighed(Told.of(facts)), facts.calls)
+
+
+class Told(NamedTuple):
+    """What of the facts the words' reading depends on: the same in every turn of a tool loop."""
+
+    words: str
+    code: str
+    marks: frozenset[str]
+    pasted: int
+    proposal: str
+
+    @classmethod
+    def of(cls, facts: Facts) -> Told:
+        """Take it from the facts."""
+        return cls(facts.words, facts.code, facts.marks, facts.pasted, facts.proposal)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def weighed(told: Told) -> Verdict:
+    """Judge the words. Remembered, since an agent's loop asks with one standing task again and again."""
+    facts = Facts("user", told.words, told.code, told.marks, told.pasted, proposal=told.proposal)
+    judged = reading.judge(features_of(facts), reading.model())
+    kind_at = int(np.argmax(judged.scores[reading.AXES["kind"]]))
+    kind = KINDS[kind_at]
+    notes = reading.evidence(judged, "kind", kind_at)
+    if kind in HARMLESS:
+        risk_at = 0
+        notes.append(Evidence("risk.kind", 0.0, kind))
     else:
-        words = tokenise(facts.words)
-        hits = find_hits(words, facts.words.lower())
-        kind, notes = read_kind(facts, words, hits)
-        if facts.proposal and kind in ("explain", "chat"):
-            kind, notes = _agreed_kind(facts, kind, notes)
-        hits = _with_others(facts, kind, hits)
-    risk, risk_notes = read_risk(facts, kind, words, hits)
-    complexity, complexity_notes = read_complexity(facts, kind, words, hits)
-    evidence = sorted(
-        (*notes, *risk_notes, *complexity_notes), key=lambda e: (-abs(e.points), e.signal, e.why)
-    )
-    return Verdict(kind, risk, complexity, tuple(evidence[:MAX_EVIDENCE]))
+        scores = judged.scores[reading.AXES["risk"]].copy()
+        scores[LEVELS.index("high")] += HIGH_RISK_BIAS
+        risk_at = int(np.argmax(scores))
+        notes += reading.evidence(judged, "risk", risk_at)
+    hard_at = 0
+    if kind != "chat":
+        hard_at = int(np.argmax(judged.scores[reading.AXES["complexity"]]))
+        notes += reading.evidence(judged, "complexity", hard_at)
+    return Verdict(kind, LEVELS[risk_at], LEVELS[hard_at], tuple(notes))
 
 
-_NO_WORDS = Words([], [], [], [])
-_NO_HITS: Hits = {}
+def with_actions(verdict: Verdict, calls: str) -> Verdict:
+    """Return the verdict with its risk raised by what the tools are about to do."""
+    found = dangers(calls) if calls else ()
+    if not found:
+        return verdict
+    notes = [Evidence(f"risk.action.{d.name}", float(LEVELS.index(d.risk)), d.why) for d in found]
+    most = max(LEVELS.index(d.risk) for d in found)
+    risk = LEVELS[max(most, LEVELS.index(verdict.risk))]
+    return verdict._replace(risk=risk, evidence=(*verdict.evidence, *notes))
 
 
-def _agreed_kind(facts: Facts, kind: Kind, notes: list[Evidence]) -> tuple[Kind, list[Evidence]]:
-    """A question answered with an offer that is accepted becomes the offer."""
-    words = tokenise(_OFFER_HEAD.sub("", facts.proposal))
-    offered, why = read_kind(facts, words, find_hits(words, facts.proposal))
-    return (kind, notes) if offered in ("explain", "chat") else (offered, why)
-
-
-_OFFER_HEAD = re.compile(
-    r"^(?:shall i|should i|want me to|would you like me to|do you want me to|i can|i could)\s+(?:also )?"
-)
-
-
-def _with_others(facts: Facts, kind: Kind, hits: Hits) -> Hits:
-    """Add what speaks from beside the words: code that is to be judged, the proposal agreed to.
-
-    Code that is to be mended is left out: its names (a ledger, rows, a token) say little about what is at stake.
-    """
-    if facts.code and kind == "review":
-        words = tokenise(facts.code)
-        plain = words._replace(weights=[1.0] * len(words.texts))
-        found = find_hits(plain, "", CODE_WEIGHT).get("risk", {})
-        hits = merge(hits, {"risk": {g: h for g, h in found.items() if h.points > 0}})
-    if facts.proposal:
-        hits = merge(hits, find_hits(tokenise(facts.proposal), facts.proposal, PROPOSAL_WEIGHT))
-    return hits
-
-
-def read(prompt: Prompt, *, role: str | None = None, only: tuple[str, ...] = ()) -> Task:
+def read(
+    prompt: Prompt,
+    *,
+    role: str | None = None,
+    only: tuple[str, ...] = (),
+    experience: Experience | None = None,
+) -> Task:
     """Read a request into a `Task`. Pure, bounded, never raises.
 
     Args:
         prompt: The request, from any surface.
         role: The role that the model name asked for (`openfusion/<role>`), or None.
         only: Candidate ids that the choice is restricted to; empty = all.
+        experience: What recorded outcomes taught about tasks with such words, or None.
     """
     facts = read_facts(prompt)
     verdict = classify(facts)
-    return Task(
+    task = Task(
         kind=verdict.kind,
         risk=verdict.risk,
         complexity=verdict.complexity,
@@ -116,3 +137,7 @@ def read(prompt: Prompt, *, role: str | None = None, only: tuple[str, ...] = ())
         only=only,
         options=prompt.options,
     )
+    if experience is None or verdict.kind == "aux":
+        return task
+    lesson = experience.of(facts.words + "\n" + facts.code)
+    return replace(task, ease=lesson.ease, lifts=lesson.lifts)

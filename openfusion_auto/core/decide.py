@@ -10,8 +10,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
 
 from openfusion_auto.core import breaker, cost, mode
 from openfusion_auto.core.plan import build
@@ -50,10 +54,14 @@ def not_requested(c: Candidate, task: Task, _state: State) -> str | None:
     wanted = task.only or task.options.candidates
     if wanted and c.id not in wanted and c.model not in wanted:
         return "the request restricts the choice to " + ", ".join(wanted)
-    embeds = EMBEDDING in c.roles or c.offers == ("embeddings",)
-    if embeds and not wanted and task.role != EMBEDDING:
+    if is_embedding(c) and not wanted and task.role != EMBEDDING:
         return "it makes embeddings: asked for a conversation only when it is named"
     return None
+
+
+def is_embedding(c: Candidate) -> bool:
+    """Whether a candidate makes vectors and holds no conversation."""
+    return EMBEDDING in c.roles or c.offers == ("embeddings",)
 
 
 def role_not_played(c: Candidate, task: Task, _state: State) -> str | None:
@@ -152,18 +160,65 @@ def outside(
     return None
 
 
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What the hard rules ask of a pool, as columns (n,): the window [tokens], room for the answer, abilities."""
+
+    window: npt.NDArray[np.float64]
+    output: npt.NDArray[np.float64]
+    lacks: Mapping[str, npt.NDArray[np.bool_]]
+    embeds: npt.NDArray[np.bool_]
+    at: Mapping[str, int]
+    upstreams: frozenset[str]
+
+
+@lru_cache(maxsize=64)
+def frame(pool: Pool) -> Frame:
+    """Return a pool's columns. Remembered: a pool is a value that never changes."""
+    models = pool.candidates
+    return Frame(
+        window=np.array([c.context_tokens or np.inf for c in models], dtype=float),
+        output=np.array([c.max_output_tokens or np.inf for c in models], dtype=float),
+        lacks={
+            a: np.array([a not in c.offers for c in models], dtype=bool)
+            for a in ("tools", "vision", "json_schema")
+        },
+        embeds=np.array([is_embedding(c) for c in models], dtype=bool),
+        at={c.id: i for i, c in enumerate(models)},
+        upstreams=frozenset(c.upstream for c in models),
+    )
+
+
+def suspects(task: Task, pool: Pool, state: State) -> list[int]:
+    """Return the rows that may break a rule; all others break none. The rules themselves say which and why."""
+    f, needs = frame(pool), task.needs
+    if task.only or task.options.candidates or task.role or not f.upstreams.isdisjoint(state.unready):
+        return list(range(len(pool.candidates)))
+    room = np.minimum(needs.max_output_tokens or MIN_OUTPUT, f.output)
+    bad = int(needs.input_tokens * ROOM) + np.minimum(room, f.window // 4) > f.window
+    bad |= f.embeds
+    for wanted, ability in ((needs.tools, "tools"), (needs.vision, "vision"), (needs.json_schema, "json_schema")):
+        if wanted:
+            bad |= f.lacks[ability]
+    for name in state.breakers:
+        if name in f.at:
+            bad[f.at[name]] = True
+    found: list[int] = np.flatnonzero(bad).tolist()
+    return found
+
+
 def by_hard_rules(task: Task, pool: Pool, state: State) -> tuple[list[int], list[Rejection]]:
     """Return the rows of candidates that could serve at all, and the others with the first rule they break."""
-    rows, rejected = [], []
-    for i, candidate in enumerate(pool.candidates):
+    rejected: dict[int, Rejection] = {}
+    for i in suspects(task, pool, state):
+        candidate = pool.candidates[i]
         for rule, broken in HARD_RULES:
             detail = broken(candidate, task, state)
             if detail is not None:
-                rejected.append(Rejection(candidate.id, rule, detail))
+                rejected[i] = Rejection(candidate.id, rule, detail)
                 break
-        else:
-            rows.append(i)
-    return rows, rejected
+    rows = [i for i in range(len(pool.candidates)) if i not in rejected]
+    return rows, list(rejected.values())
 
 
 def by_preferences(
@@ -228,9 +283,7 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
     locked = is_locked(task, pool, rows, state, reasons)
     stuck = escalating(task, state, locked=locked)
     ranking = score(pool, rows, task, state, knob, locked=locked, stuck=stuck)
-    by_id = {c.id: c for c in pool.candidates}
-    eligible = [by_id[s.candidate] for s in ranking]
-    choice = mode.choose(task, policy, ranking, eligible)
+    choice = mode.choose(task, policy, ranking, pool)
     reasons += choice.reasons
     taken, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)
     return Decision(

@@ -25,6 +25,8 @@ FAILED_EDITS = 2  # so many edits, each followed by a failing run, say the same
 OUTCOMES = 6  # tool results looked at, newest last
 RESULT_HEAD = 500  # [characters] of a tool result that are read, besides its tail
 RESULT_TAIL = 1_000
+CALL_CHARS = 1_000  # [characters] of one tool call that are looked at
+CALLS_CHARS = 4_000  # [characters] of all of them
 ACK_TOKENS = 8  # a longer answer than this says something of its own
 PROPOSAL_CHARS = 700  # [characters] of the assistant's last words that may hold its proposal
 
@@ -55,6 +57,7 @@ class Facts:
         struggle: What says that the session's model is stuck, "" when nothing does.
         images: Pictures in the request.
         tool_calls: The history holds tool calls.
+        calls: Names and arguments of the tool calls since the standing task, bounded, the newest last.
         task_bytes: UTF-8 bytes of `words` [bytes].
         envelope_bytes: All other readable bytes of the request [bytes].
     """
@@ -71,6 +74,7 @@ class Facts:
     struggle: str = ""
     images: int = 0
     tool_calls: bool = False
+    calls: str = ""
     task_bytes: int = 0
     envelope_bytes: int = 0
 
@@ -178,6 +182,7 @@ def read_facts(prompt: Prompt) -> Facts:
         struggle=struggle_of(outcomes),
         images=_count_images(messages),
         tool_calls=any(m.tool_calls for m in messages),
+        calls=_calls(messages, last),
         task_bytes=task_bytes,
         envelope_bytes=max(0, prompt_bytes(prompt) - task_bytes),
     )
@@ -404,6 +409,19 @@ def _outcomes(messages: tuple[Message, ...], last: int) -> tuple[Outcome, ...]:
 
 def _call_names(messages: tuple[Message, ...], last: int) -> Mapping[str, str]:
     return {c.id: c.name for m in messages[last + 1 :] for c in m.tool_calls}
+
+
+def _calls(messages: tuple[Message, ...], last: int) -> str:
+    """Return the newest tool calls since the person's last words as text, at most `CALLS_CHARS`."""
+    told: list[str] = []
+    room = CALLS_CHARS
+    for message in reversed(messages[last + 1 :]):
+        for call in reversed(message.tool_calls):
+            told.append(f"{call.name} {call.arguments[:CALL_CHARS]}")
+            room -= len(told[-1])
+        if room <= 0:
+            break
+    return "\n".join(reversed(told))
 
 
 # -- attachments -----------------------------------------------------------------------------------------------------

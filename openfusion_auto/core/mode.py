@@ -21,7 +21,7 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL
-from openfusion_auto.core.types import Candidate, Level, Policy, Score, Task
+from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Score, Task
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
 PANEL_ADDS: dict[Level, float] = {"low": 0.0, "medium": 0.0, "high": 0.20}
@@ -46,7 +46,7 @@ def nominal_usd(candidates: list[Candidate]) -> float:
 
 
 def choose(
-    task: Task, policy: Policy, ranking: tuple[Score, ...], eligible: list[Candidate]
+    task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool
 ) -> Choice:
     """Choose the mode for a task, before budgets.
 
@@ -54,17 +54,17 @@ def choose(
         task: The request as read; `task.options.mode` and then `policy.mode` may force one.
         policy: The operator's settings.
         ranking: The candidates that could serve, best first.
-        eligible: The same as candidates, in any order.
+        pool: Theirs.
     """
     asked = task.options.mode
     if asked != "auto":
         return Choice(asked, (f"{asked}: the request asks for it",))
-    single = single_reason(task, len(eligible))
+    single = single_reason(task, len(ranking))
     if single:
         return Choice("single", (f"single: {single}",))
     if policy.mode != "auto":
         return Choice(policy.mode, (f"{policy.mode}: the configuration asks for it",))
-    return by_value(task, policy, ranking, eligible)
+    return by_value(task, policy, ranking, pool)
 
 
 def single_reason(task: Task, n_eligible: int) -> str | None:
@@ -84,12 +84,18 @@ def single_reason(task: Task, n_eligible: int) -> str | None:
     return None
 
 
+def chance_of(scored: Score) -> float:
+    """Return a candidate's chance of a right answer, 0..1."""
+    return scored.terms[SKILL].value
+
+
 def by_value(
-    task: Task, policy: Policy, ranking: tuple[Score, ...], eligible: list[Candidate]
+    task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool
 ) -> Choice:
     """Choose by expected value; say what each mode would gain and cost."""
-    call_usd = nominal_usd(eligible[:NEAREST])
-    wrong = min(MOST_WRONG, 1.0 - ranking[0].terms[SKILL].value)
+    near = (pool.get(s.candidate) for s in ranking[:NEAREST])
+    call_usd = nominal_usd([c for c in near if c is not None])
+    wrong = min(MOST_WRONG, 1.0 - chance_of(ranking[0]))
     check = policy.check or CHECK
     at_stake = LOSS_USD[task.risk] * wrong
     verify_gain = at_stake * check.sensitivity * SAME_TROUBLE

@@ -8,7 +8,6 @@ rare they are, each block scaled to length 1, so a long request says no more tha
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,17 +39,11 @@ class Model:
 
 
 class Judged(NamedTuple):
-    """Log-odds of every class, (16,), and what each word added to them."""
+    """Log-odds of every class, (16,), and what each feature added to them, (features, 16), with the word it shows."""
 
     scores: Vector
-    by_word: Mapping[str, Vector]
-
-    def chances(self, axis: str) -> Vector:
-        """Return the probability of each class of an axis."""
-        raw = self.scores[AXES[axis]]
-        grown = np.exp(raw - raw.max())
-        result: Vector = grown / grown.sum()
-        return result
+    parts: Vector
+    words: list[str]
 
 
 @lru_cache(maxsize=1)
@@ -64,12 +57,9 @@ def judge(found: Features, known: Model) -> Judged:
     """Weigh the features. Words that nobody has seen say nothing by themselves, their pieces do."""
     rows, values, words = looked_up(found, known)
     if not rows:
-        return Judged(known.bias, {})
+        return Judged(known.bias, np.zeros((0, 16), dtype=np.float32), [])
     parts = known.weights[rows] * np.array(values, dtype=np.float32)[:, None]
-    by_word: defaultdict[str, Vector] = defaultdict(lambda: np.zeros(16, dtype=np.float32))
-    for word, part in zip(words, parts, strict=True):
-        by_word[word] = by_word[word] + part
-    return Judged(known.bias + parts.sum(axis=0), by_word)
+    return Judged(known.bias + parts.sum(axis=0), parts, words)
 
 
 def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], list[str]]:
@@ -94,15 +84,14 @@ def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], li
 
 def evidence(judged: Judged, axis: str, chosen: int) -> list[Evidence]:
     """Return what spoke most for and against a class of an axis, against the mean of the axis's classes."""
-    here = AXES[axis]
-    told = [
-        (float(part[here][chosen] - part[here].mean()), word)
-        for word, part in judged.by_word.items()
-    ]
-    told.sort(key=lambda n: (-abs(n[0]), n[1]))
-    name = f"{axis}.{NAMES[axis][chosen]}"
+    if not judged.words:
+        return []
+    here = judged.parts[:, AXES[axis]]
+    places: dict[str, int] = {}
+    at = [places.setdefault(word, len(places)) for word in judged.words]
+    told = np.bincount(at, weights=here[:, chosen] - here.mean(axis=1), minlength=len(places))
+    most = np.argsort(-np.abs(told), kind="stable")[:MOST_NOTES].tolist()
+    words, name = list(places), f"{axis}.{NAMES[axis][chosen]}"
     return [
-        Evidence(name, round(points, 2), word)
-        for points, word in told[:MOST_NOTES]
-        if abs(points) >= LEAST
+        Evidence(name, round(float(told[i]), 2), words[i]) for i in most if abs(told[i]) >= LEAST
     ]

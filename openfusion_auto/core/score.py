@@ -59,6 +59,7 @@ STUCK_SHARE = 0.5  # of its chance is left to a model that has just failed three
 
 TTFT_HALF_MS = 2500.0  # [ms] latency value 0.5; a person notices a wait of some seconds
 TPS_HALF = 60.0  # [tokens/s] throughput value 0.5
+NO_FIGURES = Performance()
 UNKNOWN = 0.5  # value of a latency or throughput nobody knows
 UNSEEN = round(stats.availability(None), 6)  # of a candidate that has not been called yet
 
@@ -102,7 +103,7 @@ def fixed(pool: Pool, kind: Kind) -> Fixed:
     models = pool.candidates
     strong = strengths(pool, kind)
     prices = cost.prices(models)
-    published = [c.performance or Performance() for c in models]
+    published = [c.performance or NO_FIGURES for c in models]
     latency = tuple(live(None, p.ttft_ms_p50, "ttft") for p in published)
     throughput = tuple(live(None, p.tokens_per_s_p50, "tps") for p in published)
     logit = np.array(strong.logit, dtype=np.float64)
@@ -203,7 +204,7 @@ class Table:
 
     pool: Pool
     fixed: Fixed
-    rows: Vector
+    rows: npt.NDArray[np.int64]
     values: Vector
     weights: Vector
     points: Vector
@@ -219,7 +220,7 @@ class Table:
         """Return the eight terms of a row."""
         i = int(self.rows[row])
         known, f = self.seen.get(i), self.fixed
-        published = self.pool.candidates[i].performance or Performance()
+        published = self.pool.candidates[i].performance or NO_FIGURES
         speed, wait, up = f.throughput[i], f.latency[i], (UNSEEN, "prior")
         if known is not None:
             speed = live(known, published.tokens_per_s_p50, "tps")
@@ -284,13 +285,16 @@ def score(
         pool, base, index[order], values[order], weights, points[order], totals[order],
         request[order], turn[order], dearest, rate, seen, locked,
     )  # fmt: skip
-    prices = [None if np.isnan(p) else round(p, 10) for p in table.request_usd.tolist()]
+    prices: list[float | None] = table.request_usd.round(10).tolist()
+    if np.isnan(table.request_usd).any():
+        prices = [None if np.isnan(p) else p for p in table.request_usd.round(10).tolist()]
+    models = pool.candidates
     return tuple(
-        Score(c.id, c.model, price, total, row, table)
-        for row, (c, price, total) in enumerate(
-            zip(map(pool.candidates.__getitem__, table.rows.tolist()), prices, table.totals.tolist(), strict=True)
+        Score(models[i].id, models[i].model, usd, total, row, table)
+        for row, (i, usd, total) in enumerate(
+            zip(table.rows.tolist(), prices, table.totals.tolist(), strict=True)
         )
-    )  # fmt: skip
+    )
 
 
 def hopeless(
@@ -329,22 +333,31 @@ def term_values(
     ease = ease_of(task)
     if ease:
         values[:, SKILL] = chances(base.logit[index], ease)
-    place = {int(i): k for k, i in enumerate(index)} if state.stats or lift or state.pin else {}
     seen: dict[int, Stats] = {}
-    for i, k in place.items():
+    if not (state.stats or lift or state.pin):
+        return as_named(values, pool, index, task), seen
+    held = "" if state.pin is None or task.struggling else state.pin.candidate
+    for k, i in enumerate(index.tolist()):
         c = pool.candidates[i]
         if c.id in lift:
             values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[c.id]))
-        if state.pin is not None and state.pin.candidate == c.id and not task.struggling:
+        if c.id == held:
             values[k, STUCK] = 1.0
         known = state.stats.get(c.id)
         if known is None:
             continue
         seen[i] = known = stats.decayed(known, state.now_s)
-        published = c.performance or Performance()
+        published = c.performance or NO_FIGURES
         values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
         values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
         values[k, UP] = up_value(round(stats.availability(known), 6))
+    return as_named(values, pool, index, task), seen
+
+
+def as_named(
+    values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task
+) -> Vector:
+    """Return the values with the roles' fit to the role that the request names, if it names one."""
     if task.role:
-        values[:, ROLE] = [role_fit(pool.candidates[int(i)], (task.role,)) for i in index]
-    return values, seen
+        values[:, ROLE] = [role_fit(pool.candidates[i], (task.role,)) for i in index.tolist()]
+    return values

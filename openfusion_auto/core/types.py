@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
 from openfusion_auto.core.prompt import ModeName, Options
@@ -166,7 +167,12 @@ class Pool:
 
     def get(self, candidate_id: str) -> Candidate | None:
         """Return the candidate with that id, or None."""
-        return next((c for c in self.candidates if c.id == candidate_id), None)
+        return self.by_id.get(candidate_id)
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Candidate]:
+        """The candidates by id."""
+        return {c.id: c for c in self.candidates}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,10 @@ def learn(prompts: Sequence[str], score: Matrix, models: Sequence[str], seed: in
     """
     x = features(prompts)
     usual = np.nanmean(score, axis=0)
-    y = np.where(np.isnan(score), usual, score)
+    y: Matrix = np.where(np.isnan(score), usual, score)
     kernel = x @ x.T
     fold = folds_of([str(i) for i in range(len(prompts))], FOLDS, seed)
-    task_mean = y.mean(axis=1)
+    task_mean: Matrix = y.mean(axis=1)
     mean = float(task_mean.mean())
     deviation = (task_mean - mean)[:, None]
     ridge, held_out = chosen(kernel, deviation, fold)
