@@ -69,7 +69,9 @@ class Told(NamedTuple):
 @lru_cache(maxsize=REMEMBERED)
 def weighed(told: Told) -> Verdict:
     """Judge the words. Remembered, since an agent's loop asks with one standing task again and again."""
-    facts = Facts("user", told.words, told.code, told.marks, told.pasted, proposal=told.proposal)
+    facts = Facts(
+        "user", told.words, told.code, marks=told.marks, pasted=told.pasted, proposal=told.proposal
+    )
     judged = reading.judge(features_of(facts), reading.model())
     kind_at = int(np.argmax(judged.scores[reading.AXES["kind"]]))
     kind = KINDS[kind_at]
@@ -139,5 +141,5 @@ def read(
     )
     if experience is None or verdict.kind == "aux":
         return task
-    lesson = experience.of(facts.words + "\n" + facts.code)
+    lesson = experience.of(facts.text)
     return replace(task, ease=lesson.ease, lifts=lesson.lifts)

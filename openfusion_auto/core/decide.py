@@ -195,7 +195,7 @@ def suspects(task: Task, pool: Pool, state: State) -> list[int]:
     if task.only or task.options.candidates or task.role or not f.upstreams.isdisjoint(state.unready):
         return list(range(len(pool.candidates)))
     room = np.minimum(needs.max_output_tokens or MIN_OUTPUT, f.output)
-    bad = int(needs.input_tokens * ROOM) + np.minimum(room, f.window // 4) > f.window
+    bad = int(needs.input_tokens * ROOM) + np.minimum(room, np.floor(f.window / 4)) > f.window
     bad |= f.embeds
     for wanted, ability in ((needs.tools, "tools"), (needs.vision, "vision"), (needs.json_schema, "json_schema")):
         if wanted:

@@ -111,7 +111,7 @@ class Reading(NamedTuple):
 
     `words` are the person's, `code` the head of what was pasted as code, `marks` what kinds of paste were seen
     (`log`, `trace`, `diff`, `code`), `harness` whether the whole message was the harness's, `pasted` how many
-    characters stood beside the words.
+    characters stood beside the words. `text` is all of it but the harness's blocks, bounded.
     """
 
     words: str
@@ -119,6 +119,7 @@ class Reading(NamedTuple):
     marks: frozenset[str]
     harness: bool
     pasted: int = 0
+    text: str = ""
 
 
 _EMPTY = Reading("", "", frozenset(), harness=True)
@@ -135,7 +136,7 @@ def read_text(text: str) -> Reading:
         rest = (head.rpartition("\n")[0] or head) + "\n\n" + (tail.partition("\n")[2] or tail)
     rest = _cut(rest)
     if "\n" not in rest:
-        return Reading(_bounded([rest]), "", frozenset(), harness=False)
+        return Reading(_bounded([rest]), "", frozenset(), harness=False, text=rest)
     marks: set[str] = set()
     code: list[str] = []
     words: list[str] = []
@@ -147,7 +148,12 @@ def read_text(text: str) -> Reading:
     said = _bounded(words)
     pasted = max(0, len(rest) - sum(map(len, words)))
     return Reading(
-        said, "\n".join(code)[:PASTED_CHARS], frozenset(marks), harness=False, pasted=pasted
+        said,
+        "\n".join(code)[:PASTED_CHARS],
+        frozenset(marks),
+        harness=False,
+        pasted=pasted,
+        text=rest,
     )
 
 

@@ -48,6 +48,7 @@ class Facts:
         turn: Whose turn it is.
         words: The standing task in the person's words, bounded.
         code: The head of what was pasted as code beside it.
+        text: The standing task with all that was pasted beside it, bounded.
         marks: Kinds of paste seen beside it: `log`, `trace`, `diff`, `code`.
         pasted: What stood beside the words in the same message, the envelope left out [characters].
         aux: The auxiliary call this is (also when a person typed it), or None.
@@ -65,6 +66,7 @@ class Facts:
     turn: Turn
     words: str = ""
     code: str = ""
+    text: str = ""
     marks: frozenset[str] = frozenset()
     pasted: int = 0
     aux: Aux | None = None
@@ -173,6 +175,7 @@ def read_facts(prompt: Prompt) -> Facts:
         turn=_turn(prompt, aux, tail_is_tool=tail_is_tool),
         words=words.words,
         code=words.code,
+        text=words.text,
         marks=words.marks,
         pasted=words.pasted,
         aux=aux,

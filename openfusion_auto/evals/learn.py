@@ -51,10 +51,10 @@ def learn(prompts: Sequence[str], score: Matrix, models: Sequence[str], seed: in
     """
     x = features(prompts)
     usual = np.nanmean(score, axis=0)
-    y: Matrix = np.where(np.isnan(score), usual, score)
+    y = np.asarray(np.where(np.isnan(score), usual, score), dtype=np.float64)
     kernel = x @ x.T
     fold = folds_of([str(i) for i in range(len(prompts))], FOLDS, seed)
-    task_mean: Matrix = y.mean(axis=1)
+    task_mean = np.asarray(y.mean(axis=1), dtype=np.float64)
     mean = float(task_mean.mean())
     deviation = (task_mean - mean)[:, None]
     ridge, held_out = chosen(kernel, deviation, fold)
@@ -73,7 +73,7 @@ def learn(prompts: Sequence[str], score: Matrix, models: Sequence[str], seed: in
 
 def solved(kernel: Matrix, y: Matrix, ridge: float) -> Matrix:
     """Return the dual weights of a ridge regression."""
-    dual: Matrix = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y)
+    dual = np.asarray(np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y), dtype=np.float64)
     return dual
 
 
