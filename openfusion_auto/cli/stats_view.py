@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from openfusion_auto.cli.output import emit, text_of, usd
-from openfusion_auto.cli.trace_view import new_table
+from openfusion_auto.cli.trace_view import WIDE, new_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ NUMBERS: Mapping[str, tuple[str, int]] = {
     "works": ("availability", 2),
     "first ms": ("ttft_ms", 0),
     "tokens/s": ("tokens_per_s", 0),
-    "bytes/token": ("bytes_per_token", 1),
+    "bytes/tok": ("bytes_per_token", 1),
 }
 UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))  # [s]
 
@@ -42,10 +42,11 @@ def show_numbers(rows: list[Row], console: Console) -> None:
         return
     table = new_table(("candidate", "ok", "failed", *NUMBERS, "age"), ("ok", "failed"))
     table.columns[0].no_wrap = True
+    between = " " if console.width >= WIDE else "\n"
     for row in rows:
         name = text_of(row, "candidate") + ("" if row["in_pool"] else " (not in the pool)")
         attempts = row["attempts"]
-        cells = [cell(row[member], digits) for member, digits in NUMBERS.values()]
+        cells = [cell(row[member], digits, between) for member, digits in NUMBERS.values()]
         table.add_row(
             name, f"{attempts['ok']:.1f}", f"{attempts['failed']:.1f}", *cells, age(row["age_s"])
         )
@@ -53,11 +54,11 @@ def show_numbers(rows: list[Row], console: Console) -> None:
     emit("  live xN / P: N samples, halved every 15 minutes; P is the pool's own number")
 
 
-def cell(number: Row, digits: int) -> str:
-    """Return a measured number with its weight, beside the pool's."""
+def cell(number: Row, digits: int, between: str) -> str:
+    """Return a measured number with its weight, beside the pool's or above it."""
     live, prior = number["live"], number["prior"]
     seen = "-" if live is None else f"{live:.{digits}f} x{number['weight']:.1f}"
-    return f"{seen} / {'-' if prior is None else f'{prior:.{digits}f}'}"
+    return f"{seen}{between}/ {'-' if prior is None else f'{prior:.{digits}f}'}"
 
 
 def age(seconds: float) -> str:

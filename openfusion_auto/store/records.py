@@ -120,6 +120,8 @@ def _read(hint: Any, data: Any, layout: Layout) -> Any:  # noqa: ANN401 - a type
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return {str(k): _read(args[1], v, layout) for k, v in data.items()}
     if isinstance(hint, type) and is_dataclass(hint):
+        if not isinstance(data, dict):
+            raise TypeError("not an object")
         known = [f.name for f in fields(hint) if f.init and f.name in data]
         return hint(**{name: _read(_hints(hint)[name], data[name], layout) for name in known})
     if isinstance(hint, type) and issubclass(hint, tuple):

@@ -85,7 +85,7 @@ def prune_large(db: sqlite3.Connection, limits: Limits) -> int:
             gone += count
             if not count:
                 break
-    db.execute("PRAGMA incremental_vacuum").fetchall()
+    db.executescript("PRAGMA incremental_vacuum")  # `execute` would end after the first page
     return gone
 
 

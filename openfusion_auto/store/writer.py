@@ -127,7 +127,7 @@ class Writer:
         """Wait until everything that was put in before has been tried to write; False when it takes too long."""
         done = threading.Event()
         with self._lock:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 return True
             self._flushes.append(done)
         self._hurry.set()
