@@ -44,7 +44,7 @@ def show_numbers(rows: list[Row], console: Console) -> None:
     table.columns[0].no_wrap = True
     between = " " if console.width >= WIDE else "\n"
     for row in rows:
-        name = text_of(row, "candidate") + ("" if row["in_pool"] else " (not in the pool)")
+        name = text_of(row, "candidate") + ("" if row["in_pool"] else " *")
         attempts = row["attempts"]
         cells = [cell(row[member], digits, between) for member, digits in NUMBERS.values()]
         table.add_row(
@@ -52,6 +52,8 @@ def show_numbers(rows: list[Row], console: Console) -> None:
         )
     console.print(table)
     emit("  live xN / P: N samples, halved every 15 minutes; P is the pool's own number")
+    if not all(row["in_pool"] for row in rows):
+        emit("  * not in the pool")
 
 
 def cell(number: Row, digits: int, between: str) -> str:
