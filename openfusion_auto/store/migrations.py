@@ -8,13 +8,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from openfusion_auto.errors import ConfigError
+from openfusion_auto.errors import StoreTooNew
 
 Migration = Callable[[sqlite3.Connection], None]
-
-
-class StoreTooNew(ConfigError):
-    """A later version of the program has written the file; this one must not touch it."""
 
 
 def live_values(db: sqlite3.Connection) -> None:

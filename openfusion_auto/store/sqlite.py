@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from openfusion_auto.errors import StoreTooNew
 from openfusion_auto.store.base import (
     KINDS,
     Line,
@@ -22,7 +23,6 @@ from openfusion_auto.store.base import (
 )
 from openfusion_auto.store.files import connect, reason
 from openfusion_auto.store.memory import MemoryStore
-from openfusion_auto.store.migrations import StoreTooNew
 from openfusion_auto.store.records import Unreadable, loads, moved
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.writer import Writer, column

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from openfusion_auto.core.types import Breaker, Stats
+from openfusion_auto.errors import StoreTooNew
 from openfusion_auto.store.base import KINDS, AnyLive, Line, TraceRow
 from openfusion_auto.store.files import connect, identity, reason
-from openfusion_auto.store.migrations import StoreTooNew
 from openfusion_auto.store.records import dumps, moved
 from openfusion_auto.store.retention import Limits, prune_large, prune_old
 

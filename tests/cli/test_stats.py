@@ -215,3 +215,25 @@ def test_it_reads_and_forgets_while_a_server_runs(run, folder):
         ask(url)
         becomes([pytest.approx(1, abs=0.1)])
         assert run("stats", "--json").json["spend"]["24h"]["calls"] == 3
+
+
+def test_what_ask_spends_is_in_the_ledger_too(run, folder):
+    assert run("ask", "hello", "--dry-run").code == 0
+    spend = run("stats", "--json").json["spend"]["24h"]
+    assert (spend["calls"], spend["usd"]) == (1, 0.0)
+
+
+def test_a_server_that_is_killed_has_kept_what_was_older_than_a_moment(run, folder):
+    body = {"model": "openfusion/auto", "messages": [{"role": "user", "content": "hello"}]}
+    with serving("--dry-run", env=environment(), cwd=folder) as (url, _, process):
+        request = urllib.request.Request(
+            f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            name = answer.headers["x-openfusion-trace-id"]
+        time.sleep(0.3)
+        process.kill()
+        process.wait()
+    assert run("stats", "--json").json["spend"]["24h"]["calls"] == 1
+    with serving("--dry-run", env=environment(), cwd=folder) as (url, _, _):
+        assert run("trace", name, "--server", url, "--json").json["trace_id"] == name

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from openfusion_auto.errors import ConfigError
+from openfusion_auto.errors import ConfigError, StoreTooNew
 from openfusion_auto.store import migrations as module
-from openfusion_auto.store.migrations import LATEST, MIGRATIONS, StoreTooNew, migrate, version
+from openfusion_auto.store.migrations import LATEST, MIGRATIONS, migrate, version
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from openfusion_auto.core.types import Breaker, Pin, Stats
+from openfusion_auto.errors import StoreTooNew
 from openfusion_auto.store.base import KINDS, Maker, TraceQuery
 from openfusion_auto.store.files import connect
 from openfusion_auto.store.memory import MemoryStore
-from openfusion_auto.store.migrations import StoreTooNew
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.sqlite import SqliteStore, open_store
 from tests.store.samples import ALL, BREAKER, MAKER, STATS, Wall, line, row, until
