@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from openfusion_auto.core.types import Breaker, Pin, Stats
 from openfusion_auto.store.base import AnyLive, Maker
@@ -26,6 +26,7 @@ Value = TypeVar("Value")
 Layout = Mapping[
     str, Sequence[str]
 ]  # class name of a named tuple -> its fields when it was written
+Reader = Callable[[Any, Layout], Any]
 # Fields that hold a moment on the writer's clock; they are kept as seconds since 1970. A test looks for new ones.
 TIMES: Mapping[type, tuple[str, ...]] = {
     Stats: ("at_s",),
@@ -77,7 +78,7 @@ def read(kind: type[Value], data: object, layout: Layout | None = None) -> Value
         Unreadable: of another shape.
     """
     try:
-        return _read(kind, data, layout or {})  # type: ignore[no-any-return] # by the type that was asked for
+        return cast("Value", _reader(cast("Any", kind))(data, layout or {}))
     except (TypeError, KeyError, ValueError, AttributeError, IndexError):
         raise Unreadable(f"not a {kind.__name__} of this version") from None
 
@@ -91,48 +92,68 @@ def _fields(kind: type) -> Callable[[object], dict[str, object]]:
 
 def _known(value: object) -> object:
     """Return what an encoder does not know as what it knows; called for each of them."""
+    if isinstance(value, tuple):
+        return list(value)  # orjson takes plain tuples only; a hundred of them in a trace
     if is_dataclass(value) and not isinstance(value, type):
         return _fields(type(value))(value)
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, tuple):
-        return list(value)  # orjson takes plain tuples only
     raise TypeError(f"{type(value).__name__} is not stored")
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _read(hint: Any, data: Any, layout: Layout) -> Any:  # noqa: ANN401 - a type as it is written, JSON as it comes
+def _reader(hint: Any) -> Reader:  # noqa: ANN401 - a type as it is written
+    """Return what reads a value of a type from parsed JSON; made once a type, since files hold many of each."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        if data is None:
-            return None
-        return _read(next(a for a in args if a is not NoneType), data, layout)
+        inner = _reader(next(a for a in args if a is not NoneType))
+        return lambda data, layout: None if data is None else inner(data, layout)
     if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
-        return tuple(_read(args[0], each, layout) for each in _list(data))
+        each = _reader(args[0])
+        return lambda data, layout: tuple([each(d, layout) for d in _list(data)])
     if origin is tuple:
-        return tuple(_read(a, each, layout) for a, each in zip(args, _list(data), strict=True))
+        readers = [_reader(a) for a in args]
+        return lambda data, layout: tuple(
+            [read(d, layout) for read, d in zip(readers, _list(data), strict=True)]
+        )
     if origin is list:
-        return [_read(args[0], each, layout) for each in _list(data)]
+        each = _reader(args[0])
+        return lambda data, layout: [each(d, layout) for d in _list(data)]
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {str(k): _read(args[1], v, layout) for k, v in data.items()}
+        each = _reader(args[1])
+        return lambda data, layout: {str(k): each(v, layout) for k, v in data.items()}
     if isinstance(hint, type) and is_dataclass(hint):
+        return _dataclass_reader(hint)
+    if isinstance(hint, type) and issubclass(hint, tuple):
+        return _named_tuple_reader(hint)
+    return _plain_reader(hint)
+
+
+def _dataclass_reader(hint: type) -> Reader:
+    hints = get_type_hints(hint)
+    readers = {f.name: _reader(hints[f.name]) for f in fields(hint) if f.init}
+
+    def read_fields(data: Any, layout: Layout) -> Any:  # noqa: ANN401 - JSON as it comes
         if not isinstance(data, dict):
             raise TypeError("not an object")
-        known = [f.name for f in fields(hint) if f.init and f.name in data]
-        return hint(**{name: _read(_hints(hint)[name], data[name], layout) for name in known})
-    if isinstance(hint, type) and issubclass(hint, tuple):
-        return _named_tuple(hint, _list(data), layout)
-    return _plain(hint, data)
+        return hint(**{n: read(data[n], layout) for n, read in readers.items() if n in data})
+
+    return read_fields
 
 
-def _named_tuple(hint: Any, data: list[Any], layout: Layout) -> Any:  # noqa: ANN401 - a named tuple's class and one
-    written = dict(zip(layout.get(hint.__name__, hint._fields), data, strict=False))
-    hints = _hints(hint)
-    return hint(**{n: _read(hints[n], written[n], layout) for n in hint._fields if n in written})
+def _named_tuple_reader(hint: Any) -> Reader:  # noqa: ANN401 - a named tuple's class
+    hints, own = get_type_hints(hint), hint._fields
+    readers = {name: _reader(hints[name]) for name in own}
+    ordered = list(readers.values())
+
+    def read_items(data: Any, layout: Layout) -> Any:  # noqa: ANN401 - JSON as it comes
+        names = layout.get(hint.__name__)
+        if names is None or (*names,) == own:
+            return hint(*[read(d, layout) for read, d in zip(ordered, _list(data), strict=False)])
+        written = dict(zip(names, _list(data), strict=False))
+        return hint(**{n: read(written[n], layout) for n, read in readers.items() if n in written})
+
+    return read_items
 
 
 def _list(data: Any) -> list[Any]:  # noqa: ANN401 - JSON as it comes
@@ -141,10 +162,16 @@ def _list(data: Any) -> list[Any]:  # noqa: ANN401 - JSON as it comes
     return data
 
 
-def _plain(hint: Any, data: Any) -> Any:  # noqa: ANN401 - a type as it is written, JSON as it comes
-    """Return a text, number or truth value; another kind than the field's is refused, int stands for float."""
-    if hint is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if hint in (str, int, float, bool) and type(data) is not hint:
+def _plain_reader(hint: Any) -> Reader:  # noqa: ANN401 - a type as it is written
+    """Return what reads a text, number or truth value and refuses another kind; a whole number stands for a float."""
+    if hint not in (str, int, float, bool):
+        return lambda data, _: data
+
+    def read_plain(data: Any, _: Layout) -> Any:  # noqa: ANN401 - JSON as it comes
+        if type(data) is hint:
+            return data
+        if hint is float and type(data) is int:
+            return float(data)
         raise TypeError(f"not a {hint.__name__}")
-    return data
+
+    return read_plain

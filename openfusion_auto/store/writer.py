@@ -33,9 +33,9 @@ MAX_TRACES = (
     1_000  # that wait; a burst is taken whole, and it bounds the memory when the disk stands still
 )
 MAX_LIVE = 150_000  # keys that wait: more than there can be of pins and seals
-# Rendering a trace takes the interpreter for 0.3 ms. So many a batch leave nine tenths of it to requests: some hundred
-# traces a second are kept for as long as it lasts, beyond that the oldest waiting ones are dropped.
-TRACES_A_BATCH = 20
+# Writing a trace takes the interpreter for some 0.4 ms, more than a request itself may. So many a batch leave 95 % of
+# it to requests: over a hundred traces a second for as long as it lasts; beyond that the oldest waiting ones are dropped.
+TRACES_A_BATCH = 8
 MAX_INTEGER = 2**63 - 1  # SQLite's largest; a broken upstream may report any number of tokens
 
 LiveKey = tuple[str, str]  # kind, key
