@@ -34,7 +34,7 @@ MAX_TRACES = (
 )
 MAX_LIVE = 150_000  # keys that wait: more than there can be of pins and seals
 # Writing a trace takes the interpreter for some 0.4 ms, more than a request itself may. So many a batch leave 95 % of
-# it to requests: over a hundred traces a second for as long as it lasts; beyond that the oldest waiting ones are dropped.
+# it to requests: over a hundred traces a second for as long as it lasts; beyond that the oldest waiting ones go.
 TRACES_A_BATCH = 8
 MAX_INTEGER = 2**63 - 1  # SQLite's largest; a broken upstream may report any number of tokens
 
