@@ -69,7 +69,7 @@ class Writer:
         self._pruned_s = 0.0
         self._last_reset = -1
         self._tell: Callable[[str | None], None] | None = None
-        self.dropped = 0
+        self.dropped = self._said_dropped = 0
         self.problem: str | None = None
 
     # -- putting in: any thread, never waits -------------------------------------------------------------------------
@@ -159,6 +159,7 @@ class Writer:
                 flushes, self._flushes = self._flushes, []
                 closing = self._closing
             good = self._work(whole=closing or bool(flushes))
+            self._say_dropped()
             pause_s = 0.0 if good else min(RETRY_S[1], max(RETRY_S[0], 2 * pause_s))
             for done in flushes:
                 done.set()
@@ -175,8 +176,9 @@ class Writer:
             if not any(batch) and self._tell is None and self._db is None:
                 return True
             db = self._connected()
-            forgotten = self._forgotten(db)
+            last, forgotten = self._forgotten(db)
             self._write(db, batch, forgotten)
+            self._last_reset = last  # not before: who was not told is told with the next batch
         except (sqlite3.Error, OSError, StoreTooNew) as error:
             self._put_back(batch)
             self._disconnect()
@@ -221,6 +223,12 @@ class Writer:
                 problem,
             )
         self.problem = problem
+
+    def _say_dropped(self) -> None:
+        """Say that something was dropped: the first time, and whenever it has become twice as much."""
+        if self.dropped > 2 * self._said_dropped:
+            log.warning("the store has dropped %d traces and values so far", self.dropped)
+            self._said_dropped = self.dropped
 
     def _write(self, db: sqlite3.Connection, batch: Batch, forgotten: list[str | None]) -> None:
         """Write a batch in one transaction. Raises sqlite3.Error, and then nothing of it is written."""
@@ -285,14 +293,13 @@ class Writer:
             rows.append([column(value) for value in (*row.head, row.summary, row.document)])
         return rows
 
-    def _forgotten(self, db: sqlite3.Connection) -> list[str | None]:
-        """Return what others have forgotten since the last look: candidates' ids, None for all."""
+    def _forgotten(self, db: sqlite3.Connection) -> tuple[int, list[str | None]]:
+        """Return what others have forgotten since the last look (candidates' ids, None for all), behind its number."""
         found = db.execute(
             "SELECT id, candidate FROM resets WHERE id > ? ORDER BY id", (self._last_reset,)
         ).fetchall()
-        if found:
-            self._last_reset = found[-1][0]
-        return [candidate for _, candidate in found]
+        last = found[-1][0] if found else self._last_reset
+        return last, [candidate for _, candidate in found]
 
     def _connected(self) -> sqlite3.Connection:
         """Return the connection; a new one when the file has been moved away or replaced."""

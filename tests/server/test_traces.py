@@ -1,7 +1,10 @@
 """Traces over HTTP: listed and filtered, across pages and across restarts."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
+import zlib
 from urllib.parse import quote
 
 import pytest
@@ -198,3 +201,17 @@ async def test_a_dry_run_teaches_nothing_about_real_models(start_router):
         async with start_router(up.url) as router:
             assert router.engine.means.live.snapshot(None).stats == {}
             assert await listed(router) == []
+
+
+async def test_no_prompt_no_answer_no_key_and_no_session_id_is_in_the_file(start_router, tmp_path):
+    body = ask("please refactor zanzibar-secret-words [[say:quicksilver reply]]")
+    async with FaultyUpstream() as up, start_router(up.url, client_keys="sk-client") as router:
+        headers = {"Authorization": "Bearer sk-client", "x-session-id": "jane-doe"}
+        status, _, _ = await router.chat(body, **headers)
+    assert status == 200
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / "state.sqlite3")) as db:
+        (document,) = db.execute("SELECT document FROM traces").fetchone()
+        text = "\n".join(db.iterdump()) + zlib.decompress(document).decode()
+    assert "coder-a" in text
+    for word in ("zanzibar", "quicksilver", "sk-client", "sk-upstream", "jane-doe"):
+        assert word not in text

@@ -125,10 +125,11 @@ def test_traces_come_in_portions_and_all_of_them_in_the_end(writer, path, monkey
 
 
 def test_when_the_disk_stands_still_old_traces_go_and_lines_never_and_nobody_waits(
-    path, wall, monkeypatch, impatient
+    path, wall, monkeypatch, impatient, caplog
 ):
     monkeypatch.setattr(module, "MAX_TRACES", 10)
     monkeypatch.setattr(module, "MAX_LIVE", 5)
+    caplog.set_level(logging.WARNING)
     connect(path).close()
     writer = Writer(path, Limits(), wall)
     with held(path):
@@ -145,6 +146,7 @@ def test_when_the_disk_stands_still_old_traces_go_and_lines_never_and_nobody_wai
     until(lambda: writer.waiting == 0)
     writer.close()
     assert writer.problem is None
+    assert 1 <= len([r for r in caplog.records if "has dropped" in r.getMessage()]) <= 11
     kept = ids(path)
     assert kept[-1] == "tr_999"
     assert len(kept) <= 30
@@ -324,6 +326,20 @@ def test_what_somebody_else_forgets_is_told_and_not_written_back(writer, path, w
     with contextlib.closing(connect(path)) as db:
         db.execute("INSERT INTO resets (at) VALUES (1)")
     until(lambda: told == ["a", None])  # an idle writer looks by itself
+
+
+def test_what_is_forgotten_while_the_file_cannot_be_written_is_told_later(writer, path, impatient):
+    told = []
+    writer.on_forget(told.append)
+    assert writer.flush(5)
+    with contextlib.closing(connect(path)) as other:
+        other.execute("INSERT INTO resets (at) VALUES (1)")
+        other.execute("BEGIN IMMEDIATE")
+        writer.enter(line())
+        until(lambda: writer.problem is not None)
+        assert told == []
+        other.execute("ROLLBACK")
+    until(lambda: told == [None])
 
 
 def test_what_was_forgotten_before_the_start_is_not_told(path, wall):
