@@ -42,12 +42,6 @@ class Place:
     store: SqliteStore | None
     now_s: float
 
-    def need(self) -> SqliteStore:
-        """Return the store. Raises `Failure` when nothing has been kept yet."""
-        if self.store is None:
-            raise output.Failure(f"nothing has been kept yet: there is no {self.path}")
-        return self.store
-
 
 @click.group(invoke_without_command=True)
 @json_option

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 import typing
 
 import pytest
@@ -67,6 +68,19 @@ def test_mappings_lists_and_optional_members_come_back(encoder):
     assert loads(State, dumps(state)) == state
     call = Attempt("primary", "a", "m", "u", 1.0, usage=Usage(3, 4), lost=("x",))
     assert loads(Attempt, dumps(call)) == call
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    both: tuple[str, float]
+    names: typing.Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+def test_pairs_and_mappings_of_other_kinds_come_back(encoder):
+    value = Pair(("a", 1.5), types.MappingProxyType({"x": 1}))
+    assert loads(Pair, dumps(value)) == value
+    with pytest.raises(Unreadable):
+        loads(Pair, '{"both": ["a"]}')
 
 
 def test_whole_numbers_stand_for_floats():
