@@ -11,6 +11,7 @@
     ├── NotFound              404  client    unknown path or trace id
     ├── MethodNotAllowed      405  client
     ├── ConfigError           500  operator  configuration cannot be used (the CLI exits with 2)
+    │   └── StoreTooNew       500  operator  a newer version has written the store; it is left alone
     ├── NoCandidate           503  operator  every candidate was rejected; the message lists the rules
     ├── Overloaded            503  operator  the server is draining or full
     ├── UpstreamError         502  candidate/provider   the table below
@@ -143,6 +144,12 @@ class ConfigError(FusionError):
 
     default_code = "config_error"
     scope = "operator"
+
+
+class StoreTooNew(ConfigError):
+    """A newer version has written the store; this one must not touch it."""
+
+    default_code = "store_too_new"
 
 
 class NoCandidate(FusionError):

@@ -15,6 +15,7 @@ from openfusion_auto.cli import output
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
     from openfusion_auto.runtime.engine import Engine
+    from openfusion_auto.store.base import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 MODES = ("auto", "single", "verify", "panel")
@@ -105,12 +106,12 @@ def announce_state(settings: Settings, *, dry_run: bool, asked: bool) -> None:
         output.problem(line)
 
 
-def local_engine(settings: Settings, *, dry_run: bool) -> Engine:
-    """Return an engine in this process."""
+def local_engine(settings: Settings, *, dry_run: bool, store: Store | None = None) -> Engine:
+    """Return an engine in this process; without a store it begins with nothing and keeps nothing."""
     from openfusion_auto.runtime.clock import Clock
     from openfusion_auto.server.build import build_engine
 
-    return build_engine(settings, dry_run=dry_run, clock=Clock())
+    return build_engine(settings, dry_run=dry_run, clock=Clock(), store=store)
 
 
 def read_stdin() -> str:

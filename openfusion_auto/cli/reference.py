@@ -50,16 +50,23 @@ def sections(command: click.Command, path: str) -> Iterator[str]:
     context = click.Context(command, info_name=path)
     lines = [f"## {path}", "", inspect.cleandoc(command.help or ""), ""]
     if isinstance(command, click.Group):
+        if command.invoke_without_command:
+            lines += usage(command, context, path)
         yield "\n".join(lines)
         for name, inner in named(command, context):
             yield from sections(inner, f"{path} {name}")
         return
+    yield "\n".join([*lines, *usage(command, context, path)])
+
+
+def usage(command: click.Command, context: click.Context, path: str) -> list[str]:
+    """Return the lines that say how a command is called."""
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     words = [p.metavar or (p.name or "").upper() for p in arguments]
-    lines += ["```", " ".join([path, "[OPTIONS]", *words]), "```", ""]
+    lines = ["```", " ".join([path, "[OPTIONS]", *words]), "```", ""]
     lines += ["| option | meaning |", "| --- | --- |"]
     lines += [option(p, context) for p in command.params if isinstance(p, click.Option)]
-    yield "\n".join([*lines, ""])
+    return [*lines, ""]
 
 
 def named(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Processes; this version runs one.",
 )
+@click.option(
+    "--no-store",
+    is_flag=True,
+    help="Keep nothing on disk: a restart forgets statistics, sessions and traces.",
+)
 @json_option
 def command(
     config: Path | None,
@@ -47,6 +52,7 @@ def command(
     port: int | None,
     dry_run: bool,
     workers: int,
+    no_store: bool,
     as_json: bool,
 ) -> None:
     """Run the router until it is told to stop.
@@ -59,13 +65,13 @@ def command(
             f"--workers {workers}: several workers need shared state (pins, breakers, statistics), "
             "which this version does not have; leave it out"
         )
-    settings = load_settings(config, host=host, port=port)
+    settings = load_settings(config, host=host, port=port, store=False if no_store else None)
     dry = is_dry_run(settings, asked=dry_run)
 
     from openfusion_auto.server.build import build, serve
 
-    app = build(settings, dry_run=dry)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    app = build(settings, dry_run=dry)
     announce_state(settings, dry_run=dry, asked=dry_run)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(app, settings, announcer(settings, dry_run=dry, as_json=as_json)))

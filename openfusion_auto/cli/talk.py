@@ -15,6 +15,7 @@ from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine, Incoming
 from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.server.build import build_store
 from openfusion_auto.wire.chat_request import parse_request
 from openfusion_auto.wire.chat_stream import ChatReader
 from openfusion_auto.wire.telling import telling
@@ -122,9 +123,10 @@ class Talk:
         return body
 
     async def close(self) -> None:
-        """Release the connections."""
+        """Release the connections, and write what was spent."""
         for upstream in self.engine.means.upstreams.values():
             await upstream.close()
+        self.engine.means.books.store.close()
 
 
 def start(config: Path | None, *, dry_run: bool, model: str, options: Mapping[str, object]) -> Talk:
@@ -132,8 +134,9 @@ def start(config: Path | None, *, dry_run: bool, model: str, options: Mapping[st
     settings = load_settings(config)
     dry = is_dry_run(settings, asked=dry_run)
     announce_state(settings, dry_run=dry, asked=dry_run)
+    store = build_store(settings, dry_run=dry, clock=Clock())
     return Talk(
-        local_engine(settings, dry_run=dry),
+        local_engine(settings, dry_run=dry, store=store),
         guarded=settings.config.stream.tool_calls == "guarded",
         model=model,
         options=options,

@@ -40,6 +40,7 @@ FLAG_KEYS: Mapping[str, str] = {
     "mode": "auto.mode",
     "max-usd": "auto.max_usd",
     "max-calls": "auto.max_calls",
+    "store": "store.enabled",
 }
 _LEAVES = tuple(key for key in leaves(Config) if "[]" not in key)
 

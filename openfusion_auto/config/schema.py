@@ -207,7 +207,9 @@ class ServerSection(Section):
     max_body_mb: float = Field(
         default=64.0, gt=0, le=1024, description="largest request body, MB (1,000,000 bytes)"
     )
-    traces_kept: int = Field(default=1000, ge=0, description="newest traces that are kept")
+    traces_kept: int = Field(
+        default=1000, ge=0, description="newest traces that are kept in memory"
+    )
     keep_alive_s: float = Field(
         default=3.0,
         ge=0,
@@ -248,6 +250,23 @@ class SessionSection(Section):
     )
 
 
+class StoreSection(Section):
+    """`[store]`: what is kept on disk, so that a restart forgets nothing; never a prompt or an answer."""
+
+    enabled: bool = Field(
+        default=True, description="keep statistics, sessions, traces and the ledger in a file"
+    )
+    max_mb: float = Field(
+        default=256.0,
+        ge=1,
+        le=1_000_000,
+        description="largest file, MB (1,000,000 bytes); the oldest traces go first",
+    )
+    keep_days: float = Field(
+        default=30.0, gt=0, le=36_500, description="age at which things are deleted, days"
+    )
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -258,6 +277,7 @@ class Config(Section):
     server: ServerSection = Field(default_factory=ServerSection)
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)
+    store: StoreSection = Field(default_factory=StoreSection)
 
     @field_validator("upstreams")
     @classmethod

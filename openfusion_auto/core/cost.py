@@ -37,7 +37,9 @@ NOMINAL = Usage(8_000, 1_000)  # [tokens] one ordinary request
 # Turns to come: of a session that has just begun, and at most. Real agents' sessions have some tens of turns.
 FIRST_TURNS_LEFT, MOST_TURNS_LEFT = 4.0, 20.0
 GROWTH_TOKENS = 1_500  # [tokens] that a turn adds to the next prompt: an answer and a tool's result
-CACHE_MIN = 1_024  # [tokens] shortest prompt that providers cache (OpenAI, Anthropic's larger models)
+CACHE_MIN = (
+    1_024  # [tokens] shortest prompt that providers cache (OpenAI, Anthropic's larger models)
+)
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
@@ -204,7 +206,8 @@ def warm_tokens(pin: Pin | None, candidate_id: str, now_s: float) -> int:
     if pin is None:
         return 0
     return max(
-        (k.tokens for k in pin.caches if k.candidate == candidate_id and now_s <= k.until_s), default=0
+        (k.tokens for k in pin.caches if k.candidate == candidate_id and now_s <= k.until_s),
+        default=0,
     )
 
 
@@ -212,7 +215,9 @@ def minimum(state: State, pool: Pool) -> Vector | float:
     """Return from how many tokens on each candidate's provider caches a prompt [tokens]."""
     if not state.cache_min:
         return float(CACHE_MIN)
-    return np.array([state.cache_min.get(c.upstream, CACHE_MIN) for c in pool.candidates], dtype=float)
+    return np.array(
+        [state.cache_min.get(c.upstream, CACHE_MIN) for c in pool.candidates], dtype=float
+    )
 
 
 def output_bound(candidate: Candidate, task: Task) -> int:

@@ -104,7 +104,7 @@ def wait_flip(table: Table, row: int, gap: float) -> Flip | None:
 def knob_flip(table: Table, row: int, decision: Decision) -> Flip | None:
     """Return the `cost_quality` nearest to the present one at which the loser would be first of all."""
     task, now = decision.task, decision.cost_quality
-    slopes = table.fixed.slopes
+    slopes = table.slopes
     inside = rates_of(table, row)
     if inside is None:
         return None
@@ -115,7 +115,9 @@ def knob_flip(table: Table, row: int, decision: Decision) -> Flip | None:
         return None
     for digits in (2, 4):
         scale = 10.0**digits
-        to = (math.ceil if rising else math.floor)(edge * scale + (EPSILON if rising else -EPSILON)) / scale
+        to = (math.ceil if rising else math.floor)(
+            edge * scale + (EPSILON if rising else -EPSILON)
+        ) / scale
         if 0 <= to <= 10 and low < knob.rate(to, slopes, task) < high:
             return Flip("cost_quality", now, to, "0..10")
     return None

@@ -22,7 +22,11 @@ from openfusion_auto.data import reading_weights
 
 Vector = npt.NDArray[np.float32]
 
-AXES: Mapping[str, slice] = {"kind": slice(0, 10), "risk": slice(10, 13), "complexity": slice(13, 16)}
+AXES: Mapping[str, slice] = {
+    "kind": slice(0, 10),
+    "risk": slice(10, 13),
+    "complexity": slice(13, 16),
+}
 NAMES: Mapping[str, tuple[str, ...]] = {"kind": KINDS, "risk": LEVELS, "complexity": LEVELS}
 LEAST = 0.05  # [log-odds] contributions below are not worth a line
 MOST_NOTES = 4  # lines of evidence for one axis
@@ -68,7 +72,9 @@ def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], li
     values: list[float] = []
     words: list[str] = []
     for block in (found.words, found.pieces):
-        here = [(row, word) for name, word in block.items() if (row := known.rows.get(name)) is not None]
+        here = [
+            (row, word) for name, word in block.items() if (row := known.rows.get(name)) is not None
+        ]
         weights = [float(known.rarity[row]) for row, _ in here]
         length = math.sqrt(sum(w * w for w in weights)) or 1.0
         rows += [row for row, _ in here]

@@ -13,7 +13,7 @@ What does not change between requests is kept per pool (`fixed`); a request adds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -47,7 +47,9 @@ UNITS = ("chance", "percent", "usd/turn", "tokens/s", "ms", "share", "fit", "pin
 SKILL, BENCHMARK, PRICE, SPEED, WAIT, UP, ROLE, STUCK = range(8)
 # Weights of the quality terms; they add up to 1. Skill is the reason to pick a model, the others settle near ties.
 QUALITY_WEIGHTS = (0.62, 0.03, 0.0, 0.06, 0.07, 0.14, 0.06, 0.02)
-LOCK_WEIGHT = 2.0  # a tool turn's stickiness: more than all other terms together, so the session stays
+LOCK_WEIGHT = (
+    2.0  # a tool turn's stickiness: more than all other terms together, so the session stays
+)
 
 # How much easier or harder than a benchmark's tasks [log-odds]: SWE-bench Verified's issues of under 15 minutes, of
 # 15 minutes to an hour, and of more lie about so far apart for one model.
@@ -55,7 +57,9 @@ EASE: dict[Level, float] = {"low": 1.3, "medium": 0.0, "high": -1.3}
 EASE_TALK = 3.0  # aux and chat: hardly anybody fails
 EASE_STRUGGLING = -1.0  # the session's model is stuck: harder than it read
 
-STUCK_SHARE = 0.5  # of its chance is left to a model that has just failed three times in the same way
+STUCK_SHARE = (
+    0.5  # of its chance is left to a model that has just failed three times in the same way
+)
 
 TTFT_HALF_MS = 2500.0  # [ms] latency value 0.5; a person notices a wait of some seconds
 TPS_HALF = 60.0  # [tokens/s] throughput value 0.5
@@ -198,9 +202,64 @@ def price_source(candidate: Candidate, work: float) -> str:
 class Table:
     """One request's scores, a row per ranked candidate; `Score` reads its terms here when somebody looks.
 
-    `rows` are indices into the pool; `values` and `points` are (n, 8), `weights` (8,). `request_usd` is this
-    request's expected price, `turn_usd` a turn's over the rest of the session; NaN = unknown.
+    `values` and `points` are (n, 8), `weights` (8,); `turn_usd` is a turn's expected price over the rest of the session,
+    NaN = unknown, `dearest_usd` what this request costs at the pool's dearest. `told` returns the terms of a row.
     """
+
+    values: Vector
+    weights: Vector
+    points: Vector
+    totals: Vector
+    turn_usd: Vector
+    dearest_usd: float
+    rate: float
+    slopes: tuple[float, ...]
+    locked: bool
+    told: Callable[[int], tuple[Term, ...]]
+
+    def terms(self, row: int) -> tuple[Term, ...]:
+        """Return the eight terms of a row."""
+        return self.told(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A table as it is kept: all terms, and what the explanations need besides."""
+
+    rows: tuple[tuple[Term, ...], ...]
+    dearest_usd: float
+    rate: float
+    slopes: tuple[float, ...]
+    locked: bool
+
+
+def recorded(table: Table) -> Recorded:
+    """Return a table as values that can be written down."""
+    rows = tuple(table.terms(row) for row in range(len(table.totals)))
+    return Recorded(rows, table.dearest_usd, table.rate, table.slopes, table.locked)
+
+
+def table_of(kept: Recorded) -> Table:
+    """Return the table that was recorded."""
+    points = np.array([[t.points for t in row] for row in kept.rows], dtype=np.float64)
+    prices = [row[PRICE].raw for row in kept.rows]
+    return Table(
+        values=np.array([[t.value for t in row] for row in kept.rows], dtype=np.float64),
+        weights=np.array([t.weight for t in kept.rows[0]], dtype=np.float64),
+        points=points,
+        totals=points.sum(axis=1).round(9),
+        turn_usd=np.array([np.nan if p is None else p for p in prices], dtype=np.float64),
+        dearest_usd=kept.dearest_usd,
+        rate=kept.rate,
+        slopes=kept.slopes,
+        locked=kept.locked,
+        told=kept.rows.__getitem__,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Where a live table's terms come from: pool, live numbers and the matrices, put together when somebody looks."""
 
     pool: Pool
     fixed: Fixed
@@ -208,15 +267,11 @@ class Table:
     values: Vector
     weights: Vector
     points: Vector
-    totals: Vector
-    request_usd: Vector
     turn_usd: Vector
-    dearest_usd: float
-    rate: float
     seen: Mapping[int, Stats]
     locked: bool
 
-    def terms(self, row: int) -> tuple[Term, ...]:
+    def __call__(self, row: int) -> tuple[Term, ...]:
         """Return the eight terms of a row."""
         i = int(self.rows[row])
         known, f = self.seen.get(i), self.fixed
@@ -280,19 +335,20 @@ def score(
     points = (values * weights).round(9)
     totals = points.sum(axis=1).round(9)
     order = np.argsort(-totals, kind="stable")
-    request = usd.request[index]
+    rows_ranked, turn = index[order], turn[order].round(10)
+    values, points, request = values[order], points[order], usd.request[index][order].round(10)
+    told = Told(pool, base, rows_ranked, values, weights, points, turn, seen, locked)
     table = Table(
-        pool, base, index[order], values[order], weights, points[order], totals[order],
-        request[order], turn[order], dearest, rate, seen, locked,
-    )  # fmt: skip
-    prices: list[float | None] = table.request_usd.round(10).tolist()
-    if np.isnan(table.request_usd).any():
-        prices = [None if np.isnan(p) else p for p in table.request_usd.round(10).tolist()]
+        values, weights, points, totals[order], turn, dearest, rate, base.slopes, locked, told
+    )
+    prices: list[float | None] = request.tolist()
+    if np.isnan(request).any():
+        prices = [None if np.isnan(p) else p for p in request.tolist()]
     models = pool.candidates
     return tuple(
         Score(models[i].id, models[i].model, usd, total, row, table)
         for row, (i, usd, total) in enumerate(
-            zip(table.rows.tolist(), prices, table.totals.tolist(), strict=True)
+            zip(rows_ranked.tolist(), prices, table.totals.tolist(), strict=True)
         )
     )
 
@@ -354,9 +410,7 @@ def term_values(
     return as_named(values, pool, index, task), seen
 
 
-def as_named(
-    values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task
-) -> Vector:
+def as_named(values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task) -> Vector:
     """Return the values with the roles' fit to the role that the request names, if it names one."""
     if task.role:
         values[:, ROLE] = [role_fit(pool.candidates[i], (task.role,)) for i in index.tolist()]

@@ -75,9 +75,7 @@ class Fold:
 def request_of(prompt: str) -> Prompt:
     """Return a task as a client would send it: a single user message to `openfusion/auto`."""
     message = {"role": "user", "content": prompt}
-    return parse_request(
-        json.dumps({"model": "openfusion/auto", "messages": [message]}).encode()
-    )
+    return parse_request(json.dumps({"model": "openfusion/auto", "messages": [message]}).encode())
 
 
 def pool_of(fold: Fold) -> Pool:
@@ -176,7 +174,10 @@ def best_single(fold: Fold) -> Picks:
     found = front([(str(j), float(usd[j]), float(score[j])) for j in range(len(score))])
     first, last = (found.costs[0], found.qualities[0]), (found.costs[-1], found.qualities[-1])
     rise = (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
-    above = [q - first[1] - rise * (c - first[0]) for c, q in zip(found.costs, found.qualities, strict=True)]
+    above = [
+        q - first[1] - rise * (c - first[0])
+        for c, q in zip(found.costs, found.qualities, strict=True)
+    ]
     return fold.all_to(int(found.members[int(np.argmax(above))]))
 
 

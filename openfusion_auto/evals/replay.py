@@ -149,7 +149,9 @@ def play(
     if check is not None:
         asked = second >= 0
         mend = np.where(asked, second, first)
-        rejected = np.where(asked, got * (1 - check.specificity) + (1 - got) * check.sensitivity, 0.0)
+        rejected = np.where(
+            asked, got * (1 - check.specificity) + (1 - got) * check.sensitivity, 0.0
+        )
         kept = got * np.where(asked, check.specificity, 1.0)
         got, paid = kept + rejected * score[rows, mend], paid + rejected * usd[rows, mend]
     weakest = int(np.argmin(np.nanmean(source.usd, axis=0)))
@@ -225,7 +227,9 @@ def report(
                 metrics.gain_over(hindsight, float(run.usd.mean()), float(run.score.mean())), 6
             ),
             gain_interval=metrics.bootstrap(
-                lambda rows, run=run: gain(run, rows), source.groups, seed  # type: ignore[misc]
+                lambda rows, run=run: gain(run, rows),
+                source.groups,
+                seed,  # type: ignore[misc]
             ),
         )
         for run in shown(plan, runs)

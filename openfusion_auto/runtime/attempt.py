@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.backoff import Move, next_move
@@ -25,6 +25,7 @@ from openfusion_auto.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import ClientStream
@@ -56,6 +57,7 @@ class Means:
     clock: Clock
     max_calls: int
     total_s: float
+    books: Books = field(default_factory=Books)
 
 
 @dataclass(slots=True)
@@ -199,7 +201,10 @@ class Caller:
             raise
         finally:
             line.ms = round(self._elapsed_ms() - line.at_ms, 2)
+            if line.status != "running":
+                self._means.books.enter(self._trace, line)
         self._book(line, ask.prompt, candidate, answer)
+        self._means.books.enter(self._trace, line)
         return answer
 
     def _book(self, line: Attempt, prompt: Prompt, candidate: Candidate, answer: Answer) -> None:

@@ -22,7 +22,7 @@ from openfusion_auto.errors import (
 from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.names import Wanted, wanted
-from openfusion_auto.runtime.session import Session, session_of
+from openfusion_auto.runtime.session import Session, session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
 from openfusion_auto.wire.jsons import dumps
@@ -142,6 +142,7 @@ class Engine:
             judged = self.judge(incoming)
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
+            trace.session = session_hash(judged.session.key)
             raise_if_empty(judged)
             if client is not None:
                 client.patient = judged.decision.mode != "single"
@@ -175,6 +176,7 @@ class Engine:
             raise
         finally:
             trace.ms = round((self.means.clock.now() - began_s) * 1000, 2)
+            self.means.books.close(trace)
 
     def _max_calls(self, prompt: Prompt) -> int:
         return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)

@@ -65,6 +65,11 @@ def beginning(prompt: Prompt) -> list[str]:
     return [first[:HEAD_CHARS], *sorted(t.name for t in prompt.tools)]
 
 
+def session_hash(key: str) -> str:
+    """Return the name under which a session is kept: a client's own id may say who its user is."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 def short_hash(*parts: str) -> str:
     """Return a key that holds none of its parts."""
     joined = "\0".join(parts).encode("utf-8", "surrogatepass")

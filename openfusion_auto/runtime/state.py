@@ -14,6 +14,9 @@ from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.session import session_hash
+from openfusion_auto.store.base import Maker, Store
+from openfusion_auto.store.memory import MemoryStore
 
 MAX_SEALS = 100_000  # signatures and encrypted items remembered, by hash
 MAX_PINS = 20_000  # sessions remembered; the one unused for longest goes first
@@ -27,6 +30,46 @@ class CacheRule(NamedTuple):
 
     ttl_s: float
     min_tokens: int
+
+
+class Kept(NamedTuple):
+    """What a process starts from."""
+
+    stats: dict[str, Stats]
+    breakers: dict[str, Breaker]
+    pins: OrderedDict[str, Pin]
+    makers: OrderedDict[str, Maker]
+
+
+def restore(store: Store, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s: float) -> Kept:
+    """Return what earlier processes left, on this one's clock.
+
+    A wall clock that was set back meanwhile must not make anything last longer than it ever may; a probe that was out
+    when its process ended will never come back.
+    """
+    now, epoch_s = clock.now(), clock.wall() - clock.now()
+    pins = (
+        (
+            name,
+            replace(
+                pin,
+                caches=tuple(
+                    k._replace(until_s=min(k.until_s, now + max_cache_ttl_s)) for k in pin.caches
+                ),
+                expires_s=min(pin.expires_s, now + pin_ttl_s),
+            ),
+        )
+        for name, pin in store.load(Pin, epoch_s)
+    )
+    return Kept(
+        stats={k: replace(s, at_s=min(s.at_s, now)) for k, s in store.load(Stats, epoch_s)},
+        breakers={
+            k: replace(b, probing=False, until_s=min(b.until_s, now + breaker.MAX_OPEN_S))
+            for k, b in store.load(Breaker, epoch_s)
+        },
+        pins=OrderedDict([(k, p) for k, p in pins if p.expires_s >= now][-MAX_PINS:]),
+        makers=OrderedDict(store.load(Maker, epoch_s)[-MAX_SEALS:]),
+    )
 
 
 def seal_of(opaque: str) -> str:
@@ -45,22 +88,29 @@ class LiveState:
         pin_ttl_s: float,
         cache_ttl_s: float,
         caches: Mapping[str, CacheRule] | None = None,
+        store: Store | None = None,
     ) -> None:
+        """Start from what `store` kept; every change is given to it, and written behind."""
         self._clock = clock
+        self._store: Store = store if store is not None else MemoryStore()
         self._unready = dict(unready)
         self._pin_ttl_s = pin_ttl_s
         self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
         self._cache_rules = dict(caches or {})
         self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
-        self._stats: dict[str, Stats] = {}
-        self._breakers: dict[str, Breaker] = {}
-        self._pins: OrderedDict[str, Pin] = OrderedDict()
-        self._makers: OrderedDict[str, tuple[str, str]] = OrderedDict()  # seal -> upstream, model
+        longest_s = max(cache_ttl_s, *(r.ttl_s for r in self._cache_rules.values()), 0.0)
+        kept = restore(self._store, clock, pin_ttl_s=pin_ttl_s, max_cache_ttl_s=longest_s)
+        self._stats, self._breakers = kept.stats, kept.breakers
+        self._pins, self._makers = kept.pins, kept.makers  # by hash of the session, of the seal
+
+    def _epoch_s(self) -> float:
+        """Return when the monotonic clock stood at 0 [s since 1970]; asked each time, as the wall clock is set."""
+        return self._clock.wall() - self._clock.now()
 
     def snapshot(self, session: str | None) -> State:
         """Return everything a decision for `session` depends on, read at one moment."""
         now = self._clock.now()
-        pin = self._pins.get(session) if session else None
+        pin = self._pins.get(session_hash(session)) if session else None
         if pin is not None and now > pin.expires_s:
             pin = None
         return State(
@@ -93,7 +143,7 @@ class LiveState:
         cache_hit: float | None = None,
     ) -> None:
         """A call brought an answer."""
-        self._stats[candidate_id] = stats.succeeded(
+        known = stats.succeeded(
             self._stats.get(candidate_id, Stats()),
             self._clock.now(),
             ttft_ms=ttft_ms,
@@ -101,18 +151,23 @@ class LiveState:
             bytes_per_token=bytes_per_token,
             cache_hit=cache_hit,
         )
-        self._breakers.pop(candidate_id, None)
+        epoch_s = self._epoch_s()
+        self._stats[candidate_id] = known
+        self._store.keep(Stats, candidate_id, known, epoch_s)
+        if self._breakers.pop(candidate_id, None) is not None:
+            self._store.keep(Breaker, candidate_id, None, epoch_s)
 
     def failed(self, candidate_id: str, error: FusionError) -> None:
         """A call failed; what the client or the operator did wrong is not held against the candidate."""
         if error.scope not in ("candidate", "provider") or error.status in (400, 404, 413, 422):
             self.released(candidate_id)
             return
-        now = self._clock.now()
-        self._stats[candidate_id] = stats.failed(self._stats.get(candidate_id, Stats()), now)
-        self._breakers[candidate_id] = breaker.fail(
-            self._breakers.get(candidate_id, Breaker()), now
-        )
+        now, epoch_s = self._clock.now(), self._epoch_s()
+        known = stats.failed(self._stats.get(candidate_id, Stats()), now)
+        broken = breaker.fail(self._breakers.get(candidate_id, Breaker()), now)
+        self._stats[candidate_id], self._breakers[candidate_id] = known, broken
+        self._store.keep(Stats, candidate_id, known, epoch_s)
+        self._store.keep(Breaker, candidate_id, broken, epoch_s)
 
     def released(self, candidate_id: str) -> None:
         """A call ended without a verdict (the client left)."""
@@ -129,21 +184,24 @@ class LiveState:
         speak of. What earlier candidates of the session have cached is kept, for a way back.
         """
         now = self._clock.now()
-        old = self._pins.get(session)
+        name = session_hash(session)
+        old = self._pins.get(name)
         others = [k for k in old.caches if k.candidate != candidate.id] if old else []
         caches = candidate.price is not None and candidate.price.cache_read is not None
         warm = (usage.input + usage.output) if usage and caches else 0
         rule = self._cache_rules.get(candidate.upstream, self._cache_rule)
         if warm >= rule.min_tokens:
             others.append(Cached(candidate.id, warm, now + rule.ttl_s))
-        self._pins[session] = Pin(
+        pinned = Pin(
             candidate.id,
             tuple(k for k in others if k.until_s > now)[-MAX_CACHES:],
             (old.turns if old else 0) + 1,
             now + self._pin_ttl_s,
             escalated,
         )
-        self._pins.move_to_end(session)
+        self._pins[name] = pinned
+        self._pins.move_to_end(name)
+        self._store.keep(Pin, name, pinned, self._epoch_s())
         while len(self._pins) > MAX_PINS:
             self._pins.popitem(last=False)
 
@@ -154,7 +212,11 @@ class LiveState:
         one was started anew), and a wrong guess would make every further request of the session a 400.
         """
         for text in opaque:
-            self._makers.setdefault(seal_of(text), (maker.upstream, maker.model))
+            seal = seal_of(text)
+            if seal not in self._makers:
+                made = Maker(maker.upstream, maker.model)
+                self._makers[seal] = made
+                self._store.keep(Maker, seal, made, self._epoch_s())
         while len(self._makers) > MAX_SEALS:
             self._makers.popitem(last=False)
 
@@ -171,6 +233,15 @@ class LiveState:
         known = [self._makers.get(seal_of(text)) for text in opaque]
         last = next((maker for maker in reversed(known) if maker is not None), None)
         return tuple(c.id for c in pool.candidates if (c.upstream, c.model) == last)
+
+    def forget(self, candidate_id: str | None) -> None:
+        """Forget what was measured of a candidate, or of all (None): its statistics and its breaker."""
+        known = {*self._stats, *self._breakers}
+        for gone in known if candidate_id is None else known & {candidate_id}:
+            self._stats.pop(gone, None)
+            self._breakers.pop(gone, None)
+            self._store.keep(Stats, gone, None, 0.0)
+            self._store.keep(Breaker, gone, None, 0.0)
 
     def ready(self, upstream: str) -> None:
         """An upstream can be called from now on."""

@@ -52,13 +52,14 @@ class Attempt:
 
 @dataclass(slots=True)
 class Trace:
-    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`."""
+    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`; `session` a hash of the session's key."""
 
     id: str
     requested_model: str
     dialect: Dialect
     stream: bool
     at: float
+    session: str = ""
     session_source: str = ""
     pinned: bool = False
     decision: Decision | None = None
@@ -218,6 +219,6 @@ class TraceStore:
         """Return a trace by id."""
         return self._traces.get(trace_id)
 
-    def latest(self, count: int) -> list[Trace]:
-        """Return the newest traces, newest first."""
+    def latest(self, count: int | None = None) -> list[Trace]:
+        """Return the newest traces, newest first; all without a `count`."""
         return list(reversed(self._traces.values()))[:count]

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
-from openfusion_auto.server import info
+from openfusion_auto.server import info, traces
 from openfusion_auto.server.embeddings import embeddings
 from openfusion_auto.server.keys import (
     CLOCK,
@@ -58,8 +58,8 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
     """Serve the API under a root."""
     router.add_get(f"{root}/models", info.models)
     router.add_get(f"{root}/models/{{model:.+}}", info.model)
-    router.add_get(f"{root}/traces", info.traces)
-    router.add_get(f"{root}/traces/{{trace}}", info.trace)
+    router.add_get(f"{root}/traces", traces.traces)
+    router.add_get(f"{root}/traces/{{trace}}", traces.trace)
     router.add_get(f"{root}/responses", info.no_websocket)
     posts: tuple[tuple[str, Handler], ...] = (
         ("/chat/completions", surface("chat")),

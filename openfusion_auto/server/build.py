@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 from aiohttp import web
 
@@ -14,12 +15,17 @@ from openfusion_auto.config.load import Settings
 from openfusion_auto.config.schema import is_loopback
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
+from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
-from openfusion_auto.server.keys import LIVE, ServerOptions
+from openfusion_auto.server.keys import ENGINE, LIVE, ServerOptions
+from openfusion_auto.store.base import Store
+from openfusion_auto.store.files import file_in
+from openfusion_auto.store.retention import DAY_S, Limits
+from openfusion_auto.store.sqlite import open_store
 from openfusion_auto.upstream.registry import build_upstreams
 
 MEGABYTE = 1_000_000
@@ -28,16 +34,48 @@ MEGABYTE = 1_000_000
 COLLECT_AT = (20_000, 20, 20)
 
 
-def build_engine(settings: Settings, *, dry_run: bool, clock: Clock) -> Engine:
-    """Return the engine of a configuration; in a dry run every upstream is the fake one and ready."""
+def store_file(settings: Settings, *, dry_run: bool) -> Path | None:
+    """Return the file that a configuration keeps things in; None when it keeps nothing."""
+    return file_in(settings.state_path, dry_run=dry_run) if settings.config.store.enabled else None
+
+
+def build_store(settings: Settings, *, dry_run: bool, clock: Clock) -> Store:
+    """Return the store of a configuration; whoever asks for it closes it.
+
+    Raises:
+        StoreTooNew: the file is a later version's.
+    """
+    kept = settings.config.store
+    limits = Limits(int(kept.max_mb * MEGABYTE), kept.keep_days * DAY_S)
+    return open_store(store_file(settings, dry_run=dry_run), limits, clock.wall)
+
+
+def build_engine(
+    settings: Settings, *, dry_run: bool, clock: Clock, store: Store | None = None
+) -> Engine:
+    """Return the engine of a configuration; in a dry run every upstream is the fake one and ready.
+
+    Without a store it begins with nothing and keeps nothing.
+    """
     config = settings.config
+    books = Books(store)
     unready = {} if dry_run else dict(settings.unready)
     live = LiveState(
-        clock, unready, pin_ttl_s=config.session.ttl_s, cache_ttl_s=config.session.cache_ttl_s
+        clock,
+        unready,
+        pin_ttl_s=config.session.ttl_s,
+        cache_ttl_s=config.session.cache_ttl_s,
+        store=books.store,
     )
     upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
     means = Means(
-        settings.pool, upstreams, live, clock, settings.policy.max_calls, config.timeouts.total_s
+        settings.pool,
+        upstreams,
+        live,
+        clock,
+        settings.policy.max_calls,
+        config.timeouts.total_s,
+        books,
     )
     offers = {u.name: u.offers for u in config.upstreams}
     return Engine(
@@ -69,7 +107,8 @@ def build(settings: Settings, *, dry_run: bool, clock: Clock | None = None) -> w
     """Return the application of a configuration.
 
     Raises:
-        ConfigError: it would listen beyond this machine without asking for a key.
+        ConfigError: it would listen beyond this machine without asking for a key, or a newer version
+            has written its store.
     """
     clock = clock or Clock()
     if not is_loopback(settings.config.server.host) and not settings.client_keys:
@@ -77,9 +116,26 @@ def build(settings: Settings, *, dry_run: bool, clock: Clock | None = None) -> w
             f"server.host = {settings.config.server.host!r} is reachable from other machines: set "
             "OPENFUSION_API_KEYS, so that not everybody can spend your money, or listen on 127.0.0.1"
         )
-    engine = build_engine(settings, dry_run=dry_run, clock=clock)
+    store = build_store(settings, dry_run=dry_run, clock=clock)
+    engine = build_engine(settings, dry_run=dry_run, clock=clock, store=store)
     unready = engine.means.live.snapshot(None).unready
-    return build_app(engine, server_options(settings), clock, unready)
+    app = build_app(engine, server_options(settings), clock, unready)
+    app.cleanup_ctx.append(keeping)
+    return app
+
+
+async def keeping(app: web.Application) -> AsyncIterator[None]:
+    """While the server runs: forget what another process was told to forget. At its end: write what waits."""
+    live, loop = app[ENGINE].means.live, asyncio.get_running_loop()
+    store = app[ENGINE].means.books.store
+
+    def forget(candidate: str | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(live.forget, candidate)
+
+    store.on_forget(forget)
+    yield
+    await asyncio.to_thread(store.close)
 
 
 @contextlib.contextmanager

@@ -209,6 +209,7 @@ async def answer(engine: Engine, prompt: Prompt, trace: Trace) -> bytes:
         raise
     finally:
         trace.ms = round((engine.means.clock.now() - began_s) * 1000, 2)
+        engine.means.books.close(trace)
 
 
 async def ask(engine: Engine, prompt: Prompt, trace: Trace, began_s: float) -> Answer:

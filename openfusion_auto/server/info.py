@@ -1,4 +1,4 @@
-"""What the server says about itself: models, health, routes, traces."""
+"""What the server says about itself: models, health, routes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from aiohttp import web
 from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Candidate, Pool
-from openfusion_auto.errors import BadRequest, NotFound
+from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
-from openfusion_auto.runtime.trace import compact, full
 from openfusion_auto.server.keys import ENGINE, LIVE, POOL, UNREADY
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.surface import read_body, understood
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
-
-MAX_LISTED = 200  # traces in one listing
 
 
 def answer_json(value: object, status: int = 200) -> web.Response:
@@ -29,9 +26,10 @@ def answer_json(value: object, status: int = 200) -> web.Response:
     )
 
 
-async def alive(_request: web.Request) -> web.Response:
-    """`GET /health`: the process answers."""
-    return answer_json({"ok": True, "name": "openfusion_auto"})
+async def alive(request: web.Request) -> web.Response:
+    """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not."""
+    kept = request.app[ENGINE].means.books.store.status()
+    return answer_json({"ok": True, "name": "openfusion_auto", "store": kept._asdict()})
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -183,23 +181,3 @@ async def no_websocket(_request: web.Request) -> web.Response:
             status=426,
         )
     )
-
-
-async def traces(request: web.Request) -> web.Response:
-    """`GET /v1/traces?limit=N`: the newest first, compact."""
-    text = request.query.get("limit", "50")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LISTED:
-        raise BadRequest(f"limit must be a number from 1 to {MAX_LISTED}.", param="limit")
-    rows = [
-        {**compact(t), "at": t.at, "outcome": t.outcome, "answered_by": t.answered_by, "ms": t.ms}
-        for t in request.app[ENGINE].traces.latest(int(text))
-    ]
-    return answer_json({"object": "list", "data": rows})
-
-
-async def trace(request: web.Request) -> web.Response:
-    """`GET /v1/traces/{id}`: everything recorded of one request."""
-    found = request.app[ENGINE].traces.get(request.match_info["trace"])
-    if found is None:
-        raise NotFound("No trace with this id; the server keeps the latest ones only.", param="id")
-    return answer_json(full(found))

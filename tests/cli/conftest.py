@@ -137,7 +137,8 @@ def server(tmp_path_factory):
     clean = {
         k: v for k, v in os.environ.items() if not k.startswith(("OPENFUSION_", "OPENROUTER_"))
     }
-    env = {**clean, "PYTHONPATH": PACKAGE, "XDG_CONFIG_HOME": str(empty)}
+    state = {"OPENFUSION_STATE_DIR": str(empty / "state")}
+    env = {**clean, **state, "PYTHONPATH": PACKAGE, "XDG_CONFIG_HOME": str(empty)}
     with serving("--dry-run", env=env, cwd=empty) as (url, _, _):
         yield url
 

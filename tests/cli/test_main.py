@@ -30,7 +30,7 @@ def end_with(monkeypatch, what):
 
 @pytest.mark.parametrize(
     "args",
-    [[], *([name] for name in COMMANDS), ["pool", "list"], ["pool", "check"]],
+    [[], *([name] for name in COMMANDS), ["pool", "list"], ["pool", "check"], ["stats", "reset"]],
     ids=lambda args: " ".join(args) or "openfusion",
 )
 def test_help_of_every_command_imports_no_heavy_library(args):

@@ -7,12 +7,14 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from openfusion_auto import errors
-from openfusion_auto.core.breaker import FAILURES_TO_OPEN, OPEN_S
+from openfusion_auto.core.breaker import FAILURES_TO_OPEN, MAX_OPEN_S, OPEN_S
 from openfusion_auto.core.prompt import Usage
-from openfusion_auto.core.types import Pin
+from openfusion_auto.core.stats import HALF_LIFE_S, decayed
+from openfusion_auto.core.types import Breaker, Pin
 from openfusion_auto.runtime import state as module
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.store.memory import MemoryStore
 from tests.support.pools import CODER, FAST, candidate, pool
 
 
@@ -279,3 +281,111 @@ def test_the_last_known_maker_of_compacted_histories_is_named(live):
     assert live.makers(["never seen"], both) == ()
     assert live.makers([], both) == ()
     assert live.makers(["new"], pool(FAST)) == ()
+
+
+# -- what outlives the process ----------------------------------------------------------------------------------------
+
+
+class Life:
+    """Processes one after the other on one machine: a monotonic clock of each, and one wall clock."""
+
+    def __init__(self, store):
+        self.store, self.wall_s = store, 1_800_000_000.0
+
+    def start(self, now_s):
+        """Start a process whose monotonic clock stands at `now_s`."""
+        began_s = self.wall_s - now_s
+        clock = Clock(now=lambda: self.wall_s - began_s, wall=lambda: self.wall_s)
+        return LiveState(clock, {}, pin_ttl_s=600.0, cache_ttl_s=300.0, store=self.store)
+
+
+@pytest.fixture
+def life():
+    return Life(MemoryStore())
+
+
+def test_statistics_survive_and_decay_over_the_restart(life):
+    works(life.start(5_000.0), bytes_per_token=3.5)
+    life.wall_s += HALF_LIFE_S
+    later = life.start(7.0)
+    state = later.snapshot(None)
+    assert decayed(state.stats["a"], state.now_s).ok == pytest.approx(0.5)
+    assert later.bytes_per_token("a") == 3.5
+
+
+def test_a_breaker_stays_open_for_what_is_left_of_its_pause(life):
+    before = life.start(5_000.0)
+    for _ in range(FAILURES_TO_OPEN):
+        fails(before)
+    life.wall_s += OPEN_S - 5
+    later = life.start(7.0)
+    assert not later.may_call("a")
+    life.wall_s += 5
+    assert later.may_call("a")
+    later.started("a")
+    works(later)
+    assert life.start(1.0).breakers() == {}
+
+
+def test_a_probe_that_was_out_when_its_process_ended_does_not_block_the_next(life):
+    before = life.start(5_000.0)
+    for _ in range(FAILURES_TO_OPEN):
+        fails(before)
+    life.wall_s += OPEN_S
+    before.started("a")
+    life.store.keep(Breaker, "a", before._breakers["a"], before._epoch_s())
+    assert not before.may_call("a")
+    assert life.start(7.0).may_call("a")
+
+
+def test_a_session_keeps_its_model_until_it_would_have_ended(life):
+    life.start(5_000.0).pin("s", CODER, Usage(1000, 50))
+    life.wall_s += 200
+    pin = life.start(7.0).snapshot("s").pin
+    assert pin == Pin("coder-a", 1050, pytest.approx(107.0), pytest.approx(407.0))
+    life.wall_s += 401
+    assert life.start(7.0).snapshot("s").pin is None
+    assert life.start(7.0)._pins == {}
+
+
+def test_who_made_what_is_sealed_is_known_afterwards(life):
+    life.start(5_000.0).first_seen(["one"], CODER)
+    later = life.start(7.0)
+    assert not later.is_foreign(["one"], CODER)
+    later.first_seen(["one"], FAST)
+    assert later.is_foreign(["one"], FAST)
+
+
+def test_the_names_of_sessions_and_the_seals_are_not_kept(life):
+    live = life.start(5_000.0)
+    live.pin("id:user_jane", CODER, None)
+    live.first_seen(["secret"], CODER)
+    assert "jane" not in str(life.store._live)
+    assert "secret" not in str(life.store._live)
+
+
+def test_a_clock_that_was_set_back_makes_nothing_last_longer(life):
+    before = life.start(5_000.0)
+    works(before, "b")
+    for _ in range(FAILURES_TO_OPEN):
+        fails(before)
+    before.pin("s", CODER, Usage(1000, 50))
+    life.wall_s -= 86_400
+    later = life.start(7.0)
+    state = later.snapshot("s")
+    assert state.stats["b"].at_s == 7.0
+    assert state.breakers["a"].until_s <= 7.0 + MAX_OPEN_S
+    assert (state.pin.warm_until_s, state.pin.expires_s) == (307.0, 607.0)
+
+
+@pytest.mark.parametrize(("whose", "left"), [("a", {"b"}), (None, set()), ("nobody", {"a", "b"})])
+def test_what_was_measured_can_be_forgotten_for_good(life, whose, left):
+    live = life.start(5_000.0)
+    for name in ("a", "b"):
+        works(live, name)
+        fails(live, name)
+    live.pin("s", CODER, None)
+    live.forget(whose)
+    for state in (live.snapshot("s"), life.start(7.0).snapshot("s")):
+        assert set(state.stats) == set(state.breakers) == left
+        assert state.pin is not None

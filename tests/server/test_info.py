@@ -155,11 +155,9 @@ class TestTraces:
         assert "zanzibar" not in json.dumps(full)
         assert "quicksilver" not in json.dumps(full)
 
-    async def test_only_the_latest_are_kept(self, start_router):
-        async with (
-            FaultyUpstream() as up,
-            start_router(up.url, server={"traces_kept": 2}) as router,
-        ):
+    async def test_only_the_latest_are_kept_in_memory(self, start_router):
+        kept = {"server": {"traces_kept": 2}, "store": {"enabled": False}}
+        async with FaultyUpstream() as up, start_router(up.url, **kept) as router:
             ids = []
             for _ in range(3):
                 _, _, answer = await router.chat(ask("hi"))

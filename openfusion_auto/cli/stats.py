@@ -1,0 +1,264 @@
+"""`openfusion stats`: what was measured of each candidate, and what the calls cost; read from the store's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from openfusion_auto.cli import output
+from openfusion_auto.cli.common import (
+    config_option,
+    is_dry_run,
+    json_option,
+    load_settings,
+    stdin_is_terminal,
+)
+
+if TYPE_CHECKING:
+    from openfusion_auto.config.load import Settings
+    from openfusion_auto.core.types import Breaker, Candidate, Stats
+    from openfusion_auto.store.base import Spend
+    from openfusion_auto.store.sqlite import SqliteStore
+
+WINDOWS: Mapping[str, float] = {"24h": 86_400.0, "7d": 604_800.0, "30d": 2_592_000.0}  # [s]
+
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="What dry runs left; they are kept apart from real calls."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The file that is read; `store` is None while there is none."""
+
+    settings: Settings
+    path: Path
+    dry_run: bool
+    store: SqliteStore | None
+    now_s: float
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@dry_run_option
+@config_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool, dry_run: bool, config: Path | None) -> None:
+    """Show what was measured of each candidate, and what calls cost.
+
+    Live numbers with their weight (samples, halved every quarter of an hour) beside the pool's own, breakers that are
+    open, and the money of the last 24 hours, 7 days and 30 days. Reads the store's file, whether a server runs or not;
+    a running one writes to it within a tenth of a second.
+    """
+    if ctx.invoked_subcommand is not None:
+        if as_json or dry_run or config:
+            raise click.UsageError(f"options go behind {ctx.invoked_subcommand}")
+        return
+    place = find(config, dry_run=dry_run)
+    report = gather(place)
+    if as_json:
+        output.data(report)
+        return
+    if place.store is None:
+        output.emit(f"nothing has been kept yet: there is no {place.path}")
+        return
+    from openfusion_auto.cli import stats_view
+
+    stats_view.show(report, output.console())
+
+
+@command.command("reset")
+@click.option("--candidate", metavar="ID", help="This one alone; without it: every candidate.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@dry_run_option
+@config_option
+def reset_command(
+    candidate: str | None, yes: bool, as_json: bool, dry_run: bool, config: Path | None
+) -> None:
+    """Forget what was measured: statistics and breakers, of one candidate or of all.
+
+    Traces, sessions and money stay. A running server forgets it too, within about a second.
+    """
+    import sqlite3
+
+    from openfusion_auto.store.files import reason
+
+    place = find(config, dry_run=dry_run)
+    check_candidate(place, candidate)
+    whose = candidate or "every candidate"
+    if not yes:
+        if not stdin_is_terminal():
+            raise click.UsageError("nobody is there to be asked: say --yes")
+        if not click.confirm(f"Forget what was measured of {whose}?", err=True):
+            raise output.Failure("nothing was forgotten")
+    try:
+        count = place.store.forget(candidate) if place.store else 0
+    except (sqlite3.Error, OSError) as error:
+        raise output.Failure(f"{place.path}: {reason(error)}") from None
+    if as_json:
+        output.data(
+            {"object": "openfusion.stats.reset", "candidate": candidate, "forgotten": count}
+        )
+    else:
+        output.emit(f"forgotten: what was measured of {whose} ({count} had something)")
+
+
+def find(config: Path | None, *, dry_run: bool) -> Place:
+    """Return the file that the configuration names, opened when it is there.
+
+    Raises:
+        Failure: it cannot be read.
+        StoreTooNew: a later version has written it.
+    """
+    import sqlite3
+
+    from openfusion_auto.runtime.clock import Clock
+    from openfusion_auto.store.files import file_in, reason
+    from openfusion_auto.store.retention import Limits
+    from openfusion_auto.store.sqlite import SqliteStore
+
+    settings, clock = load_settings(config), Clock()
+    dry = is_dry_run(settings, asked=dry_run)
+    path = file_in(settings.state_path, dry_run=dry)
+    try:
+        store = SqliteStore(path, Limits(), clock.wall) if path.exists() else None
+    except (sqlite3.Error, OSError) as error:
+        raise output.Failure(f"{path} cannot be read: {reason(error)}") from None
+    return Place(settings, path, dry, store, clock.wall())
+
+
+def check_candidate(place: Place, candidate: str | None) -> None:
+    """Refuse the id of a candidate that neither the pool nor the store knows."""
+    from openfusion_auto.config.problems import near
+
+    known = {c.id for c in place.settings.pool.candidates} | set(measured(place)[0])
+    if candidate is not None and candidate not in known:
+        raise click.UsageError(f"no candidate {candidate!r}{near(candidate, sorted(known))}")
+
+
+def measured(place: Place) -> tuple[dict[str, Stats], dict[str, Breaker]]:
+    """Return statistics and breakers by candidate, with moments as seconds since 1970."""
+    from openfusion_auto.core.types import Breaker, Stats
+
+    if place.store is None:
+        return {}, {}
+    return dict(place.store.load(Stats, 0.0)), dict(place.store.load(Breaker, 0.0))
+
+
+def gather(place: Place) -> dict[str, object]:
+    """Return everything that is shown, as JSON types."""
+    stats, breakers = measured(place)
+    pool = place.settings.pool
+    strangers = sorted({*stats, *breakers} - {c.id for c in pool.candidates})
+    rows = [
+        candidate_row(place, c.id, c, stats.get(c.id), breakers.get(c.id)) for c in pool.candidates
+    ]
+    rows += [candidate_row(place, i, None, stats.get(i), breakers.get(i)) for i in strangers]
+    return {
+        "object": "openfusion.stats",
+        "file": str(place.path),
+        "dry_run": place.dry_run,
+        "at": place.now_s,
+        "keep_days": place.settings.config.store.keep_days,
+        "candidates": rows,
+        "spend": {
+            name: spend_rows(place.store.spend(place.now_s - span_s) if place.store else [])
+            for name, span_s in WINDOWS.items()
+        },
+    }
+
+
+def candidate_row(
+    place: Place,
+    candidate_id: str,
+    candidate: Candidate | None,
+    known: Stats | None,
+    broken: Breaker | None,
+) -> dict[str, object]:
+    """Return what was measured of one candidate; null where nothing was."""
+    from openfusion_auto.core import stats as rules
+    from openfusion_auto.core.tokens import BYTES_PER_TOKEN
+
+    now = rules.decayed(known, place.now_s) if known else None
+    prior = candidate.performance if candidate else None
+    ttft, tps = (prior.ttft_ms_p50, prior.tokens_per_s_p50) if prior else (None, None)
+    worked = now.ok / (now.ok + now.failed) if now and now.ok + now.failed > 0 else None
+    return {
+        "candidate": candidate_id,
+        "model": candidate.model if candidate else None,
+        "in_pool": candidate is not None,
+        "age_s": round(max(0.0, place.now_s - known.at_s), 3) if known else None,
+        "attempts": {"ok": round(now.ok, 3), "failed": round(now.failed, 3)} if now else None,
+        "availability": number(
+            worked, now.ok + now.failed if now else 0.0, rules.availability(None), rules.availability(now)
+        ),
+        "ttft_ms": blended(now.ttft_ms if now else 0.0, now.ttft_weight if now else 0.0, ttft),
+        "tokens_per_s": blended(now.tokens_per_s if now else 0.0, now.tps_weight if now else 0.0, tps),
+        "bytes_per_token": blended(
+            now.bytes_per_token if now else 0.0, now.bpt_weight if now else 0.0, BYTES_PER_TOKEN
+        ),
+        "breaker": breaker_row(broken, place.now_s),
+    }  # fmt: skip
+
+
+def blended(mean: float, weight: float, prior: float | None) -> dict[str, object]:
+    """Return a measured mean beside the pool's number, and what a decision takes of both."""
+    from openfusion_auto.core.stats import blend
+
+    return number(mean if weight > 0 else None, weight, prior, blend(mean, weight, prior))
+
+
+def number(
+    live: float | None, weight: float, prior: float | None, used: float | None
+) -> dict[str, object]:
+    """Return a measured number: what was seen, in how many decayed samples, what was expected, what counts."""
+    return {
+        "live": None if live is None else round(live, 4),
+        "weight": round(weight, 3),
+        "prior": prior,
+        "used": None if used is None else round(used, 4),
+    }
+
+
+def breaker_row(broken: Breaker | None, now_s: float) -> dict[str, object] | None:
+    """Return a breaker that holds something."""
+    from openfusion_auto.core import breaker
+
+    if broken is None:
+        return None
+    phase = breaker.phase(broken, now_s)
+    left_s = round(broken.until_s - now_s, 1) if phase == "open" else 0.0
+    return {"phase": phase, "failures": broken.failures, "open_for_s": left_s}
+
+
+def spend_rows(found: Sequence[Spend]) -> dict[str, object]:
+    """Return the money of one window: a sum is null as soon as one call's price is unknown; such calls are counted."""
+    rows = [
+        {
+            "candidate": s.candidate,
+            "calls": s.calls,
+            "failed": s.failed,
+            "input_tokens": s.input,
+            "cached_tokens": s.cached,
+            "output_tokens": s.output,
+            **money(s.usd, s.unknown),
+        }
+        for s in found
+    ]
+    total = money(sum(s.usd for s in found), sum(s.unknown for s in found))
+    return {"candidates": rows, "calls": sum(s.calls for s in found), **total}
+
+
+def money(usd: float, unknown: int) -> dict[str, object]:
+    """Return a sum [USD]; what is known of it stands apart."""
+    return {
+        "usd": None if unknown else round(usd, 10),
+        "known_usd": round(usd, 10),
+        "unknown_calls": unknown,
+    }

@@ -1,0 +1,116 @@
+"""What was measured and what it cost, as tables; takes the JSON of `openfusion stats --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from openfusion_auto.cli.output import emit, text_of, usd
+from openfusion_auto.cli.trace_view import WIDE, new_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Mapping[str, Any]
+
+# Column -> member of a candidate's row, digits behind the point.
+NUMBERS: Mapping[str, tuple[str, int]] = {
+    "works": ("availability", 2),
+    "first ms": ("ttft_ms", 0),
+    "tokens/s": ("tokens_per_s", 0),
+    "bytes/tok": ("bytes_per_token", 1),
+}
+UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))  # [s]
+
+
+def show(report: Row, console: Console) -> None:
+    """Print the whole report."""
+    emit(f"{report['file']}{'  (dry run)' if report['dry_run'] else ''}")
+    emit()
+    show_numbers([row for row in report["candidates"] if row["age_s"] is not None], console)
+    unseen = [text_of(row, "candidate") for row in report["candidates"] if row["age_s"] is None]
+    if unseen:
+        emit(f"nothing measured: {', '.join(unseen)}")
+    show_breakers(report)
+    emit()
+    show_money(report, console)
+
+
+def show_numbers(rows: list[Row], console: Console) -> None:
+    """Print a line for each candidate of which something was measured."""
+    if not rows:
+        return
+    table = new_table(("candidate", "ok", "failed", *NUMBERS, "age"), ("ok", "failed"))
+    table.columns[0].no_wrap = True
+    between = " " if console.width >= WIDE else "\n"
+    for row in rows:
+        name = text_of(row, "candidate") + ("" if row["in_pool"] else " *")
+        attempts = row["attempts"]
+        cells = [cell(row[member], digits, between) for member, digits in NUMBERS.values()]
+        table.add_row(
+            name, f"{attempts['ok']:.1f}", f"{attempts['failed']:.1f}", *cells, age(row["age_s"])
+        )
+    console.print(table)
+    emit("  live xN / P: N samples, halved every 15 minutes; P is the pool's own number")
+    if not all(row["in_pool"] for row in rows):
+        emit("  * not in the pool")
+
+
+def cell(number: Row, digits: int, between: str) -> str:
+    """Return a measured number with its weight, beside the pool's or above it."""
+    live, prior = number["live"], number["prior"]
+    seen = "-" if live is None else f"{live:.{digits}f} x{number['weight']:.1f}"
+    return f"{seen}{between}/ {'-' if prior is None else f'{prior:.{digits}f}'}"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, in the largest unit that fits."""
+    for size, name in UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} s"
+
+
+def show_breakers(report: Row) -> None:
+    """Print the breakers that are not closed."""
+    rows = [r for r in report["candidates"] if (r["breaker"] or {}).get("phase", "closed") != "closed"]  # fmt: skip
+    for row in rows:
+        broken = row["breaker"]
+        name, count = text_of(row, "candidate"), broken["failures"]
+        wait = f"for another {age(broken['open_for_s'])}" if broken["phase"] == "open" else ""
+        state = {"open": "open", "half_open": "open, the next call is a probe"}[broken["phase"]]
+        emit(f"breaker of {name}: {f'{state} {wait}'.strip()}, after {count} failures")
+    if not rows:
+        emit("no breaker is open")
+
+
+def show_money(report: Row, console: Console) -> None:
+    """Print the money by candidate and window, and the sums."""
+    windows = report["spend"]
+    names = list(windows)
+    longest = windows[names[-1]]
+    if not longest["calls"]:
+        emit("no calls are in the ledger")
+        return
+    columns = (f"calls {names[-1]}", *(f"usd {name}" for name in names))
+    table = new_table(("candidate", *columns), columns)
+    by_name = {
+        name: {r["candidate"]: r for r in window["candidates"]} for name, window in windows.items()
+    }
+    for row in longest["candidates"]:
+        found = (by_name[name].get(row["candidate"]) for name in names)
+        table.add_row(text_of(row, "candidate"), str(row["calls"]), *(amount(r) for r in found))
+    table.add_row("all", str(longest["calls"]), *(amount(windows[name]) for name in names))
+    console.print(table)
+    if report["keep_days"] < 30:
+        emit(f"  the ledger goes back {report['keep_days']:g} days (store.keep_days)")
+
+
+def amount(row: Row | None) -> str:
+    """Return a sum of money; calls at unknown prices are counted beside it."""
+    if row is None:
+        return "-"
+    if not row["unknown_calls"]:
+        return usd(row["usd"])
+    known = f"{usd(row['known_usd'])} + " if row["known_usd"] else ""
+    return f"{known}{row['unknown_calls']} unknown"

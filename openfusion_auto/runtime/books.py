@@ -1,0 +1,46 @@
+"""What of a request outlives it: a line for every call, and its trace. On the way of a request, so it only notes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from openfusion_auto.runtime.archive import row_of
+from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.store.base import Line, Store
+from openfusion_auto.store.memory import MemoryStore
+
+
+class Books:
+    """Enters calls and traces in a store."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store: Store = store if store is not None else MemoryStore()
+
+    def enter(self, trace: Trace, call: Attempt) -> None:
+        """Enter a call that has ended, however it did."""
+        self.store.enter(line_of(trace, call))
+
+    def close(self, trace: Trace) -> None:
+        """Keep the trace of a request that has ended; nothing of it changes any more."""
+        self.store.record(trace.id, partial(row_of, trace))
+
+
+def line_of(trace: Trace, call: Attempt) -> Line:
+    """Return the line of a call."""
+    used = call.usage
+    return Line(
+        trace.id,
+        trace.at,
+        trace.session,
+        call.phase,
+        call.candidate,
+        call.model,
+        call.upstream,
+        call.error or call.status,
+        used.input if used else None,
+        used.cached if used else None,
+        used.cache_write if used else None,
+        used.output if used else None,
+        call.usd,
+        call.estimated,
+    )

@@ -1,0 +1,82 @@
+"""`GET /v1/traces` and `GET /v1/traces/{id}`: what was recorded, by this process and by those before it."""
+
+from __future__ import annotations
+
+import math
+
+from aiohttp import web
+
+from openfusion_auto.errors import BadRequest, NotFound
+from openfusion_auto.runtime import archive
+from openfusion_auto.server.info import answer_json
+from openfusion_auto.server.keys import ENGINE
+from openfusion_auto.store.base import TraceQuery
+
+MAX_LISTED = 200  # traces in one listing
+DEFAULT_LISTED = 50
+MODES = ("single", "verify", "panel")
+OUTCOMES = ("ok", "error", "cancelled", "running")
+
+
+async def traces(request: web.Request) -> web.Response:
+    """`GET /v1/traces`: the newest first, compact.
+
+    `limit` says how many, `before` (the id of a trace, or seconds since 1970) where to go on; `model` (as asked for, or
+    as answered), `mode` and `outcome` take a part of them.
+    """
+    engine, limit = request.app[ENGINE], limit_of(request)
+    query = TraceQuery(
+        limit + 1,
+        await before(request),
+        request.query.get("model"),
+        one_of(request, "mode", MODES),
+        one_of(request, "outcome", OUTCOMES),
+    )
+    rows = await archive.listed(engine.traces, engine.means.books.store, query)
+    return answer_json({"object": "list", "data": rows[:limit], "has_more": len(rows) > limit})
+
+
+async def trace(request: web.Request) -> web.Response:
+    """`GET /v1/traces/{id}`: everything recorded of one request."""
+    engine = request.app[ENGINE]
+    name = request.match_info["trace"]
+    found = await archive.find(engine.traces, engine.means.books.store, name)
+    if found is None:
+        raise NotFound("No trace with this id; the oldest ones are deleted in time.", param="id")
+    return answer_json(found)
+
+
+def limit_of(request: web.Request) -> int:
+    """Return how many traces are wanted."""
+    text = request.query.get("limit", str(DEFAULT_LISTED))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LISTED:
+        raise BadRequest(f"limit must be a number from 1 to {MAX_LISTED}.", param="limit")
+    return int(text)
+
+
+async def before(request: web.Request) -> tuple[float, str] | None:
+    """Return the place in the order of all traces from which older ones are wanted."""
+    text = request.query.get("before")
+    if text is None:
+        return None
+    try:
+        at = float(text)
+    except ValueError:
+        at = math.nan
+    if math.isfinite(at):
+        return at, ""
+    engine = request.app[ENGINE]
+    place = await archive.moment(engine.traces, engine.means.books.store, text)
+    if place is None:
+        raise BadRequest(
+            "before must be the id of a recorded trace, or seconds since 1970.", param="before"
+        )
+    return place
+
+
+def one_of(request: web.Request, name: str, known: tuple[str, ...]) -> str | None:
+    """Return a parameter that takes one of some words."""
+    text = request.query.get(name)
+    if text is not None and text not in known:
+        raise BadRequest(f"{name} must be one of {', '.join(known)}.", param=name)
+    return text

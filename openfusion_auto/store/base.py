@@ -1,0 +1,185 @@
+"""What a store keeps and how it is asked. `runtime` knows these names alone; `memory.py` and `sqlite.py` stand behind.
+
+Writing never waits: a call puts something small in memory and returns. Reading blocks; call it off the event loop.
+Prompts and answers are no part of anything here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+from openfusion_auto.core.types import Breaker, Pin, Stats
+
+
+class Maker(NamedTuple):
+    """Who made a sealed item (a signature, encrypted reasoning): a model at an upstream."""
+
+    upstream: str
+    model: str
+
+
+Live = TypeVar("Live", Stats, Breaker, Pin, Maker)
+AnyLive = Stats | Breaker | Pin | Maker
+# Live values by the name they are kept under; the key is a candidate's id, a session's hash, a seal's hash.
+KINDS: Mapping[type, str] = {Stats: "stats", Breaker: "breaker", Pin: "pin", Maker: "seal"}
+# Of these at most so many are kept, the newest; as many as `runtime/state.py` holds in memory.
+NEWEST: Mapping[str, int] = {"pin": 20_000, "seal": 100_000}
+
+
+class Line(NamedTuple):
+    """One line of the books: an upstream call that ended.
+
+    Attributes:
+        trace: Id of the request's trace.
+        at: When the request came in [s since 1970].
+        session: Hash of the session's key; "" when there is none.
+        status: `ok`, `cancelled`, or the error's code.
+        input, cached, cache_write, output: Tokens; None when nothing is known to have been used.
+        usd: None = the price is unknown, never 0.
+        estimated: The tokens were counted from bytes, because the upstream reported none.
+    """
+
+    trace: str
+    at: float
+    session: str
+    phase: str
+    candidate: str
+    model: str
+    upstream: str
+    status: str
+    input: int | None
+    cached: int | None
+    cache_write: int | None
+    output: int | None
+    usd: float | None
+    estimated: bool
+
+
+class TraceHead(NamedTuple):
+    """What a trace is found by. `requested` is the name the client asked for, `model` and `candidate` who answered."""
+
+    id: str
+    at: float
+    requested: str
+    candidate: str | None
+    model: str | None
+    mode: str | None
+    outcome: str
+
+
+class TraceRow(NamedTuple):
+    """A trace as it is kept: `summary` is JSON for a list, `document` all of it, in its writer's own form."""
+
+    head: TraceHead
+    summary: str
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TraceQuery:
+    """Which traces are wanted, newest first; None = whatever.
+
+    Attributes:
+        limit: How many at most.
+        before: Only what is older than this moment [s since 1970] and id.
+        model: The name asked for, or the candidate or model that answered.
+    """
+
+    limit: int
+    before: tuple[float, str] | None = None
+    model: str | None = None
+    mode: str | None = None
+    outcome: str | None = None
+
+    def takes(self, head: TraceHead) -> bool:
+        """Whether a trace is among the wanted ones."""
+        return (
+            (self.before is None or (head.at, head.id) < self.before)
+            and (self.model is None or self.model in (head.requested, head.candidate, head.model))
+            and self.mode in (None, head.mode)
+            and self.outcome in (None, head.outcome)
+        )
+
+
+class Spend(NamedTuple):
+    """What the calls of one candidate used and cost.
+
+    Attributes:
+        usd: Sum of the lines whose price is known [USD].
+        unknown: Calls that used tokens at an unknown price: as long as there is one, `usd` is not the whole.
+    """
+
+    candidate: str
+    calls: int
+    failed: int
+    input: int
+    cached: int
+    output: int
+    usd: float
+    unknown: int
+
+
+class Status(NamedTuple):
+    """How a store is. `problem` says what is wrong and what it means, None when all is well."""
+
+    kind: Literal["sqlite", "memory"]
+    problem: str | None
+    waiting: int
+    dropped: int
+
+
+class Store(Protocol):
+    """Keeps what must outlive a request, and as far as it can a process.
+
+    Times inside live values are on the caller's own clock; `epoch_s` is the moment [s since 1970] when that clock
+    stood at 0. So what was kept by one process reads right in the next.
+    """
+
+    def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
+        """Keep a live value, or forget it (None); a later one of the same key replaces it."""
+        ...
+
+    def enter(self, line: Line) -> None:
+        """Enter a line in the books; it is never dropped."""
+        ...
+
+    def record(self, trace_id: str, render: Callable[[], TraceRow]) -> None:
+        """Keep a trace that is complete; `render` is called later, by another thread."""
+        ...
+
+    def load(self, kind: type[Live], epoch_s: float) -> list[tuple[str, Live]]:
+        """Return all live values of a kind, those changed last at the end."""
+        ...
+
+    def trace(self, trace_id: str) -> TraceRow | None:
+        """Return a trace by id."""
+        ...
+
+    def traces(self, query: TraceQuery) -> list[TraceRow]:
+        """Return traces, newest first, with an empty `document`."""
+        ...
+
+    def spend(self, since_s: float) -> list[Spend]:
+        """Return what was used since a moment [s since 1970], by candidate."""
+        ...
+
+    def forget(self, candidate: str | None) -> int:
+        """Forget statistics and breaker of a candidate, or of all (None); returns how many had some.
+
+        Every process that works with the store is told, see `on_forget`.
+        """
+        ...
+
+    def on_forget(self, tell: Callable[[str | None], None]) -> None:
+        """Call `tell` (from another thread) when somebody else forgets; it gets what `forget` got."""
+        ...
+
+    def status(self) -> Status:
+        """Say how the store is; cheap, may be called on the event loop."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits and let go; blocks for some seconds at most."""
+        ...

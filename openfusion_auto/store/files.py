@@ -1,0 +1,70 @@
+"""The store's file: where it is, who may read it, how it is opened, and what a failure means in plain words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from openfusion_auto.store.migrations import migrate
+
+FILE = "state.sqlite3"
+DRY_RUN_FILE = "dry-run.sqlite3"  # made-up answers must not teach anything about real models
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+BUSY_S = (
+    5.0  # [s] how long another process may hold the file before a write fails and is tried again
+)
+WAL_BYTES = 4_000_000  # [bytes] to which the file beside the file is cut back
+
+
+def file_in(folder: Path, *, dry_run: bool) -> Path:
+    """Return the store's file in the folder for everything that is written."""
+    return folder / (DRY_RUN_FILE if dry_run else FILE)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection in autocommit mode to a file of the newest shape; folder and file are made when missing.
+
+    The write-ahead log with `synchronous = NORMAL`: a process that is killed loses no transaction, a machine that
+    loses power may lose the last ones but never the file (sqlite.org/pragma.html#pragma_synchronous).
+
+    Raises:
+        OSError: folder or file cannot be made.
+        sqlite3.Error: it is no database, or cannot be read or written.
+        StoreTooNew: a newer version has written it.
+    """
+    path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    # Before SQLite makes it with everybody's mode; its companions (-wal, -shm) get the mode of the file.
+    made = os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
+    try:
+        if os.name == "posix" and os.fstat(made).st_mode & 0o077:
+            os.fchmod(made, PRIVATE_FILE)
+    finally:
+        os.close(made)
+    db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    try:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only while the file is still empty
+        db.execute("PRAGMA journal_mode = WAL").fetchone()
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}").fetchone()
+        migrate(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def reason(error: Exception) -> str:
+    """Return why it failed, without the path."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error) or type(error).__name__

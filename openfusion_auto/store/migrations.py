@@ -1,0 +1,87 @@
+"""The shape of the store's file: ordered steps, each applied once. The file's `user_version` counts those that were.
+
+A step that has been released is never changed; a new shape is a new step at the end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from openfusion_auto.errors import StoreTooNew
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def live_values(db: sqlite3.Connection) -> None:
+    """Statistics, breakers, pins and seals: JSON by kind and key; `at` is the last change [s since 1970]."""
+    db.execute(
+        "CREATE TABLE live (kind TEXT NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, value TEXT NOT NULL,"
+        " PRIMARY KEY (kind, key)) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX live_by_age ON live (kind, at)")
+
+
+def books(db: sqlite3.Connection) -> None:
+    """The ledger: one line a call; `usd` NULL = unknown price, tokens NULL = none known to be used."""
+    db.execute(
+        "CREATE TABLE ledger (id INTEGER PRIMARY KEY, trace TEXT NOT NULL, at REAL NOT NULL,"
+        " session TEXT NOT NULL, phase TEXT NOT NULL, candidate TEXT NOT NULL, model TEXT NOT NULL,"
+        " upstream TEXT NOT NULL, status TEXT NOT NULL, input INTEGER, cached INTEGER,"
+        " cache_write INTEGER, output INTEGER, usd REAL, estimated INTEGER NOT NULL)"
+    )
+    db.execute("CREATE INDEX ledger_by_age ON ledger (at)")
+
+
+def traces(db: sqlite3.Connection) -> None:
+    """Traces: columns to find them by, `summary` as JSON, `document` in the form of its writer."""
+    db.execute(
+        "CREATE TABLE traces (id TEXT PRIMARY KEY, at REAL NOT NULL, requested TEXT NOT NULL,"
+        " candidate TEXT, model TEXT, mode TEXT, outcome TEXT NOT NULL, summary TEXT NOT NULL,"
+        " document BLOB NOT NULL)"
+    )
+    db.execute("CREATE INDEX traces_by_age ON traces (at, id)")
+
+
+def resets(db: sqlite3.Connection) -> None:
+    """What was forgotten on purpose, so that running servers forget it too; NULL = every candidate."""
+    db.execute(
+        "CREATE TABLE resets (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, candidate TEXT)"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets)
+LATEST = len(MIGRATIONS)
+
+
+def version(db: sqlite3.Connection) -> int:
+    """Return how many steps have been applied to a file."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    return int(found)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Apply the steps that a file lacks, each in a transaction of its own.
+
+    Args:
+        db: A connection in autocommit mode (`isolation_level=None`).
+
+    Raises:
+        StoreTooNew: it has more steps than this version knows; nothing is changed.
+        sqlite3.Error: it cannot be read or written.
+    """
+    while (applied := version(db)) != LATEST:
+        if applied > LATEST:
+            raise StoreTooNew(
+                f"the store was written by a newer openfusion (its version {applied}, this one knows {LATEST}): "
+                "upgrade, or set OPENFUSION_STATE_DIR to another folder, or start with --no-store"
+            )
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if version(db) == applied:  # else another process was quicker
+                MIGRATIONS[applied](db)
+                db.execute(f"PRAGMA user_version = {applied + 1}")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")

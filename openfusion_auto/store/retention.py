@@ -1,0 +1,99 @@
+"""How long things are kept: by age, and while the file is not larger than it may be."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from openfusion_auto.store.base import NEWEST
+
+DAY_S = 86_400.0  # [s]
+CHUNK = 500  # [rows] of one transaction: others wait for the file meanwhile
+ROOM = 0.9  # share of the largest size that is left when the file had become too large
+
+# Age: what is older than a moment goes.
+OLD = (
+    "DELETE FROM traces WHERE id IN (SELECT id FROM traces WHERE at < ? LIMIT ?)",
+    "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < ? LIMIT ?)",
+    "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE at < ? LIMIT ?)",
+    "DELETE FROM resets WHERE id IN (SELECT id FROM resets WHERE at < ? LIMIT ?)",
+)
+# Number: of a kind the newest stay.
+TOO_MANY = (
+    "DELETE FROM live WHERE kind = ?1 AND key IN"
+    " (SELECT key FROM live WHERE kind = ?1 ORDER BY at DESC LIMIT ?3 OFFSET ?2)"
+)
+# Size: the oldest go, first traces (large and of little worth), then seals, the books last.
+OLDEST = (
+    "DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY at LIMIT ?)",
+    "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE kind = 'seal' ORDER BY at LIMIT ?)",
+    "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger ORDER BY at LIMIT ?)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept.
+
+    Attributes:
+        max_bytes: Largest size of the file [bytes].
+        keep_s: Age from which things go [s].
+    """
+
+    max_bytes: int = 256_000_000
+    keep_s: float = 30 * DAY_S
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """Return how much of the file holds something [bytes]."""
+    values = (
+        db.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    pages, free, size = values
+    return int((pages - free) * size)
+
+
+def prune_old(db: sqlite3.Connection, limits: Limits, now_s: float) -> int:
+    """Delete what is older than it may be, and live values beyond their number; returns how many rows went.
+
+    Args:
+        db: A connection in autocommit mode.
+        limits: How much is kept.
+        now_s: Seconds since 1970.
+
+    Raises:
+        sqlite3.Error: the file cannot be written.
+    """
+    oldest_s = now_s - limits.keep_s
+    gone = sum(_all(db, delete, oldest_s) for delete in OLD)
+    return gone + sum(_all(db, TOO_MANY, kind, most) for kind, most in NEWEST.items())
+
+
+def prune_large(db: sqlite3.Connection, limits: Limits) -> int:
+    """Delete the oldest when the file is larger than it may be, and give the room back; returns how many rows went.
+
+    Raises:
+        sqlite3.Error: the file cannot be written.
+    """
+    if used_bytes(db) <= limits.max_bytes:
+        return 0
+    wanted, gone = int(limits.max_bytes * ROOM), 0
+    for delete in OLDEST:
+        while used_bytes(db) > wanted:
+            count = db.execute(delete, (CHUNK // 5,)).rowcount
+            gone += count
+            if not count:
+                break
+    db.executescript("PRAGMA incremental_vacuum")  # `execute` would end after the first page
+    return gone
+
+
+def _all(db: sqlite3.Connection, delete: str, *values: object) -> int:
+    """Delete in chunks, each a transaction of its own, until nothing is left to delete."""
+    gone = 0
+    while True:
+        count = db.execute(delete, (*values, CHUNK)).rowcount
+        gone += count
+        if count < CHUNK:
+            return gone

@@ -1,0 +1,177 @@
+"""The store in one SQLite file. Writing goes through `writer.Writer`; every reading has a connection of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from openfusion_auto.errors import StoreTooNew
+from openfusion_auto.store.base import (
+    KINDS,
+    Line,
+    Live,
+    Spend,
+    Status,
+    Store,
+    TraceHead,
+    TraceQuery,
+    TraceRow,
+)
+from openfusion_auto.store.files import connect, reason
+from openfusion_auto.store.memory import MemoryStore
+from openfusion_auto.store.records import Unreadable, loads, moved
+from openfusion_auto.store.retention import Limits
+from openfusion_auto.store.writer import Writer, column
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 2.0  # [s] how long a reader waits for what was put in just before
+
+
+class SqliteStore:
+    """See `base.Store`. Several processes may work with one file; the last that changes a live value is right."""
+
+    def __init__(self, path: Path, limits: Limits, wall: Callable[[], float]) -> None:
+        """Open the file, made and brought to the newest shape where needed.
+
+        Args:
+            path: The file.
+            limits: How much is kept, and for how long.
+            wall: Returns the seconds since 1970.
+
+        Raises:
+            OSError, sqlite3.Error: it cannot be used.
+            StoreTooNew: a newer version has written it.
+        """
+        self.path = path
+        self._wall = wall
+        connect(path).close()
+        self._writer = Writer(path, limits, wall)
+
+    def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
+        """Keep or forget a live value."""
+        self._writer.keep((KINDS[kind], key), value, epoch_s)
+
+    def enter(self, line: Line) -> None:
+        """Enter a line in the books."""
+        self._writer.enter(line)
+
+    def record(self, trace_id: str, render: Callable[[], TraceRow]) -> None:
+        """Keep a trace."""
+        self._writer.record((trace_id, render))
+
+    def load(self, kind: type[Live], epoch_s: float) -> list[tuple[str, Live]]:
+        """Return the live values of a kind; one that cannot be read is passed over and said."""
+        query = "SELECT key, value FROM live WHERE kind = ? ORDER BY at"
+        found, bad = [], 0
+        for key, text in self._read(query, KINDS[kind]):
+            try:
+                value = moved(loads(kind, text), -epoch_s)
+            except Unreadable:
+                bad += 1
+                continue
+            if isinstance(value, kind):
+                found.append((key, value))
+        if bad:
+            log.warning("%s: %d of %s cannot be read and are left out", self.path, bad, KINDS[kind])
+        return found
+
+    def trace(self, trace_id: str) -> TraceRow | None:
+        """Return a trace by id."""
+        rows = self._read(ONE_TRACE, trace_id)
+        return trace_row(rows[0]) if rows else None
+
+    def traces(self, query: TraceQuery) -> list[TraceRow]:
+        """Return traces, newest first."""
+        at, name = query.before or (None, None)
+        wanted = (at, name, query.model, query.mode, query.outcome, query.limit)
+        return [trace_row(row) for row in self._read(TRACES, *wanted)]
+
+    def spend(self, since_s: float) -> list[Spend]:
+        """Return what was used since a moment, by candidate."""
+        return [spend_row(row) for row in self._read(SPEND, since_s)]
+
+    def forget(self, candidate: str | None) -> int:
+        """Forget statistics and breakers, in the file at once; raises sqlite3.Error when that fails."""
+        self._writer.flush(FLUSH_S)
+        with contextlib.closing(connect(self.path)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            (known,) = db.execute(COUNT_FORGOTTEN, (candidate,)).fetchone()
+            db.execute(FORGET, (candidate,))
+            db.execute(
+                "INSERT INTO resets (at, candidate) VALUES (?, ?)", (self._wall(), candidate)
+            )
+            db.execute("COMMIT")
+        return int(known)
+
+    def on_forget(self, tell: Callable[[str | None], None]) -> None:
+        """Call `tell` when something is forgotten, within about a second."""
+        self._writer.on_forget(tell)
+
+    def status(self) -> Status:
+        """Say how it is."""
+        problem = self._writer.problem
+        said = f"cannot be written: {problem}; what is new waits in memory" if problem else None
+        return Status("sqlite", said, self._writer.waiting, self._writer.dropped)
+
+    def close(self) -> None:
+        """Write what waits and let go."""
+        self._writer.close()
+
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return rows, after what was put in before is written; none when the file cannot be read, and that is said."""
+        self._writer.flush(FLUSH_S)
+        try:
+            with contextlib.closing(connect(self.path)) as db:
+                return db.execute(query, [column(v) for v in values]).fetchall()
+        except (sqlite3.Error, OSError, StoreTooNew) as error:
+            log.error("%s: the store cannot be read: %s", self.path, reason(error))  # noqa: TRY400 - no news in the stack
+            return []
+
+
+ONE_TRACE = "SELECT id, at, requested, candidate, model, mode, outcome, summary, document FROM traces WHERE id = ?"
+TRACES = (
+    "SELECT id, at, requested, candidate, model, mode, outcome, summary, x'' FROM traces"
+    " WHERE (?1 IS NULL OR (at, id) < (?1, ?2)) AND (?3 IS NULL OR ?3 IN (requested, candidate, model))"
+    " AND (?4 IS NULL OR mode = ?4) AND (?5 IS NULL OR outcome = ?5) ORDER BY at DESC, id DESC LIMIT ?6"
+)
+# Sums as REAL: a broken upstream may report more tokens than an integer sum can hold.
+SPEND = (
+    "SELECT candidate, count(*), sum(status NOT IN ('ok', 'cancelled')), total(input), total(cached),"
+    " total(output), total(usd), sum(usd IS NULL AND input IS NOT NULL)"
+    " FROM ledger WHERE at >= ? GROUP BY candidate ORDER BY candidate"
+)
+COUNT_FORGOTTEN = "SELECT count(DISTINCT key) FROM live WHERE kind IN ('stats', 'breaker') AND (?1 IS NULL OR key = ?1)"
+FORGET = "DELETE FROM live WHERE kind IN ('stats', 'breaker') AND (?1 IS NULL OR key = ?1)"
+
+
+def trace_row(row: tuple[Any, ...]) -> TraceRow:
+    """Return a row of the table as what it holds."""
+    *head, summary, document = row
+    return TraceRow(TraceHead(*head), summary, document)
+
+
+def spend_row(row: tuple[Any, ...]) -> Spend:
+    """Return a sum of lines; tokens are whole numbers."""
+    candidate, calls, failed, fresh, cached, output, usd, unknown = row
+    return Spend(candidate, calls, failed, int(fresh), int(cached), int(output), usd, unknown)
+
+
+def open_store(path: Path | None, limits: Limits, wall: Callable[[], float]) -> Store:
+    """Return the store in a file; one in memory without a path, and where the file cannot be used, which is said.
+
+    Raises:
+        StoreTooNew: a newer version has written it: the operator has to decide.
+    """
+    if path is None:
+        return MemoryStore(max_traces=0)
+    try:
+        return SqliteStore(path, limits, wall)
+    except (sqlite3.Error, OSError) as error:
+        said = f"{path.name} cannot be used: {reason(error)}; nothing is kept beyond this process"
+        log.error("%s (%s). Move it away or set OPENFUSION_STATE_DIR, then restart.", said, path)  # noqa: TRY400 - no news in the stack
+        return MemoryStore(problem=said, max_traces=0)

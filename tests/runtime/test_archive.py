@@ -1,0 +1,156 @@
+"""A trace that was written down is shown exactly as it was in memory, and found wherever it is."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import typing
+import zlib
+
+import pytest
+
+from openfusion_auto.core.decide import decide
+from openfusion_auto.core.prompt import Options, Usage
+from openfusion_auto.core.types import Breaker, Pin, Policy, State, Stats
+from openfusion_auto.runtime import archive
+from openfusion_auto.runtime.archive import TUPLES, UNREADABLE, head_of, restored, row_of
+from openfusion_auto.runtime.trace import Attempt, Trace, TraceStore, full
+from openfusion_auto.store import records
+from openfusion_auto.store.base import TraceQuery
+from openfusion_auto.store.memory import MemoryStore
+from openfusion_auto.store.records import Unreadable
+from tests.support.pools import CODER, FOUR, task
+
+STATE = State(
+    5.0,
+    {"coder-a": Stats(3.2, 0.1, 412.5, 3.0, 61.0, 2.0, 3.7, 3.0, 4.5)},
+    {"fast-a": Breaker("open", 3, 25.0)},
+    Pin("coder-a", 1050, 300.0, 3600.0),
+    {"other": "set KEY"},
+)
+
+
+def trace(name="tr_1", at=1_800_000_000.25, **changes) -> Trace:
+    asked = task(options=Options(max_usd=0.5, panel=("coder-a",)))
+    made = Trace(name, "openfusion/auto", "chat", True, at, outcome="ok", ms=12.5)
+    made.decision = decide(asked, FOUR, STATE, Policy(cost_quality=3))
+    made.state, made.answered_by, made.answered_phase = STATE, "coder-a", "primary"
+    line = Attempt("primary", CODER.id, CODER.model, CODER.upstream, 1.0, status="ok", lost=("x",))
+    line.book(CODER, Usage(1000, 50, 900))
+    made.attempts.append(line)
+    made.notes.append("a note")
+    for key, value in changes.items():
+        setattr(made, key, value)
+    return made
+
+
+@pytest.fixture(params=["with orjson", "without"])
+def encoder(request, monkeypatch):
+    if request.param == "without":
+        monkeypatch.setattr(records, "orjson", None)
+
+
+def test_a_restored_trace_is_the_same_and_is_shown_the_same(encoder):
+    made = trace()
+    again = restored(row_of(made).document)
+    assert again == made
+    assert json.dumps(full(again)) == json.dumps(full(made))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decision": None, "state": None, "attempts": [], "answered_by": None},
+        {"requested_model": "half a pair \ud800", "outcome": "error", "error": "bad_request"},
+        {"attempts": [Attempt("p", "c", "m", "u", 1.0, usage=Usage(10**30))]},
+    ],
+    ids=["nothing decided", "odd name", "absurd usage"],
+)
+def test_traces_of_requests_that_went_wrong_come_back_too(changes):
+    made = trace(**changes)
+    assert restored(row_of(made).document) == made
+
+
+def test_every_named_tuple_inside_a_trace_says_its_fields():
+    found, seen = set(), set()
+
+    def walk(hint):
+        for inner in typing.get_args(hint):
+            walk(inner)
+        if not isinstance(hint, type) or hint in seen:
+            return
+        seen.add(hint)
+        if issubclass(hint, tuple) and hasattr(hint, "_fields"):
+            found.add(hint)
+        if dataclasses.is_dataclass(hint) or hint in found:
+            for inner in typing.get_type_hints(hint).values():
+                walk(inner)
+
+    walk(Trace)
+    assert found == set(TUPLES)
+
+
+def test_it_is_small():
+    assert len(row_of(trace()).document) < 3_000
+
+
+def test_what_it_is_found_by():
+    assert head_of(trace(requested_model="x" * 999)) == (
+        "tr_1", 1_800_000_000.25, "x" * 200, "coder-a", CODER.model, trace().decision.mode, "ok",
+    )  # fmt: skip
+    assert head_of(trace(answered_by=None, decision=None))[3:6] == (None, None, None)
+
+
+@pytest.mark.parametrize("document", [b"", b"rubbish", zlib.compress(b"[]"), zlib.compress(b"{"), zlib.compress(b'{"layout": {}, "trace": {}}')])  # fmt: skip
+def test_what_this_version_cannot_read_is_shown_as_far_as_it_goes(document):
+    with pytest.raises(Unreadable):
+        restored(document)
+    shown = archive.shown(row_of(trace())._replace(document=document))
+    assert (shown["trace_id"], shown["outcome"], shown["ms"]) == ("tr_1", "ok", 12.5)
+    assert shown["notes"] == [UNREADABLE]
+    assert archive.summary(row_of(trace())._replace(summary="[]"))["trace_id"] == "tr_1"
+
+
+# -- finding ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def both():
+    """Memory with the newest two, one of them still running; a store with all that have ended."""
+    memory, store = TraceStore(2), MemoryStore()
+    for n in range(1, 5):
+        made = trace(f"tr_{n}", at=float(n), requested_model=f"m{n % 2}")
+        store.record(made.id, lambda made=made: row_of(made))
+        memory.add(made)
+    memory.add(trace("tr_5", at=5.0, outcome="running"))
+    return memory, store
+
+
+def ids(both, **query):
+    rows = asyncio.run(archive.listed(*both, TraceQuery(**{"limit": 9, **query})))
+    return [row["trace_id"] for row in rows]
+
+
+def test_a_list_goes_on_from_memory_into_the_store(both):
+    assert ids(both) == ["tr_5", "tr_4", "tr_3", "tr_2", "tr_1"]
+    assert ids(both, limit=3) == ["tr_5", "tr_4", "tr_3"]
+    assert ids(both, before=(3.0, "tr_3")) == ["tr_2", "tr_1"]
+    assert ids(both, before=(4.0, "")) == ["tr_3", "tr_2", "tr_1"]
+
+
+def test_a_list_takes_a_part(both):
+    assert ids(both, outcome="running") == ["tr_5"]
+    assert ids(both, model="m1") == ["tr_3", "tr_1"]
+    assert ids(both, model="coder-a") == ids(both)
+    assert ids(both, model=CODER.model) == ids(both)
+    assert ids(both, mode=trace().decision.mode) == ids(both)
+    assert ids(both, mode="verify", outcome="ok") == []
+
+
+def test_one_is_found_in_memory_or_in_the_store(both):
+    for name in ("tr_1", "tr_5"):
+        assert asyncio.run(archive.find(*both, name))["trace_id"] == name
+        assert asyncio.run(archive.moment(*both, name)) == (float(name[3:]), name)
+    assert asyncio.run(archive.find(*both, "tr_9")) is None
+    assert asyncio.run(archive.moment(*both, "tr_9")) is None

@@ -1,0 +1,103 @@
+"""Every call is a line, every request a trace, and noting them costs a request next to nothing."""
+
+from __future__ import annotations
+
+import time
+
+from openfusion_auto.core.prompt import Usage
+from openfusion_auto.core.types import Stats
+from openfusion_auto.runtime.books import Books, line_of
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.store.base import Line
+from openfusion_auto.store.memory import MemoryStore
+from openfusion_auto.store.retention import Limits
+from openfusion_auto.store.sqlite import SqliteStore
+from tests.support.pools import CODER, candidate
+
+HOT_PATH_US = 30.0  # [µs] of processor time that the store may add to a request
+
+
+def trace(**changes) -> Trace:
+    made = Trace("tr_1", "openfusion/auto", "chat", False, 1_800_000_000.0, session="hash")
+    for key, value in changes.items():
+        setattr(made, key, value)
+    return made
+
+
+def call(model=CODER, usage=None, **changes) -> Attempt:
+    made = Attempt("primary", model.id, model.model, model.upstream, 1.0, status="ok")
+    made.book(model, usage)
+    for key, value in changes.items():
+        setattr(made, key, value)
+    return made
+
+
+def test_a_line_holds_what_the_call_used_and_cost():
+    used = call(usage=Usage(1000, 50, 900, 10))
+    assert line_of(trace(), used) == Line(
+        "tr_1", 1_800_000_000.0, "hash", "primary", "coder-a", CODER.model, CODER.upstream, "ok", 1000, 900, 10, 50, used.usd, False,
+    )  # fmt: skip
+    assert used.usd
+
+
+def test_what_is_not_known_is_none_and_an_error_has_its_code():
+    line = line_of(trace(), call(status="error", error="upstream_timeout"))
+    assert line.status == "upstream_timeout"
+    assert (line.input, line.cached, line.cache_write, line.output, line.usd) == (None,) * 5
+    line = line_of(trace(), call(candidate("free-a", price=None), Usage(3, 4), estimated=True))
+    assert (line.usd, line.estimated) == (None, True)
+
+
+def test_lines_and_traces_go_to_the_store():
+    store = MemoryStore()
+    books = Books(store)
+    books.enter(trace(), call(usage=Usage(3, 4)))
+    books.close(trace(outcome="ok"))
+    assert store.spend(0.0)[0].calls == 1
+    assert store.trace("tr_1").head.outcome == "ok"
+
+
+def test_books_without_a_store_keep_them_in_memory():
+    books = Books()
+    books.close(trace())
+    assert books.store.status().kind == "memory"
+    assert books.store.trace("tr_1")
+
+
+class Nothing:
+    """A store that takes everything and does nothing: what is left is the cost of the rest."""
+
+    def load(self, *_):
+        return []
+
+    def keep(self, *_):
+        pass
+
+    enter = record = keep
+
+
+def cost_us(store, count=300) -> float:
+    """Processor time of this thread [µs] for what one request notes, the best of some runs."""
+    live = LiveState(Clock(), {}, pin_ttl_s=60.0, cache_ttl_s=60.0, store=store)
+    books, request, used = Books(store), trace(), call(usage=Usage(1000, 50))
+    best = float("inf")
+    for _ in range(7):
+        begun = time.thread_time()
+        for _ in range(count):
+            live.succeeded("coder-a", ttft_ms=3.0, tokens_per_s=5.0, bytes_per_token=3.0)
+            live.pin("s", CODER, used.usage)
+            books.enter(request, used)
+            books.close(request)
+        best = min(best, (time.thread_time() - begun) / count * 1e6)
+    return best
+
+
+def test_a_request_pays_next_to_nothing_for_being_kept(tmp_path):
+    store = SqliteStore(tmp_path / "s.sqlite3", Limits(), time.time)
+    added = cost_us(store) - cost_us(Nothing())
+    print(f"the store adds {added:.1f} µs to a request")
+    assert added < HOT_PATH_US
+    assert store.load(Stats, 0.0)
+    store.close()

@@ -1,0 +1,51 @@
+"""Things to keep, and a clock that a test moves."""
+
+import time
+
+from openfusion_auto.core.types import Breaker, Pin, Stats
+from openfusion_auto.store.base import Line, Maker, TraceHead, TraceRow
+
+STATS = Stats(3.0, 1.0, 412.5, 3.0, 61.0, 2.0, 3.7, 3.0, at_s=1000.0)
+BREAKER = Breaker("open", 3, until_s=1020.0)
+PIN = Pin("coder-a", 1050, warm_until_s=1300.0, expires_s=4600.0)
+MAKER = Maker("relay", "vendor/coder-a")
+ALL = {Stats: STATS, Breaker: BREAKER, Pin: PIN, Maker: MAKER}
+
+
+class Wall:
+    """Seconds since 1970, moved by hand."""
+
+    def __init__(self, now_s=1_800_000_000.0):
+        self.now_s = now_s
+
+    def __call__(self):
+        return self.now_s
+
+
+def line(trace="tr_1", at=1_800_000_000.0, **more):
+    known = {
+        "trace": trace, "at": at, "session": "s", "phase": "primary", "candidate": "coder-a",
+        "model": "vendor/coder-a", "upstream": "relay", "status": "ok", "input": 100, "cached": 40,
+        "cache_write": 0, "output": 20, "usd": 0.25, "estimated": False,
+    }  # fmt: skip
+    return Line(**{**known, **more})
+
+
+def row(name="tr_1", at=1_800_000_000.0, document=b"d", **more):
+    known = {
+        "requested": "openfusion/auto",
+        "candidate": "coder-a",
+        "model": "vendor/coder-a",
+        "mode": "single",
+        "outcome": "ok",
+    }
+    head = TraceHead(name, at, **{**known, **more})
+    return TraceRow(head, f'{{"trace_id": "{name}"}}', document)
+
+
+def until(true, timeout_s=10.0):
+    """Wait for something that another thread does."""
+    ends = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < ends, "it never came"
+        time.sleep(0.01)

@@ -1,0 +1,78 @@
+"""The file is the owner's alone, survives a kill, and says plainly why it cannot be used."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+
+import pytest
+
+from openfusion_auto.store.files import connect, file_in, identity, reason
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_dry_run_has_a_file_of_its_own(tmp_path):
+    assert file_in(tmp_path, dry_run=True) != file_in(tmp_path, dry_run=False)
+
+
+def test_folder_and_files_are_made_for_the_owner_alone(tmp_path):
+    path = tmp_path / "a" / "b" / "s.sqlite3"
+    with contextlib.closing(connect(path)) as db:
+        db.execute("INSERT INTO resets (at) VALUES (1)")
+        assert mode(path.parent) == 0o700
+        names = sorted(p.name for p in path.parent.iterdir())
+        assert names == ["s.sqlite3", "s.sqlite3-shm", "s.sqlite3-wal"]
+        assert {mode(p) for p in path.parent.iterdir()} == {0o600}
+
+
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    path.touch(0o644)
+    path.chmod(0o644)
+    connect(path).close()
+    assert mode(path) == 0o600
+
+
+def test_it_writes_ahead_and_gives_room_back(tmp_path):
+    with contextlib.closing(connect(tmp_path / "s.sqlite3")) as db:
+        asked = {
+            n: db.execute(f"PRAGMA {n}").fetchone()[0]
+            for n in ("journal_mode", "synchronous", "auto_vacuum")
+        }
+    assert asked == {"journal_mode": "wal", "synchronous": 1, "auto_vacuum": 2}
+
+
+def test_what_is_no_database_is_an_error_and_stays_as_it_is(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    before = path.read_bytes()
+    with pytest.raises(sqlite3.DatabaseError) as failed:
+        connect(path)
+    assert "not a database" in reason(failed.value)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError) as failed:
+        connect(tmp_path / "file" / "s.sqlite3")
+    assert str(tmp_path) not in reason(failed.value)
+
+
+def test_reasons_have_words():
+    assert reason(OSError()) == "OSError"
+    assert reason(OSError(28, "No space left on device", "path")) == "No space left on device"
+    assert reason(sqlite3.OperationalError()) == "OperationalError"
+
+
+def test_a_file_that_was_replaced_is_another(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    assert identity(path) is None
+    path.touch()
+    first = identity(path)
+    os.replace(path, tmp_path / "old")
+    path.touch()
+    assert identity(path) not in (None, first)

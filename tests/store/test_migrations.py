@@ -1,0 +1,101 @@
+"""Every older shape of the file becomes the newest one and keeps what it held; a newer one is left alone."""
+
+import contextlib
+import sqlite3
+
+import pytest
+
+from openfusion_auto.errors import ConfigError, StoreTooNew
+from openfusion_auto.store import migrations as module
+from openfusion_auto.store.migrations import LATEST, MIGRATIONS, migrate, version
+
+
+@pytest.fixture
+def db(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.sqlite3", isolation_level=None)) as made:
+        yield made
+
+
+# What a file of a version may hold: statement, how it is found again.
+CONTENT = {
+    1: (
+        "INSERT INTO live VALUES ('stats', 'a', 1.0, '{}')",
+        "SELECT kind, key, at, value FROM live",
+    ),
+    2: (
+        "INSERT INTO ledger VALUES (1, 't', 1.0, 's', 'p', 'c', 'm', 'u', 'ok', 1, 0, 0, 2, NULL, 0)",
+        "SELECT * FROM ledger",
+    ),
+    3: (
+        "INSERT INTO traces VALUES ('t', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00')",
+        "SELECT * FROM traces",
+    ),
+    4: ("INSERT INTO resets VALUES (1, 1.0, NULL)", "SELECT * FROM resets"),
+}
+
+
+def shape(db):
+    return sorted(row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL"))
+
+
+def made(db, steps):
+    for number, step in enumerate(MIGRATIONS[:steps], 1):
+        step(db)
+        db.execute(f"PRAGMA user_version = {number}")
+
+
+def test_every_version_has_content_here():
+    assert set(CONTENT) == set(range(1, LATEST + 1)), "a new step: say what a file of it may hold"
+
+
+@pytest.mark.parametrize("old", range(LATEST + 1))
+def test_every_older_file_becomes_the_newest_and_keeps_what_it_held(db, tmp_path, old):
+    made(db, old)
+    for put, _ in (CONTENT[n] for n in range(1, old + 1)):
+        db.execute(put)
+    before = [db.execute(CONTENT[n][1]).fetchall() for n in range(1, old + 1)]
+    migrate(db)
+    assert version(db) == LATEST
+    assert [db.execute(CONTENT[n][1]).fetchall() for n in range(1, old + 1)] == before
+    assert all(before)
+    with contextlib.closing(sqlite3.connect(tmp_path / "n.sqlite3", isolation_level=None)) as new:
+        migrate(new)
+        assert shape(db) == shape(new)
+
+
+def test_a_step_is_applied_once(db, monkeypatch):
+    done = []
+    monkeypatch.setattr(module, "MIGRATIONS", (lambda _: done.append(1), lambda _: done.append(2)))
+    monkeypatch.setattr(module, "LATEST", 2)
+    migrate(db)
+    migrate(db)
+    assert done == [1, 2]
+
+
+def test_a_step_that_fails_leaves_the_file_as_it_was(db, monkeypatch):
+    def bad(connection):
+        connection.execute("CREATE TABLE half (x)")
+        connection.execute("CREATE TABLE half (x)")
+
+    monkeypatch.setattr(module, "MIGRATIONS", (MIGRATIONS[0], bad))
+    monkeypatch.setattr(module, "LATEST", 2)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(db)
+    assert version(db) == 1
+    assert not any("half" in text for text in shape(db))
+
+
+def test_a_newer_file_is_refused_with_what_to_do_and_not_touched(db):
+    migrate(db)
+    db.execute(f"PRAGMA user_version = {LATEST + 1}")
+    before = shape(db)
+    with pytest.raises(
+        StoreTooNew, match=f"version {LATEST + 1}, this one knows {LATEST}.*upgrade"
+    ) as refused:
+        migrate(db)
+    assert isinstance(refused.value, ConfigError)
+    assert (version(db), shape(db)) == (LATEST + 1, before)
+
+
+def test_the_steps_are_documented():
+    assert all(len((step.__doc__ or "").split()) > 5 for step in MIGRATIONS)

@@ -1,0 +1,97 @@
+"""What is old goes, and what makes the file too large: traces first, the books last."""
+
+import contextlib
+
+import pytest
+
+from openfusion_auto.store import retention as module
+from openfusion_auto.store.files import connect
+from openfusion_auto.store.retention import Limits, prune_large, prune_old, used_bytes
+from openfusion_auto.store.writer import INSERT_LINE, INSERT_TRACE, PUT_LIVE
+from tests.store.samples import line, row
+
+NOW_S = 1_800_000_000.0
+DAY_S = module.DAY_S
+
+
+@pytest.fixture
+def db(tmp_path):
+    with contextlib.closing(connect(tmp_path / "s.sqlite3")) as made:
+        yield made
+
+
+def fill(db, count, *, size=0, step_s=1.0, seals=0):
+    """Rows of every table, the newest now, `step_s` apart."""
+    db.execute("BEGIN")
+    for n in range(count):
+        at = NOW_S - n * step_s
+        kept = row(f"tr_{n}", at=at, document=n.to_bytes(4, "big") * (size // 4))
+        db.execute(INSERT_TRACE, (*kept.head, kept.summary, kept.document))
+        db.execute(INSERT_LINE, line(f"tr_{n}", at=at))
+        db.execute(PUT_LIVE, ("pin", f"s{n}", at, "{}"))
+        db.execute("INSERT INTO resets (at) VALUES (?)", (at,))
+    for n in range(seals):
+        db.execute(PUT_LIVE, ("seal", f"seal{n:032}", NOW_S - n, '["relay","model"]'))
+    db.execute("COMMIT")
+
+
+def count(db, table, where="1"):
+    return db.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
+
+
+def test_what_is_older_than_it_may_be_goes_from_every_table(db):
+    fill(db, 40, step_s=DAY_S)
+    assert prune_old(db, Limits(keep_s=30 * DAY_S), NOW_S) == 4 * 9
+    for table in ("traces", "ledger", "live", "resets"):
+        assert count(db, table) == 31
+        assert count(db, table, f"at < {NOW_S - 30 * DAY_S}") == 0
+    assert prune_old(db, Limits(keep_s=30 * DAY_S), NOW_S) == 0
+
+
+def test_more_than_a_chunk_goes_in_several(db, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 7)
+    fill(db, 30)
+    prune_old(db, Limits(keep_s=4.5), NOW_S)
+    assert {count(db, t) for t in ("traces", "ledger", "live", "resets")} == {5}
+
+
+def test_of_pins_and_seals_the_newest_stay(db, monkeypatch):
+    monkeypatch.setattr(module, "NEWEST", {"pin": 3, "seal": 5})
+    fill(db, 10, seals=10)
+    prune_old(db, Limits(), NOW_S)
+    assert {r[0] for r in db.execute("SELECT key FROM live WHERE kind = 'pin'")} == {
+        "s0",
+        "s1",
+        "s2",
+    }
+    assert count(db, "live", "kind = 'seal'") == 5
+
+
+def test_a_file_that_is_small_enough_is_left_alone(db):
+    fill(db, 10)
+    assert prune_large(db, Limits(max_bytes=10_000_000)) == 0
+    assert count(db, "traces") == 10
+
+
+def test_a_file_that_is_too_large_loses_its_oldest_traces_and_its_size(db, tmp_path):
+    fill(db, 600, size=4_000)
+    assert used_bytes(db) > 2_000_000
+    assert prune_large(db, Limits(max_bytes=1_000_000)) > 0
+    assert used_bytes(db) <= 900_000
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 1_000_000
+    left = [r[0] for r in db.execute("SELECT id FROM traces ORDER BY at DESC")]
+    assert left == [f"tr_{n}" for n in range(len(left))]
+    assert len(left) >= 100
+    assert count(db, "ledger") == 600
+
+
+def test_when_traces_are_gone_seals_go_and_the_books_go_last(db):
+    fill(db, 300, size=40, seals=3000)
+    small = used_bytes(db) // 3
+    prune_large(db, Limits(max_bytes=small))
+    assert count(db, "traces") == 0
+    assert count(db, "live", "kind = 'seal'") < 3000
+    assert count(db, "ledger") == 300
+    prune_large(db, Limits(max_bytes=1))
+    assert count(db, "ledger") == 0
