@@ -73,8 +73,8 @@ def learn(prompts: Sequence[str], score: Matrix, models: Sequence[str], seed: in
 
 def solved(kernel: Matrix, y: Matrix, ridge: float) -> Matrix:
     """Return the dual weights of a ridge regression."""
-    dual: Matrix = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y)
-    return dual
+    dual = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y)
+    return np.asarray(dual, dtype=np.float64)
 
 
 def weights(x: Matrix, kernel: Matrix, y: Matrix, ridge: float | None) -> Matrix:
