@@ -267,10 +267,17 @@ def _standing_task(
         if message.text[:80].lower().startswith(envelope.NEW_CODE_BASE):
             break
         reading = envelope.read_text(message.text)
-        if reading.harness or is_agreement(reading.words):
+        if _says_nothing(message, reading):
             continue
         return reading, _proposal(messages, last)
     return heard, ""
+
+
+def _says_nothing(message: Message, reading: envelope.Reading) -> bool:
+    """Whether a message only agrees, or is the harness's; a trace, a log or a picture alone does say something."""
+    if reading.marks or (not reading.words and _has_attachment(message)):
+        return False
+    return reading.harness or is_agreement(reading.words)
 
 
 def _is_short_answer(heard: envelope.Reading) -> bool:

@@ -95,6 +95,26 @@ def test_a_short_answer_to_a_question_is_no_task_of_its_own():
     assert read_facts(chat(talk)).words == "the blue box one"
 
 
+def test_agreement_reaches_back_to_a_task_that_was_only_pasted():
+    trace = "TypeError: a is undefined\n    at Grid (Grid.tsx:41:28)\n    at render (react.js:1:18)"
+    talk = [said("user", "a first task"), said("assistant", "Done."), said("user", trace)]
+    talk += [said("assistant", "Next step?"), said("user", "yes")]
+    facts = read_facts(chat(talk))
+    assert facts.words == read_facts(user(trace)).words == ""
+    assert "trace" in facts.marks
+
+
+def test_agreement_reaches_back_to_a_picture():
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    talk = [
+        said("user", "a first task"),
+        said("assistant", "Done."),
+        {"role": "user", "content": [picture]},
+    ]
+    talk += [said("assistant", "Next step?"), said("user", "yes")]
+    assert read_facts(chat(talk)).words == ""
+
+
 def test_agreement_with_nothing_before_is_all_there_is():
     assert read_facts(user("ok")).words == "ok"
 
