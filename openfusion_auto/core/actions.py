@@ -202,12 +202,9 @@ def _written(command: Command) -> Iterator[str]:
         signs.HARMLESS_PLACE.search(w.lower()) for w in words
     ):
         yield from words
-    elif (
-        (command.program in ("sed", "perl")
-        and any(re.match(r"-\w*i", w) for w in words))
-        or (command.program == "git"
-        and words[:1] in (("rm",), ("mv",)))
-    ):
+        return
+    in_place = command.program in ("sed", "perl") and any(re.match(r"-\w*i", w) for w in words)
+    if in_place or (command.program == "git" and words[:1] in (("rm",), ("mv",))):
         yield from words[1:]
 
 

@@ -24,7 +24,10 @@ from openfusion_auto.core.types import KINDS, LEVELS, Evidence, Kind, Level, Nee
 
 # What a wrong answer costs is little whatever these mention: it is read by a person before anything happens.
 HARMLESS: frozenset[Kind] = frozenset({"test", "docs", "explain", "aux", "chat"})
-LONG_SUMMARIES = ("compaction", "memory")  # of the calls that a client makes for itself, those that take thought
+LONG_SUMMARIES = (
+    "compaction",
+    "memory",
+)  # of the calls that a client makes for itself, those that take thought
 # Added to the log-odds of high risk: missing one costs more than a check too many.
 HIGH_RISK_BIAS = 0.3
 REMEMBERED = 512  # standing tasks whose reading is kept in memory

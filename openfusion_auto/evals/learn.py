@@ -40,7 +40,9 @@ def folds_of(groups: Sequence[str], count: int, seed: int) -> npt.NDArray[np.int
     return np.array([of[g] for g in groups])
 
 
-def learn(prompts: Sequence[str], score: Matrix, models: Sequence[str], seed: int = 0) -> Experience:
+def learn(
+    prompts: Sequence[str], score: Matrix, models: Sequence[str], seed: int = 0
+) -> Experience:
     """Return what these outcomes teach.
 
     Args:
@@ -84,9 +86,7 @@ def weights(x: Matrix, kernel: Matrix, y: Matrix, ridge: float | None) -> Matrix
     return x.T @ solved(kernel, y, ridge)
 
 
-def chosen(
-    kernel: Matrix, y: Matrix, fold: npt.NDArray[np.int64]
-) -> tuple[float | None, Matrix]:
+def chosen(kernel: Matrix, y: Matrix, fold: npt.NDArray[np.int64]) -> tuple[float | None, Matrix]:
     """Return the ridge that predicts held-out rows best (None = predict nothing) and its held-out predictions."""
     best: tuple[float, float | None, Matrix] = (
         float((y**2).mean()) * (1 - WORTH), None, np.zeros_like(y),

@@ -125,8 +125,12 @@ def store(known: Model, path: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Fit on the files and write the weights."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", nargs="+", type=Path, help="labelled requests, one JSON object a line")
-    parser.add_argument("--more", nargs="*", type=Path, default=[], help="files whose rows count --times")
+    parser.add_argument(
+        "files", nargs="+", type=Path, help="labelled requests, one JSON object a line"
+    )
+    parser.add_argument(
+        "--more", nargs="*", type=Path, default=[], help="files whose rows count --times"
+    )
     parser.add_argument("--times", type=float, default=2.0)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args(argv)

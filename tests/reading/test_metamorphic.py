@@ -94,7 +94,7 @@ def test_reminders_as_parts_of_their_own_change_nothing(text):
 
 LOGS = {
     "build": [f"[00:{i // 60:02}:{i % 60:02}] step {i}: compile auth/module_{i}.ts ... ok" for i in range(400)],
-    "access": [f"10.0.{i % 7}.{i % 200} - - [25/Nov/2026:10:00:{i % 60:02}] \"DELETE /api/users/{i}\" 500" for i in range(400)],
+    "access": [f'10.0.{i % 7}.{i % 200} - - [25/Nov/2026:10:00:{i % 60:02}] "DELETE /api/users/{i}" 500' for i in range(400)],
     "app": [f"2026-11-25 10:00:{i % 60:02},{i:03} ERROR payment.worker deadlock detected for invoice {i}" for i in range(400)],
     "npm": [f"npm WARN deprecated package-{i}@1.{i}.0: security vulnerability, use another" for i in range(400)],
 }  # fmt: skip
