@@ -154,7 +154,7 @@ _INTERPRETERS = word_set("bash sh zsh python python3 node perl ruby iex invoke-e
 def in_command(command: Command) -> Iterator[Danger]:
     """Yield the signs in one simple command: what it does, and which places it writes to."""
     text = command.text.lower()
-    for level, name, why, pattern in signs.COMMANDS:
+    for level, name, why, pattern in signs.COMMANDS if signs.TRIGGER.search(text) else ():
         if pattern.match(text):
             yield Danger(name, level, why)
     if command.program in _DELETES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from openfusion_auto.core.lexicon import word_set
@@ -64,6 +65,7 @@ _ELSEWHERE = {
         ("wsl", "eval", "poetry run", "uv run", "pipenv run", "bundle exec", "npx", "heroku run"), 0
     ),
 }
+_ELSEWHERE_PROGRAMS = frozenset(name.split()[0] for name in _ELSEWHERE)
 _VALUED = word_set("-u -e -w -n -c --user --env --workdir --namespace --container")
 _VALUED_SSH = word_set("-p -l -o -i -F -J -c -b -D -L -R -W")
 # The next piece of a line: an operator, a redirection, or a word whose parts may be quoted.
@@ -151,6 +153,7 @@ def unquoted(word: str) -> str:
     )
 
 
+@lru_cache(maxsize=1_024)
 def base(program: str) -> str:
     """Return a program's bare name: no folder, no `.exe`, lower case."""
     name = re.split(r"[/\\]", program)[-1].lower()
@@ -182,7 +185,7 @@ def _inner(command: Command) -> str:
             if re.fullmatch(r"-[a-z]*c|-command|/[ck]", word.lower()):
                 return " ".join(words[i + 1 :])
         return ""
-    for many in (2, 1, 0):
+    for many in (2, 1, 0) if command.program in _ELSEWHERE_PROGRAMS else ():
         skip = _ELSEWHERE.get(" ".join((command.program, *words[:many])))
         if skip is not None:
             return " ".join(
