@@ -72,8 +72,8 @@ def learn(x: Matrix, score: Matrix, models: Sequence[str], seed: int = 0) -> Exp
 
 def solved(kernel: Matrix, y: Matrix, ridge: float) -> Matrix:
     """Return the dual weights of a ridge regression."""
-    dual = np.asarray(np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y), dtype=np.float64)
-    return dual
+    dual = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y)
+    return np.asarray(dual, dtype=np.float64)
 
 
 def weights(x: Matrix, kernel: Matrix, y: Matrix, ridge: float | None) -> Matrix:
