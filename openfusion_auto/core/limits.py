@@ -86,6 +86,15 @@ class Account:
 NEW = Account()
 
 
+class Spending(NamedTuple):
+    """What outlives the process of an account: money by slot, requests served, the last one's end [s since 1970]."""
+
+    day: Slots = ()
+    month: Slots = ()
+    requests: int = 0
+    last_s: float = 0.0
+
+
 class Refusal(NamedTuple):
     """Why a request may not come in: the limit, its size, and when to try again [ms]; None = never."""
 
