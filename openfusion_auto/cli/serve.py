@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Processes; this version runs one.",
 )
+@click.option(
+    "--insecure-no-keys",
+    is_flag=True,
+    help="Let everybody in who can reach the address, also beyond this machine. Needs server.insecure_no_keys = true "
+    "in the file too.",
+)
 @json_option
 def command(
     config: Path | None,
@@ -47,6 +53,7 @@ def command(
     port: int | None,
     dry_run: bool,
     workers: int,
+    insecure_no_keys: bool,
     as_json: bool,
 ) -> None:
     """Run the router until it is told to stop.
@@ -64,7 +71,7 @@ def command(
 
     from openfusion_auto.server.build import build, serve
 
-    app = build(settings, dry_run=dry)
+    app = build(settings, dry_run=dry, insecure=insecure_no_keys)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     announce_state(settings, dry_run=dry, asked=dry_run)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -12,6 +12,7 @@ from pathlib import Path
 from openfusion_auto.errors import ConfigError
 
 MODE = 0o600  # rw for the owner
+FOLDER_MODE = 0o700
 OTHERS_WRITE = 0o022
 
 
@@ -34,11 +35,14 @@ def read(path: Path) -> bytes | None:
 def write(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one step, mode 0600; who reads it meanwhile sees the old or the new bytes, whole.
 
+    A folder that is not there is made, mode 0700.
+
     Raises:
         ConfigError: it cannot be written; what was there is whole.
     """
     fresh: Path | None = None
     try:
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         # mkstemp makes files 0600.
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         fresh = Path(name)
@@ -68,6 +72,7 @@ def locked(path: Path) -> Iterator[None]:
     import fcntl
 
     try:
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be locked ({error.strerror})") from error

@@ -20,7 +20,6 @@ from typing import NamedTuple, Protocol
 from openfusion_auto.core import limits, tokens
 from openfusion_auto.core.limits import NEW, NO_LIMITS, Account, Limits, Refusal, Room, Spending
 from openfusion_auto.core.prompt import Prompt
-from openfusion_auto.core.types import Decision
 from openfusion_auto.errors import FusionError, Overloaded, QuotaExceeded, RateLimited
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.trace import Trace
@@ -276,12 +275,12 @@ class Allowance:
         found = self._counters.left(self._payers)
         return None if found is None else limits.to_usd(found[1])
 
-    async def reserve(self, decision: Decision, own_max_usd: float | None) -> None:
-        """Hold what was decided, at its worst.
+    async def reserve(self, worst_usd: float | None, own_max_usd: float | None) -> None:
+        """Hold what was decided.
 
         Args:
-            decision: Made with what `left_usd` said as a ceiling.
-            own_max_usd: The ceiling that the request or the operator set besides.
+            worst_usd: Its worst case [USD]; None when nothing fits what `left_usd` said.
+            own_max_usd: The ceiling that the request or the operator set besides [USD].
 
         Raises:
             QuotaExceeded: the budgets are why nothing could be decided, or somebody else was quicker.
@@ -290,12 +289,10 @@ class Allowance:
         if found is None:
             return
         scope, rest = found
-        if not decision.plan.steps:
-            ours = own_max_usd is None or limits.to_usd(rest) < own_max_usd
-            if decision.ranking and ours:
+        if worst_usd is None:
+            if own_max_usd is None or limits.to_usd(rest) < own_max_usd:
                 raise self._exhausted(scope, rest)
-            return
-        if not await self.cover(decision.plan.worst_case_usd or 0.0):
+        elif not await self.cover(worst_usd):
             raise self._exhausted(scope, rest)
 
     async def cover(self, usd: float) -> bool:

@@ -52,7 +52,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Trace:
-    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`."""
+    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`; `key` the id of the gateway key that asked."""
 
     id: str
     requested_model: str
@@ -71,6 +71,7 @@ class Trace:
     error: str | None = None
     ms: float | None = None
     dry_run: bool = False
+    key: str | None = None
 
     def usage(self) -> Usage:
         """Return the sum over all calls."""
@@ -187,6 +188,7 @@ def full(trace: Trace) -> dict[str, object]:
         "selected": selected(trace.decision) if trace.decision else [],
         "at": trace.at,
         "dialect": trace.dialect,
+        "key": trace.key,
         "stream": trace.stream,
         "outcome": trace.outcome,
         "answered_by": trace.answered_by,

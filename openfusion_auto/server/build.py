@@ -10,16 +10,23 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
+from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.schema import is_loopback
+from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.limits import Limiter, MemoryCounters, SpendLog
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
+from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import LIVE, ServerOptions
+from openfusion_auto.server.upkeep import Ledger, upkeep
+from openfusion_auto.store.spendfile import FILE as SPEND_FILE
+from openfusion_auto.store.spendfile import SpendFile
 from openfusion_auto.upstream.registry import build_upstreams
 
 MEGABYTE = 1_000_000
@@ -58,28 +65,67 @@ def server_options(settings: Settings) -> ServerOptions:
         hosts.add(server.host.lower().strip("[]"))
     return ServerOptions(
         allowed_hosts=frozenset(hosts),
-        client_keys=settings.client_keys,
         max_body=int(server.max_body_mb * MEGABYTE),
         keep_alive_s=server.keep_alive_s,
         guarded=settings.config.stream.tool_calls == "guarded",
     )
 
 
-def build(settings: Settings, *, dry_run: bool, clock: Clock | None = None) -> web.Application:
+def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyring:
+    """Return the keys of a configuration.
+
+    Args:
+        settings: The configuration.
+        clock: By which keys expire.
+        insecure: Serve everybody, also beyond this machine. Both this and `server.insecure_no_keys` must say so.
+
+    Raises:
+        ConfigError: it would listen beyond this machine without a key that opens; or the file of keys is broken.
+    """
+    server = settings.config.server
+    told_twice = insecure and server.insecure_no_keys
+    exposed = not is_loopback(server.host) and not told_twice
+    keyring = Keyring(path_in(settings.state_path), settings.client_keys, clock, required=exposed)
+    if exposed and not keyring.opens():
+        half = " Only one of --insecure-no-keys and server.insecure_no_keys is there."
+        raise ConfigError(
+            f"server.host = {server.host!r} is reachable from other machines: make a key (openfusion keys create "
+            "NAME) or set OPENFUSION_API_KEYS, so that not everybody can spend your money, or listen on 127.0.0.1."
+            + (half if insecure or server.insecure_no_keys else "")
+        )
+    return keyring
+
+
+def build_limiter(settings: Settings, counters: MemoryCounters) -> Limiter:
+    """Return what `[limits]` says."""
+    wanted = settings.config.limits
+    day, month, session = (
+        None if usd is None else to_units(usd)
+        for usd in (wanted.usd_per_day, wanted.usd_per_month, wanted.usd_per_session)
+    )
+    server = Limits(wanted.requests_per_minute, None, wanted.max_concurrent, day, month)
+    return Limiter(counters, server, session)
+
+
+def build(
+    settings: Settings, *, dry_run: bool, clock: Clock | None = None, insecure: bool = False
+) -> web.Application:
     """Return the application of a configuration.
 
     Raises:
-        ConfigError: it would listen beyond this machine without asking for a key.
+        ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
+            broken.
     """
     clock = clock or Clock()
-    if not is_loopback(settings.config.server.host) and not settings.client_keys:
-        raise ConfigError(
-            f"server.host = {settings.config.server.host!r} is reachable from other machines: set "
-            "OPENFUSION_API_KEYS, so that not everybody can spend your money, or listen on 127.0.0.1"
-        )
+    keyring = build_keyring(settings, clock, insecure=insecure)
+    spend_log: SpendLog = SpendFile(settings.state_path / SPEND_FILE)
+    counters = MemoryCounters(clock, spend_log.load())
     engine = build_engine(settings, dry_run=dry_run, clock=clock)
     unready = engine.means.live.snapshot(None).unready
-    return build_app(engine, server_options(settings), clock, unready)
+    limiter = build_limiter(settings, counters)
+    app = build_app(engine, server_options(settings), clock, unready, keyring, limiter)
+    app.cleanup_ctx.append(upkeep(keyring, Ledger(counters, spend_log), clock))
+    return app
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -10,9 +12,10 @@ from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import BadRequest, NotFound
+from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
-from openfusion_auto.runtime.trace import compact, full
-from openfusion_auto.server.keys import ENGINE, LIVE, POOL, UNREADY
+from openfusion_auto.runtime.trace import Trace, compact, full
+from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, POOL, UNREADY, VIEWS
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.surface import read_body, understood
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
@@ -66,17 +69,21 @@ async def models(request: web.Request) -> web.Response:
 async def model(request: web.Request) -> web.Response:
     """`GET /v1/models/{id}`; the id may hold slashes, plain or escaped."""
     wanted = request.match_info["model"]
-    pool = request.app[POOL]
+    view = view_of(request)
+    pool = view.pool if view else request.app[POOL]
     aliases = {c.model: c.id for c in pool.candidates}
     for entry in listing(request):
         if entry["id"] in (wanted, aliases.get(wanted)):
             return answer_json(entry)
+    if view is not None:
+        view.check(wanted)
     raise not_found(wanted, pool)
 
 
 def listing(request: web.Request) -> list[dict[str, object]]:
-    """Return every model as a JSON entry."""
-    pool = request.app[POOL]
+    """Return every model as a JSON entry; of those only that the client's key may use."""
+    view = view_of(request)
+    pool = view.pool if view else request.app[POOL]
     live = request.app[ENGINE].means.live.snapshot(None).stats
     virtual = [
         virtual_entry(AUTO, "picks the model, or several, for each request", pool, pool.candidates),
@@ -92,7 +99,14 @@ def listing(request: web.Request) -> list[dict[str, object]]:
         stats = live.get(c.id)
         latency = round(stats.ttft_ms, 1) if stats and stats.ttft_weight >= 1 else None
         rows.append({**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, latency)})
-    return virtual + rows
+    found = virtual + rows
+    return found if view is None else [e for e in found if e["id"] in view.names]
+
+
+def view_of(request: web.Request) -> View | None:
+    """Return what the client's key may ask for; None = everything."""
+    client = request.get(CLIENT)
+    return None if client is None else request.app[VIEWS].of(client.models)
 
 
 def virtual_entry(
@@ -147,7 +161,10 @@ def candidate_info(c: Candidate, latency_ms: float | None) -> dict[str, object]:
 async def debug_route(request: web.Request) -> web.Response:
     """`POST /debug/route`: the decision for exactly this request; nothing is called, no pin changes."""
     raw = await read_body(request)
-    judged = request.app[ENGINE].judge(understood(request, raw, spoken(request, raw)))
+    asked = understood(request, raw, spoken(request, raw))
+    # Looked at with what its budgets leave now; nothing is taken.
+    allowance = request.app[LIMITER].allowance(request.get(CLIENT))
+    judged = request.app[ENGINE].judge(replace(asked, allowance=allowance))
     return answer_json({"object": "openfusion.route", "decision": decision_json(judged.decision)})
 
 
@@ -192,7 +209,7 @@ async def traces(request: web.Request) -> web.Response:
         raise BadRequest(f"limit must be a number from 1 to {MAX_LISTED}.", param="limit")
     rows = [
         {**compact(t), "at": t.at, "outcome": t.outcome, "answered_by": t.answered_by, "ms": t.ms}
-        for t in request.app[ENGINE].traces.latest(int(text))
+        for t in own(request, request.app[ENGINE].traces.latest(int(text)))
     ]
     return answer_json({"object": "list", "data": rows})
 
@@ -200,6 +217,14 @@ async def traces(request: web.Request) -> web.Response:
 async def trace(request: web.Request) -> web.Response:
     """`GET /v1/traces/{id}`: everything recorded of one request."""
     found = request.app[ENGINE].traces.get(request.match_info["trace"])
-    if found is None:
+    if found is None or not own(request, [found]):
         raise NotFound("No trace with this id; the server keeps the latest ones only.", param="id")
     return answer_json(full(found))
+
+
+def own(request: web.Request, found: Iterable[Trace]) -> list[Trace]:
+    """Return the traces that the client may see: a gateway key its own, everybody else all."""
+    client = request.get(CLIENT)
+    if client is None or not client.own:
+        return list(found)
+    return [t for t in found if t.key == client.id]

@@ -40,11 +40,12 @@ def test_what_cannot_be_read_written_or_locked_is_said_and_nothing_is_left_behin
     with pytest.raises(ConfigError, match="cannot be written"):
         private.write(folder, b"x")
     assert os.listdir(tmp_path) == ["a.json"]
+    (tmp_path / "b").write_text("no folder")
     with pytest.raises(ConfigError, match="cannot be written"):
-        private.write(tmp_path / "none" / "a.json", b"x")
+        private.write(tmp_path / "b" / "a.json", b"x")
     with (
         pytest.raises(ConfigError, match="cannot be locked"),
-        private.locked(tmp_path / "none" / "a.json"),
+        private.locked(tmp_path / "b" / "a.json"),
     ):
         pass
 
@@ -65,3 +66,10 @@ def test_two_editors_do_not_meet(tmp_path):
         thread.join()
     assert private.read(path) == b"100"
     assert stat.S_IMODE((tmp_path / "n.lock").stat().st_mode) == 0o600
+
+
+def test_a_folder_that_is_not_there_is_made_for_the_owner_alone(tmp_path):
+    path = tmp_path / "state" / "a.json"
+    with private.locked(path):
+        private.write(path, b"x")
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

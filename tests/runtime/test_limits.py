@@ -6,7 +6,6 @@ import pytest
 
 from openfusion_auto.core.limits import MONTH, NO_LIMITS, UNITS, Limits, Spending, spent, to_units
 from openfusion_auto.core.prompt import Message, Part, Prompt, Usage
-from openfusion_auto.core.types import Decision, Plan, Step, Task
 from openfusion_auto.errors import Overloaded, QuotaExceeded, RateLimited
 from openfusion_auto.runtime import limits as module
 from openfusion_auto.runtime.clock import Clock
@@ -20,7 +19,6 @@ from openfusion_auto.runtime.limits import (
     spent_usd,
 )
 from openfusion_auto.runtime.trace import Attempt, Trace
-from tests.support.pools import scored
 
 WALL = 1_800_000_000.0
 PROMPT = Prompt("chat", "openfusion/auto", (Message("user", (Part("text", "hello " * 60),)),))
@@ -47,12 +45,6 @@ def key(name="ci", **limits):
     return Client(f"key:{name}", name, Limits(**limits))
 
 
-def decision(worst, steps=True):
-    plan = Plan((Step("primary", ("coder-a",)),) if steps else (), worst, worst)
-    task = Task("chat", "low", "low", "user")
-    return Decision("single", (), task, (scored("coder-a"),), (), plan, "auto", "", 5.0)
-
-
 def trace(*usd, tokens=0):
     found = Trace("tr", "m", "chat", stream=False, at=0.0)
     for cost in usd:
@@ -75,7 +67,7 @@ async def test_a_key_without_limits_is_counted_but_never_stopped(time):
     for _ in range(3):
         allowance = await found.enter(key(), PROMPT)
         assert allowance.left_usd("s") is None
-        await allowance.reserve(decision(10.0), None)
+        await allowance.reserve(10.0, None)
         assert allowance.headers() == {}
         allowance.close(trace(0.5))
     spending = found.counters.spending("key:ci")
@@ -160,7 +152,7 @@ async def test_the_worst_case_is_held_while_a_request_runs_and_settled_when_it_e
     found, client = limiter(time), key(per_day=1 * UNITS)
     first = await found.enter(client, PROMPT)
     assert first.left_usd("s") == 1.0
-    await first.reserve(decision(0.6), None)
+    await first.reserve(0.6, None)
     second = await found.enter(client, PROMPT)
     assert second.left_usd("s") == pytest.approx(0.4)
     first.close(trace(0.1))
@@ -176,7 +168,7 @@ async def test_the_tightest_of_key_server_and_session_binds(time):
     client = key(per_day=3 * UNITS)
     allowance = await found.enter(client, PROMPT)
     assert allowance.left_usd("s1") == 2.0
-    await allowance.reserve(decision(1.5), None)
+    await allowance.reserve(1.5, None)
     allowance.close(trace(1.5))
     other = await found.enter(client, PROMPT)
     assert other.left_usd("s1") == 0.5
@@ -194,7 +186,7 @@ async def test_nothing_fits_any_more_is_a_429_that_says_whose_budget_and_when(ti
     with pytest.raises(
         QuotaExceeded, match=r"the key 'ci' has 0.0000 USD left of 1 USD a day, 50 USD a month"
     ) as refused:
-        await allowance.reserve(decision(None, steps=False), None)
+        await allowance.reserve(None, None)
     error = refused.value
     assert (error.status, error.type, error.code) == (
         429,
@@ -207,18 +199,18 @@ async def test_nothing_fits_any_more_is_a_429_that_says_whose_budget_and_when(ti
 
 async def test_a_ceiling_of_the_request_itself_is_not_blamed_on_the_key(time):
     allowance = await limiter(time).enter(key(per_day=1 * UNITS), PROMPT)
-    await allowance.reserve(decision(None, steps=False), 0.5)  # the caller tells of its own ceiling
+    await allowance.reserve(None, 0.5)  # the caller tells of its own ceiling
     with pytest.raises(QuotaExceeded):
-        await allowance.reserve(decision(None, steps=False), 1.5)
+        await allowance.reserve(None, 1.5)
 
 
 async def test_who_was_quicker_is_served_and_the_other_told(time):
     found, client = limiter(time), key(per_day=1 * UNITS)
     first, second = [await found.enter(client, PROMPT) for _ in range(2)]
     assert first.left_usd("s") == second.left_usd("s") == 1.0
-    await first.reserve(decision(0.9), None)
+    await first.reserve(0.9, None)
     with pytest.raises(QuotaExceeded):
-        await second.reserve(decision(0.9), None)
+        await second.reserve(0.9, None)
     second.close(trace())
     first.close(trace(0.2))
     assert found.counters.held("key:ci") == 0
@@ -268,7 +260,7 @@ async def test_sessions_are_bounded_and_none_that_runs_is_forgotten(time, monkey
     found = limiter(time, session=1 * UNITS)
     running = await found.enter(None, PROMPT)
     running.left_usd("first")
-    await running.reserve(decision(0.5), None)
+    await running.reserve(0.5, None)
     for n in range(50):
         allowance = await found.enter(None, PROMPT)
         allowance.left_usd(f"s{n}")
@@ -295,7 +287,7 @@ async def test_a_hundred_at_once_never_hold_more_than_the_budget(time):
         allowance = await found.enter(client, PROMPT)
         try:
             allowance.left_usd("s")
-            await allowance.reserve(decision(0.3), None)
+            await allowance.reserve(0.3, None)
             await asyncio.sleep(0)
             assert found.counters.held("key:ci") <= 10 * UNITS
             return True

@@ -58,6 +58,7 @@ def test_a_broken_file_is_refused_since_nobodys_budget_begins_anew_in_silence(pa
         SpendFile(path).load()
 
 
-def test_a_folder_that_is_gone_is_said(path):
+def test_what_cannot_be_written_is_said(path):
+    path.mkdir()
     with pytest.raises(ConfigError, match="cannot be written"):
-        SpendFile(path.parent / "none" / "usage.json").save({"a": ONE})
+        SpendFile(path).save({"a": ONE})
