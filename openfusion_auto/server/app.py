@@ -32,6 +32,7 @@ from openfusion_auto.server.keys import (
 )
 from openfusion_auto.server.me import me
 from openfusion_auto.server.middleware import expect, gate, without_the_request
+from openfusion_auto.server.stalled import unsent
 from openfusion_auto.server.surface import surface
 
 # `/api/v1` is what OpenRouter's clients say; a base URL with /v1 too many or too few is a common slip.
@@ -106,10 +107,13 @@ async def keep_alive(app: web.Application) -> None:
     while True:
         await clock.sleep(TICK_S)
         now = clock.now()
-        for client in list(live.streams):
-            if now - client.last_s >= quiet_s and (client.head_sent or client.patient):
-                with contextlib.suppress(ConnectionError):
-                    await client.keep_alive()
+        for client, request in list(live.streams.items()):
+            if now - client.last_s < quiet_s or not (client.head_sent or client.patient):
+                continue
+            if unsent(request.protocol):
+                continue  # it has not taken what is there yet: a sign would only wait behind it
+            with contextlib.suppress(ConnectionError):
+                await client.keep_alive()
 
 
 async def close_upstreams(app: web.Application) -> None:

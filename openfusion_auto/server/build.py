@@ -23,7 +23,8 @@ from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.keyring import Keyring
-from openfusion_auto.server.keys import LIVE, ServerOptions
+from openfusion_auto.server.keys import CLOCK, LIVE, ServerOptions
+from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.upkeep import Ledger, upkeep
 from openfusion_auto.store.spendfile import FILE as SPEND_FILE
 from openfusion_auto.store.spendfile import SpendFile
@@ -33,6 +34,8 @@ MEGABYTE = 1_000_000
 # Kept traces are thousands of small values without a cycle among them: Python's own thresholds (700, 10, 10) look at
 # them again and again, a tenth to a fifth of a request's processor time. The rare garbage in cycles waits a little.
 COLLECT_AT = (20_000, 20, 20)
+# [s] a connection may have no whole request on it, at its start (a head that never ends) or between two: as nginx.
+IDLE_CONNECTION_S = 75.0
 
 
 def build_engine(settings: Settings, *, dry_run: bool, clock: Clock) -> Engine:
@@ -128,6 +131,13 @@ def build(
     return app
 
 
+def runner_server(runner: web.AppRunner) -> web.Server:
+    """Return the server of a runner that has been set up."""
+    if runner.server is None:
+        raise RuntimeError("the runner is not set up")
+    return runner.server
+
+
 @contextlib.contextmanager
 def rarer_collections() -> Iterator[None]:
     """Let the collector of cycles look as rarely as `COLLECT_AT` says while a server runs."""
@@ -157,9 +167,14 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
         loop.add_signal_handler(name, stop.set)
     # A client that leaves cancels its handler, and with it the calls upstream.
     runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=server.drain_s
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=server.drain_s,
+        keepalive_timeout=IDLE_CONNECTION_S,
     )
     await runner.setup()
+    watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
     try:
         site = web.TCPSite(runner, server.host, server.port, backlog=1024)
         try:
@@ -175,4 +190,5 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
             await stop.wait()
             app[LIVE].draining = True
     finally:
+        watching.cancel()
         await runner.cleanup()

@@ -35,9 +35,9 @@ class ServerOptions:
 
 @dataclass(slots=True)
 class Live:
-    """What the running server keeps: open streams for keep-alives, and whether it is draining."""
+    """What the running server keeps: open streams and their requests for keep-alives, and whether it is draining."""
 
-    streams: set[ClientStream] = field(default_factory=set)
+    streams: dict[ClientStream, web.Request] = field(default_factory=dict)
     draining: bool = False
 
 

@@ -21,6 +21,10 @@ from openfusion_auto.wire.telling import telling
 
 # [s] between two pieces of a body: a client that is still sending is never that silent.
 BODY_IDLE_S = 10.0
+# A body may take this long [s], and longer as long as it comes at this rate [bytes/s]: the defaults of Apache's
+# mod_reqtimeout (body=20,MinRate=500). Who sends a byte now and then holds a connection for no longer.
+BODY_GRACE_S = 20.0
+BODY_MIN_RATE = 500
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -40,16 +44,20 @@ async def read_body(request: web.Request) -> bytes:
     if (request.content_length or 0) > most:
         raise too_large()
     body, loop = bytearray(), asyncio.get_running_loop()
+    began_s = loop.time()
     try:
         async with asyncio.timeout(BODY_IDLE_S) as patience:
             while chunk := await request.content.readany():
                 body += chunk
                 if len(body) > most:
                     raise too_large()
-                patience.reschedule(loop.time() + BODY_IDLE_S)
+                slowest_s = began_s + BODY_GRACE_S + len(body) / BODY_MIN_RATE
+                patience.reschedule(min(loop.time() + BODY_IDLE_S, slowest_s))
     except TimeoutError:
         raise BadRequest(
-            "The request body stopped coming before its end.", code="request_timeout", status=408
+            "The request body came too slowly, or stopped coming before its end.",
+            code="request_timeout",
+            status=408,
         ) from None
     except web.RequestPayloadError:
         raise BadRequest(
@@ -166,12 +174,12 @@ async def stream(
         guarded=options.guarded,
         model=asked.prompt.model if engine.report_requested else None,
     )
-    live.streams.add(client)
+    live.streams[client] = request
     try:
         await engine.answer(asked, trace, client)
         await response.write_eof()
     except ConnectionError:
         pass  # the client is gone; its trace says so
     finally:
-        live.streams.discard(client)
+        live.streams.pop(client, None)
     return response

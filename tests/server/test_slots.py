@@ -101,7 +101,7 @@ async def test_a_request_cut_at_any_await_gives_back_all_it_took(tmp_path, monke
             with contextlib.suppress(Exception):  # a cut connection
                 await send(router, scenario(name, path), path=path, key=texts["ci"])
             assert taken(router) == {}
-            assert router.app[LIVE].streams == set()
+            assert router.app[LIVE].streams == {}
         assert len(runs) > SCENARIOS[name]
         monkeypatch.undo()
         reply = await send(router, body(path), path=path, key=texts["ci"])
