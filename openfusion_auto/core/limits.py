@@ -17,7 +17,7 @@ an account is a hundred numbers however many calls it saw.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 UNITS = 10**10  # of money in one USD: `cost.usd` rounds to ten decimals
@@ -64,8 +64,7 @@ class Bucket(NamedTuple):
 FULL = Bucket()
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """What an account has used.
 
     Attributes:
@@ -194,8 +193,7 @@ def refusal(account: Account, limits: Limits, tokens: int, now_ms: int) -> Refus
 def admit(account: Account, limits: Limits, tokens: int, now_ms: int) -> Account:
     """Let a request in that `refusal` has nothing against."""
     rpm, tpm = limits.requests_per_minute, limits.tokens_per_minute
-    return replace(
-        account,
+    return account._replace(
         requests=account.requests if rpm is None else take(account.requests, rpm, 1, now_ms),
         tokens=account.tokens if tpm is None else take(account.tokens, tpm, tokens, now_ms),
         running=account.running + 1,
@@ -215,7 +213,7 @@ def leave(account: Account, limits: Limits, reserved: int, used: int, now_ms: in
         tokens = take(tokens, tpm, used - reserved, now_ms)
     elif tpm is not None:
         tokens = give(tokens, tpm, reserved - used, now_ms)
-    return replace(account, tokens=tokens, running=account.running - 1)
+    return account._replace(tokens=tokens, running=account.running - 1)
 
 
 # -- money -----------------------------------------------------------------------------------------------------------
@@ -224,6 +222,8 @@ def leave(account: Account, limits: Limits, reserved: int, used: int, now_ms: in
 def counting(slots: Slots, window: Window, now_s: int) -> Slots:
     """Return the slots of which some part lies in the window that ends now."""
     first = now_s // window.slot_s - window.span_s // window.slot_s
+    if not slots or slots[0][0] >= first:
+        return slots
     return tuple(s for s in slots if s[0] >= first)
 
 
@@ -237,17 +237,17 @@ def add(slots: Slots, window: Window, amount: int, now_s: int) -> Slots:
     kept, number = counting(slots, window, now_s), now_s // window.slot_s
     if kept and kept[-1][0] >= number:  # or later: the clock went back
         return (*kept[:-1], (kept[-1][0], kept[-1][1] + amount))
-    return (*kept, (number, amount)) if amount else kept
+    return (*kept, (number, amount))
 
 
 def left(account: Account, limits: Limits, now_s: int) -> int | None:
     """Return the money that can still be reserved [units], None without a budget."""
-    budgets = (
-        (limits.per_day, account.day, DAY),
-        (limits.per_month, account.month, MONTH),
-    )
-    rests = [b - spent(s, w, now_s) - account.held for b, s, w in budgets if b is not None]
-    return max(0, min(rests)) if rests else None
+    day, month = limits.per_day, limits.per_month
+    if day is None and month is None:
+        return None
+    rests = [] if day is None else [day - spent(account.day, DAY, now_s)]
+    rests += [] if month is None else [month - spent(account.month, MONTH, now_s)]
+    return max(0, min(rests) - account.held)
 
 
 def reserve(account: Account, limits: Limits, amount: int, now_s: int) -> Account | None:
@@ -261,7 +261,7 @@ def reserve(account: Account, limits: Limits, amount: int, now_s: int) -> Accoun
     rest = left(account, limits, now_s)
     if rest is not None and amount > rest:
         return None
-    return replace(account, held=account.held + amount)
+    return account._replace(held=account.held + amount)
 
 
 def settle(account: Account, held: int, cost: int, now_s: int) -> Account:
@@ -272,8 +272,9 @@ def settle(account: Account, held: int, cost: int, now_s: int) -> Account:
     """
     if cost < 0 or not 0 <= held <= account.held:
         raise ValueError(f"cannot settle {cost} for {held} of {account.held} held")
-    return replace(
-        account,
+    if not cost:
+        return release(account, held)
+    return account._replace(
         held=account.held - held,
         day=add(account.day, DAY, cost, now_s),
         month=add(account.month, MONTH, cost, now_s),
@@ -284,7 +285,7 @@ def release(account: Account, held: int) -> Account:
     """Let go of what was held for calls that cost nothing. Raises `ValueError` when it is more than is held."""
     if not 0 <= held <= account.held:
         raise ValueError(f"cannot release {held} of {account.held} held")
-    return replace(account, held=account.held - held)
+    return account._replace(held=account.held - held)
 
 
 def frees_ms(account: Account, limits: Limits, amount: int, now_s: int) -> int | None:

@@ -246,19 +246,24 @@ class Allowance:
         self._counters = counters
         self._scopes = scopes
         self._payers = scopes
+        self._rated = any(
+            s.limits.requests_per_minute or s.limits.tokens_per_minute for s in scopes
+        )
         self._owner = owner
         self._session = session
         self._reserved_tokens = 0
         self._held = 0
         self._entered = False
 
-    async def enter(self, count: int) -> None:
-        """Take a place for a request of `count` tokens.
+    async def enter(self, prompt: Prompt) -> None:
+        """Take a place for a request; its tokens are estimated only where they are limited.
 
         Raises:
             RateLimited: a rate of its key or of the server, or too many of its key at once.
             Overloaded: too many at once for the server.
         """
+        counted = any(s.limits.tokens_per_minute for s in self._scopes)
+        count = tokens.input_tokens(prompt) if counted else 0
         refused = await self._counters.admit(self._scopes, count)
         if refused is not None:
             error = refusal_error(*refused)
@@ -285,14 +290,14 @@ class Allowance:
         Raises:
             QuotaExceeded: the budgets are why nothing could be decided, or somebody else was quicker.
         """
+        if worst_usd is not None and await self.cover(worst_usd):
+            return
         found = self._counters.left(self._payers)
         if found is None:
             return
         scope, rest = found
-        if worst_usd is None:
-            if own_max_usd is None or limits.to_usd(rest) < own_max_usd:
-                raise self._exhausted(scope, rest)
-        elif not await self.cover(worst_usd):
+        quicker = worst_usd is not None
+        if quicker or own_max_usd is None or limits.to_usd(rest) < own_max_usd:
             raise self._exhausted(scope, rest)
 
     async def cover(self, usd: float) -> bool:
@@ -319,6 +324,8 @@ class Allowance:
     def headers(self) -> dict[str, str]:
         """Return the headers in which OpenAI's API tells what is left of its rates."""
         told: dict[str, str] = {}
+        if not self._rated:
+            return told
         for kind, room in zip(
             ("requests", "tokens"), self._counters.rooms(self._scopes), strict=True
         ):
@@ -375,8 +382,7 @@ class Limiter:
         """Let a request in; see `Allowance.enter` for what is raised."""
         allowance = self.allowance(client)
         if allowance is not None:
-            counted = any(s.limits.tokens_per_minute for s in self.scopes(client))
-            await allowance.enter(tokens.input_tokens(prompt) if counted else 0)
+            await allowance.enter(prompt)
         return allowance
 
 

@@ -152,7 +152,7 @@ def test_the_longer_of_two_waits_is_told():
     limits = Limits(requests_per_minute=60, tokens_per_minute=6)
     account = admit(NEW, limits, 6, 0)
     assert refusal(account, limits, 3, 0) == Refusal("tokens", 6, 30_000)
-    account = replace(account, requests=take(Bucket(), 60, 120, 0))
+    account = account._replace(requests=take(Bucket(), 60, 120, 0))
     assert refusal(account, limits, 3, 0) == Refusal("requests", 60, 61_000)
 
 
