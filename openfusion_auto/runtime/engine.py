@@ -99,7 +99,8 @@ class Engine:
         policy, left = self.policy, None
         if incoming.allowance is not None:
             left = incoming.allowance.left_usd(session.key)
-            policy = replace(policy, max_usd=tightest(policy.max_usd, left))
+            if left is not None:
+                policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         decision = decide(task, pool, state, policy)
         return Judged(prompt, want, session, task, state, pool, decision, left)
 

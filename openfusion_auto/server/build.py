@@ -34,8 +34,9 @@ MEGABYTE = 1_000_000
 # Kept traces are thousands of small values without a cycle among them: Python's own thresholds (700, 10, 10) look at
 # them again and again, a tenth to a fifth of a request's processor time. The rare garbage in cycles waits a little.
 COLLECT_AT = (20_000, 20, 20)
-# [s] a connection may have no whole request on it, at its start (a head that never ends) or between two: as nginx.
-IDLE_CONNECTION_S = 75.0
+# [s] a connection may have no whole request on it, at its start (a head that never ends) or between two. Longer than
+# clients keep theirs (reqwest 90 s, httpx 5 s, undici 4 s), so that they and not we close one that both believe in.
+IDLE_CONNECTION_S = 120.0
 
 
 def build_engine(settings: Settings, *, dry_run: bool, clock: Clock) -> Engine:
