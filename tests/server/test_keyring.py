@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from openfusion_auto.config.keyfile import Wish, create, new_key, path_in, revoke
+from openfusion_auto.config.keyfile import Wish, create, digest_of, new_key, path_in, revoke
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError, NotAuthorized
 from openfusion_auto.runtime.clock import Clock
@@ -310,6 +310,28 @@ async def test_a_key_sees_its_own_traces_and_the_operators_key_all(tmp_path):
                 await send(router, None, path=f"/traces/{ids['a']}", method="GET", key="operator")
             ).body
         )
+
+
+async def test_a_key_is_in_no_answer_file_log_or_call(tmp_path, caplog):
+    with caplog.at_level(logging.DEBUG):
+        async with keyed(tmp_path, Wish("ci", requests_per_minute=4)) as (router, texts):
+            text, shown = texts["ci"], ""
+            for n in range(6):  # served, over its rate, broken
+                asked = (
+                    {}
+                    if n == 3
+                    else body("/chat/completions", stream=n == 1, openfusion={"trace": "full"})
+                )
+                shown += (await send(router, asked, key=text)).shown
+            shown += (await send(router, body("/chat/completions"), key=text + "x")).shown
+            for path in ("/keys/me", "/models", "/traces"):
+                shown += (await send(router, None, path=path, method="GET", key=text)).shown
+            sent = json.dumps([[r.headers, r.body] for r in router.up.requests])
+    files = "".join(f.read_text() for f in (tmp_path / "state").iterdir())
+    assert "rate_limit_exceeded" in shown
+    assert "usage" in shown
+    assert not [place for place in (shown, sent, files, caplog.text) if text[3:] in place]
+    assert digest_of(text).hex() not in shown + sent + caplog.text
 
 
 # -- binding ---------------------------------------------------------------------------------------------------------
