@@ -6,12 +6,14 @@ No retry and no fallback once a byte of the answer has reached the client: then 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.backoff import Move, next_move
 from openfusion_auto.core.checks import is_json
+from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
@@ -27,6 +29,7 @@ from openfusion_auto.errors import (
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace
@@ -70,7 +73,8 @@ class Received:
 class Caller:
     """Makes the calls of one request; `client` is the stream to relay a final answer to, or None.
 
-    `headers` of a Messages client (`anthropic-beta` and the like) go on to Messages upstreams.
+    `headers` of a Messages client (`anthropic-beta` and the like) go on to Messages upstreams. `allowance` holds the
+    worst case of every call before it is made.
     """
 
     def __init__(
@@ -83,13 +87,16 @@ class Caller:
         max_calls: int,
         max_usd: float | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
+        allowance: Allowance | None = None,
     ) -> None:
         self._means = means
         self._trace = trace
         self._client = client
         self._began_s = began_s
         self._max_calls = max_calls
-        self._max_usd = max_usd
+        # With budgets every call is counted, whether the request has a ceiling of its own or not.
+        self._max_usd = max_usd if allowance is None else tightest(max_usd, math.inf)
+        self._allowance = allowance
         self._headers = headers
         self._reserved_usd = 0.0  # the worst case of the calls in flight
 
@@ -113,7 +120,7 @@ class Caller:
                     errors.append(UpstreamError(f"the limit of {self._max_calls} calls is used up"))
                     return Reply(ask.phase, candidate_id, error=summary(errors))
                 worst_usd = self._worst_usd(ask.prompt, candidate)
-                if not self._affords(worst_usd):
+                if not self._affords(worst_usd) or not await self._covered(worst_usd):
                     errors.append(
                         UpstreamError(f"{candidate_id} does not fit what is left of the budget")
                     )
@@ -170,8 +177,16 @@ class Caller:
         """Whether a call fits the request's budget beside what is spent and what is in flight: reserve, then settle."""
         if self._max_usd is None:
             return True
+        return worst_usd is not None and self._with(worst_usd) <= self._max_usd
+
+    def _with(self, worst_usd: float) -> float:
+        """Return what the request costs at worst with one more call [USD]."""
         spent = sum(a.usd for a in self._trace.attempts if a.usd is not None)
-        return worst_usd is not None and spent + self._reserved_usd + worst_usd <= self._max_usd
+        return spent + self._reserved_usd + worst_usd
+
+    async def _covered(self, worst_usd: float | None) -> bool:
+        """Whether the budgets of key, server and session hold enough for a call: more than was planned, if need be."""
+        return self._allowance is None or await self._allowance.cover(self._with(worst_usd or 0.0))
 
     async def _attempt(self, ask: Ask, candidate: Candidate) -> Answer:
         """Make one call and enter it in the books, however it ends."""
