@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from openfusion_auto.core.prompt import Dialect
@@ -19,6 +19,9 @@ from openfusion_auto.wire.telling import telling
 
 # [s] between two pieces of a body: a client that is still sending is never that silent.
 BODY_IDLE_S = 10.0
+WAITING = (
+    2**16
+)  # [bytes] of a stream that its client has not taken yet; then the upstream is not read on
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -120,6 +123,8 @@ async def stream(
     options, live = request.app[OPTIONS], request.app[LIVE]
     response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
 
     head = asyncio.Lock()  # a keep-alive and the answer's first byte may meet here
 
@@ -130,6 +135,17 @@ async def stream(
                     response.headers.update(trace_headers(engine, trace))
                     await response.prepare(request)
         await response.write(data)
+        if request.transport is not None and request.transport.get_write_buffer_size() > WAITING:
+            await request.writer.drain()
+
+    def send_now(data: bytes) -> bool:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        if transport.get_write_buffer_size() > WAITING:
+            return False
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if response.chunked else data)
+        return True
 
     client = ClientStream(
         telling(asked.prompt, answer_id=answer_id(trace), created=int(trace.at)),
@@ -137,6 +153,7 @@ async def stream(
         request.app[CLOCK],
         guarded=options.guarded,
         model=asked.prompt.model if engine.report_requested else None,
+        send_now=send_now,
     )
     live.streams.add(client)
     try:

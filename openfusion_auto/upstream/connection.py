@@ -8,9 +8,12 @@ for each call (URLs, cookies, redirects, proxies, sessions) costs more here than
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from openfusion_auto.upstream.base import Sink
 
 MAX_HEAD = 64 * 2**10  # [bytes] of an answer's head, or of framing between two pieces of a body
 HIGH_WATER = 256 * 2**10  # [bytes] of a body that wait to be read; then the socket is not read on
@@ -18,19 +21,23 @@ JOINED = 64 * 2**10  # [bytes] a request up to this goes out in one write with i
 PIECE = 256 * 2**10  # [bytes] of a large request that are written at once
 
 
-class NotHttp(Exception):
+class Ended(Exception):
+    """The exchange did not end as it should."""
+
+
+class NotHttp(Ended):
     """What came is no HTTP answer, or one beyond its bounds."""
 
 
-class ClosedEarly(Exception):
+class ClosedEarly(Ended):
     """The connection ended before the head of an answer was there."""
 
 
-class Cut(Exception):
+class Cut(Ended):
     """The connection ended inside the answer's body."""
 
 
-class Silent(Exception):
+class Silent(Ended):
     """Nothing more came in time."""
 
 
@@ -66,7 +73,11 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         self._pieces: list[bytes] = []
         self._held = 0  # [bytes] in them
-        self._error: Exception | None = None
+        self._error: Ended | None = None
+        self._sink: Sink | None = None  # takes pieces as they come
+        self._waits: Awaitable[None] | None = None  # what it asked to wait for
+        self._thrown: Exception | None = None  # what it raised
+        self._on_end: Callable[[], None] | None = None
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None  # of whoever waits for the answer
         self._room: asyncio.Future[None] | None = None  # of whoever waits until it may write on
@@ -110,6 +121,52 @@ class Connection(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
+        return self._taken()
+
+    async def pour(self, sink: Sink) -> None:
+        """Give what comes of the body to `sink`, as it comes, until that is done or the body has ended.
+
+        Raises:
+            Cut, NotHttp, Silent: as `read`; and what the sink raises.
+        """
+        while not sink.done:
+            if self._pieces:
+                waits = sink.take(self._taken())
+                if waits is not None:
+                    await waits
+            elif self.whole:
+                return
+            elif self._error is not None:
+                raise self._error
+            else:
+                await self._flow(sink)
+
+    async def _flow(self, sink: Sink) -> None:
+        """Let `data_received` feed the sink until something is to be done here."""
+        self._sink, self._waits, self._thrown = sink, None, None
+        try:
+            await self._wait()
+        except asyncio.CancelledError:
+            if isinstance(self._waits, Coroutine):
+                self._waits.close()
+            raise
+        finally:
+            self._sink = None
+        if self._thrown is not None:
+            raise self._thrown
+        if self._waits is not None:
+            await self._waits
+
+    def _feed(self, sink: Sink) -> None:
+        try:
+            self._waits = sink.take(self._taken())
+        except Exception as error:  # noqa: BLE001 - raised again where the sink was given
+            self._thrown = error
+        if self._waits is not None or self._thrown is not None or sink.done or self.whole:
+            self._sink = None
+            self._wake()
+
+    def _taken(self) -> bytes:
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self._held = 0
@@ -117,6 +174,11 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         return data
+
+    def let_end(self, on_end: Callable[[], None]) -> None:
+        """Read the rest of an answer that says no more, and call `on_end` once, whole or not."""
+        self._pieces.clear()
+        self._on_end = on_end
 
     def give_up(self) -> None:
         """End the exchange because nothing came in time."""
@@ -167,17 +229,23 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _tell_end(self) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()
+
     def _make_room(self) -> None:
         self._full = False
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Ended) -> None:
         """End the exchange; the first reason stays."""
         self._error = self._error or error
         self.close()
         self._make_room()
         self._wake()
+        self._tell_end()
 
     # -- what the event loop tells -----------------------------------------------------------------------------------
 
@@ -209,8 +277,14 @@ class Connection(asyncio.Protocol):
             self._more = True
         if self._dry > MAX_HEAD and not self.whole:
             self._fail(NotHttp())
-        if self._pieces or self._headed:
+        if self._on_end is not None:
+            self._pieces.clear()
+        if self._sink is not None and self._pieces:
+            self._feed(self._sink)
+        elif self._pieces or self.whole or self._headed:
             self._wake()
+        if self.whole:
+            self._tell_end()
         if self._held > HIGH_WATER and not self._paused:
             self._paused = True
             self._transport.pause_reading()
@@ -222,6 +296,7 @@ class Connection(asyncio.Protocol):
             if self._headed and not self._framed and exc is None:
                 self.whole = True
                 self._wake()
+                self._tell_end()
                 return
             self._fail(Cut() if self._headed else ClosedEarly())
         self._make_room()

@@ -16,6 +16,7 @@ from openfusion_auto.upstream.connection import Connection
 # There is no bound on connections in use: each carries a client's request, and a request that waits for another's
 # answer is worse than one more connection.
 IDLE_KEPT = 256  # connections that wait for the next request
+ENDING_S = 1.0  # [s] for the last bytes of an answer whose end mark has been read
 IDLE_S = 15.0  # [s] an unused one is kept; servers close theirs after 5 (uvicorn) to 75 (nginx), most after 60
 ADDRESSES_S = 300.0  # [s] a name's addresses are used before they are looked up anew
 HEAD_START_S = (
@@ -84,6 +85,23 @@ class Connections:
                 sock.close()
                 raise
         return connection
+
+    def give_back_later(self, connection: Connection) -> None:
+        """As `give_back`, once the last bytes of an answer are there that has said all it says.
+
+        Servers send the end of the framing behind the end mark; a connection that is cut there would have to be made
+        and secured anew for the next turn.
+        """
+        if connection.whole:
+            self.give_back(connection)
+            return
+        timer = asyncio.get_running_loop().call_later(ENDING_S, connection.close)
+
+        def ended() -> None:
+            timer.cancel()
+            self.give_back(connection)
+
+        connection.let_end(ended)
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request when it can carry one, else close it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -20,11 +20,12 @@ from openfusion_auto.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from openfusion_auto.upstream.base import Call
+from openfusion_auto.upstream.base import Call, Sink, pour_chunks
 from openfusion_auto.upstream.connection import (
     ClosedEarly,
     Connection,
     Cut,
+    Ended,
     NoAnswer,
     NotHttp,
     Silent,
@@ -93,6 +94,7 @@ class HttpOpened:
         self._connection = connection
         self._connections = connections
         self._released = False
+        self._sink: Sink | None = None
         self._idle_s = timeouts.idle_s
         self._loop = asyncio.get_running_loop()
         self._encoding = ""
@@ -138,6 +140,28 @@ class HttpOpened:
         """Return the body as it comes, at most `MAX_BODY` bytes when it is not an event stream."""
         return self if self._encoding in PLAIN else self._inflated()
 
+    async def pour(self, sink: Sink) -> None:
+        """Give each piece of the body to `sink`; see `Pours.pour`."""
+        self._sink = sink
+        if self._encoding not in PLAIN:
+            await pour_chunks(self._inflated(), sink)
+            return
+        try:
+            await self._connection.pour(self)
+        except Ended as error:
+            raise translated(self._name, error) from None
+
+    @property
+    def done(self) -> bool:
+        """Whether the sink has had all it wants."""
+        return self._sink is not None and self._sink.done
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Pass a piece on to the sink."""
+        self._progress()
+        self._count(len(chunk))
+        return None if self._sink is None else self._sink.take(chunk)
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
@@ -151,13 +175,16 @@ class HttpOpened:
     async def _read(self) -> bytes:
         try:
             chunk = await self._connection.read()
-        except FOREIGN as error:
+        except Ended as error:
             raise translated(self._name, error) from None
-        # The time at which silence is too long moves; the timer stays where it is unless it would be late.
+        self._progress()
+        return chunk
+
+    def _progress(self) -> None:
+        """Move the time at which silence is too long; the timer stays where it is unless it would be late."""
         self._due = min(self._loop.time() + self._idle_s, self._end_by)
         if self._due < self._looks_at:
             self._look_later()
-        return chunk
 
     async def _inflated(self) -> AsyncIterator[bytes]:
         try:
@@ -178,7 +205,7 @@ class HttpOpened:
             )
 
     async def close(self) -> None:
-        """Give the connection back when the body was read to its end, else cut it."""
+        """Give the connection back when the body was read to its end, or the sink had all it wants; else cut it."""
         self.release()
 
     def release(self) -> None:
@@ -186,7 +213,10 @@ class HttpOpened:
         if not self._released:
             self._released = True
             self._timer.cancel()
-            self._connections.give_back(self._connection)
+            if self.done:
+                self._connections.give_back_later(self._connection)
+            else:
+                self._connections.give_back(self._connection)
 
 
 class HttpUpstream:

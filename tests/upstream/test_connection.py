@@ -218,3 +218,87 @@ async def test_a_break_while_sending_is_told(connection, peer):
     peer.script = [("early", RESET)]
     with pytest.raises(ClosedEarly):
         await asked(connection, b"x" * 50_000_000)
+
+
+# -- pouring ---------------------------------------------------------------------------------------------------------
+
+
+class Bucket:
+    """A sink: keeps what comes; `full_after` pieces it is done, `waits` for each, raises `breaks` at the second."""
+
+    def __init__(self, full_after=None, waits=None, breaks=None):
+        self.got, self.full_after, self.waits, self.breaks = [], full_after, waits, breaks
+
+    @property
+    def done(self):
+        return self.full_after is not None and len(self.got) >= self.full_after
+
+    def take(self, chunk):
+        self.got.append(chunk)
+        if self.breaks and len(self.got) == 2:
+            raise self.breaks
+        return self.waits and self.waits()
+
+
+SLOWLY = (chunked(b"one", end=False), 0.02, b"3\r\ntwo\r\n", 0.02, b"0\r\n\r\n")
+
+
+async def poured(connection, sink):
+    await connection.ask(HEAD % 0, b"")
+    await connection.pour(sink)
+    return sink.got
+
+
+async def test_a_sink_gets_each_piece_as_it_comes(connection, peer):
+    peer.script = [SLOWLY, (ok(b"all at once"),)]
+    assert await poured(connection, Bucket()) == [b"one", b"two"]
+    assert await poured(connection, Bucket()) == [b"all at once"]
+    assert connection.usable
+
+
+async def test_a_sink_that_must_be_waited_for_gets_the_next_piece_afterwards(connection, peer):
+    running = 0
+
+    async def wait():
+        nonlocal running
+        running += 1
+        assert running == 1
+        await asyncio.sleep(0.03)
+        running -= 1
+
+    peer.script = [SLOWLY]
+    assert b"".join(await poured(connection, Bucket(waits=wait))) == b"onetwo"
+
+
+async def test_a_sink_that_has_enough_gets_no_more(connection, peer):
+    peer.script = [SLOWLY]
+    assert await poured(connection, Bucket(full_after=1)) == [b"one"]
+    assert not connection.usable
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("the client"), TimeoutError("its own")])
+async def test_what_a_sink_raises_arrives_as_it_is(connection, peer, error):
+    peer.script = [SLOWLY]
+    with pytest.raises(type(error)) as caught:
+        await poured(connection, Bucket(breaks=error))
+    assert caught.value is error
+
+
+async def test_a_break_ends_the_pouring_after_what_came(connection, peer):
+    peer.script = [(chunked(b"one", end=False), 0.02, CLOSE)]
+    sink = Bucket()
+    with pytest.raises(Cut):
+        await poured(connection, sink)
+    assert sink.got == [b"one"]
+
+
+async def test_pouring_can_be_cancelled_at_any_moment(connection, peer):
+    async def forever():
+        await asyncio.Event().wait()
+
+    peer.script = [(*SLOWLY[:2], STALL)]
+    task = asyncio.create_task(poured(connection, Bucket(waits=forever)))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -19,7 +19,7 @@ from openfusion_auto.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from openfusion_auto.upstream import http
+from openfusion_auto.upstream import connections, http
 from openfusion_auto.upstream.base import Call
 from openfusion_auto.upstream.connection import ClosedEarly, Cut, NoAnswer, NotHttp, Silent
 from openfusion_auto.upstream.http import HttpUpstream, Timeouts, translated
@@ -367,6 +367,69 @@ async def test_many_calls_at_once_have_a_connection_each(upstream, peer):
     opened = await asyncio.gather(*(upstream.open(call()) for _ in range(50)))
     assert len({await whole(o) for o in opened}) == 50
     assert peer.connections == 50
+
+
+class Until:
+    """A sink that has enough when `mark` has come."""
+
+    def __init__(self, mark):
+        self.mark, self.got, self.done = mark, b"", False
+
+    def take(self, chunk):
+        self.got += chunk
+        self.done = self.mark in self.got
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_stream_is_poured_until_its_end_mark(upstream, peer, packed):
+    body = gzip.compress(b"data: [DONE]\n\n") if packed else b"data: [DONE]\n\n"
+    answer = chunked(body)
+    if packed:
+        answer = answer.replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
+    peer.script = [(answer,)]
+    opened = await upstream.open(call(stream=True))
+    sink = Until(b"[DONE]")
+    await opened.pour(sink)
+    await opened.close()
+    assert sink.got == b"data: [DONE]\n\n"
+
+
+async def test_the_end_of_the_framing_may_come_behind_the_end_mark(upstream, peer):
+    peer.script = [(chunked(b"data: [DONE]\n\n", end=False), 0.05, b"0\r\n\r\n")]
+    opened = await upstream.open(call(stream=True))
+    await opened.pour(Until(b"[DONE]"))
+    await opened.close()
+    await asyncio.sleep(0.1)
+    await whole(await upstream.open(call()))
+    assert peer.connections == 1
+
+
+async def test_an_end_of_the_framing_that_does_not_come_costs_the_connection(
+    upstream, peer, monkeypatch
+):
+    monkeypatch.setattr(connections, "ENDING_S", 0.05)
+    peer.script = [(chunked(b"data: [DONE]\n\n", end=False), STALL)]
+    opened = await upstream.open(call(stream=True))
+    await opened.pour(Until(b"[DONE]"))
+    await opened.close()
+    await peer.settled(0)
+
+
+async def test_a_break_while_pouring_is_translated_and_a_sinks_own_error_is_not(upstream, peer):
+    class Broken(Until):
+        def take(self, chunk):
+            raise ConnectionResetError
+
+    begun = (chunked(b"data: 1\n\n", end=False), 0.02, CLOSE)
+    peer.script = [begun, begun]
+    opened = await upstream.open(call(stream=True))
+    with pytest.raises(UpstreamBroken, match="cut"):
+        await opened.pour(Until(b"[DONE]"))
+    await opened.close()
+    opened = await upstream.open(call(stream=True))
+    with pytest.raises(ConnectionResetError):
+        await opened.pour(Broken(b""))
+    await opened.close()
 
 
 def test_an_error_of_ours_is_none_of_the_foreign_ones():
