@@ -182,7 +182,8 @@ class HttpOpened:
 
     def _progress(self) -> None:
         """Move the time at which silence is too long; the timer stays where it is unless it would be late."""
-        self._due = min(self._loop.time() + self._idle_s, self._end_by)
+        due = self._loop.time() + self._idle_s
+        self._due = min(due, self._end_by)
         if self._due < self._looks_at:
             self._look_later()
 

@@ -92,7 +92,8 @@ class Seals:
             if delta.data is None:
                 continue
             if delta.dialect == "chat":
-                found += chunk_seals(delta.data, "delta")
+                if _may_seal(delta.data):
+                    found += chunk_seals(delta.data, "delta")
             elif delta.text:
                 continue  # the most of a stream
             elif delta.dialect == "messages":
@@ -139,6 +140,18 @@ def chunk_seals(data: Mapping[str, object], field: str) -> Iterator[str]:
         yield from chat_seals(said.get(CHAT_OPAQUE))
         for part in objects(said.get("content")):
             yield from (str(part[k]) for k in ("signature", "data") if isinstance(part.get(k), str))
+
+
+def _may_seal(chunk: Mapping[str, object]) -> bool:
+    """Whether a chat chunk has what a seal can stand in: hardly any has, and all are asked."""
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        said = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(said, dict) and (
+            CHAT_OPAQUE in said or isinstance(said.get("content"), list)
+        ):
+            return True
+    return False
 
 
 def for_another(prompt: Prompt, foreign: Foreign) -> tuple[Prompt, tuple[str, ...]]:
