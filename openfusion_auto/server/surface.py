@@ -40,12 +40,14 @@ async def read_body(request: web.Request) -> bytes:
     most = request.app[OPTIONS].max_body
     if (request.content_length or 0) > most:
         raise too_large()
-    body, loop = bytearray(), asyncio.get_running_loop()
+    parts: list[bytes] = []
+    size, loop = 0, asyncio.get_running_loop()
     try:
         async with asyncio.timeout(BODY_IDLE_S) as patience:
             while chunk := await request.content.readany():
-                body += chunk
-                if len(body) > most:
+                parts.append(chunk)
+                size += len(chunk)
+                if size > most:
                     raise too_large()
                 patience.reschedule(loop.time() + BODY_IDLE_S)
     except TimeoutError:
@@ -56,7 +58,7 @@ async def read_body(request: web.Request) -> bytes:
         raise BadRequest(
             "The request body cannot be read: its encoding or framing is broken."
         ) from None
-    return bytes(body)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def too_large() -> TooLarge:

@@ -160,19 +160,31 @@ def _to_bytes(text: str, size: int, members: list[Member]) -> tuple[Member, ...]
 
 
 def _bound_depth(text: str, value: object) -> None:
-    # Nesting needs brackets: a text with few of them, like most chunks and requests, is not walked at all.
-    if len(text) <= 2 * MAX_DEPTH or text.count("[") + text.count("{") <= MAX_DEPTH:
+    # Nesting needs brackets: a text with few of them, like most answers, is not walked at all.
+    if len(text) <= 2 * MAX_DEPTH or not (_many(text, "[") or _many(text, "{")):
         return
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
+        if not level:
+            return
         level = [
             child
             for node in level
             for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
+            if isinstance(child, _NESTING)
         ]
     if level:
         raise JsonError(f"nested deeper than {MAX_DEPTH}")
+
+
+def _many(text: str, bracket: str) -> bool:
+    """Whether half of what `MAX_DEPTH` needs is there; stops at it, where counting would read all of the text."""
+    at = -1
+    for _ in range(MAX_DEPTH // 2):
+        at = text.find(bracket, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _skip(text: str, at: int) -> int:
@@ -212,6 +224,7 @@ def as_object(value: object) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+_NESTING = (dict, list)
 _SPACES = frozenset(" \t\n\r")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_int=_integer, parse_constant=_no_constant)
