@@ -19,6 +19,7 @@ from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
+from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.keys import LIVE, ServerOptions
 from openfusion_auto.upstream.registry import build_upstreams
 
@@ -105,6 +106,7 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
         ConfigError: the address cannot be bound.
     """
     server = settings.config.server
+    allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

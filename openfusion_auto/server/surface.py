@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.typedefs import Handler
 
 from openfusion_auto.core.prompt import Dialect
@@ -40,16 +40,15 @@ async def read_body(request: web.Request) -> bytes:
     most = request.app[OPTIONS].max_body
     if (request.content_length or 0) > most:
         raise too_large()
-    parts: list[bytes] = []
-    size, loop = 0, asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(BODY_IDLE_S) as patience:
-            while chunk := await request.content.readany():
-                parts.append(chunk)
-                size += len(chunk)
-                if size > most:
-                    raise too_large()
-                patience.reschedule(loop.time() + BODY_IDLE_S)
+        if (
+            request.content.is_eof()
+        ):  # all of it came with the head, as most do: nothing to wait for
+            body = request.content.read_nowait()
+            if len(body) > most:
+                raise too_large()
+            return body
+        return await received(request.content, most)
     except TimeoutError:
         raise BadRequest(
             "The request body stopped coming before its end.", code="request_timeout", status=408
@@ -58,7 +57,25 @@ async def read_body(request: web.Request) -> bytes:
         raise BadRequest(
             "The request body cannot be read: its encoding or framing is broken."
         ) from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def received(content: StreamReader, most: int) -> bytes:
+    """Return a body that is still coming.
+
+    Raises:
+        TooLarge: over `most` bytes.
+        TimeoutError: it stopped coming.
+    """
+    parts: list[bytes] = []
+    size, loop = 0, asyncio.get_running_loop()
+    async with asyncio.timeout(BODY_IDLE_S) as patience:
+        while chunk := await content.readany():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise too_large()
+            patience.reschedule(loop.time() + BODY_IDLE_S)
+    return b"".join(parts)
 
 
 def too_large() -> TooLarge:
