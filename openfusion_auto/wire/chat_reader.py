@@ -8,6 +8,7 @@ from typing import Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.alike import Alike
 from openfusion_auto.wire.chat import CUT, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
@@ -49,6 +50,7 @@ class ChatReader(StreamReader):
         super().__init__(limit, keep=keep)
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
+        self._alike = Alike()
 
     def answer(self) -> Answer:
         """Return what the first choice has said so far."""
@@ -67,6 +69,10 @@ class ChatReader(StreamReader):
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
+        text = self._alike.text_of(data)
+        if text is not None and not frame.event:
+            self._text.append(text)
+            return (Delta(frame.raw, text),)
         try:
             chunk = loads(data)
         except JsonError:
@@ -80,7 +86,26 @@ class ChatReader(StreamReader):
             delta = self._chunk(frame.raw, chunk)
         except UpstreamBroken as error:
             return (self._fail(error.message),)
-        return () if delta is None else (delta,)
+        if delta is None:
+            return ()
+        if delta.text and delta.raw is frame.raw:
+            self._learn(data, delta, chunk)
+        return (delta,)
+
+    def _learn(self, data: bytes, delta: Delta, chunk: dict[str, object]) -> None:
+        """Learn what stands around the text of a chunk that holds nothing else."""
+        choices = chunk["choices"]
+        if not isinstance(choices, list) or len(choices) != 1 or choices[0].get("index", 0) != 0:
+            return
+        said = choices[0]["delta"]
+        more = delta.reasoning or delta.calls or delta.finish or delta.usage
+        if more or any(value for name, value in said.items() if name not in ("content", "role")):
+            return
+
+        def with_text(text: str) -> object:
+            return {**chunk, "choices": [{**choices[0], "delta": {**said, "content": text}}]}
+
+        self._alike.learn(data, delta.text, with_text)
 
     def _no_json(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
         """Return what an event means that is not JSON: the end mark, or one that cannot be."""
