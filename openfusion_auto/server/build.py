@@ -24,6 +24,7 @@ from openfusion_auto.runtime.limits import Limiter, MemoryCounters, SpendLog
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
+from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, ServerOptions
 from openfusion_auto.server.stalled import cut_stalled
@@ -216,6 +217,7 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
         ConfigError: the address cannot be bound.
     """
     server = settings.config.server
+    allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

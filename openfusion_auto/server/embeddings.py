@@ -24,9 +24,10 @@ from openfusion_auto.errors import (
     Overloaded,
     UpstreamBroken,
 )
-from openfusion_auto.runtime.attempt import Caller, Received
+from openfusion_auto.runtime.attempt import Caller
 from openfusion_auto.runtime.engine import Engine, Incoming
 from openfusion_auto.runtime.names import AUTO, PREFIX
+from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.session import session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace, compact, full

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -136,6 +137,7 @@ def translate(error: web.HTTPException) -> FusionError:
     return BadRequest(f"The request cannot be served (HTTP {error.status}).", status=error.status)
 
 
+@functools.lru_cache(maxsize=256)
 def host_name(value: str) -> str | None:
     """Return the host of a `Host` header or authority, lower case, without port; None when it is none."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from aiohttp import web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.typedefs import Handler
 
 from openfusion_auto.core.prompt import Dialect
@@ -25,6 +25,8 @@ BODY_IDLE_S = 10.0
 # mod_reqtimeout (body=20,MinRate=500). Who sends a byte now and then holds a connection for no longer.
 BODY_GRACE_S = 20.0
 BODY_MIN_RATE = 500
+# [bytes] of a stream that its client has not taken yet; then the upstream is not read on
+WAITING = 2**16
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -43,16 +45,13 @@ async def read_body(request: web.Request) -> bytes:
     most = request.app[OPTIONS].max_body
     if (request.content_length or 0) > most:
         raise too_large()
-    body, loop = bytearray(), asyncio.get_running_loop()
-    began_s = loop.time()
     try:
-        async with asyncio.timeout(BODY_IDLE_S) as patience:
-            while chunk := await request.content.readany():
-                body += chunk
-                if len(body) > most:
-                    raise too_large()
-                slowest_s = began_s + BODY_GRACE_S + len(body) / BODY_MIN_RATE
-                patience.reschedule(min(loop.time() + BODY_IDLE_S, slowest_s))
+        if request.content.is_eof():  # all of it came with the head, as most do
+            body = request.content.read_nowait()
+            if len(body) > most:
+                raise too_large()
+            return body
+        return await received(request.content, most)
     except TimeoutError:
         raise BadRequest(
             "The request body came too slowly, or stopped coming before its end.",
@@ -63,7 +62,27 @@ async def read_body(request: web.Request) -> bytes:
         raise BadRequest(
             "The request body cannot be read: its encoding or framing is broken."
         ) from None
-    return bytes(body)
+
+
+async def received(content: StreamReader, most: int) -> bytes:
+    """Return a body that is still coming.
+
+    Raises:
+        TooLarge: over `most` bytes.
+        TimeoutError: it stopped coming, or comes too slowly.
+    """
+    parts: list[bytes] = []
+    size, loop = 0, asyncio.get_running_loop()
+    began_s = loop.time()
+    async with asyncio.timeout(BODY_IDLE_S) as patience:
+        while chunk := await content.readany():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise too_large()
+            slowest_s = began_s + BODY_GRACE_S + size / BODY_MIN_RATE
+            patience.reschedule(min(loop.time() + BODY_IDLE_S, slowest_s))
+    return b"".join(parts)
 
 
 def too_large() -> TooLarge:
@@ -156,6 +175,8 @@ async def stream(
     options, live = request.app[OPTIONS], request.app[LIVE]
     response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
 
     head = asyncio.Lock()  # a keep-alive and the answer's first byte may meet here
 
@@ -166,6 +187,17 @@ async def stream(
                     response.headers.update(trace_headers(engine, trace, asked.allowance))
                     await response.prepare(request)
         await response.write(data)
+        if request.transport is not None and request.transport.get_write_buffer_size() > WAITING:
+            await request.writer.drain()
+
+    def send_now(data: bytes) -> bool:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        if transport.get_write_buffer_size() > WAITING:
+            return False
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if response.chunked else data)
+        return True
 
     client = ClientStream(
         telling(asked.prompt, answer_id=answer_id(trace), created=int(trace.at)),
@@ -173,6 +205,7 @@ async def stream(
         request.app[CLOCK],
         guarded=options.guarded,
         model=asked.prompt.model if engine.report_requested else None,
+        send_now=send_now,
     )
     live.streams[client] = request
     try:
