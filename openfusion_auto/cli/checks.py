@@ -9,6 +9,7 @@ import platform
 import socket
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,6 +19,7 @@ from openfusion_auto.cli import pool as pool_command
 from openfusion_auto.cli.common import is_dry_run, load_settings
 from openfusion_auto.cli.pool_common import today
 from openfusion_auto.cli.remote import Server, fetch, read_object, server_of
+from openfusion_auto.config.keyfile import load_keys, path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
 from openfusion_auto.config.schema import UpstreamConfig
@@ -114,6 +116,23 @@ def keys(settings: Settings) -> Iterator[Check]:
     asked = len(settings.client_keys)
     detail = f"clients show one of {asked} keys" if asked else "clients need no key"
     yield Check("key", "PASS", f"OPENFUSION_API_KEYS: {detail}")
+    yield gateway_keys(settings)
+
+
+def gateway_keys(settings: Settings) -> Check:
+    """How many keys of `openfusion keys` open the door."""
+    path = path_in(settings.state_path)
+    try:
+        kept = load_keys(path)
+    except ConfigError as error:
+        return Check(
+            "key", "FAIL", error.message, "the server does not start with it: mend or remove it"
+        )
+    states = [k.status(datetime.now(tz=UTC).timestamp()) for k in kept]
+    counted = ", ".join(
+        f"{states.count(s)} {s}" for s in ("active", "expired", "revoked") if s in states
+    )
+    return Check("key", "PASS", f"openfusion keys: {counted or 'none made'}")
 
 
 def pool(settings: Settings) -> Check:

@@ -45,6 +45,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Keep nothing on disk: a restart forgets statistics, sessions and traces.",
 )
+@click.option(
+    "--insecure-no-keys",
+    is_flag=True,
+    help="Let everybody in who can reach the address, also beyond this machine. Needs server.insecure_no_keys = true "
+    "in the file too.",
+)
 @json_option
 def command(
     config: Path | None,
@@ -53,6 +59,7 @@ def command(
     dry_run: bool,
     workers: int,
     no_store: bool,
+    insecure_no_keys: bool,
     as_json: bool,
 ) -> None:
     """Run the router until it is told to stop.
@@ -71,7 +78,7 @@ def command(
     from openfusion_auto.server.build import build, serve
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    app = build(settings, dry_run=dry)
+    app = build(settings, dry_run=dry, insecure=insecure_no_keys)
     announce_state(settings, dry_run=dry, asked=dry_run)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(app, settings, announcer(settings, dry_run=dry, as_json=as_json)))

@@ -220,6 +220,10 @@ class ServerSection(Section):
         ge=0,
         description="how long running requests may finish after SIGTERM, seconds",
     )
+    insecure_no_keys: bool = Field(
+        default=False,
+        description="confirms `serve --insecure-no-keys`; by itself it does nothing",
+    )
 
     @field_validator("host")
     @classmethod
@@ -267,6 +271,38 @@ class StoreSection(Section):
     )
 
 
+class LimitsSection(Section):
+    """`[limits]`: what all clients together may use; a key has its own limits besides. Without a value: no limit."""
+
+    max_concurrent: int | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="requests that are answered at once; more get a 503",
+        examples=[64],
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        gt=0,
+        le=10**9,
+        description="requests in a minute; more get a 429",
+        examples=[600],
+    )
+    usd_per_day: float | None = Field(
+        default=None, gt=0, le=1e8, description="budget of 24 hours, USD", examples=[20.0]
+    )
+    usd_per_month: float | None = Field(
+        default=None, gt=0, le=1e8, description="budget of 30 days, USD", examples=[200.0]
+    )
+    usd_per_session: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e8,
+        description="budget of one session in 30 days, USD",
+        examples=[5.0],
+    )
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -278,6 +314,7 @@ class Config(Section):
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)
     store: StoreSection = Field(default_factory=StoreSection)
+    limits: LimitsSection = Field(default_factory=LimitsSection)
 
     @field_validator("upstreams")
     @classmethod

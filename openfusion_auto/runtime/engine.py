@@ -19,8 +19,10 @@ from openfusion_auto.errors import (
     InternalError,
     NoCandidate,
 )
+from openfusion_auto.runtime.access import View, owner_of
 from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
 from openfusion_auto.runtime.driver import drive
+from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.session import Session, session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
@@ -32,16 +34,23 @@ from openfusion_auto.wire.telling import stream_of, telling
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as a surface hands it over. `identity` tells this client from others (credential and address)."""
+    """A request as a surface hands it over. `identity` tells this client from others (credential and address).
+
+    With gateway keys: `client` is the id of its key, `view` what that may ask for (None = everything). `allowance` is
+    what the request may use, None where nothing is limited.
+    """
 
     prompt: Prompt
     headers: Mapping[str, str]
     identity: str = ""
+    client: str | None = None
+    view: View | None = None
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A request that has been read and decided, before any call."""
+    """A request that has been read and decided, before any call. `left_usd` is what budgets left it, None = none."""
 
     prompt: Prompt
     want: Wanted
@@ -50,6 +59,7 @@ class Judged:
     state: State
     pool: Pool
     decision: Decision
+    left_usd: float | None = None
 
 
 class Engine:
@@ -74,29 +84,36 @@ class Engine:
 
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""
-        want = wanted(incoming.prompt.model, incoming.prompt.options, self.means.pool, self.offers)
-        prompt = incoming.prompt
+        prompt, pool = incoming.prompt, self.means.pool
+        if incoming.view is not None:
+            incoming.view.check(prompt.model)
+            pool = incoming.view.pool
+        want = wanted(prompt.model, prompt.options, pool, self.offers)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
-        only = want.only or self._bound_to(prompt)
+        only = want.only or self._bound_to(prompt, pool)
         task = self._calibrated(classify.read(prompt, role=want.role, only=only), prompt, state)
-        pool = self.means.pool if want.extra is None else Pool((want.extra,), "ad hoc")
-        return Judged(
-            prompt, want, session, task, state, pool, decide(task, pool, state, self.policy)
-        )
+        pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
+        policy, left = self.policy, None
+        if incoming.allowance is not None:
+            left = incoming.allowance.left_usd(session.key)
+            if left is not None:
+                policy = replace(policy, max_usd=tightest(policy.max_usd, left))
+        decision = decide(task, pool, state, policy)
+        return Judged(prompt, want, session, task, state, pool, decision, left)
 
-    def _bound_to(self, prompt: Prompt) -> tuple[str, ...]:
+    def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
         """Return the candidates that alone can serve a history; () when all can, or none.
 
         A compacted history is its maker's. What only the client's dialect knows goes where that is spoken.
         """
-        makers = self.means.live.makers(undroppable(prompt), self.means.pool)
+        makers = self.means.live.makers(undroppable(prompt), pool)
         if makers or not is_bound(prompt):
             return makers
         spoken = {n for n, u in self.means.upstreams.items() if u.dialect == prompt.dialect}
-        return tuple(c.id for c in self.means.pool.candidates if c.upstream in spoken)
+        return tuple(c.id for c in pool.candidates if c.upstream in spoken)
 
     def _calibrated(self, task: Task, prompt: Prompt, state: State) -> Task:
         """Return the task with its token estimate in the measure of the session's model, once that is known."""
@@ -117,6 +134,7 @@ class Engine:
             stream=incoming.prompt.stream,
             at=self.means.clock.wall(),
             dry_run=self.dry_run,
+            owner=owner_of(incoming.client),
         )
         self.traces.add(trace)
         return trace
@@ -143,11 +161,15 @@ class Engine:
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
             trace.session = session_hash(judged.session.key)
+            ceiling = tightest(self.policy.max_usd, judged.prompt.options.max_usd)
+            allowance = await self._reserved(incoming, judged, ceiling, trace)
             raise_if_empty(judged)
             if client is not None:
                 client.patient = judged.decision.mode != "single"
             means = (
-                self.means if judged.want.extra is None else replace(self.means, pool=judged.pool)
+                self.means
+                if judged.pool is self.means.pool
+                else replace(self.means, pool=judged.pool)
             )
             kept = {k.lower(): v for k, v in incoming.headers.items() if k.lower() in FORWARDED}
             caller = Caller(
@@ -156,8 +178,9 @@ class Engine:
                 client,
                 began_s=began_s,
                 max_calls=self._max_calls(judged.prompt),
-                max_usd=tightest(self.policy.max_usd, judged.prompt.options.max_usd),
+                max_usd=ceiling,
                 headers=kept,
+                allowance=allowance,
             )
             outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
             return await self._deliver(judged, outcome, trace, client)
@@ -177,6 +200,23 @@ class Engine:
         finally:
             trace.ms = round((self.means.clock.now() - began_s) * 1000, 2)
             self.means.books.close(trace)
+
+    async def _reserved(
+        self, incoming: Incoming, judged: Judged, ceiling: float | None, trace: Trace
+    ) -> Allowance | None:
+        """Hold the worst case of what was decided where budgets count; returns who must cover every further call.
+
+        Raises:
+            QuotaExceeded: the budgets are why nobody can serve.
+        """
+        if incoming.allowance is None or judged.left_usd is None:
+            return None
+        trace.notes.append(f"{judged.left_usd:.6f} USD were left of its budgets")
+        plan = judged.decision.plan
+        if judged.decision.ranking:
+            worst_usd = plan.worst_case_usd if plan.steps else None
+            await incoming.allowance.reserve(worst_usd, ceiling)
+        return incoming.allowance
 
     def _max_calls(self, prompt: Prompt) -> int:
         return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)

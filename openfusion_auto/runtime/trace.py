@@ -52,7 +52,10 @@ class Attempt:
 
 @dataclass(slots=True)
 class Trace:
-    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`; `session` a hash of the session's key."""
+    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`.
+
+    `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
+    """
 
     id: str
     requested_model: str
@@ -60,6 +63,7 @@ class Trace:
     stream: bool
     at: float
     session: str = ""
+    owner: str | None = None
     session_source: str = ""
     pinned: bool = False
     decision: Decision | None = None
@@ -188,6 +192,7 @@ def full(trace: Trace) -> dict[str, object]:
         "selected": selected(trace.decision) if trace.decision else [],
         "at": trace.at,
         "dialect": trace.dialect,
+        "owner": trace.owner,
         "stream": trace.stream,
         "outcome": trace.outcome,
         "answered_by": trace.answered_by,

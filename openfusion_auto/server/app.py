@@ -10,21 +10,29 @@ from aiohttp import web
 from aiohttp.log import server_logger
 from aiohttp.typedefs import Handler
 
+from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.limits import Limiter
 from openfusion_auto.server import info, traces
 from openfusion_auto.server.embeddings import embeddings
+from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
     CLOCK,
     ENGINE,
+    KEYRING,
+    LIMITER,
     LIVE,
     OPTIONS,
     POOL,
     UNREADY,
+    VIEWS,
     Live,
     ServerOptions,
 )
+from openfusion_auto.server.me import me
 from openfusion_auto.server.middleware import expect, gate, without_the_request
+from openfusion_auto.server.stalled import unsent
 from openfusion_auto.server.surface import surface
 
 # `/api/v1` is what OpenRouter's clients say; a base URL with /v1 too many or too few is a common slip.
@@ -33,14 +41,20 @@ TICK_S = 0.5  # [s] how often open streams are looked at for keep-alives
 
 
 def build_app(
-    engine: Engine, options: ServerOptions, clock: Clock, unready: Mapping[str, str]
+    engine: Engine,
+    options: ServerOptions,
+    clock: Clock,
+    unready: Mapping[str, str],
+    keyring: Keyring,
+    limiter: Limiter,
 ) -> web.Application:
-    """Return the application that serves `engine`."""
+    """Return the application that serves `engine` to whom `keyring` lets in and as much as `limiter` gives."""
     # Before the gate stands the library's own parser; what it logs of broken HTTP quotes keys and prompts.
     server_logger.addFilter(without_the_request)
     app = web.Application(middlewares=[gate], client_max_size=options.max_body)
     app[ENGINE], app[POOL], app[OPTIONS], app[CLOCK] = engine, engine.means.pool, options, clock
     app[LIVE], app[UNREADY] = Live(), unready
+    app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.
     app.router.add_get("/", info.alive)
     app.router.add_get("/health", info.alive)
@@ -58,6 +72,7 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
     """Serve the API under a root."""
     router.add_get(f"{root}/models", info.models)
     router.add_get(f"{root}/models/{{model:.+}}", info.model)
+    router.add_get(f"{root}/keys/me", me)
     router.add_get(f"{root}/traces", traces.traces)
     router.add_get(f"{root}/traces/{{trace}}", traces.trace)
     router.add_get(f"{root}/responses", info.no_websocket)
@@ -92,10 +107,13 @@ async def keep_alive(app: web.Application) -> None:
     while True:
         await clock.sleep(TICK_S)
         now = clock.now()
-        for client in list(live.streams):
-            if now - client.last_s >= quiet_s and (client.head_sent or client.patient):
-                with contextlib.suppress(ConnectionError):
-                    await client.keep_alive()
+        for client, request in list(live.streams.items()):
+            if now - client.last_s < quiet_s or not (client.head_sent or client.patient):
+                continue
+            if unsent(request.protocol):
+                continue  # it has not taken what is there yet: a sign would only wait behind it
+            with contextlib.suppress(ConnectionError):
+                await client.keep_alive()
 
 
 async def close_upstreams(app: web.Application) -> None:

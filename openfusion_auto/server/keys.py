@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from openfusion_auto.core.types import Pool
+from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.limits import Client, Limiter
 from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.server.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +22,12 @@ class ServerOptions:
 
     Attributes:
         allowed_hosts: Names in `Host` and `Origin` that are served beside loopback ones, lower case.
-        client_keys: Keys that clients may present; empty = none needed.
         max_body: Largest request body after decompression [bytes].
         keep_alive_s: Silence on an open stream after which a comment is sent [s].
         guarded: Hold tool calls of a stream until they are whole.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
-    client_keys: tuple[str, ...] = ()
     max_body: int = 64 * 2**20
     keep_alive_s: float = 3.0
     guarded: bool = True
@@ -34,9 +35,9 @@ class ServerOptions:
 
 @dataclass(slots=True)
 class Live:
-    """What the running server keeps: open streams for keep-alives, and whether it is draining."""
+    """What the running server keeps: open streams and their requests for keep-alives, and whether it is draining."""
 
-    streams: set[ClientStream] = field(default_factory=set)
+    streams: dict[ClientStream, web.Request] = field(default_factory=dict)
     draining: bool = False
 
 
@@ -46,3 +47,7 @@ OPTIONS = web.AppKey("options", ServerOptions)
 CLOCK = web.AppKey("clock", Clock)
 LIVE = web.AppKey("live", Live)
 UNREADY = web.AppKey("unready", Mapping[str, str])
+KEYRING = web.AppKey("keyring", Keyring)
+LIMITER = web.AppKey("limiter", Limiter)
+VIEWS = web.AppKey("views", Views)
+CLIENT = web.RequestKey("client", Client)  # who asks; not there when no key is asked for

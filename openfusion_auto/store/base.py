@@ -58,7 +58,10 @@ class Line(NamedTuple):
 
 
 class TraceHead(NamedTuple):
-    """What a trace is found by. `requested` is the name the client asked for, `model` and `candidate` who answered."""
+    """What a trace is found by. `requested` is the name the client asked for, `model` and `candidate` who answered.
+
+    `owner` is a hash of the id of the gateway key that asked, None without one.
+    """
 
     id: str
     at: float
@@ -67,6 +70,7 @@ class TraceHead(NamedTuple):
     model: str | None
     mode: str | None
     outcome: str
+    owner: str | None = None
 
 
 class TraceRow(NamedTuple):
@@ -85,6 +89,7 @@ class TraceQuery:
         limit: How many at most.
         before: Only what is older than this moment [s since 1970] and id.
         model: The name asked for, or the candidate or model that answered.
+        owner: Whose alone are wanted.
     """
 
     limit: int
@@ -92,6 +97,7 @@ class TraceQuery:
     model: str | None = None
     mode: str | None = None
     outcome: str | None = None
+    owner: str | None = None
 
     def takes(self, head: TraceHead) -> bool:
         """Whether a trace is among the wanted ones."""
@@ -100,6 +106,7 @@ class TraceQuery:
             and (self.model is None or self.model in (head.requested, head.candidate, head.model))
             and self.mode in (None, head.mode)
             and self.outcome in (None, head.outcome)
+            and self.owner in (None, head.owner)
         )
 
 

@@ -127,6 +127,20 @@ def test_listening_for_everybody_needs_a_key(run):
     assert "OPENFUSION_API_KEYS" in done.err
 
 
+def test_listening_for_everybody_without_a_key_must_be_told_twice(run, stopping, folder):
+    asked = ("serve", "--host", "0.0.0.0", "--port", "0", "--dry-run")
+    assert run(*asked, "--insecure-no-keys").code == 2
+    assert "server.insecure_no_keys" in stopping[-1]
+    (folder / "openfusion.toml").write_text("[server]\ninsecure_no_keys = true\n")
+    assert run(*asked).code == 2
+    assert run(*asked, "--insecure-no-keys").code == 0
+
+
+def test_a_key_is_enough_to_listen_for_everybody(run, stopping):
+    run("keys", "create", "ci")
+    assert run("serve", "--host", "0.0.0.0", "--port", "0", "--dry-run").code == 0
+
+
 def test_the_faster_loop_is_used_only_where_it_is_installed(monkeypatch):
     uvloop = pytest.importorskip("uvloop")
     assert serve.loop_factory() is uvloop.new_event_loop
