@@ -12,6 +12,7 @@ from openfusion_auto.cli import output
 from openfusion_auto.cli.common import json_option
 
 if TYPE_CHECKING:
+    from openfusion_auto.core.types import Check
     from openfusion_auto.evals.dataset import Source
     from openfusion_auto.evals.replay import Point, PolicyReport, SourceReport
 
@@ -121,13 +122,14 @@ def draw(reports: Sequence[SourceReport], folder: Path) -> list[str]:
     return written
 
 
-def text_of(reports: Sequence[SourceReport], check: object) -> Iterator[str]:
+def text_of(reports: Sequence[SourceReport], check: Check) -> Iterator[str]:
     """Yield what people read."""
     from openfusion_auto.evals.replay import overall
 
     for report in reports:
         source = report.source
-        yield f"{source.name}  {source.size} tasks, {len(source.models)} models, {source.billed:.0%} with a recorded bill"
+        billed = f"{source.billed:.0%} of costs are recorded bills"
+        yield f"{source.name}  {source.size} tasks, {len(source.models)} models, {billed}"
         yield "  front of single models"
         for name, usd, score in zip(
             report.front.members, report.front.costs, report.front.qualities, strict=True
@@ -139,17 +141,19 @@ def text_of(reports: Sequence[SourceReport], check: object) -> Iterator[str]:
         yield f"all {len(reports)} sources, each counting the same"
         yield from table(overall(reports))
         yield ""
-    yield "gain: tasks solved above the front of single models at the same cost; the front was chosen on the other folds"
-    yield f"the check: {check}"
+    yield "gain: share of tasks solved above the front of single models at the same cost. Front and policies"
+    yield "learned on the other folds; nobody has seen the task that it picks for."
+    yield f"check: finds {check.sensitivity:.0%} of wrong answers, accepts {check.specificity:.0%} of right ones"
 
 
 def table(policies: Sequence[PolicyReport]) -> Iterator[str]:
     """Yield the policies with their settings, a line each."""
-    yield f"  {'policy':<24} {'cost_quality':>12} {'score':>7} {'of strongest':>12} {'gain':>8}  {'95 %':<18} {'AIQ':>6} {'APGR':>6}"
+    head = f"{'cost_quality':>12} {'score':>7} {'of strongest':>12} {'gain':>8}  {'95 %':<18}"
+    yield f"  {'policy':<24} {head} {'AIQ':>6} {'APGR':>6}"
     for policy in policies:
         figures = (number(policy.aiq), number(policy.apgr))
         if not policy.points:
-            yield f"  {policy.name:<24} {'':>12} {'':>7} {'':>12} {'':>8}  {'':<18} {figures[0]:>6} {figures[1]:>6}"
+            yield f"  {policy.name:<24} {'':>61} {figures[0]:>6} {figures[1]:>6}"
         for place, point in enumerate(policy.points):
             shown = figures if place == 0 else ("", "")
             yield f"  {policy.name if place == 0 else '':<24} {row(point)} {shown[0]:>6} {shown[1]:>6}".rstrip()

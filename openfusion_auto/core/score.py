@@ -203,8 +203,8 @@ def price_source(candidate: Candidate, work: float) -> str:
 class Table:
     """One request's scores, a row per ranked candidate; `Score` reads its terms here when somebody looks.
 
-    `values` and `points` are (n, 8), `weights` (8,); `turn_usd` is a turn's expected price over the rest of the session,
-    NaN = unknown, `dearest_usd` what this request costs at the pool's dearest. `told` returns the terms of a row.
+    `values` and `points` are (n, 8), `weights` (8,); `turn_usd` is a turn's expected price over the rest of the
+    session, NaN = unknown, `dearest_usd` what this request costs at the pool's dearest. `told` returns a row's terms.
     """
 
     values: Vector
