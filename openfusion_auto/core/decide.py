@@ -192,12 +192,21 @@ def frame(pool: Pool) -> Frame:
 def suspects(task: Task, pool: Pool, state: State) -> list[int]:
     """Return the rows that may break a rule; all others break none. The rules themselves say which and why."""
     f, needs = frame(pool), task.needs
-    if task.only or task.options.candidates or task.role or not f.upstreams.isdisjoint(state.unready):
+    if (
+        task.only
+        or task.options.candidates
+        or task.role
+        or not f.upstreams.isdisjoint(state.unready)
+    ):
         return list(range(len(pool.candidates)))
     room = np.minimum(needs.max_output_tokens or MIN_OUTPUT, f.output)
     bad = int(needs.input_tokens * ROOM) + np.minimum(room, f.window // 4) > f.window
     bad |= f.embeds
-    for wanted, ability in ((needs.tools, "tools"), (needs.vision, "vision"), (needs.json_schema, "json_schema")):
+    for wanted, ability in (
+        (needs.tools, "tools"),
+        (needs.vision, "vision"),
+        (needs.json_schema, "json_schema"),
+    ):
         if wanted:
             bad |= f.lacks[ability]
     for name in state.breakers:
@@ -310,7 +319,9 @@ def is_locked(task: Task, pool: Pool, rows: list[int], state: State, reasons: li
         reasons.append(f"{holder} cannot serve this turn: the session changes its model")
         return False
     if task.struggling and not state.pin.escalated:
-        reasons.append(f"{holder} is stuck ({task.struggle}): the session may move to a stronger model, once")
+        reasons.append(
+            f"{holder} is stuck ({task.struggle}): the session may move to a stronger model, once"
+        )
         return False
     again = ", which was brought in for this task" if state.pin.escalated else ""
     reasons.append(f"a tool turn stays with {holder}{again}")

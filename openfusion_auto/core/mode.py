@@ -45,9 +45,7 @@ def nominal_usd(candidates: list[Candidate]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def choose(
-    task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool
-) -> Choice:
+def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -> Choice:
     """Choose the mode for a task, before budgets.
 
     Args:
@@ -89,9 +87,7 @@ def chance_of(scored: Score) -> float:
     return scored.terms[SKILL].value
 
 
-def by_value(
-    task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool
-) -> Choice:
+def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -> Choice:
     """Choose by expected value; say what each mode would gain and cost."""
     near = (pool.get(s.candidate) for s in ranking[:NEAREST])
     call_usd = nominal_usd([c for c in near if c is not None])

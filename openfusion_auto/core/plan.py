@@ -44,9 +44,7 @@ def build(
     return priced(steps, ranking, task, pool)
 
 
-def verified(
-    ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy
-) -> Plan | None:
+def verified(ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy) -> Plan | None:
     """Return the plan of a check: who answers and who mends are the pair of most value (`cascade.py`)."""
     ids = tuple(s.candidate for s in ranking)
     pair = None if is_locked(ranking) else cascade.best_pair(ranking, policy.check)

@@ -8,7 +8,8 @@
 nobody, and raising `cost_quality` never picks a dearer candidate.
 
 What does not change between requests is kept per pool (`fixed`); a request adds its own numbers and the matrix
-`values * weights` is the answer. Values are rounded to 1e-9, so that no vectorisation detail can change a digest.
+`values * weights` is the answer. Values are rounded to 1e-9, so that no vectorisation detail can change a digest;
+points finer, since a weight may be as small as 1e-9.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ UNITS = ("chance", "percent", "usd/turn", "tokens/s", "ms", "share", "fit", "pin
 SKILL, BENCHMARK, PRICE, SPEED, WAIT, UP, ROLE, STUCK = range(8)
 # Weights of the quality terms; they add up to 1. Skill is the reason to pick a model, the others settle near ties.
 QUALITY_WEIGHTS = (0.62, 0.03, 0.0, 0.06, 0.07, 0.14, 0.06, 0.02)
-LOCK_WEIGHT = 2.0  # a tool turn's stickiness: more than all other terms together, so the session stays
+LOCK_WEIGHT = 2.0  # a tool turn's stickiness: more than all other terms together
 
 # How much easier or harder than a benchmark's tasks [log-odds]: SWE-bench Verified's issues of under 15 minutes, of
 # 15 minutes to an hour, and of more lie about so far apart for one model.
@@ -55,8 +56,9 @@ EASE: dict[Level, float] = {"low": 1.3, "medium": 0.0, "high": -1.3}
 EASE_TALK = 3.0  # aux and chat: hardly anybody fails
 EASE_STRUGGLING = -1.0  # the session's model is stuck: harder than it read
 
-STUCK_SHARE = 0.5  # of its chance is left to a model that has just failed three times in the same way
+STUCK_SHARE = 0.5  # of its chance is left to a model that just failed again and again
 
+DIGITS = 13  # of weights and points
 TTFT_HALF_MS = 2500.0  # [ms] latency value 0.5; a person notices a wait of some seconds
 TPS_HALF = 60.0  # [tokens/s] throughput value 0.5
 NO_FIGURES = Performance()
@@ -277,8 +279,8 @@ def score(
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
     weights = np.array(term_weights(rate, locked=locked))
-    points = (values * weights).round(9)
-    totals = points.sum(axis=1).round(9)
+    points = (values * weights).round(DIGITS)
+    totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
     request = usd.request[index]
     table = Table(
@@ -317,8 +319,8 @@ def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:
 def term_weights(rate: float, *, locked: bool) -> list[float]:
     """Return the weight of every term; all but a lock's stickiness add up to 1."""
     share = rate / (1.0 + rate)
-    weights = [round((1.0 - share) * w, 9) for w in QUALITY_WEIGHTS]
-    weights[PRICE] = round(share, 9)
+    weights = [round((1.0 - share) * w, DIGITS) for w in QUALITY_WEIGHTS]
+    weights[PRICE] = round(share, DIGITS)
     if locked:
         weights[STUCK] = LOCK_WEIGHT
     return weights
@@ -354,9 +356,7 @@ def term_values(
     return as_named(values, pool, index, task), seen
 
 
-def as_named(
-    values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task
-) -> Vector:
+def as_named(values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task) -> Vector:
     """Return the values with the roles' fit to the role that the request names, if it names one."""
     if task.role:
         values[:, ROLE] = [role_fit(pool.candidates[i], (task.role,)) for i in index.tolist()]

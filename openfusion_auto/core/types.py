@@ -280,6 +280,7 @@ class State:
         pin: This session's, when there is one that has not expired.
         unready: Upstream name -> why it cannot be called (no key, refused by configuration).
         cache_min: Upstream name -> shortest prompt that it caches [tokens], where it is not the usual one.
+        cache_ttl: Upstream name -> how long it keeps what it cached [s], "" for all others.
     """
 
     now_s: float = 0.0
@@ -288,6 +289,7 @@ class State:
     pin: Pin | None = None
     unready: Mapping[str, str] = field(default_factory=dict)
     cache_min: Mapping[str, int] = field(default_factory=dict)
+    cache_ttl: Mapping[str, float] = field(default_factory=dict)
 
 
 class Term(NamedTuple):

@@ -52,6 +52,8 @@ class LiveState:
         self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
         self._cache_rules = dict(caches or {})
         self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
+        self._cache_ttl = {"": cache_ttl_s}
+        self._cache_ttl |= {name: rule.ttl_s for name, rule in self._cache_rules.items()}
         self._stats: dict[str, Stats] = {}
         self._breakers: dict[str, Breaker] = {}
         self._pins: OrderedDict[str, Pin] = OrderedDict()
@@ -64,7 +66,13 @@ class LiveState:
         if pin is not None and now > pin.expires_s:
             pin = None
         return State(
-            now, dict(self._stats), dict(self._breakers), pin, self._unready, self._cache_min
+            now,
+            dict(self._stats),
+            dict(self._breakers),
+            pin,
+            self._unready,
+            self._cache_min,
+            self._cache_ttl,
         )
 
     def bytes_per_token(self, candidate_id: str) -> float | None:
