@@ -200,7 +200,7 @@ def suspects(task: Task, pool: Pool, state: State) -> list[int]:
     ):
         return list(range(len(pool.candidates)))
     room = np.minimum(needs.max_output_tokens or MIN_OUTPUT, f.output)
-    bad = int(needs.input_tokens * ROOM) + np.minimum(room, f.window // 4) > f.window
+    bad = int(needs.input_tokens * ROOM) + np.minimum(room, np.floor(f.window / 4)) > f.window
     bad |= f.embeds
     for wanted, ability in (
         (needs.tools, "tools"),

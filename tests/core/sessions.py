@@ -6,7 +6,10 @@ cached, until its time to live is over. The policy sees what it sees in service:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -102,28 +105,36 @@ def least(session: Session) -> float:
     return float(total.min())
 
 
-@st.composite
-def sessions(draw):
+def built(among: Callable[[Sequence], Any], between: Callable[[int, int], int]) -> Session:
     """2 to 4 candidates of equal strength at their own upstreams, 4 to 9 turns over a growing prefix."""
     models, rules = [], {}
-    for i in range(draw(st.integers(2, 4))):
-        inp = draw(st.sampled_from((0.1, 0.25, 0.5, 1.0, 1.25, 2.0, 3.0, 5.0)))
-        out = inp * draw(st.sampled_from((2, 4, 5, 8)))
-        read = draw(st.sampled_from((None, 0.1, 0.1, 0.25, 0.5)))
-        name = f"up-{i}"
-        models.append(
-            candidate(
-                f"m{i}",
-                upstream=name,
-                price=Price(inp, out, None if read is None else inp * read),
-            )
+    for i in range(between(2, 4)):
+        inp = among((0.1, 0.25, 0.5, 1.0, 1.25, 2.0, 3.0, 5.0))
+        out = inp * among((2, 4, 5, 8))
+        read = among((None, 0.1, 0.1, 0.25, 0.5))
+        listed = Price(inp, out, None if read is None else inp * read)
+        models.append(candidate(f"m{i}", upstream=f"up-{i}", price=listed))
+        rules[f"up-{i}"] = CacheRule(
+            among((60.0, 300.0, 300.0, 3600.0)), among((1024, 1024, 2048, 4096))
         )
-        ttl_s = draw(st.sampled_from((60.0, 300.0, 300.0, 3600.0)))
-        rules[name] = CacheRule(ttl_s, draw(st.sampled_from((1024, 1024, 2048, 4096))))
-    turns, at_s, sent = [], 0.0, draw(st.sampled_from((2_000, 8_000, 20_000, 60_000)))
-    for _ in range(draw(st.integers(4, 9))):
-        answer = draw(st.integers(200, 3_000))
+    turns, at_s, sent = [], 0.0, among((2_000, 8_000, 20_000, 60_000))
+    for _ in range(between(4, 9)):
+        answer = between(200, 3_000)
         turns.append(Turn(at_s, sent, answer))
-        sent += answer + draw(st.integers(50, 6_000))
-        at_s += draw(st.sampled_from((10.0, 30.0, 60.0, 120.0, 200.0, 400.0, 1_000.0)))
+        sent += answer + between(50, 6_000)
+        at_s += among((10.0, 30.0, 60.0, 120.0, 200.0, 400.0, 1_000.0))
     return Session(Pool(tuple(models), "sha256:drawn"), rules, tuple(turns))
+
+
+def drawn(seed: int) -> Session:
+    """The session of that number."""
+    random = Random(seed)
+    return built(random.choice, random.randint)
+
+
+@st.composite
+def sessions(draw) -> Session:
+    """Sessions as hypothesis likes them: odd ones first."""
+    return built(
+        lambda options: draw(st.sampled_from(options)), lambda a, b: draw(st.integers(a, b))
+    )
