@@ -28,6 +28,7 @@ from openfusion_auto.core.types import Decision, Score
 
 # [points] a stated change goes so much beyond the point where two totals are equal: above what rounding does (1e-13).
 EPSILON = 5e-13
+VALUE_STEPS = 1e9  # in one: `score` rounds values to nine digits
 LEAST_MS = 1.0  # [ms] a shorter time to the first token is not worth stating
 
 
@@ -74,7 +75,8 @@ def needed(table: Table, row: int, term: int, gap: float) -> float | None:
     weight = float(table.weights[term])
     if weight <= 0:
         return None
-    wanted = float(table.values[row, term]) + gap / weight
+    # Up to the next step of what values are rounded to.
+    wanted = math.ceil((float(table.values[row, term]) + gap / weight) * VALUE_STEPS) / VALUE_STEPS
     return wanted if wanted <= 1 else None
 
 

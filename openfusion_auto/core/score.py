@@ -271,7 +271,7 @@ def score(
     usd = cost.expected(base.prices, task, state, pool)
     rate = knob.rate(cost_quality, base.slopes, task)
     index = np.array(rows)
-    values, seen = term_values(pool, index, base, task, state)
+    values, seen = term_values(pool, index, base, task, state, locked=locked)
     if stuck is not None:
         hopeless(values, pool, index, base, stuck)
     dearest = float(np.nanmax(usd.cold)) if not np.isnan(usd.cold).all() else 0.0
@@ -327,7 +327,13 @@ def term_weights(rate: float, *, locked: bool) -> list[float]:
 
 
 def term_values(
-    pool: Pool, index: npt.NDArray[np.int64], base: Fixed, task: Task, state: State
+    pool: Pool,
+    index: npt.NDArray[np.int64],
+    base: Fixed,
+    task: Task,
+    state: State,
+    *,
+    locked: bool,
 ) -> tuple[Vector, dict[int, Stats]]:
     """Return the values (n, 8) of all terms but price, and the live numbers that count now, by row of the pool."""
     values = base.values[index]
@@ -338,7 +344,8 @@ def term_values(
     seen: dict[int, Stats] = {}
     if not (state.stats or lift or state.pin):
         return as_named(values, pool, index, task), seen
-    held = "" if state.pin is None or task.struggling else state.pin.candidate
+    free = state.pin is None or (task.struggling and not locked)
+    held = "" if free or state.pin is None else state.pin.candidate
     for k, i in enumerate(index.tolist()):
         c = pool.candidates[i]
         if c.id in lift:
