@@ -157,13 +157,16 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The candidates, sorted by id. `digest` names the content; compare pools by it.
+    """The candidates, sorted by id in whatever order they come. `digest` names the content; compare pools by it.
 
     Identity equality on purpose: what `score.py` derives from a pool is remembered per object.
     """
 
     candidates: tuple[Candidate, ...]
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candidates", tuple(sorted(self.candidates, key=lambda c: c.id)))
 
     def get(self, candidate_id: str) -> Candidate | None:
         """Return the candidate with that id, or None."""

@@ -21,6 +21,10 @@ def test_every_noun_is_frozen(noun):
     assert noun.__dataclass_params__.frozen
 
 
+def test_a_pool_is_in_the_order_of_ids_however_it_was_given():
+    assert Pool(FOUR.candidates[::-1]).candidates == FOUR.candidates
+
+
 def test_evidence_terms_and_caches_are_tuples():
     for noun in (types.Evidence, types.Cached, types.Term):
         assert issubclass(noun, tuple)
