@@ -29,7 +29,7 @@ LONG_SUMMARIES = (
     "memory",
 )  # of the calls that a client makes for itself, those that take thought
 # Added to the log-odds of high risk: missing one costs more than a check too many.
-HIGH_RISK_BIAS = 0.3
+HIGH_RISK_BIAS = 0.6
 REMEMBERED = 512  # standing tasks whose reading is kept in memory
 
 

@@ -37,9 +37,9 @@ NOMINAL = Usage(8_000, 1_000)  # [tokens] one ordinary request
 # Turns to come: of a session that has just begun, and at most. Real agents' sessions have some tens of turns.
 FIRST_TURNS_LEFT, MOST_TURNS_LEFT = 4.0, 20.0
 GROWTH_TOKENS = 1_500  # [tokens] that a turn adds to the next prompt: an answer and a tool's result
-CACHE_MIN = (
-    1_024  # [tokens] shortest prompt that providers cache (OpenAI, Anthropic's larger models)
-)
+CACHE_MIN = 1_024  # [tokens] shortest prompt that OpenAI caches, and Anthropic for larger models
+CACHE_TTL_S = 300.0  # [s] how long a prefix stays cached: Anthropic; OpenAI says 5 to 10 minutes
+PAUSE_S = 60.0  # [s] half of all turns come sooner: a person reads an answer and writes
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
@@ -112,8 +112,8 @@ class Prices:
 class Expected(NamedTuple):
     """What candidates should cost [USD], (n,) each; NaN = unknown.
 
-    `cold` this request without any cache, `request` with what is warm, `turn` a turn on average over the rest of the
-    session, if it stays there.
+    `request` this request with what is warm, `turn` a turn on average over the rest of the session if it stays there,
+    `cold` such a turn if nothing were ever cached.
     """
 
     cold: Vector
@@ -166,9 +166,10 @@ def turns_left(task: Task, pin: Pin | None) -> float:
 def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
     """Return what this request should cost at each candidate, and a turn of the session from here on [USD].
 
-    The part of the prompt that is believed warm in a provider's cache is priced at the cached rate there. For the
-    turns after this one the prompt counts as cached where the provider caches at all: that is what a switch pays for
-    once and a session earns every turn.
+    The part of the prompt that is believed warm in a provider's cache is priced at the cached rate there. Of the turns
+    after this one, the share that comes in time (`kept`) finds the prompt cached where the provider caches at all: that
+    is what a switch pays for once and a session earns every turn. Nobody knows how many turns will come, so what a
+    switch costs now above staying is counted in full, not spread over them.
     """
     tokens_in, tokens_out = task.needs.input_tokens, output_tokens(task) * task.needs.n
     written = tokens_out * rates.output
@@ -178,10 +179,34 @@ def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
     left = turns_left(task, state.pin)
     if not left:
         return Expected(cold, request, request)
-    cached = tokens_in * rates.caches * (tokens_in >= minimum(state, pool))
-    later = (tokens_in * rates.input + GROWTH_TOKENS * rates.input + written) * rates.work
-    turn = (request + left * (later - saved * cached)) / (1 + left)
-    return Expected(cold, request, turn)
+    holder = next((i for i, c in enumerate(pool.candidates) if is_pinned(c, state.pin)), None)
+    share = rates.caches * (tokens_in >= minimum(state, pool)) * kept(state, pool, holder)
+    uncached = cold + GROWTH_TOKENS * rates.input * rates.work
+    later = uncached - saved * tokens_in * share
+    turn = request + left * later
+    if holder is not None:
+        entry = request - later
+        turn += left * np.nan_to_num(np.maximum(0.0, entry - np.maximum(0.0, entry[holder])))
+    return Expected((cold + left * uncached) / (1 + left), request, turn / (1 + left))
+
+
+def is_pinned(candidate: Candidate, pin: Pin | None) -> bool:
+    """Whether the session is at this candidate."""
+    return pin is not None and pin.candidate == candidate.id
+
+
+def kept(state: State, pool: Pool, holder: int | None) -> Vector:
+    """Return which share of later turns comes before each candidate's cache has expired, (n,).
+
+    By a log-logistic law of pauses with median `PAUSE_S`. The session's own model has the benefit of the doubt: to
+    leave it must pay even if its cache holds from now on.
+    """
+    usual = state.cache_ttl.get("", CACHE_TTL_S)
+    ttl_s = np.array([state.cache_ttl.get(c.upstream, usual) for c in pool.candidates], dtype=float)
+    share: Vector = ttl_s / (ttl_s + PAUSE_S)
+    if holder is not None:
+        share[holder] = 1.0
+    return share
 
 
 def warm(task: Task, state: State, pool: Pool) -> Vector | float:

@@ -98,7 +98,9 @@ class LiveState:
         self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
         self._cache_rules = dict(caches or {})
         self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
-        longest_s = max(cache_ttl_s, *(r.ttl_s for r in self._cache_rules.values()), 0.0)
+        self._cache_ttl = {"": cache_ttl_s}
+        self._cache_ttl |= {name: rule.ttl_s for name, rule in self._cache_rules.items()}
+        longest_s = max(self._cache_ttl.values())
         kept = restore(self._store, clock, pin_ttl_s=pin_ttl_s, max_cache_ttl_s=longest_s)
         self._stats, self._breakers = kept.stats, kept.breakers
         self._pins, self._makers = kept.pins, kept.makers  # by hash of the session, of the seal
@@ -114,7 +116,13 @@ class LiveState:
         if pin is not None and now > pin.expires_s:
             pin = None
         return State(
-            now, dict(self._stats), dict(self._breakers), pin, self._unready, self._cache_min
+            now,
+            dict(self._stats),
+            dict(self._breakers),
+            pin,
+            self._unready,
+            self._cache_min,
+            self._cache_ttl,
         )
 
     def bytes_per_token(self, candidate_id: str) -> float | None:
