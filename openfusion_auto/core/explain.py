@@ -153,7 +153,8 @@ def rates_of(quality: list[float], cheap: list[float], row: int) -> tuple[float,
     """Return between which exchange rates a row is first: its stretch of the upper envelope; None when nowhere.
 
     Args:
-        quality, cheap: Of all rows, the present pick's first; equals in both go by their order.
+        quality: Of all rows, the present pick's first.
+        cheap: Their values of price; equals in both go by their order.
         row: Whose stretch is wanted.
     """
     low, high = 0.0, math.inf
