@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
 
@@ -179,20 +180,15 @@ def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
     left = turns_left(task, state.pin)
     if not left:
         return Expected(cold, request, request)
-    holder = next((i for i, c in enumerate(pool.candidates) if is_pinned(c, state.pin)), None)
+    holder = None if state.pin is None else pool.row_of.get(state.pin.candidate)
     share = rates.caches * (tokens_in >= minimum(state, pool)) * kept(state, pool, holder)
     uncached = cold + GROWTH_TOKENS * rates.input * rates.work
     later = uncached - saved * tokens_in * share
     turn = request + left * later
-    if holder is not None:
+    if holder is not None and not np.isnan(request[holder]):
         entry = request - later
-        turn += left * np.nan_to_num(np.maximum(0.0, entry - np.maximum(0.0, entry[holder])))
+        turn += left * np.maximum(0.0, entry - max(0.0, float(entry[holder])))
     return Expected((cold + left * uncached) / (1 + left), request, turn / (1 + left))
-
-
-def is_pinned(candidate: Candidate, pin: Pin | None) -> bool:
-    """Whether the session is at this candidate."""
-    return pin is not None and pin.candidate == candidate.id
 
 
 def kept(state: State, pool: Pool, holder: int | None) -> Vector:
@@ -201,12 +197,27 @@ def kept(state: State, pool: Pool, holder: int | None) -> Vector:
     By a log-logistic law of pauses with median `PAUSE_S`. The session's own model has the benefit of the doubt: to
     leave it must pay even if its cache holds from now on.
     """
-    usual = state.cache_ttl.get("", CACHE_TTL_S)
-    ttl_s = np.array([state.cache_ttl.get(c.upstream, usual) for c in pool.candidates], dtype=float)
+    ttl_s = by_upstream(pool, state.cache_ttl, state.cache_ttl.get("", CACHE_TTL_S))
     share: Vector = ttl_s / (ttl_s + PAUSE_S)
     if holder is not None:
         share[holder] = 1.0
     return share
+
+
+def by_upstream(pool: Pool, known: Mapping[str, float], usual: float) -> Vector:
+    """Return each candidate's number by its upstream, `usual` where it is not known, (n,)."""
+    column = np.full(len(pool.candidates), usual, dtype=float)
+    for name, rows in upstream_rows(pool).items():
+        if name in known:
+            column[rows] = known[name]
+    return column
+
+
+@lru_cache(maxsize=64)
+def upstream_rows(pool: Pool) -> Mapping[str, npt.NDArray[np.bool_]]:
+    """Return which candidates each upstream serves, (n,). Remembered: a pool is a value that never changes."""
+    names = [c.upstream for c in pool.candidates]
+    return {name: np.array([n == name for n in names], dtype=bool) for name in sorted(set(names))}
 
 
 def warm(task: Task, state: State, pool: Pool) -> Vector | float:
@@ -217,12 +228,13 @@ def warm(task: Task, state: State, pool: Pool) -> Vector | float:
     if state.pin is None or not state.pin.caches:
         return 0.0
     tokens = np.zeros(len(pool.candidates))
-    for i, c in enumerate(pool.candidates):
-        believed = warm_tokens(state.pin, c.id, state.now_s)
-        if believed:
-            known = state.stats.get(c.id)
-            kept = 1.0 if known is None else stats.confirmed(known)
-            tokens[i] = min(task.needs.input_tokens, believed) * kept
+    for name in {k.candidate for k in state.pin.caches}:
+        row = pool.row_of.get(name)
+        if row is not None:
+            believed = warm_tokens(state.pin, name, state.now_s)
+            known = state.stats.get(name)
+            share = 1.0 if known is None else stats.confirmed(known)
+            tokens[row] = min(task.needs.input_tokens, believed) * share
     return tokens
 
 
@@ -240,9 +252,7 @@ def minimum(state: State, pool: Pool) -> Vector | float:
     """Return from how many tokens on each candidate's provider caches a prompt [tokens]."""
     if not state.cache_min:
         return float(CACHE_MIN)
-    return np.array(
-        [state.cache_min.get(c.upstream, CACHE_MIN) for c in pool.candidates], dtype=float
-    )
+    return by_upstream(pool, state.cache_min, CACHE_MIN)
 
 
 def output_bound(candidate: Candidate, task: Task) -> int:

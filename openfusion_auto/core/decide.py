@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from openfusion_auto.core import breaker, cost, mode
 from openfusion_auto.core.plan import build
 from openfusion_auto.core.prompt import ModeName
-from openfusion_auto.core.score import BENCHMARK, PRICE, SPEED, WAIT, score
+from openfusion_auto.core.score import BENCHMARK, SPEED, WAIT, Table, score
 from openfusion_auto.core.types import (
     Candidate,
     Decision,
@@ -369,7 +370,10 @@ def staying(ranking: tuple[Score, ...], task: Task, state: State) -> Staying | N
 
 def per_turn(scored: Score | None) -> float | None:
     """Return a candidate's price of a turn over the rest of the session [USD]; None = unknown."""
-    return None if scored is None else scored.terms[PRICE].raw
+    if scored is None or not isinstance(scored.table, Table):
+        return None
+    usd = float(scored.table.turn_usd[scored.row])
+    return None if math.isnan(usd) else round(usd, 10)
 
 
 def fit_budget(

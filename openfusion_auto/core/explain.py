@@ -152,7 +152,10 @@ def leads(quality: Vector, cheap: Vector, rate: float, row: int) -> bool:
 def rates_of(quality: list[float], cheap: list[float], row: int) -> tuple[float, float] | None:
     """Return between which exchange rates a row is first: its stretch of the upper envelope; None when nowhere.
 
-    `quality` and `cheap` are those of all rows, the present pick's first; equals in both go by their order.
+    Args:
+        quality: Of all rows, the present pick's first.
+        cheap: Their values of price; equals in both go by their order.
+        row: Whose stretch is wanted.
     """
     low, high = 0.0, math.inf
     for other, (q, v) in enumerate(zip(quality, cheap, strict=True)):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
 from openfusion_auto.core.prompt import ModeName
-from openfusion_auto.core.score import SKILL
+from openfusion_auto.core.score import SKILL, Table
 from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Score, Task
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
@@ -84,6 +84,9 @@ def single_reason(task: Task, n_eligible: int) -> str | None:
 
 def chance_of(scored: Score) -> float:
     """Return a candidate's chance of a right answer, 0..1."""
+    table = scored.table
+    if isinstance(table, Table):
+        return float(table.values[scored.row, SKILL])
     return scored.terms[SKILL].value
 
 

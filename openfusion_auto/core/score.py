@@ -356,17 +356,17 @@ def hopeless(
     values: Vector, pool: Pool, index: npt.NDArray[np.int64], base: Fixed, stuck: str
 ) -> None:
     """Halve the chance of the model that is stuck and of all that are no stronger, in place."""
-    holder = next(i for i, c in enumerate(pool.candidates) if c.id == stuck)
-    weaker = base.logit[index] <= base.logit[holder]
+    weaker = base.logit[index] <= base.logit[pool.row_of[stuck]]
     values[weaker, SKILL] *= STUCK_SHARE
     values[:, STUCK] = 0.0
 
 
 def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:
     """Return 1 for what is free, 0 for the dearest and for what nobody knows (it may be any price)."""
-    if dearest_usd <= 0:
-        return np.where(np.isnan(turn_usd), 0.0, 1.0)
-    return np.nan_to_num(np.clip(1.0 - turn_usd / dearest_usd, 0.0, 1.0), nan=0.0)
+    unknown = np.isnan(turn_usd)
+    values = np.ones(len(turn_usd)) if dearest_usd <= 0 else 1.0 - turn_usd / dearest_usd
+    values[unknown | (values < 0.0)] = 0.0
+    return np.minimum(values, 1.0)
 
 
 def term_weights(rate: float, *, locked: bool) -> list[float]:
@@ -397,22 +397,24 @@ def term_values(
     seen: dict[int, Stats] = {}
     if not (state.stats or lift or state.pin):
         return as_named(values, pool, index, task), seen
+    at = {i: k for k, i in enumerate(index.tolist())}
     free = state.pin is None or (task.struggling and not locked)
     held = "" if free or state.pin is None else state.pin.candidate
-    for k, i in enumerate(index.tolist()):
-        c = pool.candidates[i]
-        if c.id in lift:
-            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[c.id]))
-        if c.id == held:
-            values[k, STUCK] = 1.0
-        known = state.stats.get(c.id)
-        if known is None:
+    for name in {held, *lift, *state.stats}:
+        i = pool.row_of.get(name, -1)
+        k = at.get(i, -1)
+        if k < 0:
             continue
-        seen[i] = known = stats.decayed(known, state.now_s)
-        published = c.performance or NO_FIGURES
-        values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
-        values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
-        values[k, UP] = up_value(round(stats.availability(known), 6))
+        if name in lift:
+            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[name]))
+        if name == held:
+            values[k, STUCK] = 1.0
+        if name in state.stats:
+            seen[i] = known = stats.decayed(state.stats[name], state.now_s)
+            published = pool.candidates[i].performance or NO_FIGURES
+            values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
+            values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
+            values[k, UP] = up_value(round(stats.availability(known), 6))
     return as_named(values, pool, index, task), seen
 
 

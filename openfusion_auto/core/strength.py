@@ -16,6 +16,7 @@ worth. So one source, wrong or bought, moves a candidate by a bounded amount (`m
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,6 +57,7 @@ HALF_LIFE_DAYS = 365.0  # a benchmark counts half when it is a year older than t
 MOST_HALVINGS = 10.0  # then a number counts a thousandth, and no less
 UNKNOWN_N = 100  # sample size of a score whose source does not say it
 BASE = 1.1  # [log-odds] of a pool without benchmarks: three of four tasks, as good models on public issue sets
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 EDGE = 0.005  # a share is kept this far from 0 and 1, so that its log-odds exist
 
 
@@ -161,19 +163,25 @@ def measured(
 
 def fresh(as_of: str, today: str) -> float:
     """Return how much a number of that day [ISO] counts `today`, 0..1; 1 for a day to come or an unreadable one."""
-    then, now = day_of(as_of), day_of(today)
+    then, now = day_number(as_of), day_number(today)
     if then is None or now is None:
         return 1.0
-    return float(0.5 ** min(MOST_HALVINGS, max(0.0, now - then) / HALF_LIFE_DAYS))
+    return float(0.5 ** min(MOST_HALVINGS, max(0, now - then) / HALF_LIFE_DAYS))
 
 
-def day_of(iso: str) -> float | None:
-    """Return a day of the calendar [ISO] as a number of days, right within two; None when it is none."""
-    parts = iso.split("-")
-    if len(parts) != 3 or not all(p.isdecimal() for p in parts):
+def day_number(iso: str) -> int | None:
+    """Return the number of a day written `2026-07-02`, counted from year 0 (Gregorian); None if it is none.
+
+    Source: Zeller's count, the year beginning in March so that leap days stand at its end.
+    """
+    found = _DAY.fullmatch(iso)
+    if found is None:
         return None
-    year, month, day = map(int, parts)
-    return year * 365.25 + month * 30.44 + day
+    year, month, day = (int(part) for part in found.groups())
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
+    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day
 
 
 def mean(rows: list[tuple[float, float]]) -> float:

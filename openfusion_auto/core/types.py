@@ -177,6 +177,11 @@ class Pool:
         """The candidates by id."""
         return {c.id: c for c in self.candidates}
 
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """Where a candidate stands, by id."""
+        return {c.id: i for i, c in enumerate(self.candidates)}
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:

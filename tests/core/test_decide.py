@@ -157,7 +157,7 @@ def test_an_unknown_price_is_none_everywhere(inputs):
     strategies.numbers(0, 10),
     st.none() | strategies.numbers(0, 3),
 )
-@settings(max_examples=120)
+@settings(max_examples=80)
 def test_raising_the_knob_never_picks_a_dearer_model(inputs, one, two, max_usd):
     asked, state = inputs.task, inputs.state
     free = replace(state, pin=None) if asked.turn == "tool" else state

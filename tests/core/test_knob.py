@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -88,11 +89,11 @@ def plain_pools(draw) -> Pool:
     return Pool(tuple(models), "sha256:drawn")
 
 
-SWEEP = [k / 4 for k in range(41)]
+SWEEP = [k / 2 for k in range(21)]
 
 
 @given(plain_pools(), strategies.tasks)
-@settings(max_examples=80)
+@settings(max_examples=50)
 def test_sweeping_the_knob_never_picks_a_dearer_one_and_stays_on_the_front(models, drawn):
     # As hard as a benchmark's tasks and as long as ordinary requests: the front is the one that slopes are taken from.
     asked = task(kind=drawn.kind, risk=drawn.risk, needs=Needs(input_tokens=8_000), ease=0.0)
@@ -115,18 +116,16 @@ def test_sweeping_the_knob_never_picks_a_dearer_one_and_stays_on_the_front(model
 
 
 @given(plain_pools())
-@settings(max_examples=80)
+@settings(max_examples=30)
 def test_both_ends_of_the_front_are_reached_and_nothing_between_is_skipped(models):
     asked = task(ease=0.0)
     picks = {
-        decide(asked, models, State(), Policy(cost_quality=k / 20)).ranking[0].candidate
-        for k in range(201)
+        decide(asked, models, State(), Policy(cost_quality=k / 8)).ranking[0].candidate
+        for k in range(81)
     }
     base = fixed(models, asked.kind)
     steep = [s for s in base.slopes if knob.FLATTEST < s < knob.STEEPEST]
-    if len(steep) == len(base.slopes) and all(
-        a > 1.1 * b for a, b in zip(steep, steep[1:], strict=False)
-    ):
+    if len(steep) == len(base.slopes) and all(a > 1.3 * b for a, b in pairwise(steep)):
         assert len(picks) == len(base.slopes) + 1
 
 

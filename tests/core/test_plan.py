@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.decide import decide
 from openfusion_auto.core.cascade import best_pair
+from openfusion_auto.core.decide import decide
 from openfusion_auto.core.plan import (
     CLOSE_STRENGTH,
     INNER_OUTPUT,

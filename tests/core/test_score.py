@@ -44,7 +44,6 @@ from openfusion_auto.core.stats import HALF_LIFE_S, PRIOR_WEIGHT
 from openfusion_auto.core.types import (
     KINDS,
     ROLES,
-    Cached,
     Needs,
     Performance,
     Pin,

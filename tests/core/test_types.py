@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from openfusion_auto.core import types
 from openfusion_auto.core.types import Pool
 from tests.support.pools import CODER, FOUR, scored
