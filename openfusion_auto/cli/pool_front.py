@@ -15,7 +15,7 @@ from openfusion_auto.cli.pool_common import Chosen, choose, head, pool_option
 
 if TYPE_CHECKING:
     from openfusion_auto.core.front import Front
-    from openfusion_auto.core.types import Kind, Pool, Task, Turn
+    from openfusion_auto.core.types import Kind, Pool
     from openfusion_auto.evals.plot import Chart
 
 # The nominal request: an agent's turn in the middle of a session, its prefix not cached.

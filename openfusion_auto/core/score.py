@@ -45,8 +45,9 @@ TERMS = (
 )  # fmt: skip
 UNITS = ("chance", "percent", "usd/turn", "tokens/s", "ms", "share", "fit", "pinned")
 SKILL, BENCHMARK, PRICE, SPEED, WAIT, UP, ROLE, STUCK = range(8)
-# Weights of the quality terms; they add up to 1. Skill is the reason to pick a model, the others settle near ties.
-QUALITY_WEIGHTS = (0.62, 0.03, 0.0, 0.06, 0.07, 0.14, 0.06, 0.02)
+# Weights of the quality terms; they add up to 1. Skill is the reason to pick a model and rests on all benchmarks; their
+# percentile only breaks ties (more of it bent the front on recorded outcomes), the others settle near ties.
+QUALITY_WEIGHTS = (0.64, 0.01, 0.0, 0.06, 0.07, 0.14, 0.06, 0.02)
 LOCK_WEIGHT = (
     2.0  # a tool turn's stickiness: more than all other terms together, so the session stays
 )
@@ -202,8 +203,8 @@ def price_source(candidate: Candidate, work: float) -> str:
 class Table:
     """One request's scores, a row per ranked candidate; `Score` reads its terms here when somebody looks.
 
-    `values` and `points` are (n, 8), `weights` (8,); `turn_usd` is a turn's expected price over the rest of the session,
-    NaN = unknown, `dearest_usd` what this request costs at the pool's dearest. `told` returns the terms of a row.
+    `values` and `points` are (n, 8), `weights` (8,); `turn_usd` is a turn's expected price over the rest of the
+    session, NaN = unknown, `dearest_usd` what this request costs at the pool's dearest. `told` returns a row's terms.
     """
 
     values: Vector

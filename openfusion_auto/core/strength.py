@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import lru_cache
 from statistics import median
 
@@ -138,11 +137,19 @@ def by_name(candidates: Iterable[Candidate]) -> dict[str, list[tuple[int, Benchm
 
 def fresh(as_of: str, newest: str) -> float:
     """Return how much a number of that day [ISO] counts beside the newest one, 0..1; 1 for an unreadable day."""
-    try:
-        days = (date.fromisoformat(newest) - date.fromisoformat(as_of)).days
-    except ValueError:
+    then, now = day_of(as_of), day_of(newest)
+    if then is None or now is None:
         return 1.0
-    return float(0.5 ** (max(0, days) / HALF_LIFE_DAYS))
+    return float(0.5 ** (max(0.0, now - then) / HALF_LIFE_DAYS))
+
+
+def day_of(iso: str) -> float | None:
+    """Return a day of the calendar [ISO] as a number of days, right within two; None when it is none."""
+    parts = iso.split("-")
+    if len(parts) != 3 or not all(p.isdecimal() for p in parts):
+        return None
+    year, month, day = map(int, parts)
+    return year * 365.25 + month * 30.44 + day
 
 
 def mean(rows: list[tuple[float, float]]) -> float:

@@ -1,4 +1,4 @@
-"""Make the reader's weights again: `python -m openfusion_auto.evals.train_reading --out reading.npz FILES...`
+"""Make the reader's weights again: `python -m openfusion_auto.evals.train_reading --out reading.npz FILES`.
 
 Each line of a file is a labelled request (`tests/reading/README.md`). The features are the reader's own. Three
 multinomial logistic regressions are fitted with scikit-learn (extra `train`), then once more on the features that
