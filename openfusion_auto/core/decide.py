@@ -290,7 +290,7 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
     rows, out = wished(rows, task, pool, state, policy.preferences, reasons)
     rejected += out
     locked = is_locked(task, pool, rows, state, reasons)
-    stuck = escalating(task, state, locked=locked)
+    stuck = escalating(task, pool, state, locked=locked)
     ranking = score(pool, rows, task, state, knob, locked=locked, stuck=stuck)
     choice = mode.choose(task, policy, ranking, pool)
     reasons += choice.reasons
@@ -328,10 +328,14 @@ def is_locked(task: Task, pool: Pool, rows: list[int], state: State, reasons: li
     return True
 
 
-def escalating(task: Task, state: State, *, locked: bool) -> str | None:
-    """Return the session's model when it is stuck and a stronger one is looked for, else None."""
-    stuck = task.turn == "tool" and task.struggling and not locked and state.pin is not None
-    return state.pin.candidate if stuck and state.pin is not None else None
+def escalating(task: Task, pool: Pool, state: State, *, locked: bool) -> str | None:
+    """Return the session's model when it is stuck and a stronger one is looked for, else None.
+
+    None, too, when the pool has it no more: then nobody can say who is stronger.
+    """
+    if task.turn != "tool" or not task.struggling or locked or state.pin is None:
+        return None
+    return state.pin.candidate if pool.get(state.pin.candidate) is not None else None
 
 
 def staying(ranking: tuple[Score, ...], task: Task, state: State) -> Staying | None:
