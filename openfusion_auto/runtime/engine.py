@@ -161,25 +161,18 @@ class Engine:
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
             trace.session = session_hash(judged.session.key)
-            ceiling = tightest(self.policy.max_usd, judged.prompt.options.max_usd)
-            allowance = await self._reserved(incoming, judged, ceiling, trace)
+            allowance = await self._reserved(incoming, judged, trace)
             raise_if_empty(judged)
             if client is not None:
                 client.patient = judged.decision.mode != "single"
-            means = (
-                self.means
-                if judged.pool is self.means.pool
-                else replace(self.means, pool=judged.pool)
-            )
-            kept = {k.lower(): v for k, v in incoming.headers.items() if k.lower() in FORWARDED}
             caller = Caller(
-                means,
+                self._means_of(judged),
                 trace,
                 client,
                 began_s=began_s,
                 max_calls=self._max_calls(judged.prompt),
-                max_usd=ceiling,
-                headers=kept,
+                max_usd=self._ceiling(judged.prompt),
+                headers=forwarded(incoming.headers),
                 allowance=allowance,
             )
             outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
@@ -201,9 +194,7 @@ class Engine:
             trace.ms = round((self.means.clock.now() - began_s) * 1000, 2)
             self.means.books.close(trace)
 
-    async def _reserved(
-        self, incoming: Incoming, judged: Judged, ceiling: float | None, trace: Trace
-    ) -> Allowance | None:
+    async def _reserved(self, incoming: Incoming, judged: Judged, trace: Trace) -> Allowance | None:
         """Hold the worst case of what was decided where budgets count; returns who must cover every further call.
 
         Raises:
@@ -215,8 +206,16 @@ class Engine:
         plan = judged.decision.plan
         if judged.decision.ranking:
             worst_usd = plan.worst_case_usd if plan.steps else None
-            await incoming.allowance.reserve(worst_usd, ceiling)
+            await incoming.allowance.reserve(worst_usd, self._ceiling(judged.prompt))
         return incoming.allowance
+
+    def _means_of(self, judged: Judged) -> Means:
+        same = judged.pool is self.means.pool
+        return self.means if same else replace(self.means, pool=judged.pool)
+
+    def _ceiling(self, prompt: Prompt) -> float | None:
+        """Return what the operator or the request lets it cost [USD]; budgets come besides."""
+        return tightest(self.policy.max_usd, prompt.options.max_usd)
 
     def _max_calls(self, prompt: Prompt) -> int:
         return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)
@@ -289,6 +288,11 @@ class Engine:
 # What a client of Anthropic's API turns on for a request; goes from Messages clients to Messages upstreams alone.
 FORWARDED = ("anthropic-beta", "anthropic-version")
 ID_PREFIX: Mapping[Dialect, str] = {"chat": "chatcmpl-", "responses": "resp_", "messages": "msg_"}
+
+
+def forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a request that go on to its upstream, in lower case."""
+    return {k.lower(): v for k, v in headers.items() if k.lower() in FORWARDED}
 
 
 def answer_id(trace: Trace) -> str:

@@ -20,7 +20,7 @@ from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
-from openfusion_auto.runtime.limits import Limiter, MemoryCounters, SpendLog
+from openfusion_auto.runtime.limits import Limiter, MemoryCounters
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
@@ -28,12 +28,10 @@ from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, ServerOptions
 from openfusion_auto.server.stalled import cut_stalled
-from openfusion_auto.server.upkeep import Ledger, upkeep
+from openfusion_auto.server.upkeep import upkeep
 from openfusion_auto.store import retention
 from openfusion_auto.store.base import Store
 from openfusion_auto.store.files import file_in
-from openfusion_auto.store.spendfile import FILE as SPEND_FILE
-from openfusion_auto.store.spendfile import SpendFile
 from openfusion_auto.store.sqlite import open_store
 from openfusion_auto.upstream.registry import build_upstreams
 
@@ -157,19 +155,23 @@ def build(
 
     Raises:
         ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
-            broken; a newer version has written its store.
+            broken; there are budgets and the store cannot be used; a newer version has written it.
     """
     clock = clock or Clock()
     keyring = build_keyring(settings, clock, insecure=insecure)
-    spend_log: SpendLog = SpendFile(settings.state_path / SPEND_FILE)
-    counters = MemoryCounters(clock, spend_log.load())
     store = build_store(settings, dry_run=dry_run, clock=clock)
+    limiter = build_limiter(settings, MemoryCounters(clock, store))
+    problem = store.status().problem
+    if problem and (limiter.has_budget or keyring.has_budget):
+        raise ConfigError(
+            f"{problem}, and budgets must not begin anew in silence: make it usable, set OPENFUSION_STATE_DIR, or "
+            "start with --no-store, where every start begins with nothing spent"
+        )
     engine = build_engine(settings, dry_run=dry_run, clock=clock, store=store)
     unready = engine.means.live.snapshot(None).unready
-    limiter = build_limiter(settings, counters)
     app = build_app(engine, server_options(settings), clock, unready, keyring, limiter)
     app.cleanup_ctx.append(keeping)
-    app.cleanup_ctx.append(upkeep(keyring, Ledger(counters, spend_log), clock))
+    app.cleanup_ctx.append(upkeep(keyring, clock))
     return app
 
 

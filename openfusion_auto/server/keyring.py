@@ -98,6 +98,11 @@ class Keyring:
             return
         log.warning("keys read again: %d open the door", len(self._known))
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether some key has a budget."""
+        return any(k.client.limits.has_budget for k in self._known)
+
     def opens(self) -> bool:
         """Whether some key opens the door now."""
         now_s = self._clock.wall()

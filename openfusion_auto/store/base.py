@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Pin, Stats
 
 
@@ -20,10 +21,16 @@ class Maker(NamedTuple):
     model: str
 
 
-Live = TypeVar("Live", Stats, Breaker, Pin, Maker)
-AnyLive = Stats | Breaker | Pin | Maker
-# Live values by the name they are kept under; the key is a candidate's id, a session's hash, a seal's hash.
-KINDS: Mapping[type, str] = {Stats: "stats", Breaker: "breaker", Pin: "pin", Maker: "seal"}
+Live = TypeVar("Live", Stats, Breaker, Pin, Maker, Spending)
+AnyLive = Stats | Breaker | Pin | Maker | Spending
+# Live values by the name they are kept under; the key is a candidate's id, a session's hash, a seal's hash, an account.
+KINDS: Mapping[type, str] = {
+    Stats: "stats",
+    Breaker: "breaker",
+    Pin: "pin",
+    Maker: "seal",
+    Spending: "spending",
+}
 # Of these at most so many are kept, the newest; as many as `runtime/state.py` holds in memory.
 NEWEST: Mapping[str, int] = {"pin": 20_000, "seal": 100_000}
 
