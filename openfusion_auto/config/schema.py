@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
+from openfusion_auto.config.rules import NAME, RuleConfig
+from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences
 
 # What a relay may be told to accept on top of the dialect; other words are kept, with a warning.
 KNOWN_OFFERS = ("models", "provider", "plugins", "session_id", "web_search")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Upper case only: a key pasted here by mistake would otherwise pass as a name and be shown.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2, token
@@ -33,28 +35,6 @@ _REFUSED_HEADERS = frozenset(
         "authorization", "x-api-key", "api-key", "cookie",
     }
 )  # fmt: skip
-
-
-def _listed(value: object) -> object:
-    """Let a TOML array stand where a tuple is meant; strict mode would want a tuple."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-
-
-class Section(BaseModel):
-    """Base of all tables of a configuration: strict, frozen, no unknown key."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        validate_by_name=False,
-        validate_by_alias=True,
-    )
 
 
 class UpstreamConfig(Section):
@@ -83,7 +63,7 @@ class UpstreamConfig(Section):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
+        if not NAME.fullmatch(value):
             raise ValueError("must be letters, digits, '.', '_' or '-', at most 64")
         return value
 
@@ -270,7 +250,7 @@ class StoreSection(Section):
 class Config(Section):
     """A whole `openfusion.toml`."""
 
-    upstreams: Annotated[tuple[UpstreamConfig, ...], BeforeValidator(_listed)] = ()
+    upstreams: Annotated[tuple[UpstreamConfig, ...], BeforeValidator(listed)] = ()
     pool: PoolSection = Field(default_factory=PoolSection)
     auto: AutoSection = Field(default_factory=AutoSection)
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
@@ -278,15 +258,30 @@ class Config(Section):
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)
     store: StoreSection = Field(default_factory=StoreSection)
+    rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
 
     @field_validator("upstreams")
     @classmethod
-    def _unique(cls, value: tuple[UpstreamConfig, ...]) -> tuple[UpstreamConfig, ...]:
-        names = [u.name for u in value]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(f"two have the name {', '.join(map(repr, twice))}")
+    def _upstreams(cls, value: tuple[UpstreamConfig, ...]) -> tuple[UpstreamConfig, ...]:
+        check_unique([u.name for u in value])
         return value
+
+    @field_validator("rules")
+    @classmethod
+    def _rules(cls, value: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
+        check_unique([r.name for r in value])
+        return value
+
+
+def check_unique(names: Sequence[str]) -> None:
+    """Check that no name stands twice.
+
+    Raises:
+        ValueError: one does.
+    """
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"two have the name {', '.join(map(repr, twice))}")
 
 
 def checked_url(value: str) -> str:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from openfusion_auto.core import classify, tokens
+from openfusion_auto.core import tokens
 from openfusion_auto.core.decide import decide, tightest
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
@@ -22,6 +22,7 @@ from openfusion_auto.errors import (
 from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.names import Wanted, wanted
+from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.session import Session, session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
@@ -64,6 +65,7 @@ class Engine:
         *,
         dry_run: bool,
         report_requested: bool = False,
+        reader: Reader | None = None,
     ) -> None:
         self.means = means
         self.policy = policy
@@ -71,6 +73,7 @@ class Engine:
         self.offers = offers
         self.dry_run = dry_run
         self.report_requested = report_requested
+        self.reader = reader or Reader()
 
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""
@@ -81,7 +84,7 @@ class Engine:
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
         only = want.only or self._bound_to(prompt)
-        task = self._calibrated(classify.read(prompt, role=want.role, only=only), prompt, state)
+        task = self._calibrated(self.reader.read(prompt, role=want.role, only=only), prompt, state)
         pool = self.means.pool if want.extra is None else Pool((want.extra,), "ad hoc")
         return Judged(
             prompt, want, session, task, state, pool, decide(task, pool, state, self.policy)

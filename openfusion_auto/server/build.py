@@ -18,6 +18,7 @@ from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
@@ -85,6 +86,7 @@ def build_engine(
         offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
+        reader=Reader(settings.rules),
     )
 
 
