@@ -59,6 +59,18 @@ class UpstreamConfig(Section):
         default=(),
         description="body fields it understands besides the dialect's: " + ", ".join(KNOWN_OFFERS),
     )
+    cache_ttl_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="its prompt cache counts as warm so long, seconds; else session.cache_ttl_s",
+        examples=[300.0],
+    )
+    cache_min_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        description="shortest prompt that it caches, tokens; else 1024",
+        examples=[1024],
+    )
 
     @field_validator("name")
     @classmethod

@@ -15,7 +15,7 @@ from openfusion_auto.core.checks import is_json
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
-from openfusion_auto.core.types import Candidate, Needs, Pool, Task
+from openfusion_auto.core.types import Candidate, Needs, Pool, State, Task
 from openfusion_auto.errors import (
     BadRequest,
     ContextTooLong,
@@ -227,6 +227,7 @@ class Caller:
             ttft_ms=line.ttft_ms if prompt.stream else None,
             tokens_per_s=usage.output / span_s if usage is not None and streamed else None,
             bytes_per_token=prompt_bytes(prompt) / usage.input if usage and usage.input else None,
+            cache_hit=confirmed_share(self._trace.state, candidate.id, usage),
         )
 
     def _book_partial(
@@ -331,6 +332,17 @@ class Caller:
         elif tail and tail[-1].error is not None:
             raise UpstreamBroken(tail[-1].error)
         return reader.answer()
+
+
+def confirmed_share(state: State | None, candidate_id: str, usage: Usage | None) -> float | None:
+    """Return which share of the tokens that were believed cached was reported as cached, 0..1; None without a belief.
+
+    Of the belief counts what the prompt has tokens for: a shorter one (compacted, another phase's) cannot confirm more.
+    """
+    if state is None or usage is None:
+        return None
+    believed = min(usage.input, cost.warm_tokens(state.pin, candidate_id, state.now_s))
+    return min(1.0, usage.cached / believed) if believed > 0 else None
 
 
 def refuse_broken_calls(answer: Answer) -> None:

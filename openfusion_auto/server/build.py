@@ -12,14 +12,15 @@ from pathlib import Path
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
-from openfusion_auto.config.schema import is_loopback
+from openfusion_auto.config.schema import Config, is_loopback
+from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.reader import Reader
-from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.keys import ENGINE, LIVE, ServerOptions
@@ -66,6 +67,7 @@ def build_engine(
         unready,
         pin_ttl_s=config.session.ttl_s,
         cache_ttl_s=config.session.cache_ttl_s,
+        caches=cache_rules(config),
         store=books.store,
     )
     upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
@@ -88,6 +90,19 @@ def build_engine(
         report_requested=config.server.report_model == "requested",
         reader=Reader(settings.rules),
     )
+
+
+def cache_rules(config: Config) -> dict[str, CacheRule]:
+    """Return how upstreams cache prompts, of those that the configuration says something about."""
+    usual_s = config.session.cache_ttl_s
+    return {
+        u.name: CacheRule(
+            usual_s if u.cache_ttl_s is None else u.cache_ttl_s,
+            CACHE_MIN if u.cache_min_tokens is None else u.cache_min_tokens,
+        )
+        for u in config.upstreams
+        if u.cache_ttl_s is not None or u.cache_min_tokens is not None
+    }
 
 
 def server_options(settings: Settings) -> ServerOptions:
