@@ -19,6 +19,7 @@ from openfusion_auto.config.problems import describe, dotted, leaves, near
 from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig, is_loopback
 from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
+from openfusion_auto.core.mode import nominal_usd
 from openfusion_auto.core.rules import Rule
 from openfusion_auto.core.types import Policy, Pool
 from openfusion_auto.data import data_root
@@ -77,6 +78,7 @@ class Settings:
         pool: The candidates.
         policy: `[auto]` as a decision takes it.
         rules: `[[rules]]`, compiled, in order.
+        classifier: The candidate that is asked what a person's words are, or None.
         source: The file that was read, or None.
         pool_source: The pool's file.
         state_path: Folder for everything that is written; `paths.state_dir` creates it.
@@ -89,6 +91,7 @@ class Settings:
     pool: Pool
     policy: Policy
     rules: tuple[Rule, ...]
+    classifier: str | None
     source: Path | None
     pool_source: Path
     state_path: Path
@@ -171,6 +174,7 @@ def load(
         pool=pool,
         policy=config.auto.policy(),
         rules=tuple(r.rule() for r in config.rules),
+        classifier=_classifier(pool, config, lambda loc: _label(file, overrides, loc)),
         source=file.path if file else None,
         pool_source=pool_source,
         state_path=state_path(env),
@@ -290,6 +294,29 @@ def _check_roles(pool: Pool, config: Config, label: Callable[[Loc], str]) -> Non
     ]
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _classifier(pool: Pool, config: Config, label: Callable[[Loc], str]) -> str | None:
+    """Return the candidate that classifies: the named one, else the cheapest with the role fast; None when nobody does.
+
+    Raises:
+        ConfigError: the named one is not in the pool, or there is none to choose.
+    """
+    asked = config.classifier
+    if asked.candidate is not None and asked.candidate not in pool.by_id:
+        raise ConfigError(
+            f"{label(('classifier', 'candidate'))}: the pool has no candidate {asked.candidate!r}"
+            f"{near(asked.candidate, pool.by_id)}"
+        )
+    if asked.mode != "model" or asked.candidate is not None:
+        return asked.candidate if asked.mode == "model" else None
+    fast = [c for c in pool.candidates if "fast" in c.roles and c.price is not None]
+    if not fast:
+        raise ConfigError(
+            f"{label(('classifier', 'mode'))}: no candidate with the role fast has a price; "
+            "name the one to ask with classifier.candidate"
+        )
+    return min(fast, key=lambda c: (nominal_usd([c]), c.id)).id
 
 
 def _secrets(

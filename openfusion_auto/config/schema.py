@@ -174,6 +174,30 @@ class AutoSection(Section):
         )
 
 
+class ClassifierSection(Section):
+    """`[classifier]`: who reads what a person asks for."""
+
+    mode: Literal["heuristic", "model", "always", "never"] = Field(
+        default="heuristic",
+        description="heuristic = no call; model = one small call a task; always, never = a panel on every turn or none",
+    )
+    candidate: str | None = Field(
+        default=None,
+        description="who is asked with mode = model; else the cheapest candidate with the role fast",
+        examples=["fast-a"],
+        min_length=1,
+    )
+    timeout_s: float = Field(
+        default=3.0, gt=0, le=60, description="longest wait for its answer, seconds"
+    )
+    max_chars: int = Field(
+        default=2000,
+        ge=100,
+        le=20_000,
+        description="of a person's words that it is sent, characters",
+    )
+
+
 class TimeoutsSection(Section):
     """`[timeouts]`: seconds."""
 
@@ -265,6 +289,7 @@ class Config(Section):
     upstreams: Annotated[tuple[UpstreamConfig, ...], BeforeValidator(listed)] = ()
     pool: PoolSection = Field(default_factory=PoolSection)
     auto: AutoSection = Field(default_factory=AutoSection)
+    classifier: ClassifierSection = Field(default_factory=ClassifierSection)
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
     server: ServerSection = Field(default_factory=ServerSection)
     stream: StreamSection = Field(default_factory=StreamSection)

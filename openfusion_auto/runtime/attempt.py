@@ -136,6 +136,22 @@ class Caller:
                 await clock.sleep(move.wait_s)
         return Reply(ask.phase, candidate_id, error=summary(errors))
 
+    async def once(self, ask: Ask) -> Reply:
+        """Ask the first candidate one time, inside the limits: no retry and no fallback."""
+        candidate_id = ask.candidates[0]
+        candidate = self._means.pool.get(candidate_id)
+        worst_usd = self._worst_usd(ask.prompt, candidate) if candidate else None
+        if candidate is None or not self._means.live.may_call(candidate_id):
+            error: FusionError = UpstreamError(f"{candidate_id} cannot be called now")
+        elif len(self._trace.attempts) >= self._max_calls or not self._affords(worst_usd):
+            error = UpstreamError(f"{candidate_id} does not fit the limits of this request")
+        else:
+            try:
+                return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
+            except FusionError as failed:
+                error = failed
+        return Reply(ask.phase, candidate_id, error=error)
+
     def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:
         """Return what follows a failed attempt.
 

@@ -17,9 +17,10 @@ from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
+from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
-from openfusion_auto.runtime.reader import Reader
+from openfusion_auto.runtime.reader import Reader, every_turn
 from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
@@ -88,8 +89,18 @@ def build_engine(
         offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        reader=Reader(settings.rules),
+        reader=build_reader(settings),
     )
+
+
+def build_reader(settings: Settings) -> Reader:
+    """Return how requests are read, as the configuration says."""
+    asked = settings.config.classifier
+    named = settings.classifier
+    classifier = (
+        Classifier(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars) if named else None
+    )
+    return Reader(settings.rules, every_turn(asked.mode), classifier)
 
 
 def cache_rules(config: Config) -> dict[str, CacheRule]:
