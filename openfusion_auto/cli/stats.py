@@ -203,6 +203,10 @@ def candidate_row(
         "bytes_per_token": blended(
             now.bytes_per_token if now else 0.0, now.bpt_weight if now else 0.0, BYTES_PER_TOKEN
         ),
+        "cache_hit": number(
+            now.cache_hit if now and now.cache_weight > 0 else None, now.cache_weight if now else 0.0,
+            1.0, rules.confirmed(now) if now else 1.0,
+        ),
         "breaker": breaker_row(broken, place.now_s),
     }  # fmt: skip
 

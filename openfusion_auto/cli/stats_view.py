@@ -31,6 +31,7 @@ def show(report: Row, console: Console) -> None:
     unseen = [text_of(row, "candidate") for row in report["candidates"] if row["age_s"] is None]
     if unseen:
         emit(f"nothing measured: {', '.join(unseen)}")
+    show_caches(report["candidates"])
     show_breakers(report)
     emit()
     show_money(report, console)
@@ -69,6 +70,17 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+def show_caches(rows: list[Row]) -> None:
+    """Print how much of the tokens that were believed cached was reported as cached, where that was measured."""
+    seen = [row for row in rows if row["cache_hit"]["live"] is not None]
+    for row in seen:
+        found = row["cache_hit"]
+        emit(
+            f"cache of {text_of(row, 'candidate')}: {found['live']:.0%} of the expected cached tokens were reported, "
+            f"x{found['weight']:.1f}; {found['used']:.0%} are believed"
+        )
 
 
 def show_breakers(report: Row) -> None:

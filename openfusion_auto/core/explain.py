@@ -217,6 +217,8 @@ def content_json(decision: Decision) -> dict[str, object]:
             "struggling": task.struggling,
             "struggle": task.struggle,
             "role": task.role,
+            "prefer": task.prefer,
+            "forced": None if task.forced is None else digests.plain(task.forced),
             "ease": task.ease,
             "lifts": dict(task.lifts),
             "needs": digests.plain(task.needs),

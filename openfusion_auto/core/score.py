@@ -419,7 +419,8 @@ def term_values(
 
 
 def as_named(values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task) -> Vector:
-    """Return the values with the roles' fit to the role that the request names, if it names one."""
-    if task.role:
-        values[:, ROLE] = [role_fit(pool.candidates[i], (task.role,)) for i in index.tolist()]
+    """Return the values with the roles' fit to the role that the request names or a rule prefers, if any."""
+    wanted = task.role or task.prefer
+    if wanted:
+        values[:, ROLE] = [role_fit(pool.candidates[i], (wanted,)) for i in index.tolist()]
     return values

@@ -52,6 +52,14 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class Forced:
+    """A mode that the operator asks for on this task, and what asks for it."""
+
+    mode: ModeName
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A request as it was read: what is asked, how risky, how hard, where in the agent's loop.
 
@@ -69,6 +77,8 @@ class Task:
         role: The role the request named (`openfusion/<role>`), or None.
         only: Candidate ids the request restricts the choice to; empty = all.
         options: The request's own options.
+        prefer: The role that a rule prefers: its candidates rank higher, nobody is shut out.
+        forced: The mode that a rule or the classifier's setting asks for, or None; the request's own goes before.
     """
 
     kind: Kind
@@ -84,6 +94,8 @@ class Task:
     options: Options = field(default_factory=Options)
     ease: float | None = None
     lifts: tuple[tuple[str, float], ...] = ()
+    prefer: RoleName | None = None
+    forced: Forced | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from openfusion_auto.core import classify, tokens
+from openfusion_auto.core import tokens
 from openfusion_auto.core.decide import decide, tightest
+from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
 from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State, Task
@@ -24,6 +25,7 @@ from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.names import Wanted, wanted
+from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
@@ -74,6 +76,7 @@ class Engine:
         *,
         dry_run: bool,
         report_requested: bool = False,
+        reader: Reader | None = None,
     ) -> None:
         self.means = means
         self.policy = policy
@@ -81,9 +84,13 @@ class Engine:
         self.offers = offers
         self.dry_run = dry_run
         self.report_requested = report_requested
+        self.reader = reader or Reader()
 
-    def judge(self, incoming: Incoming) -> Judged:
-        """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""
+    def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
+        """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
+
+        What `spent` has used already is taken off the limits.
+        """
         prompt, pool = incoming.prompt, self.means.pool
         if incoming.view is not None:
             incoming.view.check(prompt.model)
@@ -94,15 +101,39 @@ class Engine:
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
         only = want.only or self._bound_to(prompt, pool)
-        task = self._calibrated(classify.read(prompt, role=want.role, only=only), prompt, state)
+        read = self.reader.read(prompt, session.key, role=want.role, only=only)
+        task = self._calibrated(read, prompt, state)
         pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
-        policy, left = self.policy, None
+        policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
+        left = None
         if incoming.allowance is not None:
             left = incoming.allowance.left_usd(session.key)
             if left is not None:
                 policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         decision = decide(task, pool, state, policy)
         return Judged(prompt, want, session, task, state, pool, decision, left)
+
+    async def _classified(
+        self, incoming: Incoming, judged: Judged, trace: Trace, began_s: float
+    ) -> Judged:
+        """Ask the classifier where there is one and something to ask, and judge again by what it said."""
+        known = self.reader.classifier
+        facts = read_facts(judged.prompt)
+        if known is None or judged.task.only or not known.asks(judged.session.key, facts):
+            return judged
+        calls, usd = share_of(self.policy, judged.prompt.options)
+        caller = Caller(
+            self.means,
+            trace,
+            None,
+            began_s=began_s,
+            max_calls=calls,
+            max_usd=tightest(usd, judged.left_usd),
+        )
+        problem = await known.ask(judged.session.key, facts, caller)
+        if problem is not None:
+            trace.notes.append(problem)
+        return self.judge(incoming, spent=trace)
 
     def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
         """Return the candidates that alone can serve a history; () when all can, or none.
@@ -158,6 +189,8 @@ class Engine:
         began_s = self.means.clock.now()
         try:
             judged = self.judge(incoming)
+            if self.reader.classifier is not None:
+                judged = await self._classified(incoming, judged, trace, began_s)
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
             trace.session = session_hash(judged.session.key)

@@ -13,15 +13,18 @@ from aiohttp import web
 
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
-from openfusion_auto.config.schema import is_loopback
+from openfusion_auto.config.schema import Config, is_loopback
+from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
+from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Limiter, MemoryCounters
-from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.reader import Reader, every_turn
+from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.files import allow_connections
@@ -75,6 +78,7 @@ def build_engine(
         unready,
         pin_ttl_s=config.session.ttl_s,
         cache_ttl_s=config.session.cache_ttl_s,
+        caches=cache_rules(config),
         store=books.store,
     )
     upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
@@ -95,7 +99,31 @@ def build_engine(
         offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
+        reader=build_reader(settings),
     )
+
+
+def build_reader(settings: Settings) -> Reader:
+    """Return how requests are read, as the configuration says."""
+    asked = settings.config.classifier
+    named = settings.classifier
+    classifier = (
+        Classifier(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars) if named else None
+    )
+    return Reader(settings.rules, every_turn(asked.mode), classifier)
+
+
+def cache_rules(config: Config) -> dict[str, CacheRule]:
+    """Return how upstreams cache prompts, of those that the configuration says something about."""
+    usual_s = config.session.cache_ttl_s
+    return {
+        u.name: CacheRule(
+            usual_s if u.cache_ttl_s is None else u.cache_ttl_s,
+            CACHE_MIN if u.cache_min_tokens is None else u.cache_min_tokens,
+        )
+        for u in config.upstreams
+        if u.cache_ttl_s is not None or u.cache_min_tokens is not None
+    }
 
 
 def server_options(settings: Settings) -> ServerOptions:

@@ -28,7 +28,9 @@ def kept(path, configured):
 
     now = time.time()
     store = SqliteStore(path, Limits(), time.time)
-    store.keep(Stats, "coder-a", Stats(3.0, 1.0, 412.0, 3.0, 61.0, 2.0, 3.7, 3.0, now - 60), 0.0)
+    store.keep(
+        Stats, "coder-a", Stats(3.0, 1.0, 412.0, 3.0, 61.0, 2.0, 3.7, 3.0, now - 60, 0.5, 2.0), 0.0
+    )
     store.keep(Stats, "gone-c", Stats(1.0, 0.0, at_s=now), 0.0)
     store.keep(Breaker, "fast-b", Breaker("open", 4, now + 40), 0.0)
     for days, usd in ((0.5, 0.25), (3, 0.5), (20, 1.0)):
@@ -56,6 +58,8 @@ def test_numbers_stand_with_weight_age_and_the_pools_own(run, kept):
     assert (row["ttft_ms"]["prior"], row["tokens_per_s"]["prior"]) == (900, 60)
     assert 412 < row["ttft_ms"]["used"] < 900
     assert (row["bytes_per_token"]["live"], row["bytes_per_token"]["prior"]) == (3.7, 3.6)
+    assert (row["cache_hit"]["live"], row["cache_hit"]["prior"]) == (0.5, 1.0)
+    assert 0.5 < row["cache_hit"]["used"] < 1.0
     assert row["breaker"] is None
 
 
@@ -89,6 +93,7 @@ def test_people_read_tables(run, kept, monkeypatch):
     assert "gone-c *" in done.out
     assert "breaker of fast-b: open for another" in done.out
     assert "after 4 failures" in done.out
+    assert "cache of coder-a: 50% of the expected cached tokens were reported" in done.out
     assert "$0.1250 + 1 unknown" in done.out
 
 
