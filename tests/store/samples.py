@@ -2,6 +2,7 @@
 
 import time
 
+from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.types import Breaker, Cached, Pin, Stats
 from openfusion_auto.store.base import Line, Maker, TraceHead, TraceRow
 
@@ -9,7 +10,8 @@ STATS = Stats(3.0, 1.0, 412.5, 3.0, 61.0, 2.0, 3.7, 3.0, at_s=1000.0)
 BREAKER = Breaker("open", 3, until_s=1020.0)
 PIN = Pin("coder-a", (Cached("coder-a", 1050, 1300.0),), expires_s=4600.0)
 MAKER = Maker("relay", "vendor/coder-a")
-ALL = {Stats: STATS, Breaker: BREAKER, Pin: PIN, Maker: MAKER}
+TALLY = Tally(4.0, 2.5, at_s=900.0)
+ALL = {Stats: STATS, Breaker: BREAKER, Pin: PIN, Maker: MAKER, Tally: TALLY}
 
 
 class Wall:
