@@ -303,6 +303,15 @@ class LimitsSection(Section):
     )
 
 
+class MetricsSection(Section):
+    """`[metrics]`: who may read `GET /metrics`."""
+
+    open_on_loopback: bool = Field(
+        default=False,
+        description="clients on this machine need no key for it, also when others ask for one",
+    )
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -315,6 +324,7 @@ class Config(Section):
     session: SessionSection = Field(default_factory=SessionSection)
     store: StoreSection = Field(default_factory=StoreSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
+    metrics: MetricsSection = Field(default_factory=MetricsSection)
 
     @field_validator("upstreams")
     @classmethod

@@ -23,6 +23,7 @@ from openfusion_auto.server.keys import (
     KEYRING,
     LIMITER,
     LIVE,
+    METRICS,
     OPTIONS,
     POOL,
     UNREADY,
@@ -31,7 +32,9 @@ from openfusion_auto.server.keys import (
     ServerOptions,
 )
 from openfusion_auto.server.me import me
+from openfusion_auto.server.metrics import Look, Metrics
 from openfusion_auto.server.middleware import expect, gate, without_the_request
+from openfusion_auto.server.observe import metrics, observe
 from openfusion_auto.server.stalled import unsent
 from openfusion_auto.server.surface import surface
 
@@ -51,21 +54,35 @@ def build_app(
     """Return the application that serves `engine` to whom `keyring` lets in and as much as `limiter` gives."""
     # Before the gate stands the library's own parser; what it logs of broken HTTP quotes keys and prompts.
     server_logger.addFilter(without_the_request)
-    app = web.Application(middlewares=[gate], client_max_size=options.max_body)
+    app = web.Application(middlewares=[observe, gate], client_max_size=options.max_body)
     app[ENGINE], app[POOL], app[OPTIONS], app[CLOCK] = engine, engine.means.pool, options, clock
     app[LIVE], app[UNREADY] = Live(), unready
+    app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE]))
+    engine.means.books.observers.append(app[METRICS].observe)
     app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.
     app.router.add_get("/", info.alive)
     app.router.add_get("/health", info.alive)
     app.router.add_get("/api/hello", info.alive)
     app.router.add_get("/ready", info.ready)
+    app.router.add_get("/metrics", metrics)
     for root in ROOTS:
         add_api(app.router, root)
     app.router.add_post("/debug/route", info.debug_route, expect_handler=expect)
     app.cleanup_ctx.append(housekeeping)
     app.on_cleanup.append(close_upstreams)
     return app
+
+
+def look_at(engine: Engine, limiter: Limiter, live: Live) -> Look:
+    """Return where metrics read what is a state."""
+    return Look(
+        pool=lambda: engine.means.pool,
+        breakers=engine.means.live.breakers,
+        streams=lambda: len(live.streams),
+        store=engine.means.books.store.status,
+        refused=lambda: limiter.counters.refused,
+    )
 
 
 def add_api(router: web.UrlDispatcher, root: str) -> None:

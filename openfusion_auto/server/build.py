@@ -111,6 +111,7 @@ def server_options(settings: Settings) -> ServerOptions:
         max_body=int(server.max_body_mb * MEGABYTE),
         keep_alive_s=server.keep_alive_s,
         guarded=settings.config.stream.tool_calls == "guarded",
+        open_metrics=settings.config.metrics.open_on_loopback,
     )
 
 

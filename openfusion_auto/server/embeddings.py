@@ -31,7 +31,7 @@ from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.session import session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace, compact, full
-from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, VIEWS
+from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
@@ -186,7 +186,8 @@ async def embeddings(request: web.Request) -> web.Response:
     asked = Incoming(prompt, request.headers, identity(request), client=key, view=view)
     allowance = await request.app[LIMITER].enter(client, prompt)
     asked = replace(asked, allowance=allowance)
-    trace = engine.open(asked)
+    request[TRACE] = trace = engine.open(asked)
+    trace.surface = PHASE
     try:
         body = await answer(engine, asked, trace)
     except FusionError as error:

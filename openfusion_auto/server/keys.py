@@ -13,7 +13,9 @@ from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Client, Limiter
 from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.server.keyring import Keyring
+from openfusion_auto.server.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,14 @@ class ServerOptions:
         max_body: Largest request body after decompression [bytes].
         keep_alive_s: Silence on an open stream after which a comment is sent [s].
         guarded: Hold tool calls of a stream until they are whole.
+        open_metrics: Clients on this machine read `/metrics` without a key.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
     max_body: int = 64 * 2**20
     keep_alive_s: float = 3.0
     guarded: bool = True
+    open_metrics: bool = False
 
 
 @dataclass(slots=True)
@@ -50,4 +54,6 @@ UNREADY = web.AppKey("unready", Mapping[str, str])
 KEYRING = web.AppKey("keyring", Keyring)
 LIMITER = web.AppKey("limiter", Limiter)
 VIEWS = web.AppKey("views", Views)
+METRICS = web.AppKey("metrics", Metrics)
+TRACE = web.RequestKey("trace", Trace)  # not there when a request is refused before it has one
 CLIENT = web.RequestKey("client", Client)  # who asks; not there when no key is asked for
