@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +75,9 @@ def command(
     dry = is_dry_run(settings, asked=dry_run)
 
     from openfusion_auto.server.build import build, serve
+    from openfusion_auto.server.logs import set_up
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    set_up(settings.config.log)
     app = build(settings, dry_run=dry, insecure=insecure_no_keys)
     announce_state(settings, dry_run=dry, asked=dry_run)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

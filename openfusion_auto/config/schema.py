@@ -312,6 +312,18 @@ class MetricsSection(Section):
     )
 
 
+class LogSection(Section):
+    """`[log]`: what is written to stderr; never a prompt, a key or what an upstream said."""
+
+    format: Literal["text", "json"] = Field(
+        default="text", description="text for people, or json: one object a line"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="lowest level: debug, info, warning or error"
+    )
+    access: bool = Field(default=True, description="one line for every answer, at level info")
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -325,6 +337,7 @@ class Config(Section):
     store: StoreSection = Field(default_factory=StoreSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
+    log: LogSection = Field(default_factory=LogSection)
 
     @field_validator("upstreams")
     @classmethod

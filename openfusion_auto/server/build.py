@@ -27,6 +27,7 @@ from openfusion_auto.server.app import build_app
 from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, ServerOptions
+from openfusion_auto.server.logs import unhandled
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.upkeep import Ledger, upkeep
 from openfusion_auto.store import retention
@@ -221,6 +222,7 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
     allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unhandled)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     # A client that leaves cancels its handler, and with it the calls upstream.

@@ -53,6 +53,18 @@ def test_with_a_file_and_no_key_it_starts_warns_and_makes_nothing_up(configured,
         refused.value.close()
 
 
+def test_the_log_is_json_with_a_line_for_every_answer_when_asked(folder):
+    (folder / "openfusion.toml").write_text('[log]\nformat = "json"\nlevel = "info"\n')
+    with serving("--dry-run", cwd=folder) as (url, _, process):
+        answer = ask(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        lines = [json.loads(line) for line in process.stderr.read().splitlines()]
+    (line,) = (x for x in lines if x["logger"] == "openfusion.access")
+    assert line["trace_id"] == answer["openfusion"]["trace_id"]
+    assert (line["status"], line["level"]) == (200, "info")
+
+
 def test_two_servers_cannot_share_a_port(server, folder):
     port = server.rpartition(":")[2]
     second = start_process("serve", "--port", port, cwd=folder)
