@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -81,6 +82,15 @@ class Engine:
         self.offers = offers
         self.dry_run = dry_run
         self.report_requested = report_requested
+
+    def as_now(self) -> Engine:
+        """Return the engine as it is now: a request goes its whole way with one configuration."""
+        return copy.copy(self)
+
+    def take(self, other: Engine) -> None:
+        """Serve requests from now on as `other` would; traces and live state stay."""
+        self.means, self.policy, self.offers = other.means, other.policy, other.offers
+        self.report_requested = other.report_requested
 
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""

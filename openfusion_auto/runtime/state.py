@@ -243,6 +243,14 @@ class LiveState:
             self._store.keep(Stats, gone, None, 0.0)
             self._store.keep(Breaker, gone, None, 0.0)
 
+    def configure(
+        self, unready: Mapping[str, str], *, pin_ttl_s: float, cache_ttl_s: float
+    ) -> None:
+        """Go on by another configuration; what is known stays."""
+        self._unready = dict(unready)
+        self._pin_ttl_s = pin_ttl_s
+        self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
+
     def ready(self, upstream: str) -> None:
         """An upstream can be called from now on."""
         self._unready = {k: v for k, v in self._unready.items() if k != upstream}

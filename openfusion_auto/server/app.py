@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.log import server_logger
@@ -19,16 +19,16 @@ from openfusion_auto.server.embeddings import embeddings
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
     CLOCK,
+    CONFIG,
     ENGINE,
     KEYRING,
     LIMITER,
     LIVE,
     METRICS,
     OPTIONS,
-    POOL,
-    UNREADY,
     VIEWS,
     Live,
+    Loaded,
     ServerOptions,
 )
 from openfusion_auto.server.me import me
@@ -47,7 +47,6 @@ def build_app(
     engine: Engine,
     options: ServerOptions,
     clock: Clock,
-    unready: Mapping[str, str],
     keyring: Keyring,
     limiter: Limiter,
 ) -> web.Application:
@@ -55,9 +54,9 @@ def build_app(
     # Before the gate stands the library's own parser; what it logs of broken HTTP quotes keys and prompts.
     server_logger.addFilter(without_the_request)
     app = web.Application(middlewares=[observe, gate], client_max_size=options.max_body)
-    app[ENGINE], app[POOL], app[OPTIONS], app[CLOCK] = engine, engine.means.pool, options, clock
-    app[LIVE], app[UNREADY] = Live(), unready
-    app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE]))
+    app[ENGINE], app[OPTIONS], app[CLOCK] = engine, options, clock
+    app[LIVE], app[CONFIG] = Live(), Loaded(clock.wall())
+    app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE], app[CONFIG]))
     engine.means.books.observers.append(app[METRICS].observe)
     app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.
@@ -74,7 +73,7 @@ def build_app(
     return app
 
 
-def look_at(engine: Engine, limiter: Limiter, live: Live) -> Look:
+def look_at(engine: Engine, limiter: Limiter, live: Live, loaded: Loaded) -> Look:
     """Return where metrics read what is a state."""
     return Look(
         pool=lambda: engine.means.pool,
@@ -82,6 +81,7 @@ def look_at(engine: Engine, limiter: Limiter, live: Live) -> Look:
         streams=lambda: len(live.streams),
         store=engine.means.books.store.status,
         refused=lambda: limiter.counters.refused,
+        config=lambda: (loaded.at, loaded.error is None, loaded.reloads),
     )
 
 
@@ -106,9 +106,6 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
 
 async def housekeeping(app: web.Application) -> AsyncIterator[None]:
     """Keep open streams alive while the server runs: one task for all of them."""
-    if app[OPTIONS].keep_alive_s <= 0:
-        yield
-        return
     task = asyncio.create_task(keep_alive(app))
     yield
     task.cancel()
@@ -120,9 +117,12 @@ async def keep_alive(app: web.Application) -> None:
     """Send a comment on every stream that has been silent for too long; one that is waiting for panel or
     verifier gets its head this way.
     """
-    clock, live, quiet_s = app[CLOCK], app[LIVE], app[OPTIONS].keep_alive_s
+    clock, live = app[CLOCK], app[LIVE]
     while True:
         await clock.sleep(TICK_S)
+        quiet_s = app[OPTIONS].keep_alive_s
+        if quiet_s <= 0:
+            continue
         now = clock.now()
         for client, request in list(live.streams.items()):
             if now - client.last_s < quiet_s or not (client.head_sent or client.patient):

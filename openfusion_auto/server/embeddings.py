@@ -179,7 +179,7 @@ async def embeddings(request: web.Request) -> web.Response:
     """`POST /v1/embeddings`; errors as OpenAI shapes them."""
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
-    client, engine = request.get(CLIENT), request.app[ENGINE]
+    client, engine = request.get(CLIENT), request.app[ENGINE].as_now()
     view = request.app[VIEWS].of(client.models) if client else None
     key = client.id if client else None
     prompt = read_request(await read_body(request))

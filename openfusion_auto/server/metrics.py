@@ -56,6 +56,7 @@ class Look:
         streams: How many streams are open.
         store: How the store is.
         refused: Refusals by kind of account and limit.
+        config: When the configuration was read [s since 1970], whether it is the newest, and how reading it again went.
     """
 
     pool: Callable[[], Pool]
@@ -63,6 +64,7 @@ class Look:
     streams: Callable[[], int]
     store: Callable[[], Status]
     refused: Callable[[], Counts[tuple[str, str]]]
+    config: Callable[[], tuple[float, bool, Counts[str]]]
 
 
 class States:
@@ -114,6 +116,23 @@ class States:
         for labels, count in look.refused().items():
             refused.add_metric(labels, count)
         yield refused
+        yield from configuration(*look.config())
+
+
+def configuration(at_s: float, newest: bool, reloads: Mapping[str, int]) -> Iterator[Metric]:
+    """Tell how the configuration is."""
+    yield GaugeMetricFamily(
+        "openfusion_config_loaded_timestamp_seconds", "When the configuration was read.", at_s
+    )
+    yield GaugeMetricFamily(
+        "openfusion_config_ok", "1 unless a newer configuration cannot be taken.", float(newest)
+    )
+    counted = CounterMetricFamily(
+        "openfusion_config_reloads", "Configurations read again.", labels=("result",)
+    )
+    for result in ("ok", "error"):
+        counted.add_metric((result,), reloads.get(result, 0))
+    yield counted
 
 
 class Plain(CollectorRegistry):

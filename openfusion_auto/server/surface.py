@@ -135,7 +135,7 @@ async def answer(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
     asked = await incoming(request, dialect)
-    engine = request.app[ENGINE]
+    engine = request.app[ENGINE].as_now()
     allowance = await request.app[LIMITER].enter(request.get(CLIENT), asked.prompt)
     if allowance is None:
         request[TRACE] = trace = engine.open(asked)

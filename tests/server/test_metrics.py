@@ -36,6 +36,7 @@ def looking(pool=POOL, breakers=None, streams=0, store=None, refused=None):
         streams=lambda: streams,
         store=lambda: store or Status("memory", None, 0, 0),
         refused=lambda: refused or Counter(),
+        config=lambda: (12.0, False, Counter(error=3)),
     )
 
 
@@ -178,7 +179,7 @@ def test_a_pool_that_changes_brings_its_own_names():
     pools = [POOL]
     look = looking()
     metrics = Metrics(
-        Look(lambda: pools[-1], look.breakers, look.streams, look.store, look.refused)
+        Look(lambda: pools[-1], look.breakers, look.streams, look.store, look.refused, look.config)
     )
     assert metrics.candidate("c") == "other"
     pools.append(Pool((Candidate("c", "relay", "vendor/c"),), "q"))
@@ -202,6 +203,9 @@ def test_states_are_read_when_asked():
     assert value(metrics, "store_queue") == 7.0
     assert value(metrics, "store_dropped_total") == 9.0
     assert value(metrics, "store_ok") == 0.0
+    assert value(metrics, "config_ok") == 0.0
+    assert value(metrics, "config_loaded_timestamp_seconds") == 12.0
+    assert value(metrics, "config_reloads_total", result="error") == 3.0
     assert value(metrics, "limits_refused_total", account="key", limit="tokens") == 2.0
     (info,) = [k for k in samples(metrics) if k[0] == "openfusion_build_info"]
     assert ("version", __version__) in info
