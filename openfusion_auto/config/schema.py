@@ -324,6 +324,14 @@ class LogSection(Section):
     access: bool = Field(default=True, description="one line for every answer, at level info")
 
 
+class OtelSection(Section):
+    """`[otel]`: spans of OpenTelemetry; where they go is said by the standard variables OTEL_*."""
+
+    enabled: bool = Field(
+        default=False, description="send spans of requests and calls; needs the extra otel"
+    )
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -338,6 +346,7 @@ class Config(Section):
     limits: LimitsSection = Field(default_factory=LimitsSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     log: LogSection = Field(default_factory=LogSection)
+    otel: OtelSection = Field(default_factory=OtelSection)
 
     @field_validator("upstreams")
     @classmethod

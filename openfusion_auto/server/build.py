@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Limiter, MemoryCounters, SpendLog
+from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
@@ -193,11 +194,28 @@ def build(
         engine, server_options(settings, settings.config.server.host), clock, keyring, limiter
     )
     app.cleanup_ctx.append(keeping)
+    if settings.config.otel.enabled:
+        app.on_cleanup.append(spanning(engine))
     if read is not None:
         host = settings.config.server.host
         follower_of(app, settings, read, partial(take, app, host), clock)
     app.cleanup_ctx.append(upkeep(keyring, Ledger(counters, spend_log), clock))
     return app
+
+
+def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:
+    """Let spans be made of what an engine finishes; returns what sends the last of them.
+
+    Raises:
+        ConfigError: the extra `otel` is not installed.
+    """
+    spans = Spans()
+    engine.means.books.observers.append(spans.observe)
+
+    async def close(_app: web.Application) -> None:
+        await asyncio.to_thread(spans.close)
+
+    return close
 
 
 async def take(app: web.Application, host: str, old: Settings, new: Settings) -> None:

@@ -32,6 +32,7 @@ FIXED = (
     "store.enabled",
     "store.max_mb",
     "store.keep_days",
+    "otel.enabled",
 )
 
 Read = Callable[[], Settings]
