@@ -340,6 +340,35 @@ class LimitsSection(Section):
     )
 
 
+class MetricsSection(Section):
+    """`[metrics]`: who may read `GET /metrics`."""
+
+    open_on_loopback: bool = Field(
+        default=False,
+        description="clients on this machine need no key for it, also when others ask for one",
+    )
+
+
+class LogSection(Section):
+    """`[log]`: what is written to stderr; never a prompt, a key or what an upstream said."""
+
+    format: Literal["text", "json"] = Field(
+        default="text", description="text for people, or json: one object a line"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="lowest level: debug, info, warning or error"
+    )
+    access: bool = Field(default=True, description="one line for every answer, at level info")
+
+
+class OtelSection(Section):
+    """`[otel]`: spans of OpenTelemetry; where they go is said by the standard variables OTEL_*."""
+
+    enabled: bool = Field(
+        default=False, description="send spans of requests and calls; needs the extra otel"
+    )
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -355,6 +384,9 @@ class Config(Section):
     store: StoreSection = Field(default_factory=StoreSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
+    metrics: MetricsSection = Field(default_factory=MetricsSection)
+    log: LogSection = Field(default_factory=LogSection)
+    otel: OtelSection = Field(default_factory=OtelSection)
 
     @field_validator("upstreams")
     @classmethod

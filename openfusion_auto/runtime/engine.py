@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -86,6 +87,15 @@ class Engine:
         self.dry_run = dry_run
         self.report_requested = report_requested
         self.reader = reader or Reader()
+
+    def as_now(self) -> Engine:
+        """Return the engine as it is now: a request goes its whole way with one configuration."""
+        return copy.copy(self)
+
+    def take(self, other: Engine) -> None:
+        """Serve requests from now on as `other` would; traces and live state stay."""
+        self.means, self.policy, self.offers = other.means, other.policy, other.offers
+        self.report_requested, self.reader = other.report_requested, other.reader
 
     def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.

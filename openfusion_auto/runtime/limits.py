@@ -12,10 +12,10 @@ could share (Redis): what may be refused is awaited there, what must not fail on
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from openfusion_auto.core import limits, tokens
 from openfusion_auto.core.limits import NEW, NO_LIMITS, Account, Limits, Refusal, Room, Spending
@@ -59,6 +59,12 @@ class Scope(NamedTuple):
     limits: Limits
     says: str
 
+    def kind(self) -> Literal["key", "server", "session"]:
+        """Return what kind of account it is: a word that holds no name."""
+        if self.name.startswith(SESSION):
+            return "session"
+        return "server" if self.name == SERVER else "key"
+
     def budget(self) -> str:
         """Return its budget in words."""
         day, month = self.limits.per_day, self.limits.per_month
@@ -72,7 +78,13 @@ class Scope(NamedTuple):
 
 
 class Counters(Protocol):
-    """The accounts. A call is for all scopes or for none."""
+    """The accounts. A call is for all scopes or for none.
+
+    Attributes:
+        refused: How often requests were refused, by kind of account (`key`, `server`, `session`) and limit.
+    """
+
+    refused: Counter[tuple[str, str]]
 
     async def admit(self, scopes: Sequence[Scope], count: int) -> tuple[Scope, Refusal] | None:
         """Let a request of `count` tokens in, or return who refuses it, and why."""
@@ -112,6 +124,7 @@ class MemoryCounters:
 
     def __init__(self, clock: Clock, store: Store) -> None:
         self._clock = clock
+        self.refused: Counter[tuple[str, str]] = Counter()
         self._store = store
         kept = store.load(Spending, WALL)
         self._uses = {name: (s.requests, s.last_s) for name, s in kept}
@@ -252,6 +265,7 @@ class Allowance:
         count = tokens.input_tokens(prompt) if counted else 0
         refused = await self._counters.admit(self._scopes, count)
         if refused is not None:
+            self._counters.refused[refused[0].kind(), refused[1].limit] += 1
             error = refusal_error(*refused)
             error.headers = {**self.headers(), **error.headers}
             raise error
@@ -322,6 +336,7 @@ class Allowance:
         return told
 
     def _exhausted(self, scope: Scope, rest: int) -> QuotaExceeded:
+        self._counters.refused[scope.kind(), "usd"] += 1
         error = QuotaExceeded(
             f"You exceeded your current quota: {scope.says} has {limits.to_usd(rest):.4f} USD left of "
             f"{scope.budget()}, and no model with a known price that can serve this request costs less at "

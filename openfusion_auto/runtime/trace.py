@@ -55,6 +55,7 @@ class Trace:
     """One request. `outcome` is `ok`, `error`, `cancelled` or `running`.
 
     `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
+    `surface` names where it came in when that is not its dialect's own path.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Trace:
     error: str | None = None
     ms: float | None = None
     dry_run: bool = False
+    surface: str | None = None
 
     def usage(self) -> Usage:
         """Return the sum over all calls."""

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -24,13 +26,25 @@ from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.learner import Learner
 from openfusion_auto.runtime.limits import Limiter, MemoryCounters
+from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
 from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.files import allow_connections
+from openfusion_auto.server.follow import FOLLOWER, follower_of
 from openfusion_auto.server.keyring import Keyring
-from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, ServerOptions
+from openfusion_auto.server.keys import (
+    CLOCK,
+    ENGINE,
+    KEYRING,
+    LIMITER,
+    LIVE,
+    OPTIONS,
+    VIEWS,
+    ServerOptions,
+)
+from openfusion_auto.server.logs import set_up, unhandled
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.upkeep import upkeep
 from openfusion_auto.store import retention
@@ -92,15 +106,20 @@ def build_engine(
         config.timeouts.total_s,
         books,
     )
-    offers = {u.name: u.offers for u in config.upstreams}
+    return engine_of(settings, means, TraceStore(config.server.traces_kept), dry_run=dry_run)
+
+
+def engine_of(settings: Settings, means: Means, traces: TraceStore, *, dry_run: bool) -> Engine:
+    """Return the engine that answers by a configuration with certain means."""
+    config = settings.config
     return Engine(
-        means,
+        replace(means, max_calls=settings.policy.max_calls, total_s=config.timeouts.total_s),
         settings.policy,
-        TraceStore(config.server.traces_kept),
-        offers,
+        traces,
+        {u.name: u.offers for u in config.upstreams},
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        reader=build_reader(settings, live),
+        reader=build_reader(settings, means.live),
     )
 
 
@@ -133,17 +152,18 @@ def cache_rules(config: Config) -> dict[str, CacheRule]:
     }
 
 
-def server_options(settings: Settings) -> ServerOptions:
-    """Return how the server behaves."""
+def server_options(settings: Settings, host: str) -> ServerOptions:
+    """Return how the server behaves that listens on `host`."""
     server = settings.config.server
     hosts = {h.lower() for h in server.allowed_hosts}
-    if server.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        hosts.add(server.host.lower().strip("[]"))
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        hosts.add(host.lower().strip("[]"))
     return ServerOptions(
         allowed_hosts=frozenset(hosts),
         max_body=int(server.max_body_mb * MEGABYTE),
         keep_alive_s=server.keep_alive_s,
         guarded=settings.config.stream.tool_calls == "guarded",
+        open_metrics=settings.config.metrics.open_on_loopback,
     )
 
 
@@ -172,21 +192,25 @@ def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyrin
     return keyring
 
 
-def build_limiter(settings: Settings, counters: MemoryCounters) -> Limiter:
-    """Return what `[limits]` says."""
+def limits_of(settings: Settings) -> tuple[Limits, int | None]:
+    """Return what `[limits]` says of all clients together, and of a session [units]."""
     wanted = settings.config.limits
     day, month, session = (
         None if usd is None else to_units(usd)
         for usd in (wanted.usd_per_day, wanted.usd_per_month, wanted.usd_per_session)
     )
-    server = Limits(wanted.requests_per_minute, None, wanted.max_concurrent, day, month)
-    return Limiter(counters, server, session)
+    return Limits(wanted.requests_per_minute, None, wanted.max_concurrent, day, month), session
 
 
 def build(
-    settings: Settings, *, dry_run: bool, clock: Clock | None = None, insecure: bool = False
+    settings: Settings,
+    *,
+    dry_run: bool,
+    clock: Clock | None = None,
+    insecure: bool = False,
+    read: Callable[[], Settings] | None = None,
 ) -> web.Application:
-    """Return the application of a configuration.
+    """Return the application of a configuration; with `read`, which reads it anew, it follows its files.
 
     Raises:
         ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
@@ -195,7 +219,7 @@ def build(
     clock = clock or Clock()
     keyring = build_keyring(settings, clock, insecure=insecure)
     store = build_store(settings, dry_run=dry_run, clock=clock)
-    limiter = build_limiter(settings, MemoryCounters(clock, store))
+    limiter = Limiter(MemoryCounters(clock, store), *limits_of(settings))
     problem = store.status().problem
     if problem and (limiter.has_budget or keyring.has_budget):
         raise ConfigError(
@@ -203,11 +227,69 @@ def build(
             "start with --no-store, where every start begins with nothing spent"
         )
     engine = build_engine(settings, dry_run=dry_run, clock=clock, store=store)
-    unready = engine.means.live.snapshot(None).unready
-    app = build_app(engine, server_options(settings), clock, unready, keyring, limiter)
+    host = settings.config.server.host
+    app = build_app(engine, server_options(settings, host), clock, keyring, limiter)
     app.cleanup_ctx.append(keeping)
+    if settings.config.otel.enabled:
+        app.on_cleanup.append(spanning(engine))
+    if read is not None:
+        follower_of(app, settings, read, partial(take, app, host), clock)
     app.cleanup_ctx.append(upkeep(keyring, clock))
     return app
+
+
+def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:
+    """Let spans be made of what an engine finishes; returns what sends the last of them.
+
+    Raises:
+        ConfigError: the extra `otel` is not installed.
+    """
+    spans = Spans()
+    engine.means.books.observers.append(spans.observe)
+
+    async def close(_app: web.Application) -> None:
+        await asyncio.to_thread(spans.close)
+
+    return close
+
+
+async def take(app: web.Application, host: str, old: Settings, new: Settings) -> None:
+    """Serve new requests by other settings. Live state, traces, accounts and whether it is a dry run stay.
+
+    Upstreams that are the same go on with their connections; of the others idle ones are closed, and those in use when
+    their requests end.
+    """
+    engine, config = app[ENGINE], new.config
+    before = engine.means
+    upstreams = build_upstreams(config, new.key, dry_run=engine.dry_run)
+    same = {n for n in upstreams if n in before.upstreams and calls_alike(old, new, n)}
+    upstreams |= {name: before.upstreams[name] for name in same}
+    app[KEYRING].take(new.client_keys)
+    means = replace(before, pool=new.pool, upstreams=upstreams)
+    before.live.configure(
+        {} if engine.dry_run else new.unready,
+        pin_ttl_s=config.session.ttl_s,
+        cache_ttl_s=config.session.cache_ttl_s,
+        caches=cache_rules(config),
+    )
+    engine.take(engine_of(new, means, engine.traces, dry_run=engine.dry_run))
+    app[OPTIONS].take(server_options(new, host))
+    app[VIEWS].take(new.pool)
+    app[LIMITER].server, app[LIMITER].session = limits_of(new)
+    if old.config.log != config.log:
+        set_up(config.log)
+    for name, upstream in before.upstreams.items():
+        if name not in same:
+            await upstream.close()
+
+
+def calls_alike(old: Settings, new: Settings, name: str) -> bool:
+    """Whether two settings call an upstream in the same way."""
+    ways = [
+        (next(u for u in s.config.upstreams if u.name == name), s.key(name), s.config.timeouts)
+        for s in (old, new)
+    ]
+    return ways[0] == ways[1]
 
 
 async def keeping(app: web.Application) -> AsyncIterator[None]:
@@ -257,8 +339,11 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
     allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unhandled)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    if FOLLOWER in app:
+        loop.add_signal_handler(signal.SIGHUP, app[FOLLOWER].ask)
     # A client that leaves cancels its handler, and with it the calls upstream.
     runner = web.AppRunner(
         app,
