@@ -198,7 +198,11 @@ def as_data(chosen: Chosen, view: View, plot: Path | None) -> object:
         **head(chosen),
         "kind": view.kind,
         "request": request_of(),
-        "units": {"usd": "USD of the request", "quality": "chance to solve a task, 0..1", "slope": "1/USD"},
+        "units": {
+            "usd": "USD of the request",
+            "quality": "chance to solve a task, 0..1",
+            "slope": "1/USD",
+        },
         "front": [
             {**cells(view.rows[name]), "slope_to_next": slope}
             for name, slope in zip(view.front.members, slopes, strict=True)
