@@ -20,6 +20,7 @@ from openfusion_auto.config.problems import describe, dotted, leaves, near
 from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig, is_loopback
 from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
+from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.mode import nominal_usd
 from openfusion_auto.core.rules import Rule
 from openfusion_auto.core.types import Policy, Pool
@@ -80,6 +81,7 @@ class Settings:
         policy: `[auto]` as a decision takes it.
         rules: `[[rules]]`, compiled, in order.
         classifier: The candidate that is asked what a person's words are, or None.
+        experience: What recorded outcomes taught (`auto.experience`), or None.
         source: The file that was read, or None.
         pool_source: The pool's file.
         state_path: Folder for everything that is written; `paths.state_dir` creates it.
@@ -93,6 +95,7 @@ class Settings:
     policy: Policy
     rules: tuple[Rule, ...]
     classifier: str | None
+    experience: Experience | None
     source: Path | None
     pool_source: Path
     state_path: Path
@@ -166,6 +169,7 @@ def load(
     pool = load_pool(pool_source, shown=_shown(pool_source, cwd))
     _check_upstreams(pool, config, _shown(pool_source, cwd))
     _check_roles(pool, config, lambda loc: _label(file, overrides, loc))
+    experience = _experience(config, file.path.parent if file else cwd, cwd)
     secrets, warnings = _secrets(file, config, env)
     unready, more = _readiness(config, secrets)
     has_keys = path_in(state_path(env)).exists()
@@ -177,6 +181,7 @@ def load(
         policy=config.auto.policy(),
         rules=tuple(r.rule() for r in config.rules),
         classifier=_classifier(pool, config, lambda loc: _label(file, overrides, loc)),
+        experience=experience,
         source=file.path if file else None,
         pool_source=pool_source,
         state_path=state_path(env),
@@ -296,6 +301,18 @@ def _check_roles(pool: Pool, config: Config, label: Callable[[Loc], str]) -> Non
     ]
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _experience(config: Config, base: Path, cwd: Path) -> Experience | None:
+    """Return the experience that the configuration names, a path relative to its file."""
+    if config.auto.experience is None:
+        return None
+    from openfusion_auto.config.experience import (
+        load_experience,
+    )  # numpy: only where it is asked for
+
+    found = base / Path(config.auto.experience).expanduser()
+    return load_experience(found, shown=_shown(found, cwd)).experience
 
 
 def _classifier(pool: Pool, config: Config, label: Callable[[Loc], str]) -> str | None:

@@ -159,6 +159,12 @@ class AutoSection(Section):
     max_calls: int = Field(
         default=12, ge=1, le=64, description="ceiling for upstream calls of one request"
     )
+    experience: str | None = Field(
+        default=None,
+        description="what recorded outcomes taught: a file of openfusion replay --save-experience",
+        examples=["experience.npz"],
+        min_length=1,
+    )
     preferences: PreferencesSection = Field(default_factory=PreferencesSection)
 
     def policy(self) -> Policy:
@@ -195,6 +201,21 @@ class ClassifierSection(Section):
         ge=100,
         le=20_000,
         description="of a person's words that it is sent, characters",
+    )
+
+
+class LearnSection(Section):
+    """`[learn]`: whether what happens after an answer (tests fail, the person takes it back) moves later choices."""
+
+    enabled: bool = Field(default=False, description="count such signals, by project folder")
+    half_life_days: float = Field(
+        default=14.0, gt=0, le=3650, description="a signal counts half after so many days"
+    )
+    max_lift: float = Field(
+        default=0.10,
+        ge=0,
+        le=0.35,
+        description="most that a candidate's chance is moved, as a share",
     )
 
 
@@ -326,6 +347,7 @@ class Config(Section):
     pool: PoolSection = Field(default_factory=PoolSection)
     auto: AutoSection = Field(default_factory=AutoSection)
     classifier: ClassifierSection = Field(default_factory=ClassifierSection)
+    learn: LearnSection = Field(default_factory=LearnSection)
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
     server: ServerSection = Field(default_factory=ServerSection)
     stream: StreamSection = Field(default_factory=StreamSection)

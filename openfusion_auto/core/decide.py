@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from openfusion_auto.core import breaker, cost, mode
+from openfusion_auto.core import breaker, cost, lessons, mode
 from openfusion_auto.core.plan import build
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import BENCHMARK, SPEED, WAIT, Table, score
@@ -293,6 +293,10 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
     locked = is_locked(task, pool, rows, state, reasons)
     stuck = escalating(task, pool, state, locked=locked)
     ranking = score(pool, rows, task, state, knob, locked=locked, stuck=stuck)
+    if task.lifts and ranking:
+        plain = replace(task, lifts=())
+        without = score(pool, rows, plain, state, knob, locked=locked, stuck=stuck)
+        reasons += lessons.told(ranking, without)
     choice = mode.choose(task, policy, ranking, pool)
     reasons += choice.reasons
     taken, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)

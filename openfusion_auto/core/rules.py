@@ -183,7 +183,8 @@ def matter_of(facts: Facts, prompt: Prompt, *, with_paths: bool) -> Matter:
     paths: tuple[tuple[str, ...], ...] = ()
     if with_paths:
         # Arguments are JSON: a backslash stands twice in a Windows path, and once before an n that ends a line.
-        calls = _ESCAPE.sub(lambda m: "/" if m[0] in ("\\\\", "\\/") else " ", facts.calls)
+        told = "\n".join(arguments for _, arguments in facts.calls)
+        calls = _ESCAPE.sub(lambda m: "/" if m[0] in ("\\\\", "\\/") else " ", told)
         names = chain(attached(prompt), _PATH.findall(words), reversed(_ARGUMENT.findall(calls)))
         found = dict.fromkeys(cut_path(n) for n, _ in zip(names, range(MOST_PATHS), strict=False))
         paths = tuple(p for p in found if p)

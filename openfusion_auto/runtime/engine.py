@@ -62,6 +62,7 @@ class Judged:
     pool: Pool
     decision: Decision
     left_usd: float | None = None
+    identity: str = ""
 
 
 class Engine:
@@ -104,6 +105,8 @@ class Engine:
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
         pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
+        if self.reader.learner is not None:
+            task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
         policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
         left = None
         if incoming.allowance is not None:
@@ -111,15 +114,22 @@ class Engine:
             if left is not None:
                 policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         decision = decide(task, pool, state, policy)
-        return Judged(prompt, want, session, task, state, pool, decision, left)
+        return Judged(prompt, want, session, task, state, pool, decision, left, incoming.identity)
 
-    async def _classified(
-        self, incoming: Incoming, judged: Judged, trace: Trace, began_s: float
-    ) -> Judged:
-        """Ask the classifier where there is one and something to ask, and judge again by what it said."""
-        known = self.reader.classifier
+    async def _judged(self, incoming: Incoming, trace: Trace, began_s: float) -> Judged:
+        """Learn from what a request says about the answers before it, and decide it.
+
+        The classifier is asked where there is one and something to ask; then it is decided again by what it said.
+        """
+        known, learner = self.reader.classifier, self.reader.learner
+        if learner is not None:
+            key = session_of(incoming.prompt, incoming.headers, incoming.identity).key
+            trace.notes += learner.observe(incoming.prompt, key, incoming.identity)
+        judged = self.judge(incoming)
+        if known is None or judged.task.only:
+            return judged
         facts = read_facts(judged.prompt)
-        if known is None or judged.task.only or not known.asks(judged.session.key, facts):
+        if not known.asks(judged.session.key, facts):
             return judged
         calls, usd = share_of(self.policy, judged.prompt.options)
         caller = Caller(
@@ -188,9 +198,7 @@ class Engine:
         """
         began_s = self.means.clock.now()
         try:
-            judged = self.judge(incoming)
-            if self.reader.classifier is not None:
-                judged = await self._classified(incoming, judged, trace, began_s)
+            judged = await self._judged(incoming, trace, began_s)
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
             trace.session = session_hash(judged.session.key)
@@ -262,6 +270,10 @@ class Engine:
             raise outcome.error or InternalError("the recipe ended without an answer")
         trace.answered_by, trace.answered_phase = outcome.candidate, outcome.phase
         self._pin(judged, outcome)
+        if self.reader.learner is not None:
+            self.reader.learner.answered(
+                judged.prompt, judged.session.key, judged.identity, judged.task, outcome.candidate
+            )
         trace.outcome = "ok"
         usage = trace.usage() if len([a for a in trace.attempts if a.usage]) > 1 else None
         shown = self._shown(judged.prompt, trace)

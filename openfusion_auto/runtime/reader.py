@@ -12,6 +12,7 @@ from openfusion_auto.core.prompt import ModeName, Options, Prompt
 from openfusion_auto.core.rules import Rule
 from openfusion_auto.core.types import Forced, Policy, Task
 from openfusion_auto.runtime.classifier import SHARE, Classifier
+from openfusion_auto.runtime.learner import Learner
 from openfusion_auto.runtime.trace import Trace
 
 
@@ -24,12 +25,14 @@ class Reader:
         mode: The mode of every person's turn that no rule and no request says otherwise of; None = as decided.
         classifier: The model that is asked what a person's words are, or None.
         experience: What recorded outcomes taught, or None.
+        learner: Who watches sessions for what they teach, or None.
     """
 
     rules: tuple[Rule, ...] = ()
     mode: Forced | None = None
     classifier: Classifier | None = None
     experience: Experience | None = None
+    learner: Learner | None = None
 
     def read(
         self, prompt: Prompt, session: str, *, role: str | None, only: tuple[str, ...]

@@ -22,6 +22,7 @@ from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.learner import Learner
 from openfusion_auto.runtime.limits import Limiter, MemoryCounters
 from openfusion_auto.runtime.reader import Reader, every_turn
 from openfusion_auto.runtime.state import CacheRule, LiveState
@@ -99,18 +100,24 @@ def build_engine(
         offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        reader=build_reader(settings),
+        reader=build_reader(settings, live),
     )
 
 
-def build_reader(settings: Settings) -> Reader:
+def build_reader(settings: Settings, live: LiveState) -> Reader:
     """Return how requests are read, as the configuration says."""
     asked = settings.config.classifier
     named = settings.classifier
     classifier = (
         Classifier(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars) if named else None
     )
-    return Reader(settings.rules, every_turn(asked.mode), classifier)
+    learn = settings.config.learn
+    learner = (
+        Learner(live, half_life_days=learn.half_life_days, max_lift=learn.max_lift)
+        if learn.enabled
+        else None
+    )
+    return Reader(settings.rules, every_turn(asked.mode), classifier, settings.experience, learner)
 
 
 def cache_rules(config: Config) -> dict[str, CacheRule]:

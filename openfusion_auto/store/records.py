@@ -14,6 +14,7 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Pin, Stats
 from openfusion_auto.store.base import AnyLive, Maker
@@ -35,6 +36,7 @@ TIMES: Mapping[type, tuple[str, ...]] = {
     Pin: ("expires_s",),
     Maker: (),
     Spending: (),  # seconds since 1970 in memory too
+    Tally: ("at_s",),
 }
 
 

@@ -37,6 +37,7 @@ def report(*candidates, spend=None, **more):
         "dry_run": False,
         "keep_days": 30.0,
         "candidates": candidates,
+        "learned": [],
         "spend": {**empty, **(spend or {})},
         **more,
     }
@@ -131,6 +132,22 @@ def test_caches_are_said_in_words_where_they_were_measured(show):
         "cache of coder-a: 50% of the expected cached tokens were reported, x2.0; 75% are believed" in shown
     )  # fmt: skip
     assert "cache of fast-b" not in shown
+
+
+def test_lessons_have_a_line_each_and_a_signed_lift(show):
+    row = {
+        "project": "0" * 16,
+        "kind": "bugfix",
+        "candidate": "coder-a",
+        "good": 3.0,
+        "bad": 9.5,
+        "lift": -0.0512,
+    }
+    shown = show(report(candidate(), learned=[row]))
+    assert "-0.051" in shown
+    assert "9.5" in shown
+    assert "0" * 16 in shown
+    assert "learned" not in show(report(candidate()))
 
 
 def test_money_has_a_line_for_each_candidate_and_the_sum(show):

@@ -2,6 +2,7 @@
 
 import time
 
+from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Cached, Pin, Stats
 from openfusion_auto.store.base import Line, Maker, TraceHead, TraceRow
@@ -12,7 +13,15 @@ CACHES = (Cached("fast-a", 2100, 1200.0), Cached("coder-a", 1050, 1300.0))
 PIN = Pin("coder-a", CACHES, 3, expires_s=4600.0, escalated=True)
 MAKER = Maker("relay", "vendor/coder-a")
 SPENDING = Spending(((500_000, 7), (500_001, 8)), ((20_000, 15),), 3, 1_800_000_000.0)
-ALL = {Stats: STATS, Breaker: BREAKER, Pin: PIN, Maker: MAKER, Spending: SPENDING}
+TALLY = Tally(4.0, 2.5, at_s=900.0)
+ALL = {
+    Stats: STATS,
+    Breaker: BREAKER,
+    Pin: PIN,
+    Maker: MAKER,
+    Spending: SPENDING,
+    Tally: TALLY,
+}
 
 
 class Wall:

@@ -27,7 +27,10 @@ CONTENT = {
         "SELECT * FROM ledger",
     ),
     3: (
-        "INSERT INTO traces (id, at, requested, outcome, summary, document) VALUES ('t', 1.0, 'r', 'ok', '{}', x'00')",
+        (
+            "INSERT INTO traces (id, at, requested, candidate, model, mode, outcome, summary, document)"
+            " VALUES ('t', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00')"
+        ),
         "SELECT id, at, requested, candidate, model, mode, outcome, summary, document FROM traces",
     ),
     4: ("INSERT INTO resets VALUES (1, 1.0, NULL)", "SELECT * FROM resets"),
