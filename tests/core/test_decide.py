@@ -13,11 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.decide import (
-    HARD_RULES,
-    by_hard_rules,
-    decide,
-)
+from openfusion_auto.core.decide import decide
 from openfusion_auto.core.explain import content_json, decision_digest
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.score import PRICE, SKILL
@@ -185,15 +181,6 @@ def test_rejecting_one_candidate_changes_no_other_total(inputs, data):
     assert [(s.candidate, s.total) for s in rest.ranking] == [
         (s.candidate, s.total) for s in whole.ranking if s.candidate != gone
     ]
-
-
-@given(strategies.inputs)
-def test_suspects_are_all_that_break_a_rule(inputs):
-    kept, rejected = by_hard_rules(inputs.task, inputs.pool, inputs.state)
-    for i, c in enumerate(inputs.pool.candidates):
-        broken = [r for _, r in HARD_RULES if r(c, inputs.task, inputs.state) is not None]
-        assert (i in kept) == (not broken)
-    assert len(kept) + len(rejected) == len(inputs.pool.candidates)
 
 
 @given(strategies.inputs)
