@@ -7,6 +7,8 @@
     │   ├── TooLarge          413  client    body, nesting or number over the bound
     │   └── UnsupportedMedia  415  client    not JSON, or an encoding that cannot be read
     ├── NotAuthorized         401  client    missing or wrong gateway key
+    ├── RateLimited           429  client    a limit of its key, its session or the server; Retry-After says when
+    ├── QuotaExceeded         429  client    a budget is used up; nothing cheaper can serve
     ├── Forbidden             403  client    Host or Origin not allowed
     ├── NotFound              404  client    unknown path or trace id
     ├── MethodNotAllowed      405  client
@@ -28,6 +30,7 @@ or an upstream's body.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 Scope = Literal["client", "operator", "candidate", "provider", "internal"]
@@ -44,6 +47,7 @@ class FusionError(Exception):
         scope: Whose fault it is.
         param: The request field at fault, when there is one.
         retry_after_s: Seconds after which a retry makes sense, when known.
+        headers: Headers that an answer with this error carries besides.
     """
 
     http_status: ClassVar[int] = 500
@@ -67,6 +71,7 @@ class FusionError(Exception):
         self.code = code if code is not None else self.default_code
         self.status = status if status is not None else self.http_status
         self.retry_after_s = retry_after_s
+        self.headers: Mapping[str, str] = {}
 
 
 class BadRequest(FusionError):
@@ -110,6 +115,25 @@ class NotAuthorized(FusionError):
     http_status = 401
     type = "invalid_request_error"
     default_code = "invalid_api_key"
+    scope = "client"
+
+
+class RateLimited(FusionError):
+    """Too many requests or tokens in a minute, or too many at once, for one key or for the server."""
+
+    http_status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+    retryable = True
+    scope = "client"
+
+
+class QuotaExceeded(FusionError):
+    """A budget of money is used up. OpenAI's API has the same word for type and code, and clients know it."""
+
+    http_status = 429
+    type = "insufficient_quota"
+    default_code = "insufficient_quota"
     scope = "client"
 
 

@@ -9,9 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import aioresponses.core
 import pytest
-from aiohttp import ClientResponse
 from hypothesis import HealthCheck, settings
 
 # `pytest` plays the same examples on every machine; `pytest --hypothesis-profile=dev` looks for new ones.
@@ -155,20 +153,6 @@ def is_personal(name: str) -> bool:
     if name.startswith("OPENFUSION_"):
         return not name.startswith("OPENFUSION_TEST_")
     return name.endswith("_API_KEY") or name.lower().endswith("_proxy")
-
-
-# -- aioresponses with aiohttp 3.14 ----------------------------------------------------------------------------------
-
-
-class _MockedResponse(ClientResponse):
-    """aioresponses 0.7.9 makes responses without the argument that aiohttp 3.14 added (its issue 289)."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        kwargs.setdefault("stream_writer", type("Writer", (), {"output_size": 0})())
-        super().__init__(*args, **kwargs)
-
-
-aioresponses.core.ClientResponse = _MockedResponse
 
 
 # -- tools that a machine may lack -----------------------------------------------------------------------------------

@@ -29,6 +29,10 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/store/test_sqlite.py",
         "a protocol, held by both that implement it",
     ),
+    "openfusion_auto/core/signs.py": (
+        "tests/core/test_actions.py",
+        "patterns only, held by the calls that they find",
+    ),
     "openfusion_auto/upstream/base.py": (
         "tests/upstream/test_fake.py",
         "protocols, held by what implements them",

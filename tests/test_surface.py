@@ -22,6 +22,7 @@ HEAVY = ("aiohttp", "asyncio", "click", "jsonschema", "numpy", "pydantic", "rich
 # The same call to the same candidate may succeed soon. Whoever adds one says why here.
 RETRYABLE = {
     "Overloaded": "the server drains or is full for a moment",
+    "RateLimited": "the wait is known to the millisecond",
     "UpstreamUnreachable": "a fresh connection mends most broken ones",
     "UpstreamRateLimited": "the upstream says when",
     "UpstreamOverloaded": "5xx of the upstream's own pass quickly or not at all",
@@ -29,7 +30,15 @@ RETRYABLE = {
 # Classes without a code of their own: OpenAI's API gives null, or the case at hand names it.
 WITHOUT_CODE = {"FusionError", "BadRequest", "NotFound"}
 SCOPES = {"client", "operator", "candidate", "provider", "internal"}
-TYPES = {"invalid_request_error", "server_error", "upstream_error", "rate_limit_error"}
+TYPES = {
+    "invalid_request_error",
+    "server_error",
+    "upstream_error",
+    "rate_limit_error",
+    "insufficient_quota",
+}
+# The client's own doing, but not its request: types that its libraries know.
+LIMITS = {"RateLimited", "QuotaExceeded"}
 UPSTREAM_STATUS = {429, 502, 504}
 
 
@@ -116,7 +125,7 @@ def test_every_error_answers_what_a_caller_asks(cls):
     assert 400 <= cls.http_status <= 504
     if cls.scope == "client":
         assert cls.http_status < 500
-        assert cls.type == "invalid_request_error"
+        assert (cls.type == "invalid_request_error") != (cls.__name__ in LIMITS)
     if cls.scope == "operator":
         assert cls.http_status >= 500
     if issubclass(cls, errors.UpstreamError):
@@ -126,7 +135,10 @@ def test_every_error_answers_what_a_caller_asks(cls):
 
 
 def test_codes_name_one_class_each():
-    codes = [vars(c)["default_code"] for c in ERRORS if vars(c).get("default_code")]
+    # One code for a rate of ours and of an upstream's: clients wait for either alike.
+    shared = {"UpstreamRateLimited"}
+    named = [c for c in ERRORS if c.__name__ not in shared]
+    codes = [vars(c)["default_code"] for c in named if vars(c).get("default_code")]
     assert len(codes) == len(set(codes))
     assert all(code == code.lower() and code.replace("_", "").isalnum() for code in codes)
 

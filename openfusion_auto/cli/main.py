@@ -29,8 +29,10 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Ask one question and print the answer.",
     "pool": "Look at the candidate models and their numbers.",
     "doctor": "Check configuration, keys, pool, port and folders.",
+    "keys": "Make and revoke the keys that clients show.",
     "trace": "Show what a running server recorded.",
     "stats": "Show what was measured of each candidate, and what calls cost.",
+    "replay": "Play routing policies over recorded outcomes and compare them.",
     "adapter": "Set up a coding agent to use the router, and undo it.",
     "codex": "Switch Codex between the router and what it had before.",
 }

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
+from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.paths import config_path, state_path
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.config.problems import describe, dotted, leaves, near
@@ -171,7 +172,8 @@ def load(
     experience = _experience(config, file.path.parent if file else cwd, cwd)
     secrets, warnings = _secrets(file, config, env)
     unready, more = _readiness(config, secrets)
-    warnings += more + _remarks(config, secrets)
+    has_keys = path_in(state_path(env)).exists()
+    warnings += more + _remarks(config, secrets, has_keys=has_keys)
     return Settings(
         config=config,
         origin=MappingProxyType(_origin(file, config, overrides)),
@@ -387,13 +389,14 @@ def _readiness(config: Config, secrets: _Sealed) -> tuple[dict[str, str], list[s
     return unready, warnings
 
 
-def _remarks(config: Config, secrets: _Sealed) -> list[str]:
+def _remarks(config: Config, secrets: _Sealed, *, has_keys: bool) -> list[str]:
     """Return what is allowed but may not be meant."""
     found = [w for upstream in config.upstreams for w in _upstream_remarks(upstream)]
-    if not is_loopback(config.server.host) and not _split(secrets.get("OPENFUSION_API_KEYS") or ""):
+    has_keys = has_keys or bool(_split(secrets.get("OPENFUSION_API_KEYS") or ""))
+    if not is_loopback(config.server.host) and not has_keys:
         found.append(
             f"server.host {config.server.host} can be reached from other machines; "
-            "set OPENFUSION_API_KEYS"
+            "make keys (openfusion keys create NAME), or set OPENFUSION_API_KEYS"
         )
     return found
 

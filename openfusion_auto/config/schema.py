@@ -257,6 +257,10 @@ class ServerSection(Section):
         ge=0,
         description="how long running requests may finish after SIGTERM, seconds",
     )
+    insecure_no_keys: bool = Field(
+        default=False,
+        description="confirms `serve --insecure-no-keys`; by itself it does nothing",
+    )
 
     @field_validator("host")
     @classmethod
@@ -304,6 +308,67 @@ class StoreSection(Section):
     )
 
 
+class LimitsSection(Section):
+    """`[limits]`: what all clients together may use; a key has its own limits besides. Without a value: no limit."""
+
+    max_concurrent: int | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="requests that are answered at once; more get a 503",
+        examples=[64],
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        gt=0,
+        le=10**9,
+        description="requests in a minute; more get a 429",
+        examples=[600],
+    )
+    usd_per_day: float | None = Field(
+        default=None, gt=0, le=1e8, description="budget of 24 hours, USD", examples=[20.0]
+    )
+    usd_per_month: float | None = Field(
+        default=None, gt=0, le=1e8, description="budget of 30 days, USD", examples=[200.0]
+    )
+    usd_per_session: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e8,
+        description="budget of one session in 30 days, USD",
+        examples=[5.0],
+    )
+
+
+class MetricsSection(Section):
+    """`[metrics]`: who may read `GET /metrics`."""
+
+    open_on_loopback: bool = Field(
+        default=False,
+        description="clients on this machine need no key for it, also when others ask for one",
+    )
+
+
+class LogSection(Section):
+    """`[log]`: what is written to stderr; never a prompt, a key or what an upstream said."""
+
+    format: Literal["text", "json"] = Field(
+        default="text", description="text for people, or json: one object a line"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="lowest level: debug, info, warning or error"
+    )
+    access: bool = Field(default=True, description="one line for every answer, at level info")
+
+
+class OtelSection(Section):
+    """`[otel]`: spans of OpenTelemetry; where they go is said by the standard variables OTEL_*."""
+
+    enabled: bool = Field(
+        default=False, description="send spans of requests and calls; needs the extra otel"
+    )
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -317,7 +382,11 @@ class Config(Section):
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)
     store: StoreSection = Field(default_factory=StoreSection)
+    limits: LimitsSection = Field(default_factory=LimitsSection)
     rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
+    metrics: MetricsSection = Field(default_factory=MetricsSection)
+    log: LogSection = Field(default_factory=LogSection)
+    otel: OtelSection = Field(default_factory=OtelSection)
 
     @field_validator("upstreams")
     @classmethod

@@ -25,6 +25,7 @@ SAME_TROUBLE = 0.7
 CHECK = Check(
     0.5, 0.9
 )  # a judge without running anything (CodeJudgeBench, arXiv 2507.10535), free checks before it
+WORTH = 0.01  # gain that makes a cascade worth it: how good a check is, is itself not known so well
 MOST = 16  # best-ranked candidates that are tried as first and as mender
 
 

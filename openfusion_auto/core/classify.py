@@ -1,8 +1,8 @@
 """Read a task: what kind it is, how risky, how hard, with the evidence for it.
 
 `read(prompt)` is the whole of it. `facts.py` finds the words that count, `features.py` and `reading.py` weigh them with
-a trained linear model, `actions.py` looks at what an agent's tools are about to do. The envelope, tool schemas and system
-prompts are never looked at, so they cannot make a task harder.
+a trained linear model, `actions.py` looks at what an agent's tools are about to do. The envelope, tool schemas and
+system prompts are never looked at, so they cannot make a task harder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LONG_SUMMARIES = (
     "memory",
 )  # of the calls that a client makes for itself, those that take thought
 # Added to the log-odds of high risk: missing one costs more than a check too many.
-HIGH_RISK_BIAS = 0.3
+HIGH_RISK_BIAS = 0.6
 REMEMBERED = 512  # standing tasks whose reading is kept in memory
 
 
@@ -96,9 +96,9 @@ def weighed(told: Told) -> Verdict:
     return Verdict(kind, LEVELS[risk_at], LEVELS[hard_at], tuple(notes))
 
 
-def with_actions(verdict: Verdict, calls: str) -> Verdict:
+def with_actions(verdict: Verdict, calls: tuple[tuple[str, str], ...]) -> Verdict:
     """Return the verdict with its risk raised by what the tools are about to do."""
-    found = dangers(calls) if calls else ()
+    found = dangers(calls)
     if not found:
         return verdict
     notes = [Evidence(f"risk.action.{d.name}", float(LEVELS.index(d.risk)), d.why) for d in found]

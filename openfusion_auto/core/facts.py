@@ -25,8 +25,8 @@ FAILED_EDITS = 2  # so many edits, each followed by a failing run, say the same
 OUTCOMES = 6  # tool results looked at, newest last
 RESULT_HEAD = 500  # [characters] of a tool result that are read, besides its tail
 RESULT_TAIL = 1_000
-CALL_CHARS = 1_000  # [characters] of one tool call that are looked at
-CALLS_CHARS = 4_000  # [characters] of all of them
+CALL_CHARS = 2_000  # [characters] of one tool call that are looked at
+CALLS_CHARS = 8_000  # [characters] of all of them
 ACK_TOKENS = 8  # a longer answer than this says something of its own
 PROPOSAL_CHARS = 700  # [characters] of the assistant's last words that may hold its proposal
 
@@ -58,7 +58,7 @@ class Facts:
         struggle: What says that the session's model is stuck, "" when nothing does.
         images: Pictures in the request.
         tool_calls: The history holds tool calls.
-        calls: Names and arguments of the tool calls since the standing task, bounded, the newest last.
+        calls: Names and arguments of the tool calls since the standing task, heads only, the newest last.
         task_bytes: UTF-8 bytes of `words` [bytes].
         envelope_bytes: All other readable bytes of the request [bytes].
     """
@@ -76,7 +76,7 @@ class Facts:
     struggle: str = ""
     images: int = 0
     tool_calls: bool = False
-    calls: str = ""
+    calls: tuple[tuple[str, str], ...] = ()
     task_bytes: int = 0
     envelope_bytes: int = 0
 
@@ -270,10 +270,17 @@ def _standing_task(
         if message.text[:80].lower().startswith(envelope.NEW_CODE_BASE):
             break
         reading = envelope.read_text(message.text)
-        if reading.harness or is_agreement(reading.words):
+        if _says_nothing(message, reading):
             continue
         return reading, _proposal(messages, last)
     return heard, ""
+
+
+def _says_nothing(message: Message, reading: envelope.Reading) -> bool:
+    """Whether a message only agrees, or is the harness's; a trace, a log or a picture alone does say something."""
+    if reading.marks or (not reading.words and _has_attachment(message)):
+        return False
+    return reading.harness or is_agreement(reading.words)
 
 
 def _is_short_answer(heard: envelope.Reading) -> bool:
@@ -414,17 +421,17 @@ def _call_names(messages: tuple[Message, ...], last: int) -> Mapping[str, str]:
     return {c.id: c.name for m in messages[last + 1 :] for c in m.tool_calls}
 
 
-def _calls(messages: tuple[Message, ...], last: int) -> str:
-    """Return the newest tool calls since the person's last words as text, at most `CALLS_CHARS`."""
-    told: list[str] = []
+def _calls(messages: tuple[Message, ...], last: int) -> tuple[tuple[str, str], ...]:
+    """Return the newest tool calls since the person's last words, oldest first, about `CALLS_CHARS` of them."""
+    told: list[tuple[str, str]] = []
     room = CALLS_CHARS
     for message in reversed(messages[last + 1 :]):
         for call in reversed(message.tool_calls):
-            told.append(f"{call.name} {call.arguments[:CALL_CHARS]}")
-            room -= len(told[-1])
+            told.append((call.name, call.arguments[:CALL_CHARS]))
+            room -= len(call.name) + len(told[-1][1])
         if room <= 0:
             break
-    return "\n".join(reversed(told))
+    return tuple(reversed(told))
 
 
 # -- attachments -----------------------------------------------------------------------------------------------------

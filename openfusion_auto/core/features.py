@@ -51,7 +51,8 @@ def features_of(facts: Facts) -> Features:
     """Return the features of what was read."""
     words: dict[str, str] = {}
     pieces: dict[str, str] = {}
-    plain = _add_words(facts.words, words, pieces)
+    asked = without_courtesy(facts.words)
+    plain = _add_words(asked, words, pieces)
     for a, b in pairwise(plain):
         words.setdefault(f"+{a} {b}", f"{a} {b}")
     if plain:
@@ -61,7 +62,36 @@ def features_of(facts: Facts) -> Features:
         words.setdefault(f"k:{word}", word)
     for word in _WORD.findall(facts.proposal):
         words.setdefault(f"p:{word}", word)
-    return Features(words, pieces, _shape(facts, plain))
+    return Features(words, pieces, _shape(facts, asked, plain))
+
+
+def without_courtesy(text: str) -> str:
+    """Return a text without the please before or behind it: it asks for the same; unchanged when that is all it says.
+
+    "Could you fix it?" is no question but asks to fix it, so its question mark goes too.
+    """
+    begun = _BEGUN.match(text)
+    start = begun.end() if begun else 0
+    ended = _ENDED.search(text, start)
+    rest = text[start : ended.start() if ended else len(text)]
+    if begun and begun["could"]:
+        rest = rest.rstrip(" ?\uff1f")
+    return rest if len(_WORD.findall(rest)) > 1 or wide_length(rest) > 9 else text
+
+
+_PLEASE = (
+    r"(?:(?:please|pls|plz|kindly|bitte|s'il (?:te|vous) pla[iî]t|stp|svp|por favor|per favore|"
+    r"alsjeblieft|graag|пожалуйста|proszę|lütfen)\b|请|請|麻烦(?:你)?)"
+)
+_THANKS = (
+    r"(?:(?:many )?thanks?(?: you)?(?: a lot| so much| in advance)?|thx|ty|cheers|danke(?: dir)?|"
+    r"merci(?: d'avance)?|gracias|grazie|obrigad[oa]|bedankt|спасибо|谢谢|謝謝|ありがとう(?:ございます)?)"
+)
+_BEGUN = re.compile(
+    rf"(?:{_PLEASE}[\s,:]*|(?P<could>(?:could|can|would|will) you )(?:also |just |maybe |perhaps )?)+",
+    re.IGNORECASE,
+)
+_ENDED = re.compile(rf"[\s,.;!\u3002\uff0c-]*(?<!\w)(?:{_PLEASE}|{_THANKS})[\s.!]*$", re.IGNORECASE)
 
 
 def _add_words(text: str, words: dict[str, str], pieces: dict[str, str]) -> list[str]:
@@ -92,9 +122,8 @@ def pieces_of(word: str) -> tuple[str, ...]:
     return tuple(marked[i : i + n] for n in PIECES for i in range(len(marked) - n + 1))
 
 
-def _shape(facts: Facts, plain: list[str]) -> dict[str, float]:
+def _shape(facts: Facts, text: str, plain: list[str]) -> dict[str, float]:
     """Return the features of form."""
-    text = facts.words
     found = dict.fromkeys((f"#{mark}" for mark in facts.marks), 2 * SHAPE)
     length = wide_length(text)
     found.update((f"#over {n} characters", SHAPE) for n in _LENGTHS if length > n)

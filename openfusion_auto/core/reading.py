@@ -67,25 +67,36 @@ def judge(found: Features, known: Model) -> Judged:
 
 
 def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], list[str]]:
-    """Return the rows of the features that the model knows, their values, and the words that show them."""
+    """Return the rows of the features that the model knows, their values, and the words that show them.
+
+    A word that the model never met is shown by its known pieces: it may be a name or a key, and evidence is stored.
+    """
     rows: list[int] = []
     values: list[float] = []
     words: list[str] = []
     for block in (found.words, found.pieces):
         here = [
-            (row, word) for name, word in block.items() if (row := known.rows.get(name)) is not None
+            (row, name, word)
+            for name, word in block.items()
+            if (row := known.rows.get(name)) is not None
         ]
-        weights = [float(known.rarity[row]) for row, _ in here]
+        weights = [float(known.rarity[row]) for row, _, _ in here]
         length = math.sqrt(sum(w * w for w in weights)) or 1.0
-        rows += [row for row, _ in here]
+        rows += [row for row, _, _ in here]
         values += [w / length for w in weights]
-        words += [word for _, word in here]
+        plain = block is found.words
+        words += [w if plain or met(w, known) else f"…{name.strip('<>')}…" for _, name, w in here]
     for name, value in found.shape.items():
         if (row := known.rows.get(name)) is not None:
             rows.append(row)
             values.append(value)
             words.append(name[1:])
     return rows, values, words
+
+
+def met(word: str, known: Model) -> bool:
+    """Whether a word stood in the requests that the model was trained on, as a word or in code."""
+    return word in known.rows or f"c:{word}" in known.rows
 
 
 def evidence(judged: Judged, axis: str, chosen: int) -> list[Evidence]:

@@ -19,7 +19,6 @@ from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from openfusion_auto.core.facts import Facts
-from openfusion_auto.core.history import CALLS_CHARS, newest_calls
 from openfusion_auto.core.pattern import Machine, compiled
 from openfusion_auto.core.prompt import ModeName, Prompt
 from openfusion_auto.core.types import LEVELS, Evidence, Forced, Kind, Level, RoleName, Task
@@ -194,10 +193,8 @@ def matter_of(facts: Facts, prompt: Prompt, *, with_paths: bool) -> Matter:
     paths: tuple[tuple[str, ...], ...] = ()
     if with_paths:
         # Arguments are JSON: a backslash stands twice in a Windows path, and once before an n that ends a line.
-        calls = _ESCAPE.sub(
-            lambda m: "/" if m[0] in ("\\\\", "\\/") else " ",
-            newest_calls(prompt.messages)[-CALLS_CHARS:],
-        )
+        told = "\n".join(arguments for _, arguments in facts.calls)
+        calls = _ESCAPE.sub(lambda m: "/" if m[0] in ("\\\\", "\\/") else " ", told)
         names = chain(attached(prompt), _PATH.findall(words), reversed(_ARGUMENT.findall(calls)))
         found = dict.fromkeys(cut_path(n) for n, _ in zip(names, range(MOST_PATHS), strict=False))
         paths = tuple(p for p in found if p)

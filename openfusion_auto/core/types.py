@@ -169,13 +169,16 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The candidates, sorted by id. `digest` names the content; compare pools by it.
+    """The candidates, sorted by id in whatever order they come. `digest` names the content; compare pools by it.
 
     Identity equality on purpose: what `score.py` derives from a pool is remembered per object.
     """
 
     candidates: tuple[Candidate, ...]
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candidates", tuple(sorted(self.candidates, key=lambda c: c.id)))
 
     def get(self, candidate_id: str) -> Candidate | None:
         """Return the candidate with that id, or None."""
@@ -185,6 +188,11 @@ class Pool:
     def by_id(self) -> Mapping[str, Candidate]:
         """The candidates by id."""
         return {c.id: c for c in self.candidates}
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """Where a candidate stands, by id."""
+        return {c.id: i for i, c in enumerate(self.candidates)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +300,7 @@ class State:
         pin: This session's, when there is one that has not expired.
         unready: Upstream name -> why it cannot be called (no key, refused by configuration).
         cache_min: Upstream name -> shortest prompt that it caches [tokens], where it is not the usual one.
+        cache_ttl: Upstream name -> how long it keeps what it cached [s], "" for all others.
     """
 
     now_s: float = 0.0
@@ -300,6 +309,7 @@ class State:
     pin: Pin | None = None
     unready: Mapping[str, str] = field(default_factory=dict)
     cache_min: Mapping[str, int] = field(default_factory=dict)
+    cache_ttl: Mapping[str, float] = field(default_factory=dict)
 
 
 class Term(NamedTuple):

@@ -13,7 +13,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -151,4 +151,21 @@ def built(name: str, rows: list[_Row]) -> Source | None:
         usd=np.array([[c[1] for c in row] for row in table]),
         billed=round(sum(c[2] for c in cells) / len(cells), 4),
         left_out=tuple(m for m in every if m not in models),
+    )
+
+
+def restricted(source: Source, models: set[str]) -> Source | None:
+    """Return a source with these models only; None when fewer than two are left."""
+    at = np.flatnonzero([m in models for m in source.models])
+    if len(at) < MIN_MODELS:
+        return None
+    rows = np.flatnonzero(~np.isnan(source.score[:, at]).all(axis=1))
+    return replace(
+        source,
+        models=tuple(source.models[j] for j in at.tolist()),
+        prompts=tuple(source.prompts[i] for i in rows.tolist()),
+        groups=tuple(source.groups[i] for i in rows.tolist()),
+        score=source.score[rows][:, at],
+        usd=source.usd[rows][:, at],
+        left_out=tuple(sorted({*source.left_out, *source.models} - models)),
     )

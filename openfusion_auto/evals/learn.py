@@ -40,22 +40,19 @@ def folds_of(groups: Sequence[str], count: int, seed: int) -> npt.NDArray[np.int
     return np.array([of[g] for g in groups])
 
 
-def learn(
-    prompts: Sequence[str], score: Matrix, models: Sequence[str], seed: int = 0
-) -> Experience:
+def learn(x: Matrix, score: Matrix, models: Sequence[str], seed: int = 0) -> Experience:
     """Return what these outcomes teach.
 
     Args:
-        prompts: Texts of the tasks, (n,).
+        x: `features` of the tasks' texts, (n, BUCKETS).
         score: Outcomes 0..1, (n, m); NaN where nothing is recorded (taken as the model's mean).
         models: Ids of the candidates, (m,).
         seed: Of the folds inside.
     """
-    x = features(prompts)
     usual = np.nanmean(score, axis=0)
     y = np.asarray(np.where(np.isnan(score), usual, score), dtype=np.float64)
     kernel = x @ x.T
-    fold = folds_of([str(i) for i in range(len(prompts))], FOLDS, seed)
+    fold = folds_of([str(i) for i in range(len(x))], FOLDS, seed)
     task_mean = np.asarray(y.mean(axis=1), dtype=np.float64)
     mean = float(task_mean.mean())
     deviation = (task_mean - mean)[:, None]
@@ -69,14 +66,14 @@ def learn(
         mean=mean,
         candidates=tuple(models) if rest_ridge is not None else (),
         lifts=weights(x, kernel, rest, rest_ridge),
-        tasks=len(prompts),
+        tasks=len(x),
     )
 
 
 def solved(kernel: Matrix, y: Matrix, ridge: float) -> Matrix:
     """Return the dual weights of a ridge regression."""
-    dual = np.asarray(np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y), dtype=np.float64)
-    return dual
+    dual = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), y)
+    return np.asarray(dual, dtype=np.float64)
 
 
 def weights(x: Matrix, kernel: Matrix, y: Matrix, ridge: float | None) -> Matrix:

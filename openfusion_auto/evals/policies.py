@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openfusion_auto.core import classify
-from openfusion_auto.core.cascade import best_pair
+from openfusion_auto.core.cascade import WORTH, best_pair
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.prompt import Prompt
@@ -51,8 +51,8 @@ MTOK = 1e6
 class Fold:
     """What a policy may see: a source, the tasks to learn on, and the tasks to pick for.
 
-    `features` (n, buckets) are the hashed words of all tasks; `tasks` how the server reads them, what experience says
-    of their words included.
+    `features` (n, buckets) are the hashed words of all tasks; `tasks` how the server reads them, those to pick for with
+    what experience says of their words.
     """
 
     source: Source
@@ -148,7 +148,7 @@ def cascade(knob: float, check: Check) -> Callable[[Fold], Picks]:
         for i in fold.test.tolist():
             ranking = decide(task_of(fold, i), pool, State(), policy).ranking
             pair = best_pair(ranking, check)
-            checked = pair is not None and pair.gain > 0
+            checked = pair is not None and pair.gain > WORTH
             first.append(number[pair.first if pair and checked else ranking[0].candidate])
             second.append(number[pair.mender] if pair and checked else -1)
         return np.array(first), np.array(second)
@@ -252,13 +252,15 @@ def folds(source: Source, count: int, seed: int) -> list[Fold]:
     of = learn.folds_of(source.groups, count, seed)
     requests = [request_of(p) for p in source.prompts]
     texts = [read_facts(r).text for r in requests]
-    features = learn.features(texts)
+    features, tasks = learn.features(texts), [classify.read(r) for r in requests]
     found = []
     for k in range(count):
         train, test = np.flatnonzero(of != k), np.flatnonzero(of == k)
-        known = learn.learn([texts[i] for i in train], source.score[train], source.models)
-        tasks = tuple(classify.read(r, experience=known) for r in requests)
-        found.append(Fold(source, train, test, features, tasks))
+        known = learn.learn(features[train], source.score[train], source.models)
+        own = list(tasks)
+        for i in test.tolist():
+            own[i] = classify.read(requests[i], experience=known)
+        found.append(Fold(source, train, test, features, tuple(own)))
     return found
 
 

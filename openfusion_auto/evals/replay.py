@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,12 @@ Vector = npt.NDArray[np.float64]
 
 FOLDS = 5
 SETTINGS = (0.0, 2.5, 5.0, 7.5, 10.0)  # of cost_quality that are reported one by one
-KNOB = tuple(i / 2 for i in range(21))  # settings that AIQ and APGR are made of
+KNOB = tuple(
+    sorted({*SETTINGS, *(float(i) for i in range(11))})
+)  # settings that AIQ and APGR are made of
 RATES = (0.0, *(float(r) for r in np.geomspace(1e-3, 100.0, 24)))  # the same for the baselines
 CHECK = Check(0.7, 0.9)
+FRONT_STEPS = 60  # points of the front that is played out
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,14 +168,14 @@ def outcomes(source: Source) -> tuple[Vector, Vector]:
     return score, np.where(np.isnan(source.usd), np.nanmean(source.usd, axis=0), source.usd)
 
 
-def learned_front(parts: Sequence[Fold]) -> list[tuple[Vector, Vector]]:
-    """Return the front of single models that is chosen on the other folds, played out, as (score, usd) a member.
+def learned_front(parts: Sequence[Fold]) -> tuple[Vector, Vector]:
+    """Return the front of single models that is chosen on the other folds, played out: scores and costs, (steps, n).
 
-    Folds choose different members; a mixture of k parts in 20 between neighbours stands for the line between them.
+    Folds choose different members; steps between neighbours are mixtures, the line that joins them.
     """
     source = parts[0].source
     score, usd = outcomes(source)
-    found: list[tuple[Vector, Vector]] = []
+    every_score, every_usd = [], []
     for step in range(FRONT_STEPS + 1):
         got, paid = np.zeros(source.size), np.zeros(source.size)
         for fold in parts:
@@ -184,36 +188,37 @@ def learned_front(parts: Sequence[Fold]) -> list[tuple[Vector, Vector]]:
                 j = int(own.members[member])
                 got[fold.test] += share * score[fold.test, j]
                 paid[fold.test] += share * usd[fold.test, j]
-        found.append((got, paid))
-    return found
+        every_score.append(got)
+        every_usd.append(paid)
+    return np.array(every_score), np.array(every_usd)
 
 
-FRONT_STEPS = 60
-
-
-def height(points: Sequence[tuple[float, float]], usd: float) -> float:
+def height(score: Vector, usd: Vector, at: float) -> float:
     """Return the quality of a played-out front at a cost, level beyond its ends."""
-    xs, ys = zip(*sorted(points), strict=True)
-    return float(np.interp(usd, xs, ys))
+    order = np.argsort(usd, kind="stable")
+    return float(np.interp(at, usd[order], score[order]))
 
 
 def report(
     plan: Plan,
     runs: Sequence[Played],
     parts: Sequence[Fold],
-    learned: Sequence[tuple[Vector, Vector]],
+    learned: tuple[Vector, Vector],
     hindsight: Front,
     seed: int,
 ) -> PolicyReport:
     """Return the figures of one policy over one source."""
     source = parts[0].source
     score, usd = outcomes(source)
+    got, paid = learned
     strongest = play(parts, policies.strongest, None, None)
     ends = (float(usd.mean(axis=0).min()), float(usd.mean(axis=0).max()))
 
     def gain(run: Played, rows: npt.NDArray[np.int64]) -> float:
-        line = [(float(paid[rows].mean()), float(got[rows].mean())) for got, paid in learned]
-        return float(run.score[rows].mean()) - height(line, float(run.usd[rows].mean()))
+        line = height(
+            got[:, rows].mean(axis=1), paid[:, rows].mean(axis=1), float(run.usd[rows].mean())
+        )
+        return float(run.score[rows].mean()) - line
 
     every = np.arange(source.size)
     points = tuple(
@@ -226,11 +231,7 @@ def report(
             gain_hindsight=round(
                 metrics.gain_over(hindsight, float(run.usd.mean()), float(run.score.mean())), 6
             ),
-            gain_interval=metrics.bootstrap(
-                lambda rows, run=run: gain(run, rows),
-                source.groups,
-                seed,  # type: ignore[misc]
-            ),
+            gain_interval=metrics.bootstrap(partial(gain, run), source.groups, seed),
         )
         for run in shown(plan, runs)
     )

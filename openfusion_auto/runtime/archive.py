@@ -40,6 +40,7 @@ def head_of(trace: Trace) -> TraceHead:
         next(answered, None),
         trace.decision.mode if trace.decision else None,
         trace.outcome,
+        trace.owner,
     )
 
 
@@ -125,27 +126,31 @@ def summary(row: TraceRow) -> dict[str, object]:
     return found if isinstance(found, dict) else {"trace_id": row.head.id, "at": row.head.at}
 
 
-async def find(memory: TraceStore, store: Store, trace_id: str) -> dict[str, object] | None:
-    """Return everything recorded of one request, None when nobody knows it."""
+async def find(
+    memory: TraceStore, store: Store, trace_id: str, owner: str | None = None
+) -> dict[str, object] | None:
+    """Return everything recorded of one request; None when nobody knows it, or it is not `owner`'s."""
     found = memory.get(trace_id)
     if found is not None:
-        return full(found)
-    return await asyncio.to_thread(from_store, store, trace_id)
+        return full(found) if owner in (None, found.owner) else None
+    return await asyncio.to_thread(from_store, store, trace_id, owner)
 
 
-def from_store(store: Store, trace_id: str) -> dict[str, object] | None:
-    """Return a trace from the store; blocks."""
+def from_store(store: Store, trace_id: str, owner: str | None) -> dict[str, object] | None:
+    """Return a trace from the store, None as above; blocks."""
     row = store.trace(trace_id)
-    return shown(row) if row else None
+    return shown(row) if row and owner in (None, row.head.owner) else None
 
 
-async def moment(memory: TraceStore, store: Store, trace_id: str) -> tuple[float, str] | None:
-    """Return the place of a trace in the order of all, None when nobody knows it."""
+async def moment(
+    memory: TraceStore, store: Store, trace_id: str, owner: str | None = None
+) -> tuple[float, str] | None:
+    """Return the place of a trace in the order of all; None when nobody knows it, or it is not `owner`'s."""
     found = memory.get(trace_id)
     if found is not None:
-        return found.at, found.id
+        return (found.at, found.id) if owner in (None, found.owner) else None
     row = await asyncio.to_thread(store.trace, trace_id)
-    return (row.head.at, row.head.id) if row else None
+    return (row.head.at, row.head.id) if row and owner in (None, row.head.owner) else None
 
 
 async def listed(memory: TraceStore, store: Store, query: TraceQuery) -> list[dict[str, object]]:

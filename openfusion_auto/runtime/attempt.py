@@ -6,13 +6,15 @@ No retry and no fallback once a byte of the answer has reached the client: then 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.backoff import Move, next_move
 from openfusion_auto.core.checks import is_json
-from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
+from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
 from openfusion_auto.core.types import Candidate, Needs, Pool, State, Task
@@ -27,12 +29,14 @@ from openfusion_auto.errors import (
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.limits import Allowance
+from openfusion_auto.runtime.relay import Received, Relay
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace
-from openfusion_auto.upstream.base import Call, Opened, Upstream
+from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.codec import CODECS, Reader
-from openfusion_auto.wire.portable import Seals, check_foreign, for_another, seals_of_answer
+from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -60,17 +64,11 @@ class Means:
     books: Books = field(default_factory=Books)
 
 
-@dataclass(slots=True)
-class Received:
-    """What has come of an answer so far, for the books of a call that does not end well."""
-
-    size: int = 0
-
-
 class Caller:
     """Makes the calls of one request; `client` is the stream to relay a final answer to, or None.
 
-    `headers` of a Messages client (`anthropic-beta` and the like) go on to Messages upstreams.
+    `headers` of a Messages client (`anthropic-beta` and the like) go on to Messages upstreams. `allowance` holds the
+    worst case of every call before it is made.
     """
 
     def __init__(
@@ -83,13 +81,16 @@ class Caller:
         max_calls: int,
         max_usd: float | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
+        allowance: Allowance | None = None,
     ) -> None:
         self._means = means
         self._trace = trace
         self._client = client
         self._began_s = began_s
         self._max_calls = max_calls
-        self._max_usd = max_usd
+        # With budgets every call is counted, whether the request has a ceiling of its own or not.
+        self._max_usd = max_usd if allowance is None else tightest(max_usd, math.inf)
+        self._allowance = allowance
         self._headers = headers
         self._reserved_usd = 0.0  # the worst case of the calls in flight
 
@@ -113,7 +114,7 @@ class Caller:
                     errors.append(UpstreamError(f"the limit of {self._max_calls} calls is used up"))
                     return Reply(ask.phase, candidate_id, error=summary(errors))
                 worst_usd = self._worst_usd(ask.prompt, candidate)
-                if not self._affords(worst_usd):
+                if not self._affords(worst_usd) or not await self._covered(worst_usd):
                     errors.append(
                         UpstreamError(f"{candidate_id} does not fit what is left of the budget")
                     )
@@ -186,8 +187,16 @@ class Caller:
         """Whether a call fits the request's budget beside what is spent and what is in flight: reserve, then settle."""
         if self._max_usd is None:
             return True
+        return worst_usd is not None and self._with(worst_usd) <= self._max_usd
+
+    def _with(self, worst_usd: float) -> float:
+        """Return what the request costs at worst with one more call [USD]."""
         spent = sum(a.usd for a in self._trace.attempts if a.usd is not None)
-        return worst_usd is not None and spent + self._reserved_usd + worst_usd <= self._max_usd
+        return spent + self._reserved_usd + worst_usd
+
+    async def _covered(self, worst_usd: float | None) -> bool:
+        """Whether the budgets of key, server and session hold enough for a call: more than was planned, if need be."""
+        return self._allowance is None or await self._allowance.cover(self._with(worst_usd or 0.0))
 
     async def _attempt(self, ask: Ask, candidate: Candidate) -> Answer:
         """Make one call and enter it in the books, however it ends."""
@@ -276,8 +285,12 @@ class Caller:
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):
+                # A relayed answer is not kept by its reader: a long stream must not fill the memory.
                 reader = codec.Reader(keep=client is None)
-                answer = await self._read_stream(opened, reader, line, candidate, client, received)
+                try:
+                    answer = await self._read_stream(opened, reader, candidate, client, received)
+                finally:
+                    self._note_first(line, received)
             else:
                 answer = codec.read_answer(await self._read_body(opened, line, received))
                 self._means.live.first_seen(seals_of_answer(answer), candidate)
@@ -302,6 +315,12 @@ class Caller:
         sent = outgoing(prompt, candidate, dialect)
         return Rendered(sent.body, (*lost, *sent.lost)) if lost else sent
 
+    def _note_first(self, line: Attempt, received: Received) -> None:
+        """Enter when the first piece of a stream came."""
+        if received.first_s is not None:
+            ms = (received.first_s - self._began_s) * 1000 - line.at_ms
+            line.ttft_ms = round(ms, 2)
+
     async def _read_body(self, opened: Opened, line: Attempt, received: Received) -> bytes:
         parts = []
         async for chunk in opened.chunks():
@@ -309,44 +328,30 @@ class Caller:
                 line.ttft_ms = round(self._elapsed_ms() - line.at_ms, 2)
             parts.append(chunk)
             received.size += len(chunk)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _read_stream(
         self,
         opened: Opened,
         reader: Reader,
-        line: Attempt,
         candidate: Candidate,
         client: ClientStream | None,
         received: Received,
     ) -> Answer:
-        # A relayed answer is not kept by its reader: a long stream must not fill the memory.
-        progress_s, seals = self._means.clock.now(), Seals()
-        async for chunk in opened.chunks():
-            if line.ttft_ms is None:
-                line.ttft_ms = round(self._elapsed_ms() - line.at_ms, 2)
-            deltas = reader.feed(chunk)
-            now_s = self._means.clock.now()
-            if not deltas:
-                # Comments show that the upstream lives, not that it works: bounded, if generously.
-                if now_s - progress_s > self._means.total_s:
-                    raise UpstreamTimeout(f"upstream {line.upstream}: keep-alives only, no answer")
-                continue
-            progress_s = now_s
-            received.size += sum(weight(d) for d in deltas)
-            # Before the client has it: its next request may be here before this answer's end.
-            self._means.live.first_seen(seals.take(deltas), candidate)
-            if client is not None:
-                await client.relay(deltas)
-            elif deltas[-1].error is not None:
-                raise UpstreamBroken(deltas[-1].error)
-            if deltas[-1].done:
-                break
-        tail = reader.close()
-        if client is not None:
-            await client.relay(tail)
-        elif tail and tail[-1].error is not None:
-            raise UpstreamBroken(tail[-1].error)
+        means = self._means
+        relay = Relay(
+            reader,
+            client,
+            received,
+            candidate,
+            live=means.live,
+            clock=means.clock,
+            silence_s=means.total_s,
+        )
+        await pour(opened, relay)
+        waits = relay.end()
+        if waits is not None:
+            await waits
         return reader.answer()
 
 
@@ -375,11 +380,6 @@ def refuse_broken_calls(answer: Answer) -> None:
     for call in answer.tool_calls:
         if call.kind == "function" and call.arguments.strip() and not is_json(call.arguments):
             raise UpstreamBroken("a tool call's arguments are not JSON")
-
-
-def weight(delta: Delta) -> int:
-    """Return the characters a model wrote in one event."""
-    return len(delta.text) + len(delta.reasoning) + sum(len(c.arguments) for c in delta.calls)
 
 
 def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:

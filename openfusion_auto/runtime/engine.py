@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,8 +21,10 @@ from openfusion_auto.errors import (
     InternalError,
     NoCandidate,
 )
+from openfusion_auto.runtime.access import View, owner_of
 from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
 from openfusion_auto.runtime.driver import drive
+from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_hash, session_of
@@ -34,16 +37,23 @@ from openfusion_auto.wire.telling import stream_of, telling
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as a surface hands it over. `identity` tells this client from others (credential and address)."""
+    """A request as a surface hands it over. `identity` tells this client from others (credential and address).
+
+    With gateway keys: `client` is the id of its key, `view` what that may ask for (None = everything). `allowance` is
+    what the request may use, None where nothing is limited.
+    """
 
     prompt: Prompt
     headers: Mapping[str, str]
     identity: str = ""
+    client: str | None = None
+    view: View | None = None
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A request that has been read and decided, before any call."""
+    """A request that has been read and decided, before any call. `left_usd` is what budgets left it, None = none."""
 
     prompt: Prompt
     want: Wanted
@@ -52,6 +62,7 @@ class Judged:
     state: State
     pool: Pool
     decision: Decision
+    left_usd: float | None = None
     identity: str = ""
 
 
@@ -77,27 +88,43 @@ class Engine:
         self.report_requested = report_requested
         self.reader = reader or Reader()
 
+    def as_now(self) -> Engine:
+        """Return the engine as it is now: a request goes its whole way with one configuration."""
+        return copy.copy(self)
+
+    def take(self, other: Engine) -> None:
+        """Serve requests from now on as `other` would; traces and live state stay."""
+        self.means, self.policy, self.offers = other.means, other.policy, other.offers
+        self.report_requested, self.reader = other.report_requested, other.reader
+
     def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
 
         What `spent` has used already is taken off the limits.
         """
-        want = wanted(incoming.prompt.model, incoming.prompt.options, self.means.pool, self.offers)
-        prompt = incoming.prompt
+        prompt, pool = incoming.prompt, self.means.pool
+        if incoming.view is not None:
+            incoming.view.check(prompt.model)
+            pool = incoming.view.pool
+        want = wanted(prompt.model, prompt.options, pool, self.offers)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
-        only = want.only or self._bound_to(prompt)
-        task = self._calibrated(
-            self.reader.read(prompt, session.key, role=want.role, only=only), prompt, state
-        )
-        pool = self.means.pool if want.extra is None else Pool((want.extra,), "ad hoc")
+        only = want.only or self._bound_to(prompt, pool)
+        read = self.reader.read(prompt, session.key, role=want.role, only=only)
+        task = self._calibrated(read, prompt, state)
+        pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
         if self.reader.learner is not None:
             task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
         policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
+        left = None
+        if incoming.allowance is not None:
+            left = incoming.allowance.left_usd(session.key)
+            if left is not None:
+                policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         decision = decide(task, pool, state, policy)
-        return Judged(prompt, want, session, task, state, pool, decision, incoming.identity)
+        return Judged(prompt, want, session, task, state, pool, decision, left, incoming.identity)
 
     async def _judged(self, incoming: Incoming, trace: Trace, began_s: float) -> Judged:
         """Learn from what a request says about the answers before it, and decide it.
@@ -115,22 +142,29 @@ class Engine:
         if not known.asks(judged.session.key, facts):
             return judged
         calls, usd = share_of(self.policy, judged.prompt.options)
-        caller = Caller(self.means, trace, None, began_s=began_s, max_calls=calls, max_usd=usd)
+        caller = Caller(
+            self.means,
+            trace,
+            None,
+            began_s=began_s,
+            max_calls=calls,
+            max_usd=tightest(usd, judged.left_usd),
+        )
         problem = await known.ask(judged.session.key, facts, caller)
         if problem is not None:
             trace.notes.append(problem)
         return self.judge(incoming, spent=trace)
 
-    def _bound_to(self, prompt: Prompt) -> tuple[str, ...]:
+    def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
         """Return the candidates that alone can serve a history; () when all can, or none.
 
         A compacted history is its maker's. What only the client's dialect knows goes where that is spoken.
         """
-        makers = self.means.live.makers(undroppable(prompt), self.means.pool)
+        makers = self.means.live.makers(undroppable(prompt), pool)
         if makers or not is_bound(prompt):
             return makers
         spoken = {n for n, u in self.means.upstreams.items() if u.dialect == prompt.dialect}
-        return tuple(c.id for c in self.means.pool.candidates if c.upstream in spoken)
+        return tuple(c.id for c in pool.candidates if c.upstream in spoken)
 
     def _calibrated(self, task: Task, prompt: Prompt, state: State) -> Task:
         """Return the task with its token estimate in the measure of the session's model, once that is known."""
@@ -151,6 +185,7 @@ class Engine:
             stream=incoming.prompt.stream,
             at=self.means.clock.wall(),
             dry_run=self.dry_run,
+            owner=owner_of(incoming.client),
         )
         self.traces.add(trace)
         return trace
@@ -177,21 +212,19 @@ class Engine:
             trace.decision, trace.state = judged.decision, judged.state
             trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
             trace.session = session_hash(judged.session.key)
+            allowance = await self._reserved(incoming, judged, trace)
             raise_if_empty(judged)
             if client is not None:
                 client.patient = judged.decision.mode != "single"
-            means = (
-                self.means if judged.want.extra is None else replace(self.means, pool=judged.pool)
-            )
-            kept = {k.lower(): v for k, v in incoming.headers.items() if k.lower() in FORWARDED}
             caller = Caller(
-                means,
+                self._means_of(judged),
                 trace,
                 client,
                 began_s=began_s,
                 max_calls=self._max_calls(judged.prompt),
-                max_usd=tightest(self.policy.max_usd, judged.prompt.options.max_usd),
-                headers=kept,
+                max_usd=self._ceiling(judged.prompt),
+                headers=forwarded(incoming.headers),
+                allowance=allowance,
             )
             outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
             return await self._deliver(judged, outcome, trace, client)
@@ -211,6 +244,29 @@ class Engine:
         finally:
             trace.ms = round((self.means.clock.now() - began_s) * 1000, 2)
             self.means.books.close(trace)
+
+    async def _reserved(self, incoming: Incoming, judged: Judged, trace: Trace) -> Allowance | None:
+        """Hold the worst case of what was decided where budgets count; returns who must cover every further call.
+
+        Raises:
+            QuotaExceeded: the budgets are why nobody can serve.
+        """
+        if incoming.allowance is None or judged.left_usd is None:
+            return None
+        trace.notes.append(f"{judged.left_usd:.6f} USD were left of its budgets")
+        plan = judged.decision.plan
+        if judged.decision.ranking:
+            worst_usd = plan.worst_case_usd if plan.steps else None
+            await incoming.allowance.reserve(worst_usd, self._ceiling(judged.prompt))
+        return incoming.allowance
+
+    def _means_of(self, judged: Judged) -> Means:
+        same = judged.pool is self.means.pool
+        return self.means if same else replace(self.means, pool=judged.pool)
+
+    def _ceiling(self, prompt: Prompt) -> float | None:
+        """Return what the operator or the request lets it cost [USD]; budgets come besides."""
+        return tightest(self.policy.max_usd, prompt.options.max_usd)
 
     def _max_calls(self, prompt: Prompt) -> int:
         return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)
@@ -287,6 +343,11 @@ class Engine:
 # What a client of Anthropic's API turns on for a request; goes from Messages clients to Messages upstreams alone.
 FORWARDED = ("anthropic-beta", "anthropic-version")
 ID_PREFIX: Mapping[Dialect, str] = {"chat": "chatcmpl-", "responses": "resp_", "messages": "msg_"}
+
+
+def forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a request that go on to its upstream, in lower case."""
+    return {k.lower(): v for k, v in headers.items() if k.lower() in FORWARDED}
 
 
 def answer_id(trace: Trace) -> str:

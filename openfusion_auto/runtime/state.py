@@ -100,12 +100,8 @@ class LiveState:
         """Start from what `store` kept; every change is given to it, and written behind."""
         self._clock = clock
         self._store: Store = store if store is not None else MemoryStore()
-        self._unready = dict(unready)
-        self._pin_ttl_s = pin_ttl_s
-        self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
-        self._cache_rules = dict(caches or {})
-        self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
-        longest_s = max(cache_ttl_s, *(r.ttl_s for r in self._cache_rules.values()), 0.0)
+        self.configure(unready, pin_ttl_s=pin_ttl_s, cache_ttl_s=cache_ttl_s, caches=caches)
+        longest_s = max(self._cache_ttl.values())
         kept = restore(self._store, clock, pin_ttl_s=pin_ttl_s, max_cache_ttl_s=longest_s)
         self._stats, self._breakers = kept.stats, kept.breakers
         self._pins, self._makers = kept.pins, kept.makers  # by hash of the session, of the seal
@@ -122,7 +118,13 @@ class LiveState:
         if pin is not None and now > pin.expires_s:
             pin = None
         return State(
-            now, dict(self._stats), dict(self._breakers), pin, self._unready, self._cache_min
+            now,
+            dict(self._stats),
+            dict(self._breakers),
+            pin,
+            self._unready,
+            self._cache_min,
+            self._cache_ttl,
         )
 
     @property
@@ -270,6 +272,23 @@ class LiveState:
             self._breakers.pop(gone, None)
             self._store.keep(Stats, gone, None, 0.0)
             self._store.keep(Breaker, gone, None, 0.0)
+
+    def configure(
+        self,
+        unready: Mapping[str, str],
+        *,
+        pin_ttl_s: float,
+        cache_ttl_s: float,
+        caches: Mapping[str, CacheRule] | None = None,
+    ) -> None:
+        """Go by this configuration from now on; what is known stays."""
+        self._unready = dict(unready)
+        self._pin_ttl_s = pin_ttl_s
+        self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
+        self._cache_rules = dict(caches or {})
+        self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
+        self._cache_ttl = {"": cache_ttl_s}
+        self._cache_ttl |= {name: rule.ttl_s for name, rule in self._cache_rules.items()}
 
     def ready(self, upstream: str) -> None:
         """An upstream can be called from now on."""

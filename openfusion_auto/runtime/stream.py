@@ -11,6 +11,12 @@ from openfusion_auto.wire.codec import Writer
 from openfusion_auto.wire.telling import Telling
 
 Send = Callable[[bytes], Awaitable[None]]
+SendNow = Callable[[bytes], bool]
+
+
+def never(_data: bytes) -> bool:
+    """Send nothing at once: each write is awaited."""
+    return False
 
 
 class ClientStream:
@@ -20,6 +26,8 @@ class ClientStream:
         telling: How answers to the request are written.
         send: Sends bytes; the first call sends the head. It raises when the client is gone.
         clock: For the time of the last byte.
+        send_now: Sends bytes at once, behind the head, and returns True; False when too much waits for the client
+            already: then `send` waits until there is room. It raises when the client is gone.
         guarded: Hold tool calls until they are whole.
         model: Name to report instead of the upstream's, or None.
 
@@ -37,9 +45,11 @@ class ClientStream:
         *,
         guarded: bool,
         model: str | None,
+        send_now: SendNow = never,
     ) -> None:
         self._telling = telling
         self._send = send
+        self._send_now = send_now
         self._clock = clock
         self._guarded = guarded
         self._model = model
@@ -62,12 +72,27 @@ class ClientStream:
         self.relayed = False
         self._writer = self._new_writer()
 
+    def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
+        """Pass events on in one write, at once where that can be; else return what does it when it is awaited.
+
+        Raises:
+            ConnectionError: the client is gone. What `relay` raises comes from what is returned.
+        """
+        data, broken = self._told(deltas)
+        if broken is not None or (data and not self._pass_now(data)):
+            return self._pass(data, broken)
+        return None
+
     async def relay(self, deltas: Iterable[Delta]) -> None:
         """Pass events on in one write.
 
         Raises:
             UpstreamBroken: an event says that the answer broke; what came before it has been passed on.
         """
+        await self._pass(*self._told(deltas))
+
+    def _told(self, deltas: Iterable[Delta]) -> tuple[bytes, FusionError | None]:
+        """Return the bytes that tell the events, and what broke them off."""
         out = []
         broken: FusionError | None = None
         for delta in deltas:
@@ -79,7 +104,16 @@ class ClientStream:
             except UpstreamBroken as error:
                 broken = error
                 break
-        await self._write(b"".join(out))
+        return out[0] if len(out) == 1 else b"".join(out), broken
+
+    def _pass_now(self, data: bytes) -> bool:
+        if not self.head_sent or not self._send_now(data):
+            return False
+        self.last_s = self._clock.now()
+        return True
+
+    async def _pass(self, data: bytes, broken: FusionError | None) -> None:
+        await self._write(data)
         if broken is not None:
             raise broken
 

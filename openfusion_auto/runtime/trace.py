@@ -52,7 +52,11 @@ class Attempt:
 
 @dataclass(slots=True)
 class Trace:
-    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`; `session` a hash of the session's key."""
+    """One request. `outcome` is `ok`, `error`, `cancelled` or `running`.
+
+    `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
+    `surface` names where it came in when that is not its dialect's own path.
+    """
 
     id: str
     requested_model: str
@@ -60,6 +64,7 @@ class Trace:
     stream: bool
     at: float
     session: str = ""
+    owner: str | None = None
     session_source: str = ""
     pinned: bool = False
     decision: Decision | None = None
@@ -72,6 +77,7 @@ class Trace:
     error: str | None = None
     ms: float | None = None
     dry_run: bool = False
+    surface: str | None = None
 
     def usage(self) -> Usage:
         """Return the sum over all calls."""
@@ -188,6 +194,7 @@ def full(trace: Trace) -> dict[str, object]:
         "selected": selected(trace.decision) if trace.decision else [],
         "at": trace.at,
         "dialect": trace.dialect,
+        "owner": trace.owner,
         "stream": trace.stream,
         "outcome": trace.outcome,
         "answered_by": trace.answered_by,

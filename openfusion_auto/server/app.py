@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.log import server_logger
 from aiohttp.typedefs import Handler
 
+from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.limits import Limiter
 from openfusion_auto.server import info, traces
 from openfusion_auto.server.embeddings import embeddings
+from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
     CLOCK,
+    CONFIG,
     ENGINE,
+    KEYRING,
+    LIMITER,
     LIVE,
+    METRICS,
     OPTIONS,
-    POOL,
-    UNREADY,
+    VIEWS,
     Live,
+    Loaded,
     ServerOptions,
 )
+from openfusion_auto.server.me import me
+from openfusion_auto.server.metrics import Look, Metrics
 from openfusion_auto.server.middleware import expect, gate, without_the_request
+from openfusion_auto.server.observe import metrics, observe
+from openfusion_auto.server.stalled import unsent
 from openfusion_auto.server.surface import surface
 
 # `/api/v1` is what OpenRouter's clients say; a base URL with /v1 too many or too few is a common slip.
@@ -33,19 +44,27 @@ TICK_S = 0.5  # [s] how often open streams are looked at for keep-alives
 
 
 def build_app(
-    engine: Engine, options: ServerOptions, clock: Clock, unready: Mapping[str, str]
+    engine: Engine,
+    options: ServerOptions,
+    clock: Clock,
+    keyring: Keyring,
+    limiter: Limiter,
 ) -> web.Application:
-    """Return the application that serves `engine`."""
+    """Return the application that serves `engine` to whom `keyring` lets in and as much as `limiter` gives."""
     # Before the gate stands the library's own parser; what it logs of broken HTTP quotes keys and prompts.
     server_logger.addFilter(without_the_request)
-    app = web.Application(middlewares=[gate], client_max_size=options.max_body)
-    app[ENGINE], app[POOL], app[OPTIONS], app[CLOCK] = engine, engine.means.pool, options, clock
-    app[LIVE], app[UNREADY] = Live(), unready
+    app = web.Application(middlewares=[observe, gate], client_max_size=options.max_body)
+    app[ENGINE], app[OPTIONS], app[CLOCK] = engine, options, clock
+    app[LIVE], app[CONFIG] = Live(), Loaded(clock.wall())
+    app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE], app[CONFIG]))
+    engine.means.books.observers.append(app[METRICS].observe)
+    app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.
     app.router.add_get("/", info.alive)
     app.router.add_get("/health", info.alive)
     app.router.add_get("/api/hello", info.alive)
     app.router.add_get("/ready", info.ready)
+    app.router.add_get("/metrics", metrics)
     for root in ROOTS:
         add_api(app.router, root)
     app.router.add_post("/debug/route", info.debug_route, expect_handler=expect)
@@ -54,10 +73,23 @@ def build_app(
     return app
 
 
+def look_at(engine: Engine, limiter: Limiter, live: Live, loaded: Loaded) -> Look:
+    """Return where metrics read what is a state."""
+    return Look(
+        pool=lambda: engine.means.pool,
+        breakers=engine.means.live.breakers,
+        streams=lambda: len(live.streams),
+        store=engine.means.books.store.status,
+        refused=lambda: limiter.counters.refused,
+        config=lambda: (loaded.at, loaded.error is None, loaded.reloads),
+    )
+
+
 def add_api(router: web.UrlDispatcher, root: str) -> None:
     """Serve the API under a root."""
     router.add_get(f"{root}/models", info.models)
     router.add_get(f"{root}/models/{{model:.+}}", info.model)
+    router.add_get(f"{root}/keys/me", me)
     router.add_get(f"{root}/traces", traces.traces)
     router.add_get(f"{root}/traces/{{trace}}", traces.trace)
     router.add_get(f"{root}/responses", info.no_websocket)
@@ -74,9 +106,6 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
 
 async def housekeeping(app: web.Application) -> AsyncIterator[None]:
     """Keep open streams alive while the server runs: one task for all of them."""
-    if app[OPTIONS].keep_alive_s <= 0:
-        yield
-        return
     task = asyncio.create_task(keep_alive(app))
     yield
     task.cancel()
@@ -88,14 +117,20 @@ async def keep_alive(app: web.Application) -> None:
     """Send a comment on every stream that has been silent for too long; one that is waiting for panel or
     verifier gets its head this way.
     """
-    clock, live, quiet_s = app[CLOCK], app[LIVE], app[OPTIONS].keep_alive_s
+    clock, live = app[CLOCK], app[LIVE]
     while True:
         await clock.sleep(TICK_S)
+        quiet_s = app[OPTIONS].keep_alive_s
+        if quiet_s <= 0:
+            continue
         now = clock.now()
-        for client in list(live.streams):
-            if now - client.last_s >= quiet_s and (client.head_sent or client.patient):
-                with contextlib.suppress(ConnectionError):
-                    await client.keep_alive()
+        for client, request in list(live.streams.items()):
+            if now - client.last_s < quiet_s or not (client.head_sent or client.patient):
+                continue
+            if unsent(request.protocol):
+                continue  # it has not taken what is there yet: a sign would only wait behind it
+            with contextlib.suppress(ConnectionError):
+                await client.keep_alive()
 
 
 async def close_upstreams(app: web.Application) -> None:

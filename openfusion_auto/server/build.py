@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.schema import Config, is_loopback
 from openfusion_auto.core.cost import CACHE_MIN
+from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
@@ -21,14 +25,31 @@ from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.learner import Learner
+from openfusion_auto.runtime.limits import Limiter, MemoryCounters
+from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
 from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
-from openfusion_auto.server.keys import ENGINE, LIVE, ServerOptions
+from openfusion_auto.server.files import allow_connections
+from openfusion_auto.server.follow import FOLLOWER, follower_of
+from openfusion_auto.server.keyring import Keyring
+from openfusion_auto.server.keys import (
+    CLOCK,
+    ENGINE,
+    KEYRING,
+    LIMITER,
+    LIVE,
+    OPTIONS,
+    VIEWS,
+    ServerOptions,
+)
+from openfusion_auto.server.logs import set_up, unhandled
+from openfusion_auto.server.stalled import cut_stalled
+from openfusion_auto.server.upkeep import upkeep
+from openfusion_auto.store import retention
 from openfusion_auto.store.base import Store
 from openfusion_auto.store.files import file_in
-from openfusion_auto.store.retention import DAY_S, Limits
 from openfusion_auto.store.sqlite import open_store
 from openfusion_auto.upstream.registry import build_upstreams
 
@@ -36,6 +57,9 @@ MEGABYTE = 1_000_000
 # Kept traces are thousands of small values without a cycle among them: Python's own thresholds (700, 10, 10) look at
 # them again and again, a tenth to a fifth of a request's processor time. The rare garbage in cycles waits a little.
 COLLECT_AT = (20_000, 20, 20)
+# [s] a connection may have no whole request on it, at its start (a head that never ends) or between two. Longer than
+# clients keep theirs (reqwest 90 s, httpx 5 s, undici 4 s), so that they and not we close one that both believe in.
+IDLE_CONNECTION_S = 120.0
 
 
 def store_file(settings: Settings, *, dry_run: bool) -> Path | None:
@@ -50,7 +74,7 @@ def build_store(settings: Settings, *, dry_run: bool, clock: Clock) -> Store:
         StoreTooNew: the file is a later version's.
     """
     kept = settings.config.store
-    limits = Limits(int(kept.max_mb * MEGABYTE), kept.keep_days * DAY_S)
+    limits = retention.Limits(int(kept.max_mb * MEGABYTE), kept.keep_days * retention.DAY_S)
     return open_store(store_file(settings, dry_run=dry_run), limits, clock.wall)
 
 
@@ -82,15 +106,20 @@ def build_engine(
         config.timeouts.total_s,
         books,
     )
-    offers = {u.name: u.offers for u in config.upstreams}
+    return engine_of(settings, means, TraceStore(config.server.traces_kept), dry_run=dry_run)
+
+
+def engine_of(settings: Settings, means: Means, traces: TraceStore, *, dry_run: bool) -> Engine:
+    """Return the engine that answers by a configuration with certain means."""
+    config = settings.config
     return Engine(
-        means,
+        replace(means, max_calls=settings.policy.max_calls, total_s=config.timeouts.total_s),
         settings.policy,
-        TraceStore(config.server.traces_kept),
-        offers,
+        traces,
+        {u.name: u.offers for u in config.upstreams},
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        reader=build_reader(settings, live),
+        reader=build_reader(settings, means.live),
     )
 
 
@@ -123,40 +152,144 @@ def cache_rules(config: Config) -> dict[str, CacheRule]:
     }
 
 
-def server_options(settings: Settings) -> ServerOptions:
-    """Return how the server behaves."""
+def server_options(settings: Settings, host: str) -> ServerOptions:
+    """Return how the server behaves that listens on `host`."""
     server = settings.config.server
     hosts = {h.lower() for h in server.allowed_hosts}
-    if server.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        hosts.add(server.host.lower().strip("[]"))
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        hosts.add(host.lower().strip("[]"))
     return ServerOptions(
         allowed_hosts=frozenset(hosts),
-        client_keys=settings.client_keys,
         max_body=int(server.max_body_mb * MEGABYTE),
         keep_alive_s=server.keep_alive_s,
         guarded=settings.config.stream.tool_calls == "guarded",
+        open_metrics=settings.config.metrics.open_on_loopback,
     )
 
 
-def build(settings: Settings, *, dry_run: bool, clock: Clock | None = None) -> web.Application:
-    """Return the application of a configuration.
+def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyring:
+    """Return the keys of a configuration.
+
+    Args:
+        settings: The configuration.
+        clock: By which keys expire.
+        insecure: Serve everybody, also beyond this machine. Both this and `server.insecure_no_keys` must say so.
 
     Raises:
-        ConfigError: it would listen beyond this machine without asking for a key, or a newer version
-            has written its store.
+        ConfigError: it would listen beyond this machine without a key that opens; or the file of keys is broken.
+    """
+    server = settings.config.server
+    told_twice = insecure and server.insecure_no_keys
+    exposed = not is_loopback(server.host) and not told_twice
+    keyring = Keyring(path_in(settings.state_path), settings.client_keys, clock, required=exposed)
+    if exposed and not keyring.opens():
+        half = " Only one of --insecure-no-keys and server.insecure_no_keys is there."
+        raise ConfigError(
+            f"server.host = {server.host!r} is reachable from other machines: make a key (openfusion keys create "
+            "NAME) or set OPENFUSION_API_KEYS, so that not everybody can spend your money, or listen on 127.0.0.1."
+            + (half if insecure or server.insecure_no_keys else "")
+        )
+    return keyring
+
+
+def limits_of(settings: Settings) -> tuple[Limits, int | None]:
+    """Return what `[limits]` says of all clients together, and of a session [units]."""
+    wanted = settings.config.limits
+    day, month, session = (
+        None if usd is None else to_units(usd)
+        for usd in (wanted.usd_per_day, wanted.usd_per_month, wanted.usd_per_session)
+    )
+    return Limits(wanted.requests_per_minute, None, wanted.max_concurrent, day, month), session
+
+
+def build(
+    settings: Settings,
+    *,
+    dry_run: bool,
+    clock: Clock | None = None,
+    insecure: bool = False,
+    read: Callable[[], Settings] | None = None,
+) -> web.Application:
+    """Return the application of a configuration; with `read`, which reads it anew, it follows its files.
+
+    Raises:
+        ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
+            broken; there are budgets and the store cannot be used; a newer version has written it.
     """
     clock = clock or Clock()
-    if not is_loopback(settings.config.server.host) and not settings.client_keys:
-        raise ConfigError(
-            f"server.host = {settings.config.server.host!r} is reachable from other machines: set "
-            "OPENFUSION_API_KEYS, so that not everybody can spend your money, or listen on 127.0.0.1"
-        )
+    keyring = build_keyring(settings, clock, insecure=insecure)
     store = build_store(settings, dry_run=dry_run, clock=clock)
+    limiter = Limiter(MemoryCounters(clock, store), *limits_of(settings))
+    problem = store.status().problem
+    if problem and (limiter.has_budget or keyring.has_budget):
+        raise ConfigError(
+            f"{problem}, and budgets must not begin anew in silence: make it usable, set OPENFUSION_STATE_DIR, or "
+            "start with --no-store, where every start begins with nothing spent"
+        )
     engine = build_engine(settings, dry_run=dry_run, clock=clock, store=store)
-    unready = engine.means.live.snapshot(None).unready
-    app = build_app(engine, server_options(settings), clock, unready)
+    host = settings.config.server.host
+    app = build_app(engine, server_options(settings, host), clock, keyring, limiter)
     app.cleanup_ctx.append(keeping)
+    if settings.config.otel.enabled:
+        app.on_cleanup.append(spanning(engine))
+    if read is not None:
+        follower_of(app, settings, read, partial(take, app, host), clock)
+    app.cleanup_ctx.append(upkeep(keyring, clock))
     return app
+
+
+def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:
+    """Let spans be made of what an engine finishes; returns what sends the last of them.
+
+    Raises:
+        ConfigError: the extra `otel` is not installed.
+    """
+    spans = Spans()
+    engine.means.books.observers.append(spans.observe)
+
+    async def close(_app: web.Application) -> None:
+        await asyncio.to_thread(spans.close)
+
+    return close
+
+
+async def take(app: web.Application, host: str, old: Settings, new: Settings) -> None:
+    """Serve new requests by other settings. Live state, traces, accounts and whether it is a dry run stay.
+
+    Upstreams that are the same go on with their connections; of the others idle ones are closed, and those in use when
+    their requests end.
+    """
+    engine, config = app[ENGINE], new.config
+    before = engine.means
+    upstreams = build_upstreams(config, new.key, dry_run=engine.dry_run)
+    same = {n for n in upstreams if n in before.upstreams and calls_alike(old, new, n)}
+    upstreams |= {name: before.upstreams[name] for name in same}
+    app[KEYRING].take(new.client_keys)
+    means = replace(before, pool=new.pool, upstreams=upstreams)
+    before.live.configure(
+        {} if engine.dry_run else new.unready,
+        pin_ttl_s=config.session.ttl_s,
+        cache_ttl_s=config.session.cache_ttl_s,
+        caches=cache_rules(config),
+    )
+    engine.take(engine_of(new, means, engine.traces, dry_run=engine.dry_run))
+    app[OPTIONS].take(server_options(new, host))
+    app[VIEWS].take(new.pool)
+    app[LIMITER].server, app[LIMITER].session = limits_of(new)
+    if old.config.log != config.log:
+        set_up(config.log)
+    for name, upstream in before.upstreams.items():
+        if name not in same:
+            await upstream.close()
+
+
+def calls_alike(old: Settings, new: Settings, name: str) -> bool:
+    """Whether two settings call an upstream in the same way."""
+    ways = [
+        (next(u for u in s.config.upstreams if u.name == name), s.key(name), s.config.timeouts)
+        for s in (old, new)
+    ]
+    return ways[0] == ways[1]
 
 
 async def keeping(app: web.Application) -> AsyncIterator[None]:
@@ -171,6 +304,13 @@ async def keeping(app: web.Application) -> AsyncIterator[None]:
     store.on_forget(forget)
     yield
     await asyncio.to_thread(store.close)
+
+
+def runner_server(runner: web.AppRunner) -> web.Server:
+    """Return the server of a runner that has been set up."""
+    if runner.server is None:
+        raise RuntimeError("the runner is not set up")
+    return runner.server
 
 
 @contextlib.contextmanager
@@ -196,15 +336,24 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
         ConfigError: the address cannot be bound.
     """
     server = settings.config.server
+    allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unhandled)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    if FOLLOWER in app:
+        loop.add_signal_handler(signal.SIGHUP, app[FOLLOWER].ask)
     # A client that leaves cancels its handler, and with it the calls upstream.
     runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=server.drain_s
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=server.drain_s,
+        keepalive_timeout=IDLE_CONNECTION_S,
     )
     await runner.setup()
+    watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
     try:
         site = web.TCPSite(runner, server.host, server.port, backlog=1024)
         try:
@@ -220,4 +369,5 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
             await stop.wait()
             app[LIVE].draining = True
     finally:
+        watching.cancel()
         await runner.cleanup()

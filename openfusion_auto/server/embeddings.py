@@ -7,7 +7,7 @@ candidates of one and the same model stand in for each other.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -24,12 +24,14 @@ from openfusion_auto.errors import (
     Overloaded,
     UpstreamBroken,
 )
-from openfusion_auto.runtime.attempt import Caller, Received
+from openfusion_auto.runtime.attempt import Caller
 from openfusion_auto.runtime.engine import Engine, Incoming
 from openfusion_auto.runtime.names import AUTO, PREFIX
+from openfusion_auto.runtime.relay import Received
+from openfusion_auto.runtime.session import session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace, compact, full
-from openfusion_auto.server.keys import ENGINE, LIVE
+from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
@@ -158,6 +160,11 @@ class EmbeddingsCaller(Caller):
             found = read_vectors(raw)
         return Answer(raw=found.raw, data=found.body, usage=found.usage, finish="stop")
 
+    def worst_within(self, prompt: Prompt, candidate: Candidate, left_usd: float) -> float | None:
+        """Return what a call can cost [USD]; None when that is unknown or more than is left."""
+        worst_usd = self._worst_usd(prompt, candidate)
+        return worst_usd if worst_usd is not None and worst_usd <= left_usd else None
+
     def refuse_too_dear(self, prompt: Prompt, candidate: Candidate) -> None:
         """Refuse before any call what a budget cannot hold. Raises `BadRequest` (`budget_exceeded`)."""
         if not self._affords(self._worst_usd(prompt, candidate)):
@@ -172,21 +179,30 @@ async def embeddings(request: web.Request) -> web.Response:
     """`POST /v1/embeddings`; errors as OpenAI shapes them."""
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
+    client, engine = request.get(CLIENT), request.app[ENGINE].as_now()
+    view = request.app[VIEWS].of(client.models) if client else None
+    key = client.id if client else None
     prompt = read_request(await read_body(request))
-    engine = request.app[ENGINE]
-    trace = engine.open(Incoming(prompt, request.headers, identity(request)))
+    asked = Incoming(prompt, request.headers, identity(request), client=key, view=view)
+    allowance = await request.app[LIMITER].enter(client, prompt)
+    asked = replace(asked, allowance=allowance)
+    request[TRACE] = trace = engine.open(asked)
+    trace.surface = PHASE
     try:
-        body = await answer(engine, prompt, trace)
+        body = await answer(engine, asked, trace)
     except FusionError as error:
         response = error_response(error, "chat", trace.id)
-        response.headers.update(trace_headers(engine, trace))
+        response.headers.update(trace_headers(engine, trace, allowance))
         return response
+    finally:
+        if allowance is not None:
+            allowance.close(trace)
     return web.Response(
-        body=body, content_type="application/json", headers=trace_headers(engine, trace)
+        body=body, content_type="application/json", headers=trace_headers(engine, trace, allowance)
     )
 
 
-async def answer(engine: Engine, prompt: Prompt, trace: Trace) -> bytes:
+async def answer(engine: Engine, asked: Incoming, trace: Trace) -> bytes:
     """Answer one request and close its trace, however it ends.
 
     Raises:
@@ -195,9 +211,9 @@ async def answer(engine: Engine, prompt: Prompt, trace: Trace) -> bytes:
     """
     began_s = engine.means.clock.now()
     try:
-        found = await ask(engine, prompt, trace, began_s)
+        found = await ask(engine, asked, trace, began_s)
         trace.outcome = "ok"
-        return shown(engine, prompt, trace, found)
+        return shown(engine, asked.prompt, trace, found)
     except FusionError as error:
         trace.outcome, trace.error = "error", error.code
         raise
@@ -212,22 +228,32 @@ async def answer(engine: Engine, prompt: Prompt, trace: Trace) -> bytes:
         engine.means.books.close(trace)
 
 
-async def ask(engine: Engine, prompt: Prompt, trace: Trace, began_s: float) -> Answer:
+async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> Answer:
     """Find who answers, check the budget, call. Raises what `answer` does."""
-    means, options = engine.means, prompt.options
-    found = candidates_for(prompt.model, means.pool, means.live.snapshot(None))
+    prompt, means, options = asked.prompt, engine.means, asked.prompt.options
+    pool = means.pool
+    if asked.view is not None:
+        asked.view.check(prompt.model)
+        pool = asked.view.pool
+    found = candidates_for(prompt.model, pool, means.live.snapshot(None))
     if engine.dry_run:
         # A made-up vector cannot say that it is one, and would stay in somebody's index.
         raise NoCandidate("This is a dry run: no embeddings are made up.", code="dry_run")
+    allowance, ceiling = asked.allowance, tightest(engine.policy.max_usd, options.max_usd)
+    key = session_of(prompt, asked.headers, asked.identity).key
+    left_usd = allowance.left_usd(key) if allowance is not None else None
     caller = EmbeddingsCaller(
         means,
         trace,
         None,
         began_s=began_s,
         max_calls=min(engine.policy.max_calls, options.max_calls or engine.policy.max_calls),
-        max_usd=tightest(engine.policy.max_usd, options.max_usd),
+        max_usd=ceiling,
+        allowance=allowance if left_usd is not None else None,
     )
     caller.refuse_too_dear(prompt, found[0])
+    if allowance is not None and left_usd is not None:
+        await allowance.reserve(caller.worst_within(prompt, found[0], left_usd), ceiling)
     # One that rests is passed over, unless all rest: then the first is tried all the same (decision 0004).
     awake = tuple(c.id for c in found if means.live.may_call(c.id)) or (found[0].id,)
     reply = await caller.perform(Ask(PHASE, awake, prompt, final=True))

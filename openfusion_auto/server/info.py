@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -10,8 +11,9 @@ from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import BadRequest
+from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
-from openfusion_auto.server.keys import ENGINE, LIVE, POOL, UNREADY
+from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.surface import read_body, understood
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
@@ -27,14 +29,19 @@ def answer_json(value: object, status: int = 200) -> web.Response:
 
 
 async def alive(request: web.Request) -> web.Response:
-    """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not."""
-    kept = request.app[ENGINE].means.books.store.status()
-    return answer_json({"ok": True, "name": "openfusion_auto", "store": kept._asdict()})
+    """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not;
+    `config` since when its configuration counts, and why a newer one does not.
+    """
+    kept, loaded = request.app[ENGINE].means.books.store.status(), request.app[CONFIG]
+    config = {"loaded_at": loaded.at, "error": loaded.error, "restart": loaded.restart}
+    body = {"ok": True, "name": "openfusion_auto", "store": kept._asdict(), "config": config}
+    return answer_json(body)
 
 
 async def ready(request: web.Request) -> web.Response:
     """`GET /ready`: at least one candidate's upstream can be called, and the server is not draining."""
-    unready, pool = request.app[UNREADY], request.app[POOL]
+    means = request.app[ENGINE].means
+    unready, pool = means.live.snapshot(None).unready, means.pool
     usable = sum(1 for c in pool.candidates if c.upstream not in unready)
     good = usable > 0 and not request.app[LIVE].draining
     body = {
@@ -64,17 +71,21 @@ async def models(request: web.Request) -> web.Response:
 async def model(request: web.Request) -> web.Response:
     """`GET /v1/models/{id}`; the id may hold slashes, plain or escaped."""
     wanted = request.match_info["model"]
-    pool = request.app[POOL]
+    view = view_of(request)
+    pool = view.pool if view else request.app[ENGINE].means.pool
     aliases = {c.model: c.id for c in pool.candidates}
     for entry in listing(request):
         if entry["id"] in (wanted, aliases.get(wanted)):
             return answer_json(entry)
+    if view is not None:
+        view.check(wanted)
     raise not_found(wanted, pool)
 
 
 def listing(request: web.Request) -> list[dict[str, object]]:
-    """Return every model as a JSON entry."""
-    pool = request.app[POOL]
+    """Return every model as a JSON entry; of those only that the client's key may use."""
+    view = view_of(request)
+    pool = view.pool if view else request.app[ENGINE].means.pool
     live = request.app[ENGINE].means.live.snapshot(None).stats
     virtual = [
         virtual_entry(AUTO, "picks the model, or several, for each request", pool, pool.candidates),
@@ -90,7 +101,14 @@ def listing(request: web.Request) -> list[dict[str, object]]:
         stats = live.get(c.id)
         latency = round(stats.ttft_ms, 1) if stats and stats.ttft_weight >= 1 else None
         rows.append({**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, latency)})
-    return virtual + rows
+    found = virtual + rows
+    return found if view is None else [e for e in found if e["id"] in view.names]
+
+
+def view_of(request: web.Request) -> View | None:
+    """Return what the client's key may ask for; None = everything."""
+    client = request.get(CLIENT)
+    return None if client is None else request.app[VIEWS].of(client.models)
 
 
 def virtual_entry(
@@ -145,7 +163,10 @@ def candidate_info(c: Candidate, latency_ms: float | None) -> dict[str, object]:
 async def debug_route(request: web.Request) -> web.Response:
     """`POST /debug/route`: the decision for exactly this request; nothing is called, no pin changes."""
     raw = await read_body(request)
-    judged = request.app[ENGINE].judge(understood(request, raw, spoken(request, raw)))
+    asked = understood(request, raw, spoken(request, raw))
+    # Looked at with what its budgets leave now; nothing is taken.
+    allowance = request.app[LIMITER].allowance(request.get(CLIENT))
+    judged = request.app[ENGINE].judge(replace(asked, allowance=allowance))
     return answer_json({"object": "openfusion.route", "decision": decision_json(judged.decision)})
 
 

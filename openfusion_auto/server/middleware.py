@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import hmac
 import json
 import logging
 import math
@@ -13,6 +13,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from openfusion_auto.config.schema import is_loopback
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import (
     BadRequest,
@@ -20,11 +21,11 @@ from openfusion_auto.errors import (
     FusionError,
     InternalError,
     MethodNotAllowed,
-    NotAuthorized,
     NotFound,
     UnsupportedMedia,
 )
-from openfusion_auto.server.keys import OPTIONS, ServerOptions
+from openfusion_auto.server.keyring import Keyring
+from openfusion_auto.server.keys import CLIENT, KEYRING, OPTIONS, ServerOptions
 from openfusion_auto.wire.codec import CODECS
 
 log = logging.getLogger("openfusion.server")
@@ -44,7 +45,7 @@ def error_response(
     error: FusionError, dialect: Dialect = "chat", request_id: str = ""
 ) -> web.Response:
     """Return an error as the dialect's API shapes it."""
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(0, math.ceil(error.retry_after_s)))
     return web.Response(
@@ -96,9 +97,16 @@ def admit(request: web.Request) -> None:
     check_target(request)
     check_host(request, request.app[OPTIONS])
     check_origin(request, request.app[OPTIONS])
-    if request.path not in OPEN_PATHS:
-        check_key(request, request.app[OPTIONS].client_keys)
+    if request.path not in OPEN_PATHS and not open_metrics(request):
+        check_key(request, request.app[KEYRING])
     check_media(request)
+
+
+def open_metrics(request: web.Request) -> bool:
+    """Whether a request is for the metrics and these are open to clients on this machine."""
+    if request.path != "/metrics" or not request.app[OPTIONS].open_metrics:
+        return False
+    return is_loopback(request.remote or "")
 
 
 async def expect(request: web.Request) -> web.StreamResponse | None:
@@ -137,6 +145,7 @@ def translate(error: web.HTTPException) -> FusionError:
     return BadRequest(f"The request cannot be served (HTTP {error.status}).", status=error.status)
 
 
+@functools.lru_cache(maxsize=256)
 def host_name(value: str) -> str | None:
     """Return the host of a `Host` header or authority, lower case, without port; None when it is none."""
     try:
@@ -184,16 +193,10 @@ def presented_key(request: web.Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def check_key(request: web.Request, keys: tuple[str, ...]) -> None:
-    """Refuse a missing or wrong key when keys are configured; compares bytes in constant time."""
-    if not keys:
-        return
-    shown = (presented_key(request) or "").encode("utf-8", "surrogateescape")
-    right = [hmac.compare_digest(shown, key.encode()) for key in keys]
-    if not any(right):
-        raise NotAuthorized(
-            "Incorrect API key provided. Send one of OPENFUSION_API_KEYS as Bearer token."
-        )
+def check_key(request: web.Request, keyring: Keyring) -> None:
+    """Refuse a missing or wrong key where one is asked for, else note whose it is. Raises `NotAuthorized`."""
+    if keyring.required:
+        request[CLIENT] = keyring.find(presented_key(request) or "")
 
 
 def check_media(request: web.Request) -> None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from aiohttp import web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.typedefs import Handler
 
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import BadRequest, FusionError, Overloaded, TooLarge
 from openfusion_auto.runtime.engine import Engine, Incoming, answer_id
+from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
-from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, OPTIONS
+from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE, LIMITER, LIVE, OPTIONS, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.telling import telling
 
 # [s] between two pieces of a body: a client that is still sending is never that silent.
 BODY_IDLE_S = 10.0
+# A body may take this long [s], and longer as long as it comes at this rate [bytes/s]: the defaults of Apache's
+# mod_reqtimeout (body=20,MinRate=500). Who sends a byte now and then holds a connection for no longer.
+BODY_GRACE_S = 20.0
+BODY_MIN_RATE = 500
+# [bytes] of a stream that its client has not taken yet; then the upstream is not read on
+WAITING = 2**16
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -37,23 +45,44 @@ async def read_body(request: web.Request) -> bytes:
     most = request.app[OPTIONS].max_body
     if (request.content_length or 0) > most:
         raise too_large()
-    body, loop = bytearray(), asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(BODY_IDLE_S) as patience:
-            while chunk := await request.content.readany():
-                body += chunk
-                if len(body) > most:
-                    raise too_large()
-                patience.reschedule(loop.time() + BODY_IDLE_S)
+        if request.content.is_eof():  # all of it came with the head, as most do
+            body = request.content.read_nowait()
+            if len(body) > most:
+                raise too_large()
+            return body
+        return await received(request.content, most)
     except TimeoutError:
         raise BadRequest(
-            "The request body stopped coming before its end.", code="request_timeout", status=408
+            "The request body came too slowly, or stopped coming before its end.",
+            code="request_timeout",
+            status=408,
         ) from None
     except web.RequestPayloadError:
         raise BadRequest(
             "The request body cannot be read: its encoding or framing is broken."
         ) from None
-    return bytes(body)
+
+
+async def received(content: StreamReader, most: int) -> bytes:
+    """Return a body that is still coming.
+
+    Raises:
+        TooLarge: over `most` bytes.
+        TimeoutError: it stopped coming, or comes too slowly.
+    """
+    parts: list[bytes] = []
+    size, loop = 0, asyncio.get_running_loop()
+    began_s = loop.time()
+    async with asyncio.timeout(BODY_IDLE_S) as patience:
+        while chunk := await content.readany():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise too_large()
+            slowest_s = began_s + BODY_GRACE_S + size / BODY_MIN_RATE
+            patience.reschedule(min(loop.time() + BODY_IDLE_S, slowest_s))
+    return b"".join(parts)
 
 
 def too_large() -> TooLarge:
@@ -69,12 +98,20 @@ async def incoming(request: web.Request, dialect: Dialect) -> Incoming:
 def understood(request: web.Request, raw: bytes, dialect: Dialect) -> Incoming:
     """Check a request whose body has been read."""
     prompt = CODECS[dialect].parse_request(raw, request.headers)
-    return Incoming(prompt, request.headers, identity(request))
+    client = request.get(CLIENT)
+    if client is None:
+        return Incoming(prompt, request.headers, identity(request))
+    view = request.app[VIEWS].of(client.models)
+    return Incoming(prompt, request.headers, identity(request), client=client.id, view=view)
 
 
-def trace_headers(engine: Engine, trace: Trace) -> dict[str, str]:
+def trace_headers(
+    engine: Engine, trace: Trace, allowance: Allowance | None = None
+) -> dict[str, str]:
     """Return the headers every answer carries; model and mode as far as they are known yet."""
     headers = {"x-openfusion-trace-id": trace.id}
+    if allowance is not None:
+        headers.update(allowance.headers())
     if trace.decision is not None:
         headers["x-openfusion-mode"] = trace.decision.mode
     candidate_id = trace.answered_by or (trace.attempts[-1].candidate if trace.attempts else None)
@@ -98,18 +135,37 @@ async def answer(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
     asked = await incoming(request, dialect)
-    engine = request.app[ENGINE]
-    trace = engine.open(asked)
+    engine = request.app[ENGINE].as_now()
+    allowance = await request.app[LIMITER].enter(request.get(CLIENT), asked.prompt)
+    if allowance is None:
+        request[TRACE] = trace = engine.open(asked)
+        return await respond(request, engine, asked, trace)
+    # Nothing is awaited between the way in and here, so the way out is always taken.
+    asked = replace(asked, allowance=allowance)
+    request[TRACE] = trace = engine.open(asked)
+    try:
+        return await respond(request, engine, asked, trace)
+    finally:
+        allowance.close(trace)
+
+
+async def respond(
+    request: web.Request, engine: Engine, asked: Incoming, trace: Trace
+) -> web.StreamResponse:
+    """Answer a request that was let in."""
+    dialect = asked.prompt.dialect
     try:
         if asked.prompt.stream:
             return await stream(request, engine, asked, trace)
         body = await engine.answer(asked, trace, None)
     except FusionError as error:
         response = error_response(error, dialect, trace.id)
-        response.headers.update(trace_headers(engine, trace))
+        response.headers.update(trace_headers(engine, trace, asked.allowance))
         return response
     return web.Response(
-        body=body, content_type="application/json", headers=trace_headers(engine, trace)
+        body=body,
+        content_type="application/json",
+        headers=trace_headers(engine, trace, asked.allowance),
     )
 
 
@@ -120,6 +176,8 @@ async def stream(
     options, live = request.app[OPTIONS], request.app[LIVE]
     response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
 
     head = asyncio.Lock()  # a keep-alive and the answer's first byte may meet here
 
@@ -127,9 +185,20 @@ async def stream(
         if not response.prepared:
             async with head:
                 if not response.prepared:
-                    response.headers.update(trace_headers(engine, trace))
+                    response.headers.update(trace_headers(engine, trace, asked.allowance))
                     await response.prepare(request)
         await response.write(data)
+        if request.transport is not None and request.transport.get_write_buffer_size() > WAITING:
+            await request.writer.drain()
+
+    def send_now(data: bytes) -> bool:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        if transport.get_write_buffer_size() > WAITING:
+            return False
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if response.chunked else data)
+        return True
 
     client = ClientStream(
         telling(asked.prompt, answer_id=answer_id(trace), created=int(trace.at)),
@@ -137,13 +206,14 @@ async def stream(
         request.app[CLOCK],
         guarded=options.guarded,
         model=asked.prompt.model if engine.report_requested else None,
+        send_now=send_now,
     )
-    live.streams.add(client)
+    live.streams[client] = request
     try:
         await engine.answer(asked, trace, client)
         await response.write_eof()
     except ConnectionError:
         pass  # the client is gone; its trace says so
     finally:
-        live.streams.discard(client)
+        live.streams.pop(client, None)
     return response

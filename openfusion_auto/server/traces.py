@@ -8,8 +8,9 @@ from aiohttp import web
 
 from openfusion_auto.errors import BadRequest, NotFound
 from openfusion_auto.runtime import archive
+from openfusion_auto.runtime.access import owner_of
 from openfusion_auto.server.info import answer_json
-from openfusion_auto.server.keys import ENGINE
+from openfusion_auto.server.keys import CLIENT, ENGINE
 from openfusion_auto.store.base import TraceQuery
 
 MAX_LISTED = 200  # traces in one listing
@@ -22,7 +23,7 @@ async def traces(request: web.Request) -> web.Response:
     """`GET /v1/traces`: the newest first, compact.
 
     `limit` says how many, `before` (the id of a trace, or seconds since 1970) where to go on; `model` (as asked for, or
-    as answered), `mode` and `outcome` take a part of them.
+    as answered), `mode` and `outcome` take a part of them. A gateway key sees its own alone.
     """
     engine, limit = request.app[ENGINE], limit_of(request)
     query = TraceQuery(
@@ -31,6 +32,7 @@ async def traces(request: web.Request) -> web.Response:
         request.query.get("model"),
         one_of(request, "mode", MODES),
         one_of(request, "outcome", OUTCOMES),
+        owner(request),
     )
     rows = await archive.listed(engine.traces, engine.means.books.store, query)
     return answer_json({"object": "list", "data": rows[:limit], "has_more": len(rows) > limit})
@@ -40,10 +42,16 @@ async def trace(request: web.Request) -> web.Response:
     """`GET /v1/traces/{id}`: everything recorded of one request."""
     engine = request.app[ENGINE]
     name = request.match_info["trace"]
-    found = await archive.find(engine.traces, engine.means.books.store, name)
+    found = await archive.find(engine.traces, engine.means.books.store, name, owner(request))
     if found is None:
         raise NotFound("No trace with this id; the oldest ones are deleted in time.", param="id")
     return answer_json(found)
+
+
+def owner(request: web.Request) -> str | None:
+    """Return whose traces alone the client may see: a gateway key its own; None = all."""
+    client = request.get(CLIENT)
+    return owner_of(client.id) if client is not None and client.own else None
 
 
 def limit_of(request: web.Request) -> int:
@@ -66,7 +74,7 @@ async def before(request: web.Request) -> tuple[float, str] | None:
     if math.isfinite(at):
         return at, ""
     engine = request.app[ENGINE]
-    place = await archive.moment(engine.traces, engine.means.books.store, text)
+    place = await archive.moment(engine.traces, engine.means.books.store, text, owner(request))
     if place is None:
         raise BadRequest(
             "before must be the id of a recorded trace, or seconds since 1970.", param="before"

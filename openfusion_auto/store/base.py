@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from openfusion_auto.core.lessons import Tally
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Pin, Stats
 
 
@@ -21,15 +22,16 @@ class Maker(NamedTuple):
     model: str
 
 
-Live = TypeVar("Live", Stats, Breaker, Pin, Maker, Tally)
-AnyLive = Stats | Breaker | Pin | Maker | Tally
-# Live values by the name they are kept under; the key is a candidate's id, a session's hash, a seal's hash, or what a
-# tally is of (`lessons.Key`).
+Live = TypeVar("Live", Stats, Breaker, Pin, Maker, Spending, Tally)
+AnyLive = Stats | Breaker | Pin | Maker | Spending | Tally
+# Live values by the name they are kept under; the key is a candidate's id, a session's hash, a seal's hash, an account,
+# or what a tally is of (`lessons.Key`).
 KINDS: Mapping[type, str] = {
     Stats: "stats",
     Breaker: "breaker",
     Pin: "pin",
     Maker: "seal",
+    Spending: "spending",
     Tally: "tally",
 }
 LEARNED = "*learned*"  # what is forgotten is what was learned, all of it and nothing else; no candidate has such an id
@@ -67,7 +69,10 @@ class Line(NamedTuple):
 
 
 class TraceHead(NamedTuple):
-    """What a trace is found by. `requested` is the name the client asked for, `model` and `candidate` who answered."""
+    """What a trace is found by. `requested` is the name the client asked for, `model` and `candidate` who answered.
+
+    `owner` is a hash of the id of the gateway key that asked, None without one.
+    """
 
     id: str
     at: float
@@ -76,6 +81,7 @@ class TraceHead(NamedTuple):
     model: str | None
     mode: str | None
     outcome: str
+    owner: str | None = None
 
 
 class TraceRow(NamedTuple):
@@ -94,6 +100,7 @@ class TraceQuery:
         limit: How many at most.
         before: Only what is older than this moment [s since 1970] and id.
         model: The name asked for, or the candidate or model that answered.
+        owner: Whose alone are wanted.
     """
 
     limit: int
@@ -101,6 +108,7 @@ class TraceQuery:
     model: str | None = None
     mode: str | None = None
     outcome: str | None = None
+    owner: str | None = None
 
     def takes(self, head: TraceHead) -> bool:
         """Whether a trace is among the wanted ones."""
@@ -109,6 +117,7 @@ class TraceQuery:
             and (self.model is None or self.model in (head.requested, head.candidate, head.model))
             and self.mode in (None, head.mode)
             and self.outcome in (None, head.outcome)
+            and self.owner in (None, head.owner)
         )
 
 

@@ -50,7 +50,13 @@ def resets(db: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets)
+def owners(db: sqlite3.Connection) -> None:
+    """Whose a trace is: a hash of the id of the gateway key that asked; NULL = no key, and all from before."""
+    db.execute("ALTER TABLE traces ADD COLUMN owner TEXT")
+    db.execute("CREATE INDEX traces_by_owner ON traces (owner, at, id)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets, owners)
 LATEST = len(MIGRATIONS)
 
 

@@ -88,7 +88,7 @@ class SqliteStore:
     def traces(self, query: TraceQuery) -> list[TraceRow]:
         """Return traces, newest first."""
         at, name = query.before or (None, None)
-        wanted = (at, name, query.model, query.mode, query.outcome, query.limit)
+        wanted = (at, name, query.model, query.mode, query.outcome, query.owner, query.limit)
         return [trace_row(row) for row in self._read(TRACES, *wanted)]
 
     def spend(self, since_s: float) -> list[Spend]:
@@ -133,11 +133,13 @@ class SqliteStore:
             return []
 
 
-ONE_TRACE = "SELECT id, at, requested, candidate, model, mode, outcome, summary, document FROM traces WHERE id = ?"
+HEAD = "id, at, requested, candidate, model, mode, outcome, owner"
+ONE_TRACE = f"SELECT {HEAD}, summary, document FROM traces WHERE id = ?"  # noqa: S608 - of constants
 TRACES = (
-    "SELECT id, at, requested, candidate, model, mode, outcome, summary, x'' FROM traces"
+    f"SELECT {HEAD}, summary, x'' FROM traces"  # noqa: S608 - of constants
     " WHERE (?1 IS NULL OR (at, id) < (?1, ?2)) AND (?3 IS NULL OR ?3 IN (requested, candidate, model))"
-    " AND (?4 IS NULL OR mode = ?4) AND (?5 IS NULL OR outcome = ?5) ORDER BY at DESC, id DESC LIMIT ?6"
+    " AND (?4 IS NULL OR mode = ?4) AND (?5 IS NULL OR outcome = ?5) AND (?6 IS NULL OR owner = ?6)"
+    " ORDER BY at DESC, id DESC LIMIT ?7"
 )
 # Sums as REAL: a broken upstream may report more tokens than an integer sum can hold.
 SPEND = (

@@ -327,8 +327,8 @@ INSERT_LINE = (
     " cache_write, output, usd, estimated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_TRACE = (
-    "INSERT OR REPLACE INTO traces (id, at, requested, candidate, model, mode, outcome, summary, document)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO traces (id, at, requested, candidate, model, mode, outcome, owner, summary,"
+    " document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from openfusion_auto.core.prompt import Dialect
 
@@ -40,6 +40,54 @@ class Opened(Protocol):
     async def close(self) -> None:
         """Give the connection back, or cut it when the body was not read to its end."""
         ...
+
+
+class Sink(Protocol):
+    """Where a body goes, piece by piece, without a task that wakes for each.
+
+    Attributes:
+        done: Nothing more is wanted.
+    """
+
+    @property
+    def done(self) -> bool:
+        """See above."""
+        ...
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a piece; what is returned must be awaited before the next one. Raises to end the pouring."""
+        ...
+
+
+@runtime_checkable
+class Pours(Protocol):
+    """An `Opened` that can give its body to a sink by itself."""
+
+    async def pour(self, sink: Sink) -> None:
+        """Give each piece to `sink` in the event loop's own call, until it is done or the body ends.
+
+        Raises:
+            UpstreamError: as `Opened.chunks`; and what the sink raises.
+        """
+        ...
+
+
+async def pour(opened: Opened, sink: Sink) -> None:
+    """Give an answer's body to `sink`, as directly as the answer can; see `Pours.pour`."""
+    if isinstance(opened, Pours):
+        await opened.pour(sink)
+    else:
+        await pour_chunks(opened.chunks(), sink)
+
+
+async def pour_chunks(chunks: AsyncIterator[bytes], sink: Sink) -> None:
+    """Give `sink` what an iterator yields, until it is done."""
+    async for chunk in chunks:
+        waits = sink.take(chunk)
+        if waits is not None:
+            await waits
+        if sink.done:
+            return
 
 
 class Upstream(Protocol):

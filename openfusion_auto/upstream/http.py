@@ -1,20 +1,17 @@
-"""Calls over HTTP: one client session for the process, four timeouts, and one translation of foreign errors.
+"""Calls over HTTP: kept connections, one timer a call, and one translation of what can go wrong.
 
-Nothing of an upstream's answer is trusted: redirects are not followed, cookies not kept, sizes bounded.
+Nothing of an upstream's answer is trusted: redirects are not followed, cookies not kept, sizes bounded. Proxies that
+the environment names are not used.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
-
-import aiohttp
+from urllib.parse import quote, urlsplit
 
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import (
@@ -23,14 +20,23 @@ from openfusion_auto.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from openfusion_auto.upstream.base import Call
+from openfusion_auto.upstream.base import Call, Sink, pour_chunks
+from openfusion_auto.upstream.connection import (
+    ClosedEarly,
+    Connection,
+    Cut,
+    Ended,
+    NoAnswer,
+    NotHttp,
+    Silent,
+)
+from openfusion_auto.upstream.connections import Connections
+from openfusion_auto.upstream.inflate import PLAIN, Garbled, Inflater
 from openfusion_auto.wire.errors import upstream_failure
 
 MAX_BODY = 64 * 2**20  # [bytes] an answer larger than this is a defect of the upstream
 MAX_ERROR_BODY = 64 * 2**10  # [bytes] read of an error answer
-LARGE_BODY = (
-    2**20
-)  # [bytes] a request above it goes out in pieces: in one, writing it would hold all others up
+PATH_SAFE = "/%:@!$&'()*+,;=~"  # beside letters, digits and `-._`: RFC 3986, section 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,105 +53,178 @@ class Timeouts:
     total_s: float = 900.0
 
 
-# Foreign exception -> ours, first match wins. Messages name no host and no body.
-TRANSLATIONS: tuple[tuple[type[BaseException], type[FusionError], str], ...] = (
-    (aiohttp.ConnectionTimeoutError, UpstreamUnreachable, "no connection in time"),
-    (aiohttp.ServerTimeoutError, UpstreamTimeout, "it fell silent"),
-    (TimeoutError, UpstreamTimeout, "no answer in time"),
-    (aiohttp.ClientConnectorError, UpstreamUnreachable, "no connection"),
+# What goes wrong below -> our error, first match wins. Messages name no host and no body.
+TRANSLATIONS: tuple[tuple[type[Exception], type[FusionError], str], ...] = (
+    (NoAnswer, UpstreamTimeout, "no answer in time"),
+    (Silent, UpstreamTimeout, "it fell silent"),
+    (TimeoutError, UpstreamUnreachable, "no connection in time"),
+    (ClosedEarly, UpstreamUnreachable, "it closed the connection before answering"),
+    (Cut, UpstreamBroken, "the answer was cut"),
+    (NotHttp, UpstreamBroken, "the answer is not HTTP as it should be"),
+    (Garbled, UpstreamBroken, "the answer's encoding is broken or unknown"),
     (ssl.SSLError, UpstreamUnreachable, "no secure connection"),
-    (
-        aiohttp.ServerDisconnectedError,
-        UpstreamUnreachable,
-        "it closed the connection before answering",
-    ),
-    (aiohttp.ClientOSError, UpstreamUnreachable, "the connection broke"),
-    (aiohttp.ClientPayloadError, UpstreamBroken, "the answer was cut"),
-    (aiohttp.ClientError, UpstreamBroken, "the answer is not HTTP as it should be"),
-    (ConnectionError, UpstreamUnreachable, "the connection broke"),
-    (ValueError, UpstreamBroken, "the answer is not HTTP as it should be"),
+    (OSError, UpstreamUnreachable, "no connection"),
 )
+FOREIGN = tuple(foreign for foreign, _, _ in TRANSLATIONS)
 
 
-@contextmanager
-def translate_errors(name: str) -> Iterator[None]:
-    """Turn any exception of the HTTP library into one of ours, naming upstream `name`."""
-    try:
-        yield
-    except FusionError:
-        raise
-    except tuple(t[0] for t in TRANSLATIONS) as error:
-        for foreign, ours, says in TRANSLATIONS:
-            if isinstance(error, foreign):
-                raise ours(f"upstream {name}: {says}") from None
-        raise
+def translated(name: str, error: Exception) -> FusionError:
+    """Return our error for one of the layers below, naming upstream `name`."""
+    ours, says = next((o, s) for foreign, o, s in TRANSLATIONS if isinstance(error, foreign))
+    return ours(f"upstream {name}: {says}")
 
 
 class HttpOpened:
-    """An answer over HTTP whose head has arrived.
+    """A call over HTTP: its request, then its answer, piece by piece.
 
-    One timer a stream, not one a chunk: it looks when the last chunk came and cuts a connection that is silent.
+    One timer a call, not one a chunk: it looks when the last chunk came and cuts a connection that is silent.
     """
 
     def __init__(
         self,
         name: str,
-        response: aiohttp.ClientResponse,
+        connection: Connection,
+        connections: Connections,
         timeouts: Timeouts,
-        opened_s: float,
         *,
         stream: bool,
     ) -> None:
+        self.content_type = ""
         self._name = name
-        self._response = response
+        self._connection = connection
+        self._connections = connections
+        self._released = False
+        self._begun = False  # a piece of the body has come
+        self._sink: Sink | None = None
         self._idle_s = timeouts.idle_s
         self._loop = asyncio.get_running_loop()
+        self._encoding = ""
+        self._seen = 0  # [bytes] of the body
+        self._most = float(MAX_BODY)
+        now = self._loop.time()
+        # An answer that is not streamed shows its head only when it is whole.
         first_s = timeouts.first_token_s if stream else max(timeouts.first_token_s, timeouts.idle_s)
-        self._quiet_until = opened_s + first_s
-        self._end_by = float("inf") if stream else opened_s + timeouts.total_s
-        self._timed_out = False
-        self._timer = self._loop.call_at(min(self._quiet_until, self._end_by), self._look)
-        self.content_type = response.content_type.lower()
+        self._end_by = float("inf") if stream else now + timeouts.total_s
+        self._due = self._looks_at = min(now + first_s, self._end_by)
+        self._timer = self._loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
-        now = self._loop.time()
-        due = min(self._quiet_until, self._end_by)
-        if now < due:
-            self._timer = self._loop.call_at(due, self._look)
-            return
-        self._timed_out = True
-        self._response.close()
+        now_s, since_s = self._loop.time(), self._connection.waits_since
+        if self._begun:
+            # Silence is what the upstream leaves us waiting for: not what a slow client makes it wait.
+            quiet_s = now_s if since_s is None else since_s
+            self._due = min(max(self._due, quiet_s + self._idle_s), self._end_by)
+        if now_s < self._due:
+            self._look_later()
+        else:
+            self._connection.give_up()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes, at most `MAX_BODY` bytes when it is not an event stream."""
-        reader = self._response.content
-        bounded = self.content_type != "text/event-stream"
-        seen = 0
-        with translate_errors(self._name):
-            while True:
-                try:
-                    chunk = await reader.readany()
-                except aiohttp.ClientError:
-                    if self._timed_out:
-                        raise UpstreamTimeout(f"upstream {self._name}: it fell silent") from None
-                    raise
-                if not chunk:
-                    return
-                self._quiet_until = self._loop.time() + self._idle_s
-                seen += len(chunk)
-                if bounded and seen > MAX_BODY:
-                    raise UpstreamBroken(
-                        f"upstream {self._name}: the answer is larger than {MAX_BODY} bytes"
-                    )
-                yield chunk
+    def _look_later(self) -> None:
+        self._timer.cancel()
+        self._looks_at = self._due
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    async def ask(self, head: bytes, body: bytes) -> int:
+        """Send the request and return the status of its answer. Raises what `Connection.ask` does."""
+        await self._connection.ask(head, body)
+        for name, value in self._connection.fields:
+            if name == b"content-type":
+                kind = value.decode("latin-1").partition(";")[0].strip().lower()
+                # A type that is none is that of bytes that nobody knows (RFC 9110, section 8.3).
+                self.content_type = kind if "/" in kind else "application/octet-stream"
+            elif name == b"content-encoding":
+                self._encoding = value.decode("latin-1").strip().lower()
+        if self.content_type == "text/event-stream":
+            self._most = float("inf")
+        return self._connection.status
+
+    def headers(self) -> dict[str, str]:
+        """Return the answer's header fields, names in lower case; of several with one name the last."""
+        return {n.decode("latin-1"): v.decode("latin-1") for n, v in self._connection.fields}
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return the body as it comes, at most `MAX_BODY` bytes when it is not an event stream."""
+        return self if self._encoding in PLAIN else self._inflated()
+
+    async def pour(self, sink: Sink) -> None:
+        """Give each piece of the body to `sink`; see `Pours.pour`."""
+        self._sink = sink
+        if self._encoding not in PLAIN:
+            await pour_chunks(self._inflated(), sink)
+            return
+        try:
+            await self._connection.pour(self)
+        except Ended as error:
+            raise translated(self._name, error) from None
+
+    @property
+    def done(self) -> bool:
+        """Whether the sink has had all it wants."""
+        return self._sink is not None and self._sink.done
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Pass a piece on to the sink."""
+        self._progress()
+        self._count(len(chunk))
+        return None if self._sink is None else self._sink.take(chunk)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._read()
+        if not chunk:
+            raise StopAsyncIteration
+        self._count(len(chunk))
+        return chunk
+
+    async def _read(self) -> bytes:
+        try:
+            chunk = await self._connection.read()
+        except Ended as error:
+            raise translated(self._name, error) from None
+        self._progress()
+        return chunk
+
+    def _progress(self) -> None:
+        """Move the time at which silence is too long; the timer stays where it is unless it would be late."""
+        self._begun = True
+        due = self._loop.time() + self._idle_s
+        self._due = min(due, self._end_by)
+        if self._due < self._looks_at:
+            self._look_later()
+
+    async def _inflated(self) -> AsyncIterator[bytes]:
+        try:
+            inflater = Inflater(self._encoding)
+            while chunk := await self._read():
+                for piece in inflater.feed(chunk):
+                    self._count(len(piece))
+                    yield piece
+            inflater.finish()
+        except Garbled as error:
+            raise translated(self._name, error) from None
+
+    def _count(self, size: int) -> None:
+        self._seen += size
+        if self._seen > self._most:
+            raise UpstreamBroken(
+                f"upstream {self._name}: the answer is larger than {MAX_BODY} bytes"
+            )
 
     async def close(self) -> None:
-        """Give the connection back when the body was read to its end, else cut it."""
-        self._timer.cancel()
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        """Give the connection back when the body was read to its end, or the sink had all it wants; else cut it."""
+        self.release()
+
+    def release(self) -> None:
+        """As `close`, for who does not wait."""
+        if not self._released:
+            self._released = True
+            self._timer.cancel()
+            if self.done:
+                self._connections.give_back_later(self._connection)
+            else:
+                self._connections.give_back(self._connection)
 
 
 class HttpUpstream:
@@ -164,65 +243,94 @@ class HttpUpstream:
     ) -> None:
         self.name = name
         self.dialect: Dialect = dialect
-        self._base = base_url.rstrip("/")
-        self._url = self._base + path
+        parts = urlsplit(base_url)
+        self._base = quote(parts.path.rstrip("/"), safe=PATH_SAFE)
+        self._path = self._base + path
         self._headers = {
             **headers,
+            "Host": parts.netloc.lower(),
             "Content-Type": "application/json",
+            "Accept": "*/*",
             "Accept-Encoding": "identity",
             "User-Agent": "openfusion_auto",
         }
+        self._fields = fields(self._headers)
         self._timeouts = timeouts
         # What must not come back in an error's text: the key, and where we call.
-        self._secrets = (*secrets, urlsplit(base_url).netloc, urlsplit(base_url).hostname or "")
-        self._session: aiohttp.ClientSession | None = None  # noqa: TID251 - this module is the one place
-
-    def _client(self) -> aiohttp.ClientSession:  # noqa: TID251 - this module is the one place
-        if self._session is None:
-            t = self._timeouts
-            self._session = aiohttp.ClientSession(  # noqa: TID251 - this module is the one place
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=t.connect_s),
-                max_line_size=32 * 1024,
-                max_field_size=32 * 1024,
-                auto_decompress=True,
-            )
-        return self._session
+        self._secrets = (*secrets, parts.netloc, parts.hostname or "")
+        self._connections = Connections(base_url, timeouts.connect_s)
 
     async def open(self, call: Call) -> HttpOpened:
         """Send the call and wait for the head; see `Upstream.open`."""
-        t = self._timeouts
-        opened_s = asyncio.get_running_loop().time()
-        # An answer that is not streamed shows its head only when it is whole.
-        head_s = t.first_token_s if call.stream else min(t.total_s, max(t.first_token_s, t.idle_s))
-        headers = {**self._headers, **call.headers} if call.headers else self._headers
-        data = call.body if len(call.body) <= LARGE_BODY else io.BytesIO(call.body)
-        url = self._url if call.path is None else self._base + call.path
-        with translate_errors(self.name):
-            async with asyncio.timeout(head_s):
-                response = await self._client().post(
-                    url, data=data, headers=headers, allow_redirects=False
-                )
-                if response.status == 200:
-                    return HttpOpened(self.name, response, t, opened_s, stream=call.stream)
-                raise await self._failure(response)
-
-    async def _failure(self, response: aiohttp.ClientResponse) -> FusionError:
-        """Read at most `MAX_ERROR_BODY` bytes of an error answer and say what it means."""
+        path = self._path if call.path is None else self._base + call.path
+        lines = fields(with_more(self._headers, call.headers)) if call.headers else self._fields
+        head = b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n"
         try:
-            body = await response.content.read(MAX_ERROR_BODY)
-        except (aiohttp.ClientError, ConnectionError):
-            body = b""  # the status alone says enough
+            opened, status = await self._ask(head % (path.encode(), lines, len(call.body)), call)
+        except FOREIGN as error:
+            raise translated(self.name, error) from None
+        if status == 200:
+            return opened
+        raise await self._failure(opened, status)
+
+    async def _ask(self, head: bytes, call: Call) -> tuple[HttpOpened, int]:
+        """Return the call with its answer's status.
+
+        A kept connection may be closed by the other side just then. When not a byte has come on it, the request is
+        sent once more, on a new one (RFC 9112, section 9.3.1).
+        """
+        while True:
+            kept = self._connections.take_idle()
+            connection = kept or await self._connections.make()
+            opened = HttpOpened(
+                self.name, connection, self._connections, self._timeouts, stream=call.stream
+            )
+            try:
+                return opened, await opened.ask(head, call.body)
+            except ClosedEarly:
+                opened.release()
+                if kept is None or connection.heard:
+                    raise
+            except BaseException:
+                opened.release()
+                raise
+
+    async def _failure(self, opened: HttpOpened, status: int) -> FusionError:
+        """Read at most `MAX_ERROR_BODY` bytes of an error answer and say what it means."""
+        body = bytearray()
+        try:
+            async for chunk in opened.chunks():
+                body += chunk
+                if len(body) >= MAX_ERROR_BODY:
+                    break
+        except FusionError:
+            pass  # the status alone says enough
         finally:
-            response.close()
+            headers = opened.headers()
+            await opened.close()
         now_s = time.time()  # noqa: TID251 - a Retry-After may be a date
         return upstream_failure(
-            response.status, response.headers, body, now_s, secrets=self._secrets
+            status, headers, bytes(body[:MAX_ERROR_BODY]), now_s, secrets=self._secrets
         )
 
     async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the connections that are idle; those in use end with their calls."""
+        self._connections.close()
+
+
+def with_more(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return `headers` with `more`, which stand for those of the same name in any case."""
+    replaced = {name.lower() for name in more}
+    return {**{n: v for n, v in headers.items() if n.lower() not in replaced}, **more}
+
+
+def fields(headers: Mapping[str, str]) -> bytes:
+    """Return header fields as they stand in a request's head.
+
+    Raises:
+        UpstreamBroken: a value that would end its line: never sent.
+    """
+    text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if text.count("\n") != len(headers) or text.count("\r") != len(headers) or "\0" in text:
+        raise UpstreamBroken("a header of the request is not one line")
+    return text.encode("utf-8", "surrogateescape")

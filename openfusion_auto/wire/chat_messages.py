@@ -19,6 +19,7 @@ from openfusion_auto.wire.chat_checks import (
 )
 from openfusion_auto.wire.chat_parts import DETAILS, read_attachment, read_reasoning
 
+_SPEAKERS = ("system", "developer", "user", "assistant")
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 # Part types that OpenAI's API or a widely used relative of it knows -> what they are.
 _PARTS: Mapping[str, PartKind] = {
@@ -67,7 +68,9 @@ def read_messages(value: object) -> tuple[Message, ...]:
             code="empty_array",
         )
     asked: set[str] = set()
-    return tuple(_message(f"messages[{i}]", item, asked) for i, item in enumerate(found))
+    return tuple(
+        _simple(item) or _message(f"messages[{i}]", item, asked) for i, item in enumerate(found)
+    )
 
 
 def read_tools(body: Mapping[str, object]) -> tuple[Tool, ...]:
@@ -82,6 +85,16 @@ def read_tools(body: Mapping[str, object]) -> tuple[Tool, ...]:
         listed = enumerate(items("functions", body["functions"]))
         tools += (_function(f"functions[{i}]", f) for i, f in listed)
     return tuple(tools)
+
+
+def _simple(value: object) -> Message | None:
+    """Return a message of a role and a text alone, as most are; None for any other."""
+    if not isinstance(value, dict) or len(value) != 2:
+        return None
+    role, text = value.get("role"), value.get("content")
+    if isinstance(text, str) and text and isinstance(role, str) and role in _SPEAKERS:
+        return Message(cast("Role", role), (Part("text", text),))
+    return None
 
 
 def _message(at: str, value: object, asked: set[str]) -> Message:
@@ -101,12 +114,12 @@ def _message(at: str, value: object, asked: set[str]) -> Message:
 
 def _role(at: str, item: Mapping[str, object]) -> str:
     value = item.get("role")
+    if isinstance(value, str) and value in _ROLES:
+        return value
     if value is None:
         raise missing(f"{at}.role")
-    role = string(f"{at}.role", value)
-    if role not in _ROLES:
-        raise wrong_value(f"{at}.role", one_of(_ROLES))
-    return role
+    string(f"{at}.role", value)
+    raise wrong_value(f"{at}.role", one_of(_ROLES))
 
 
 def _content(at: str, role: str, item: Mapping[str, object]) -> tuple[Part, ...]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.alike import Alike
 from openfusion_auto.wire.chat import CUT, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
-from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
+from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.sse import LIMIT, Frame
 
-CUT_SHORT = "cut: the upstream's stream ended before its answer was finished"
-_PLAIN_EVENTS = ("", "message")
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
 
@@ -41,47 +41,16 @@ class _Choice:
     by_index: dict[int, _Call] = field(default_factory=dict)
 
 
-class ChatReader:
-    """Reads one stream. `feed` what comes, `close` when it is over; `answer` is what was read so far.
+class ChatReader(StreamReader):
+    """Reads a stream of Chat Completions; see `StreamReader`."""
 
-    The last delta is `done` or has an `error`; what comes behind is dropped. An error's text is our own, with at
-    most the upstream's error code in it.
-
-    Args:
-        limit: Longest event [bytes].
-        keep: Keep the deltas for `answer()`; False saves their memory where nobody replays them.
-    """
+    dialect = "chat"
 
     def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        self._sse = SseReader(limit)
-        self._keep = keep
-        self._over = False
+        super().__init__(limit, keep=keep)
         self._choices: dict[int, _Choice] = {}
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
         self._usage: Usage | None = None
-        self._model: str | None = None
-        self._deltas: list[Delta] = []
-
-    def feed(self, data: bytes) -> list[Delta]:
-        """Return the deltas of the events that `data` completes."""
-        if self._over:
-            return []
-        try:
-            return self._read_all(self._sse.feed(data))
-        except UpstreamBroken:
-            return [self._fail("an event is too long")]
-
-    def close(self) -> list[Delta]:
-        """Return what the end of the input means: `done` after a finish, else an error."""
-        if self._over:
-            return []
-        deltas = self._read_all(self._sse.close(), last=True)
-        if not self._over:
-            deltas.append(self._end(b""))
-            if self._keep:
-                self._deltas.append(deltas[-1])
-        return deltas
+        self._alike = Alike()
 
     def answer(self) -> Answer:
         """Return what the first choice has said so far."""
@@ -99,43 +68,60 @@ class ChatReader:
             deltas=tuple(self._deltas),
         )
 
-    def _read_all(self, frames: list[Frame], *, last: bool = False) -> list[Delta]:
-        deltas: list[Delta] = []
-        for frame in frames:
-            if not frame.data:
-                continue  # comments and blank lines
-            delta = self._read(frame, last=last)
-            if delta is None:
-                continue
-            deltas.append(delta)
-            if self._keep:
-                self._deltas.append(delta)
-            if self._over:
-                break
-        return deltas
-
-    def _read(self, frame: Frame, *, last: bool) -> Delta | None:
-        data = frame.data or b""
-        if data.strip() == b"[DONE]":
-            return self._end(frame.raw)
-        named = frame.event not in _PLAIN_EVENTS and frame.event != "error"
+    def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
+        text = self._alike.text_of(data)
+        if text is not None and not frame.event:
+            self._text.append(text)
+            return (Delta(frame.raw, text),)
         try:
-            chunk = as_object(loads(data))
+            chunk = loads(data)
         except JsonError:
-            if named:
-                return None  # an event of the server's own, which SSE lets a reader skip
-            return self._fail(CUT_SHORT if last else "an event is not JSON")
-        if frame.event == "error":
-            inner = None if chunk is None else chunk.get("error", chunk)
-            return self._fail(f"the upstream sent an error event{safe_reason(inner)}")
-        if chunk is None:
-            return None if named else self._fail("an event is not an object")
-        if chunk.get("error"):
-            return self._fail(f"the upstream sent an error event{safe_reason(chunk['error'])}")
+            return self._no_json(frame, data, last=last)
+        if not isinstance(chunk, dict):
+            return self._no_object(frame.event)
+        told = chunk.get("error", chunk) if frame.event == "error" else chunk.get("error")
+        if told or frame.event == "error":
+            return (self._fail(f"the upstream sent an error event{safe_reason(told)}"),)
         try:
-            return self._chunk(frame.raw, chunk)
+            delta = self._chunk(frame.raw, chunk)
         except UpstreamBroken as error:
-            return self._fail(error.message)
+            return (self._fail(error.message),)
+        if delta is None:
+            return ()
+        if delta.text and delta.raw is frame.raw:
+            self._learn(data, delta, chunk)
+        return (delta,)
+
+    def _learn(self, data: bytes, delta: Delta, chunk: dict[str, object]) -> None:
+        """Learn what stands around the text of a chunk that holds nothing else."""
+        choices = chunk["choices"]
+        if not isinstance(choices, list) or len(choices) != 1 or choices[0].get("index", 0) != 0:
+            return
+        said = choices[0]["delta"]
+        more = delta.reasoning or delta.calls or delta.finish or delta.usage
+        if more or any(value for name, value in said.items() if name not in ("content", "role")):
+            return
+
+        def with_text(text: str) -> object:
+            return {**chunk, "choices": [{**choices[0], "delta": {**said, "content": text}}]}
+
+        self._alike.learn(data, delta.text, with_text)
+
+    def _no_json(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
+        """Return what an event means that is not JSON: the end mark, or one that cannot be."""
+        if data.strip() == b"[DONE]":
+            return (self._end(frame.raw),)
+        if _is_own(frame.event):
+            return ()
+        return (self._fail(CUT_SHORT if last else "an event is not JSON"),)
+
+    def _no_object(self, event: str) -> Sequence[Delta]:
+        if event == "error":
+            return (self._fail("the upstream sent an error event"),)
+        return () if _is_own(event) else (self._fail("an event is not an object"),)
+
+    def _end_of_input(self) -> Delta:
+        return self._end(b"")
 
     def _chunk(self, raw: bytes, chunk: Mapping[str, object]) -> Delta | None:
         """Return the delta of one chunk; None for an object that is no chunk and says nothing."""
@@ -228,9 +214,10 @@ class ChatReader:
         self._over = True
         return Delta(raw, done=True)
 
-    def _fail(self, why: str) -> Delta:
-        self._over = True
-        return Delta(b"", error=why)
+
+def _is_own(event: str) -> bool:
+    """Return whether an event is the server's own, which SSE lets a reader skip."""
+    return event not in ("", "message", "error")
 
 
 def _calls(number: int, state: _Choice, value: object) -> tuple[CallDelta, ...]:

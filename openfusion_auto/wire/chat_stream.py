@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from openfusion_auto.core.prompt import Answer, Delta
 from openfusion_auto.wire.chat import completion, finish_reason, reasoning_of, text_of
-from openfusion_auto.wire.chat_reader import CUT_SHORT, ChatReader
+from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.chat_writer import DONE, KEEP_ALIVE, ChatWriter
 from openfusion_auto.wire.jsons import as_object, dumps
+from openfusion_auto.wire.reader import CUT_SHORT
 
 __all__ = ["CUT_SHORT", "DONE", "KEEP_ALIVE", "ChatReader", "ChatWriter", "deltas_of"]
 

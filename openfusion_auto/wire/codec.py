@@ -167,10 +167,16 @@ _LOADERS: Mapping[Dialect, Callable[[], Codec]] = {
 
 
 class _Codecs(Mapping[Dialect, Codec]):
-    """The codecs by dialect, each imported when it is asked for."""
+    """The codecs by dialect, each imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[Dialect, Codec] = {}
 
     def __getitem__(self, dialect: Dialect) -> Codec:
-        return _LOADERS[dialect]()
+        found = self._loaded.get(dialect)
+        if found is None:
+            found = self._loaded[dialect] = _LOADERS[dialect]()
+        return found
 
     def __iter__(self) -> Iterator[Dialect]:
         return iter(_LOADERS)

@@ -15,6 +15,8 @@ from typing import NamedTuple, NoReturn
 
 MAX_DEPTH = 200  # nested arrays and objects; agents' JSON Schemas stay below 40
 MAX_DIGITS = 400  # of an integer; what is longer has no double either (largest: 309 digits)
+# [characters] of a text in which neither can be reached: it is read without looking for them, as most of a stream is.
+SHORT = 2 * min(MAX_DEPTH, MAX_DIGITS // 2)
 BOM = b"\xef\xbb\xbf"
 
 
@@ -65,13 +67,15 @@ def loads(raw: bytes | bytearray) -> object:
 def loads_text(text: str) -> object:
     """Return the value of a JSON text. Raises `JsonError` as `loads` does."""
     value: object
+    short = len(text) <= SHORT
     try:
-        value, end = _DECODER.raw_decode(text, _skip(text, 0))
+        value, end = (_SHORT if short else _DECODER).raw_decode(text, _skip(text, 0))
     except (ValueError, RecursionError) as error:
         raise JsonError(_reason(error)) from None
     if end != len(text) and _skip(text, end) != len(text):
         raise JsonError(f"something follows the value at character {end}")
-    _bound_depth(text, value)
+    if not short:
+        _bound_depth(text, value)
     return value
 
 
@@ -156,19 +160,31 @@ def _to_bytes(text: str, size: int, members: list[Member]) -> tuple[Member, ...]
 
 
 def _bound_depth(text: str, value: object) -> None:
-    # Nesting needs brackets: a text with few of them, like most chunks and requests, is not walked at all.
-    if len(text) <= 2 * MAX_DEPTH or text.count("[") + text.count("{") <= MAX_DEPTH:
+    # Nesting needs brackets: a text with few of them, like most answers, is not walked at all.
+    if len(text) <= 2 * MAX_DEPTH or not (_many(text, "[") or _many(text, "{")):
         return
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
+        if not level:
+            return
         level = [
             child
             for node in level
             for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
+            if isinstance(child, _NESTING)
         ]
     if level:
         raise JsonError(f"nested deeper than {MAX_DEPTH}")
+
+
+def _many(text: str, bracket: str) -> bool:
+    """Whether half of what `MAX_DEPTH` needs is there; stops at it, where counting would read all of the text."""
+    at = -1
+    for _ in range(MAX_DEPTH // 2):
+        at = text.find(bracket, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _skip(text: str, at: int) -> int:
@@ -208,8 +224,10 @@ def as_object(value: object) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+_NESTING = (dict, list)
 _SPACES = frozenset(" \t\n\r")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_int=_integer, parse_constant=_no_constant)
+_SHORT = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 _PLAIN = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _ASCII = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)

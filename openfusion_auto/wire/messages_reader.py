@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat import CUT
-from openfusion_auto.wire.chat_reader import CUT_SHORT
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
@@ -20,7 +19,8 @@ from openfusion_auto.wire.messages_answer import (
     read_usage,
 )
 from openfusion_auto.wire.messages_relay import event_frame
-from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
+from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.sse import LIMIT, Frame
 
 _INSIDE = ("content_block_start", "content_block_delta", "content_block_stop", "message_delta")
 _TEXTS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking"}
@@ -45,54 +45,25 @@ class _Call:
     arguments: list[str] = field(default_factory=list)
 
 
-class MessagesReader:
-    """Reads one stream. `feed` what comes, `close` when it is over; `answer` is what was read so far.
+class MessagesReader(StreamReader):
+    """Reads a stream of Messages; see `StreamReader`.
 
-    The last delta is `done` or has an `error`; what comes behind is dropped. An error's text is our own, with at
-    most the upstream's error type in it. Block indexes are counted here: servers exist that leave holes or give
-    every block the index 0, and clients crash on both.
-
-    Args:
-        limit: Longest event [bytes].
-        keep: Keep the deltas for `answer()`; False saves their memory where nobody replays them.
+    Block indexes are counted here: servers exist that leave holes or give every block the index 0, and clients crash
+    on both.
     """
 
+    dialect = "messages"
+
     def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        self._sse = SseReader(limit)
-        self._keep = keep
-        self._over = False
+        super().__init__(limit, keep=keep)
         self._begun = False
         self._content = False
         self._finish: str | None = None
         self._blocks: dict[object, _Block] = {}  # by the upstream's own index, the latest
         self._count = 0
         self._calls: list[_Call] = []
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
         self._opaque = ""
         self._usage: dict[str, object] = {}
-        self._model: str | None = None
-        self._deltas: list[Delta] = []
-
-    def feed(self, data: bytes) -> list[Delta]:
-        """Return the deltas of the events that `data` completes."""
-        if self._over:
-            return []
-        try:
-            return self._read_all(self._sse.feed(data))
-        except UpstreamBroken:
-            return [self._fail("an event is too long")]
-
-    def close(self) -> list[Delta]:
-        """Return what the end of the input means: `done` after a stop reason, else an error."""
-        if self._over:
-            return []
-        deltas = self._read_all(self._sse.close(), last=True)
-        if not self._over:
-            deltas.append(self._end(b"", None))
-            if self._keep:
-                self._deltas.append(deltas[-1])
-        return deltas
 
     def answer(self) -> Answer:
         """Return what has been said so far."""
@@ -108,24 +79,15 @@ class MessagesReader:
             dialect="messages",
         )
 
-    def _read_all(self, frames: list[Frame], *, last: bool = False) -> list[Delta]:
-        deltas: list[Delta] = []
-        for frame in frames:
-            if not frame.data:
-                continue  # comments and blank lines
-            deltas.append(self._read(frame, last=last))
-            if self._keep:
-                self._deltas.append(deltas[-1])
-            if self._over:
-                break
-        return deltas
+    def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
+        return (self._read_event(frame, data, last=last),)
 
-    def _read(self, frame: Frame, *, last: bool) -> Delta:
+    def _read_event(self, frame: Frame, data: bytes, *, last: bool) -> Delta:
         try:
-            event = as_object(loads(frame.data or b""))
+            event = loads(data)
         except JsonError:
             return self._fail(CUT_SHORT if last else "an event is not JSON")
-        if event is None:
+        if not isinstance(event, dict):
             return self._fail("an event is not an object")
         raw, kind = frame.raw, event.get("type", frame.event)
         if "type" not in event:
@@ -137,6 +99,9 @@ class MessagesReader:
             return self._event(str(kind), raw, event)
         except UpstreamBroken as error:
             return self._fail(error.message)
+
+    def _end_of_input(self) -> Delta:
+        return self._end(b"", None)
 
     def _event(self, kind: str, raw: bytes, event: Mapping[str, object]) -> Delta:
         if not self._begun and kind in _INSIDE:
@@ -289,10 +254,6 @@ class MessagesReader:
             return self._fail("empty answer: neither text nor a tool call")
         self._over = True
         return Delta(raw, done=True, data=event, dialect="messages")
-
-    def _fail(self, why: str) -> Delta:
-        self._over = True
-        return Delta(b"", error=why, dialect="messages")
 
 
 def _string(held: Mapping[str, object], key: str) -> str:

@@ -18,6 +18,7 @@ from openfusion_auto.wire.rendered import counted
 
 # The field of an assistant's message in which chat upstreams put theirs.
 CHAT_OPAQUE = "reasoning_details"
+SEALABLE = ("reasoning", "other")  # kinds of parts that may hold a seal
 COMPACTION = "compaction"  # the type of a Messages block that stands for what came before it
 UNSIGNED_WORDS = "words:"  # before thinking that has no signature, as its seal
 Foreign = Callable[[str], bool]
@@ -34,7 +35,7 @@ def undroppable(prompt: Prompt) -> Iterator[str]:
 def seals_of(part: Part, dialect: Dialect) -> Iterator[str]:
     """Yield the seals of one part; none for what anybody can read."""
     raw = part.raw or {}
-    if part.kind not in ("reasoning", "other"):
+    if part.kind not in SEALABLE:
         return
     match dialect:
         case "chat":
@@ -92,7 +93,8 @@ class Seals:
             if delta.data is None:
                 continue
             if delta.dialect == "chat":
-                found += chunk_seals(delta.data, "delta")
+                if _may_seal(delta.data):
+                    found += chunk_seals(delta.data, "delta")
             elif delta.text:
                 continue  # the most of a stream
             elif delta.dialect == "messages":
@@ -141,6 +143,18 @@ def chunk_seals(data: Mapping[str, object], field: str) -> Iterator[str]:
             yield from (str(part[k]) for k in ("signature", "data") if isinstance(part.get(k), str))
 
 
+def _may_seal(chunk: Mapping[str, object]) -> bool:
+    """Whether a chat chunk has what a seal can stand in: hardly any has, and all are asked."""
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        said = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(said, dict) and (
+            CHAT_OPAQUE in said or isinstance(said.get("content"), list)
+        ):
+            return True
+    return False
+
+
 def for_another(prompt: Prompt, foreign: Foreign) -> tuple[Prompt, tuple[str, ...]]:
     """Return the prompt without what the model that gets it did not make, and what was lost.
 
@@ -184,6 +198,8 @@ def _messages(prompt: Prompt, foreign: Foreign) -> tuple[Prompt, tuple[str, ...]
 
 def without_details(prompt: Prompt, foreign: Foreign) -> tuple[Prompt, tuple[str, ...]]:
     """Return a chat prompt without the sealed reasoning of others in it; readable reasoning stays."""
+    if not any(p.kind in SEALABLE for m in prompt.messages for p in m.parts):
+        return prompt, ()
     hit = [_is_foreign(m, foreign) for m in prompt.messages]
     listed = prompt.body.get("messages")
     if not any(hit) or not isinstance(listed, list):

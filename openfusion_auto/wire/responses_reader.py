@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat_reader import CUT_SHORT
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
+from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
 from openfusion_auto.wire.responses_answer import (
     CALLS,
     CUT,
@@ -24,7 +24,7 @@ from openfusion_auto.wire.responses_answer import (
 )
 from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import flat_name
-from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
+from openfusion_auto.wire.sse import LIMIT, Frame
 
 _ENDS = ("response.completed", "response.incomplete")
 _FAILURES = ("error", "response.failed", "response.cancelled", "response.error")
@@ -55,35 +55,26 @@ class _Said:
     calls: list[CallDelta] = field(default_factory=list)
 
 
-class ResponsesReader:
-    """Reads one stream. `feed` what comes, `close` when it is over; `answer` is what was read so far.
+class ResponsesReader(StreamReader):
+    """Reads a stream of Responses; see `StreamReader`.
 
-    The last delta is `done` or has an `error`; what comes behind is dropped. The terminal event makes two deltas:
-    one with `finish` and `usage` and no bytes, then the event itself with `done`. An event that is not known is a
-    delta with nothing but its bytes. An error's text is our own, with at most the upstream's error code in it.
-
-    Args:
-        limit: Longest event [bytes].
-        keep: Keep the deltas for `answer()`; False saves their memory where nobody replays them.
+    The terminal event makes two deltas: one with `finish` and `usage` and no bytes, then the event itself with
+    `done`. An event that is not known is a delta with nothing but its bytes.
     """
 
+    dialect = "responses"
+
     def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        self._sse = SseReader(limit)
-        self._keep = keep
-        self._over = False
+        super().__init__(limit, keep=keep)
         self._items: dict[object, _Item] = {}
         self._calls: list[_Item] = []
         self._last: _Item | None = None
         self._thought = ""  # which of its two texts reasoning is read from
         self._content = False
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
         self._opaque = ""
         self._finish: str | None = None
         self._usage: Usage | None = None
-        self._model: str | None = None
         self._response: dict[str, object] | None = None
-        self._deltas: list[Delta] = []
         self._reads: Mapping[str, Callable[[Mapping[str, object], _Said], None]] = {
             "response.output_item.added": self._added,
             "response.output_item.done": self._done,
@@ -100,25 +91,6 @@ class ResponsesReader:
             "response.custom_tool_call_input.delta": self._arguments,
             "response.custom_tool_call_input.done": self._arguments_done,
         }
-
-    def feed(self, data: bytes) -> list[Delta]:
-        """Return the deltas of the events that `data` completes."""
-        if self._over:
-            return []
-        try:
-            return self._read_all(self._sse.feed(data))
-        except UpstreamBroken:
-            return [self._fail("an event is too long")]
-
-    def close(self) -> list[Delta]:
-        """Return what the end of the input means: an error, unless the terminal event has come."""
-        if self._over:
-            return []
-        deltas = self._read_all(self._sse.close(), last=True)
-        if not self._over:
-            deltas.append(self._cut())
-            self._deltas += deltas[-1:] if self._keep else []
-        return deltas
 
     def answer(self) -> Answer:
         """Return what was said so far; `data` is the finished response once its terminal event has come."""
@@ -138,22 +110,9 @@ class ResponsesReader:
             dialect="responses",
         )
 
-    def _read_all(self, frames: list[Frame], *, last: bool = False) -> list[Delta]:
-        deltas: list[Delta] = []
-        for frame in frames:
-            if frame.data:  # else comments and blank lines
-                deltas += self._read(frame, last=last)
-            if self._over:
-                break
-        if self._keep:
-            self._deltas += deltas
-        return deltas
-
-    def _read(self, frame: Frame, *, last: bool) -> list[Delta]:
-        data = frame.data or b""
-        if (
-            data.strip() == b"[DONE]"
-        ):  # not of this dialect, but sent by servers that grew from the other
+    def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
+        # Not of this dialect, but sent by servers that grew from the other.
+        if data.strip() == b"[DONE]":
             return [self._cut()]
         try:
             event = as_object(loads(data))
@@ -376,15 +335,14 @@ class ResponsesReader:
             f"the upstream sent an error event{safe_reason(response.get('error') or event)}"
         )
 
+    def _end_of_input(self) -> Delta:
+        return self._cut()
+
     def _cut(self) -> Delta:
         """Return the error of a stream without its terminal event."""
         return self._fail(
             CUT_SHORT if self._items or self._model else "the upstream's stream was empty"
         )
-
-    def _fail(self, why: str) -> Delta:
-        self._over = True
-        return Delta(b"", error=why, dialect="responses")
 
 
 # The name of a part's text in events -> the type of its item, and that of the part itself.

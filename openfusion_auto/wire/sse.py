@@ -58,6 +58,9 @@ class SseReader:
         """
         if self._lone_lf and b"\r" in data:
             self._lone_lf = False
+        if not self._pending and self._lone_lf and _is_one_line(data) and len(data) <= self._limit:
+            self._begun = True
+            return [Frame(data, "", data[6:-2])]
         if self._pending or not self._begun:
             self._pending += data
             if not self._begin(last=False):
@@ -132,9 +135,13 @@ class SseReader:
         )
 
 
+def _is_one_line(raw: bytes) -> bool:
+    """Whether bytes are one event, a line `data: ...` and a blank one, as nearly all are."""
+    return raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and raw.endswith(b"\n\n")
+
+
 def _frame(raw: bytes) -> Frame:
-    # Nearly all frames are one line `data: ...` and a blank one.
-    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+    if _is_one_line(raw) and b"\r" not in raw:
         return Frame(raw, "", raw[6:-2])
     event = ""
     data: list[bytes] = []

@@ -43,10 +43,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mb(pid: int) -> float:
-    """Resident memory of a process [MB]."""
+def memory_mb(pid: int, *, peak: bool = False) -> float:
+    """Resident memory of a process [MB]: now, or the most it has had."""
+    name = "VmHWM:" if peak else "VmRSS:"
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) / 1000
     raise ProcessLookupError(pid)
 
@@ -106,6 +107,15 @@ def mock() -> Iterator[Target]:
     """Run the mock upstream."""
     with spawned("tests.bench.mock", cpu=1) as process:
         yield Target(int(first_line(process)), "mock-model")
+
+
+@contextlib.contextmanager
+def bare(upstream: Target) -> Iterator[Router]:
+    """Run the relay that does nothing else, where the router runs too."""
+    with spawned("tests.bench.bare", str(upstream.port), cpu=0) as process:
+        target = Target(int(first_line(process)), "mock-model")
+        one_by_one(target.request(), 1, warm=0)
+        yield Router(target, process.pid, 0.0)
 
 
 @contextlib.contextmanager

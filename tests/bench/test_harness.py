@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from openfusion_auto.server.build import COLLECT_AT, rarer_collections
-from tests.bench.load import NONCE, Request, all_at_once, body, check, one_by_one
-from tests.bench.procs import can_measure, cpu_s, first_line, memory_mb, mock, spawned
+from tests.bench.load import NONCE, Request, all_at_once, body, check, one_by_one, receive
+from tests.bench.procs import bare, can_measure, cpu_s, first_line, memory_mb, mock, spawned
 from tests.bench.run import TARGETS, percentile, slowness, table
 
 
@@ -45,6 +45,22 @@ def test_the_mock_answers_whole_and_streamed_and_the_first_data_comes_before_the
         assert all_at_once(target.request(stream=True, n=3), 20, 8) > 0
     assert len(whole) == 5
     assert all(f < 0.040 < e for f, e in zip(first, ended, strict=True))
+
+
+def test_the_bare_relay_passes_on_what_it_gets():
+    with mock() as upstream, bare(upstream) as relay:
+        for stream in (False, True):
+            direct = receive_one(upstream.request(stream=stream))
+            through = receive_one(relay.target.request(stream=stream))
+            assert through.count(b"another word") == direct.count(b"another word")
+            assert stream or through == direct
+
+
+def receive_one(request):
+    """One answer's body as the client gets it."""
+    with socket.create_connection(("127.0.0.1", request.port), timeout=20) as sock:
+        sock.sendall(request.bytes())
+        return receive(sock)[0].partition(b"\r\n\r\n")[2]
 
 
 def test_an_answer_that_is_cut_ends_the_load():

@@ -37,7 +37,7 @@ def test_one_missing_key_of_two_is_a_warning(configured):
     far = '\n[[upstreams]]\nname = "far"\nbase_url = "https://far.invalid/v1"\napi_key_env = "RELAY_FAR"\n'
     configured(more=far)
     found = of("key", examine())
-    assert [c.status for c in found] == ["PASS", "WARN", "PASS"]
+    assert [c.status for c in found] == ["PASS", "WARN", "PASS", "PASS"]
     assert "called without a key" in found[0].detail
     assert of("config", examine())[1].status == "WARN"
 
@@ -45,7 +45,7 @@ def test_one_missing_key_of_two_is_a_warning(configured):
 def test_gateway_keys_are_counted_never_shown(monkeypatch):
     monkeypatch.setenv("OPENFUSION_API_KEYS", "sekret-1,sekret-2")
     found = examine()
-    assert of("key", found)[-1].detail == "OPENFUSION_API_KEYS: clients show one of 2 keys"
+    assert of("key", found)[-2].detail == "OPENFUSION_API_KEYS: clients show one of 2 keys"
     assert "sekret" not in repr(found)
 
 
@@ -206,3 +206,41 @@ def test_an_unusable_key_is_not_sent(relay, monkeypatch):
     monkeypatch.setenv("RELAY_API_KEY", "sk with spaces")
     assert checks.probed(load_settings(None), load_settings(None).config.upstreams[0])[1]
     assert "Authorization" not in relay.seen[0][2]
+
+
+def test_keys_that_were_made_are_counted_by_what_they_are(folder, run):
+    assert checks.gateway_keys(load_settings(None)).detail == "openfusion keys: none made"
+    for name in ("a", "b"):
+        run("keys", "create", name)
+    run("keys", "revoke", "a")
+    assert checks.gateway_keys(load_settings(None)).detail == "openfusion keys: 1 active, 1 revoked"
+    (folder / "state" / "keys.json").write_text("{")
+    found = checks.gateway_keys(load_settings(None))
+    assert found.status == "FAIL"
+    assert "keys.json" in found.detail
+
+
+def told_by(monkeypatch, **told):
+    raw = json.dumps({"name": "openfusion_auto", **told}).encode()
+    monkeypatch.setattr(checks, "fetch", lambda *_, **__: (200, raw))
+    return list(checks.running(load_settings(None)))
+
+
+def test_a_running_server_says_whether_it_goes_by_its_files(folder, monkeypatch):
+    config = {"loaded_at": 1.0, "error": None, "restart": []}
+    assert [c.status for c in told_by(monkeypatch, config=config)] == ["PASS"]
+    (found,) = told_by(monkeypatch, config={**config, "error": "a: wrong\nb: wrong too"})
+    assert found.status == "WARN"
+    assert found.detail.endswith("keeps its older configuration: a: wrong; b: wrong too")
+    (found,) = told_by(monkeypatch, config={**config, "restart": ["server.port"]})
+    assert (found.status, "server.port" in found.detail) == ("WARN", True)
+    found, _ = told_by(monkeypatch, config=config, store={"problem": "disk full"})
+    assert (found.status, found.detail) == ("WARN", "the running server: disk full")
+
+
+def test_where_no_server_runs_nothing_is_said_of_one(folder, monkeypatch):
+    def nobody(*_, **__):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(checks, "fetch", nobody)
+    assert list(checks.running(load_settings(None))) == []

@@ -436,6 +436,10 @@ def test_listening_for_other_machines_without_client_keys_is_a_warning(home):
     (warning,) = run(home, OPENFUSION_HOST="0.0.0.0").warnings
     assert "set OPENFUSION_API_KEYS" in warning
     assert run(home, OPENFUSION_HOST="0.0.0.0", OPENFUSION_API_KEYS="k").warnings == ()
+    state = Path(home[1]["OPENFUSION_STATE_DIR"])
+    state.mkdir()
+    (state / "keys.json").touch()
+    assert run(home, OPENFUSION_HOST="0.0.0.0").warnings == ()
 
 
 def test_http_to_another_machine_and_unknown_offers_are_warnings(home):

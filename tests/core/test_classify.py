@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.classify import MAX_EVIDENCE, classify, read
+from openfusion_auto.core.classify import classify, read, weighed
+from openfusion_auto.core.experience import Lesson
 from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.prompt import Message, Options, Part, Prompt
-from openfusion_auto.core.types import KINDS, LEVELS, Task
+from openfusion_auto.core.reading import MOST_NOTES
+from openfusion_auto.core.types import Task
+from tests.reading.labelled import asked_of, labelled
 from tests.support.prompts import chat, function, user
 
-CASES = [
-    json.loads(line)
-    for line in (Path(__file__).parent / "reading_cases.jsonl").read_text("utf-8").splitlines()
-]
-
-# What the labelled cases must at least reach. They were written before the rules were adjusted to them; the figures are
-# set a little under what is reached, so that a change that harms reading is seen.
-AT_LEAST = {"kind": 0.92, "risk": 0.94, "complexity": 0.85, "mode": 0.95}
+CASES = labelled("judge")
+ASKED = [asked_of(case) for case in CASES]
 
 AGENT = (
     "You are a coding agent. Never touch production, passwords or payments without asking. Design carefully.\n"
@@ -41,32 +35,6 @@ def reading(task: Task) -> tuple[str, str, str]:
     return task.kind, task.risk, task.complexity
 
 
-def mode_of(kind: str, risk: str, complexity: str) -> str:
-    if kind in ("aux", "chat"):
-        return "single"
-    if risk == "high":
-        return "panel" if complexity == "high" else "verify"
-    return "verify" if (risk, complexity) == ("medium", "high") else "single"
-
-
-def test_the_labelled_cases_are_read_well_enough():
-    right = dict.fromkeys(AT_LEAST, 0)
-    for case in CASES:
-        got = reading(read(user(case["text"])))
-        want = (case["kind"], case["risk"], case["complexity"])
-        right["kind"] += got[0] in (case["kind"], *case.get("also", ()))
-        right["risk"] += got[1] == want[1]
-        right["complexity"] += got[2] == want[2]
-        right["mode"] += mode_of(*got) == mode_of(*want)
-    reached = {name: round(n / len(CASES), 3) for name, n in right.items()}
-    assert all(reached[name] >= least for name, least in AT_LEAST.items()), reached
-
-
-def test_the_labelled_cases_cover_every_kind_and_level():
-    for name, labels in (("kind", KINDS), ("risk", LEVELS), ("complexity", LEVELS)):
-        assert all(sum(c[name] == label for c in CASES) >= 35 for label in labels)
-
-
 TALKS = [
     ([("user", "Plan the migration of the users table to the sharded cluster (prod) and execute it."), ("assistant", "Step 3 is done."), ("user", "go ahead")],
      ("ops", "high", "high")),
@@ -74,8 +42,6 @@ TALKS = [
     ([("user", "Fix the failing lint."), ("assistant", "Done."), ("user", "perfect thanks")], ("chat", "low", "low")),
     ([("user", "Refactor the auth module to use PKCE."), ("assistant", "Finished."), ("user", "what does PKCE stand for?")],
      ("explain", "low", "low")),
-    ([("user", "Why is the login so slow?"), ("assistant", "Sessions are scanned. Shall I add an index to the sessions table?"), ("user", "yes")],
-     ("feature", "medium", "medium")),
     ([("user", "what is a mutex?"), ("assistant", "A lock. Do you want an example?"), ("user", "sure")], ("explain", "low", "low")),
 ]  # fmt: skip
 
@@ -94,9 +60,7 @@ def test_auxiliary_calls_are_cheap_and_compaction_takes_thought():
 
 # -- what must not change a reading ------------------------------------------------------------------------------------
 
-TEXTS = st.sampled_from([c["text"] for c in CASES]) | st.text(
-    alphabet=st.characters(), max_size=120
-)
+TEXTS = st.sampled_from(ASKED) | st.text(alphabet=st.characters(), max_size=120)
 
 
 @given(TEXTS)
@@ -109,17 +73,17 @@ def test_tools_and_a_long_system_prompt_change_no_reading(text):
     assert dressed.evidence == alone.evidence
 
 
-@given(st.sampled_from([c["text"] for c in CASES]), st.permutations(BLOCKS), st.integers(0, 4))
+@given(st.sampled_from(ASKED), st.permutations(BLOCKS), st.integers(0, 4))
 def test_envelope_blocks_change_no_reading_in_any_order(text, blocks, many):
     dressed = "\n".join([*blocks[:many], text])
     assert reading(read(user(dressed))) == reading(read(user(text)))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
-def test_blocks_as_parts_of_their_own_change_no_reading(case):
-    parts = tuple(Part("text", t) for t in (*BLOCKS, case["text"]))
+@given(st.sampled_from(ASKED))
+def test_blocks_as_parts_of_their_own_change_no_reading(text):
+    parts = tuple(Part("text", t) for t in (*BLOCKS, text))
     dressed = Prompt("messages", "m", (Message("user", parts),))
-    assert reading(read(dressed)) == reading(read(user(case["text"])))
+    assert reading(read(dressed)) == reading(read(user(text)))
 
 
 def test_auxiliary_system_prompts_stay_auxiliary_with_tools_and_an_agents_prompt():
@@ -132,7 +96,7 @@ def test_auxiliary_system_prompts_stay_auxiliary_with_tools_and_an_agents_prompt
     assert reading(dressed) == reading(alone) == ("aux", "low", "low")
 
 
-@given(st.sampled_from([c["text"] for c in CASES]))
+@given(st.sampled_from(ASKED))
 def test_a_tool_turn_is_read_by_its_task(text):
     call = {"id": "c", "type": "function", "function": {"name": "bash", "arguments": "{}"}}
     talk = [
@@ -145,28 +109,50 @@ def test_a_tool_turn_is_read_by_its_task(text):
     assert reading(task) == reading(read(user(text)))
 
 
+def test_the_reading_of_a_standing_task_is_remembered_over_the_turns_of_a_loop():
+    weighed.cache_clear()
+    talk = [{"role": "user", "content": "Add a search box to the catalogue."}]
+    for i in range(5):
+        call = {"id": f"c{i}", "type": "function", "function": {"name": "bash", "arguments": "{}"}}
+        talk += [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": f"c{i}", "content": "ok"},
+        ]
+        read(chat(talk, tools=TOOLS))
+    assert weighed.cache_info().misses == 1
+
+
 # -- evidence ----------------------------------------------------------------------------------------------------------
 
 
 @given(TEXTS)
 def test_evidence_is_bounded_ordered_and_holds_few_words(text):
     task = read(user(text))
-    points = [abs(e.points) for e in task.evidence]
-    assert len(task.evidence) <= MAX_EVIDENCE
-    assert points == sorted(points, reverse=True)
-    assert all(len(e.why) <= 60 and len(e.why.split()) <= 8 for e in task.evidence)
+    for axis in ("kind", "risk", "complexity"):
+        points = [abs(e.points) for e in task.evidence if e.signal.startswith(axis)]
+        assert len(points) <= MOST_NOTES
+        assert points == sorted(points, reverse=True)
     assert {e.signal.split(".")[0] for e in task.evidence} <= {"kind", "risk", "complexity"}
+    assert all(len(e.why) <= 60 and len(e.why.split()) <= 8 for e in task.evidence)
 
 
-def test_evidence_names_the_word_and_not_the_prompt():
-    task = read(
-        user(
-            "Our zebra service charges customers twice in production, please fix the payment webhook."
-        )
-    )
-    told = " ".join(e.why for e in task.evidence)
-    assert "zebra" not in told
-    assert any(e.signal == "risk.money" for e in task.evidence)
+def test_evidence_names_the_words_that_spoke_and_the_label_they_spoke_for():
+    task = read(user("Customers are charged twice in production, please fix the payment webhook."))
+    assert any(e.signal == f"risk.{task.risk}" and "payment" in e.why for e in task.evidence)
+    assert any(e.signal == f"kind.{task.kind}" for e in task.evidence)
+
+
+@pytest.mark.parametrize(
+    "secret", ["sk-live-4242zebra4242", "hunter2kowalski", "你好世界秘密口令", "wachtwoordgeheim77"]
+)
+def test_words_that_the_model_never_met_are_never_shown_whole(secret):
+    for text in (
+        f"log in with {secret} and fix the payment",
+        secret,
+        f"`{secret}` is the password",
+    ):
+        told = " ".join(e.why for e in read(user(text)).evidence)
+        assert not any(part in told for part in (secret, secret[:8], secret[-8:])), told
 
 
 def test_pasted_secrets_never_reach_the_evidence():
@@ -223,8 +209,26 @@ def test_struggling_is_passed_on():
             {"role": "assistant", "content": None, "tool_calls": [call]},
             {"role": "tool", "tool_call_id": f"c{i}", "content": "Error: no match"},
         ]
-    assert read(chat(talk)).struggling
+    stuck = read(chat(talk))
+    assert stuck.struggling
+    assert stuck.struggle == "the same error 3 times"
     assert not read(chat(talk[:-2])).struggling
+
+
+class Taught:
+    """An experience that finds every task easy."""
+
+    def of(self, text):
+        assert "parser" in text
+        return Lesson(1.5, (("a", 0.1),))
+
+
+def test_experience_adds_what_it_learnt_except_to_calls_of_the_clients_own():
+    task = read(user("Fix the parser."), experience=Taught())
+    assert (task.ease, task.lifts) == (1.5, (("a", 0.1),))
+    assert reading(task) == reading(read(user("Fix the parser.")))
+    aux = read(user("Write a commit message for the staged diff."), experience=Taught())
+    assert (aux.ease, aux.lifts) == (None, ())
 
 
 @given(TEXTS)

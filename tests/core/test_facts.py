@@ -7,15 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.facts import (
+    CALL_CHARS,
+    CALLS_CHARS,
+    FAILED_EDITS,
     OUTCOMES,
     STRUGGLE_RUN,
     Facts,
     Outcome,
     is_agreement,
     is_closing,
-    is_struggling,
     read_facts,
     read_outcome,
+    struggle_of,
 )
 from openfusion_auto.core.prompt import Message, Part, Prompt, ToolCall
 from tests.support.prompts import chat, function, user
@@ -90,6 +93,26 @@ def test_a_short_answer_to_a_question_is_no_task_of_its_own():
     assert read_facts(chat(talk)).words == TASK
     talk[1] = said("assistant", "All done.")
     assert read_facts(chat(talk)).words == "the blue box one"
+
+
+def test_agreement_reaches_back_to_a_task_that_was_only_pasted():
+    trace = "TypeError: a is undefined\n    at Grid (Grid.tsx:41:28)\n    at render (react.js:1:18)"
+    talk = [said("user", "a first task"), said("assistant", "Done."), said("user", trace)]
+    talk += [said("assistant", "Next step?"), said("user", "yes")]
+    facts = read_facts(chat(talk))
+    assert facts.words == read_facts(user(trace)).words == ""
+    assert "trace" in facts.marks
+
+
+def test_agreement_reaches_back_to_a_picture():
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    talk = [
+        said("user", "a first task"),
+        said("assistant", "Done."),
+        {"role": "user", "content": [picture]},
+    ]
+    talk += [said("assistant", "Next step?"), said("user", "yes")]
+    assert read_facts(chat(talk)).words == ""
 
 
 def test_agreement_with_nothing_before_is_all_there_is():
@@ -406,8 +429,8 @@ def loop(texts: list[str]) -> Facts:
 
 
 def test_the_same_error_three_times_in_a_row_is_struggling():
-    assert loop(["Error: no match"] * STRUGGLE_RUN).struggling
-    assert loop(["ok", *["Error: no match"] * STRUGGLE_RUN]).struggling
+    assert loop(["Error: no match"] * STRUGGLE_RUN).struggle == "the same error 3 times"
+    assert loop(["ok", *["Error: no match"] * STRUGGLE_RUN]).struggle == "the same error 3 times"
 
 
 @pytest.mark.parametrize(
@@ -421,7 +444,7 @@ def test_the_same_error_three_times_in_a_row_is_struggling():
     ],
 )
 def test_other_runs_are_not(texts):
-    assert not loop(texts).struggling
+    assert loop(texts).struggle == ""
 
 
 def test_outcomes_name_their_tool_and_are_bounded():
@@ -436,7 +459,7 @@ def test_results_of_an_earlier_task_do_not_count():
     talk += [said("assistant", "I give up."), said("user", TASK)]
     facts = read_facts(chat(talk))
     assert facts.outcomes == ()
-    assert not facts.struggling
+    assert facts.struggle == ""
 
 
 def test_a_result_without_its_call_has_no_name():
@@ -450,7 +473,60 @@ def test_a_result_without_its_call_has_no_name():
 )
 def test_only_the_last_outcomes_decide(outcomes):
     told = tuple(outcomes)
-    assert is_struggling(told) == is_struggling(told[-STRUGGLE_RUN:])
+    assert struggle_of(told) == struggle_of(told[-max(STRUGGLE_RUN, 2 * FAILED_EDITS) :])
+
+
+FINE, BAD = Outcome("edit", ok=True), Outcome("bash", ok=False, fingerprint="a")
+OTHER = Outcome("bash", ok=False, fingerprint="b")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "stuck"),
+    [
+        ((FINE, BAD, FINE, BAD), True),
+        ((FINE, BAD, FINE, OTHER), True),
+        ((BAD, FINE, BAD, FINE, BAD), True),
+        ((Outcome("apply_patch", ok=True), BAD, Outcome("Write", ok=True), BAD), True),
+        ((FINE, BAD, FINE), False),
+        ((FINE, BAD), False),
+        ((FINE, BAD, FINE, Outcome("bash", ok=True)), False),
+        ((FINE, Outcome("bash", ok=True), FINE, BAD), False),
+        ((Outcome("edit", ok=False), BAD, FINE, BAD), False),
+        ((Outcome("read", ok=True), BAD, Outcome("read", ok=True), BAD), False),
+        ((FINE, Outcome("edit", ok=False), FINE, Outcome("edit", ok=False)), False),
+        ((), False),
+    ],
+)
+def test_edits_that_are_each_followed_by_a_failing_run_are_struggling(outcomes, stuck):
+    assert struggle_of(outcomes) == (f"it still fails after {FAILED_EDITS} edits" if stuck else "")
+
+
+# -- tool calls --------------------------------------------------------------------------------------------------------
+
+
+def test_calls_since_the_task_are_kept_in_order_and_those_before_it_are_not():
+    talk = [said("user", "a first task"), call(0, "old"), result(0, "ok"), said("user", TASK)]
+    talk += [call(1, "one"), result(1, "ok"), call(2, "two"), result(2, "ok")]
+    assert read_facts(chat(talk)).calls == (("one", "{}"), ("two", "{}"))
+    assert read_facts(chat(talk[:4])).calls == ()
+
+
+def test_calls_are_bounded_and_the_newest_stay():
+    talk = [said("user", TASK)]
+    for i in range(40):
+        made = {"name": f"t{i}", "arguments": "x" * 5_000}
+        talk += [
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": f"c{i}", "function": made}],
+            },
+            result(i, "ok"),
+        ]
+    calls = read_facts(chat(talk)).calls
+    assert calls[-1][0] == "t39"
+    assert all(len(arguments) == CALL_CHARS for _, arguments in calls)
+    assert CALLS_CHARS <= sum(len(a) for _, a in calls) <= CALLS_CHARS + CALL_CHARS
 
 
 # -- anything ----------------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ DATA = {
     "openfusion_auto/_data/candidates/default.toml",
     "openfusion_auto/_data/candidates/local.toml",
     "openfusion_auto/_data/receipts/schemas/pool.schema.json",
+    "openfusion_auto/core/reading.npz",
     "openfusion_auto/py.typed",
 }
 DIST_INFO = {

@@ -26,9 +26,10 @@ GOOD = {
 
 @dataclass
 class Live(Router):
-    """A running router and the upstream behind it."""
+    """A running router, the upstream behind it, and the application (to look into, not to drive)."""
 
     up: FaultyUpstream
+    app: web.Application
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +53,7 @@ async def serving(
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             root = f"http://127.0.0.1:{runner.addresses[0][1]}"
             async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-                yield Live(f"{root}/v1", root, app[ENGINE], http, up)
+                yield Live(f"{root}/v1", root, app[ENGINE], http, up, app)
         finally:
             await runner.cleanup()
 

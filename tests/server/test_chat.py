@@ -24,8 +24,8 @@ TOOL = {
 }
 RISKY = "Fix the SQL injection in the login endpoint"
 GRAVE = (
-    "Redesign the IAM roles with least privilege for our 12 production pipelines in Terraform, rotate the leaked "
-    "AWS keys and purge them from the git history without breaking deploys"
+    "Design and build a double-entry ledger for customer payments that survives a region failing over, with "
+    "exactly-once transfers, and move the live billing service onto it"
 )
 
 
@@ -493,7 +493,11 @@ class TestNobodyCanServe:
         assert up.requests == []
 
     async def test_a_budget_downgrades_before_it_refuses(self, start_router):
-        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+        panels = {"auto": {"mode": "panel"}}
+        async with (
+            FaultyUpstream() as up,
+            start_router(up.url, candidates=FOUR, **panels) as router,
+        ):
             body = ask(f"{GRAVE} [[say:x]]", max_tokens=500, openfusion={"max_usd": 0.02})
             status, headers, answer = await router.chat(body)
             trace = await router.trace(answer["openfusion"]["trace_id"])

@@ -58,7 +58,8 @@ def test_each_upstream_stands_under_its_name():
     ],
 )
 def test_each_dialect_has_its_path(name, path):
-    assert build()[name]._url == f"http://127.0.0.1:{path}"
+    made = build()[name]
+    assert made._headers["Host"] + made._path == f"127.0.0.1:{path}"
 
 
 def test_a_key_stands_in_the_header_that_its_dialect_wants():
@@ -100,7 +101,7 @@ def test_configured_headers_and_timeouts_arrive():
     made = build()["relay"]
     assert made._headers["X-Title"] == "team"
     assert made._timeouts == Timeouts(1, 2, 3, 4)
-    assert made._url == "http://127.0.0.1:9/v1/chat/completions"
+    assert made._path == "/v1/chat/completions"
 
 
 def test_a_dry_run_opens_no_connection_and_asks_for_no_key():

@@ -1,0 +1,99 @@
+"""What one key may ask for: the pool and the names that exist for it. What it may not have is not there for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from openfusion_auto.core.digest import digest
+from openfusion_auto.core.types import Pool
+from openfusion_auto.errors import ModelNotFound
+from openfusion_auto.runtime.names import known_names, not_found
+from openfusion_auto.runtime.session import session_hash
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The models of one key.
+
+    Attributes:
+        pool: The candidates that may answer it.
+        names: What it may put into `model`: virtual models, roles, candidates by id and by model, and models outside
+            the pool.
+    """
+
+    pool: Pool
+    names: frozenset[str]
+
+    def check(self, model: str) -> None:
+        """Refuse a name that is not there for this key, as one that does not exist.
+
+        Raises:
+            ModelNotFound: with near names among those that are.
+        """
+        if model in self.names:
+            return
+        near = get_close_matches(model[:100], sorted(self.names), n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        shown = "".join(ch for ch in model[:80] if ch.isprintable())
+        raise ModelNotFound(
+            f"The model {shown!r} does not exist, or your key may not use it.{hint}", param="model"
+        )
+
+
+def view_of(pool: Pool, models: tuple[str, ...]) -> View:
+    """Return the view of a key that may use `models`.
+
+    Candidates that it names (by id or model) are the only ones that answer it, behind virtual models too. When it names
+    virtual models alone, any candidate may stand behind them.
+    """
+    named = tuple(c for c in pool.candidates if c.id in models or c.model in models)
+    names = frozenset(models).union(*({c.id, c.model} for c in named))
+    if not named:
+        return View(pool, names)
+    marked = digest({"pool": pool.digest, "only": [c.id for c in named]})
+    return View(Pool(named, marked), names)
+
+
+@dataclass(slots=True)
+class Views:
+    """Views by the models that a key names, made once: what is derived from a pool is remembered per object."""
+
+    pool: Pool
+    _made: dict[tuple[str, ...], View] = field(default_factory=dict)
+
+    def take(self, pool: Pool) -> None:
+        """Show another pool from now on."""
+        self.pool = pool
+        self._made.clear()
+
+    def of(self, models: tuple[str, ...]) -> View | None:
+        """Return the view of a key, None when it may use everything."""
+        if not models:
+            return None
+        found = self._made.get(models)
+        if found is None:
+            found = self._made[models] = view_of(self.pool, models)
+        return found
+
+
+def check_models(models: tuple[str, ...], pool: Pool, *, any_model: bool) -> None:
+    """Refuse names for a new key that nothing has.
+
+    Args:
+        models: The names.
+        pool: All candidates.
+        any_model: Some upstream takes models outside the pool, so any name without our prefix may be one.
+
+    Raises:
+        ModelNotFound: with near names.
+    """
+    known = {*known_names(pool), *(c.model for c in pool.candidates)}
+    for name in models:
+        if name not in known and (not any_model or name.startswith("openfusion/")):
+            raise not_found(name, pool)
+
+
+def owner_of(client: str | None) -> str | None:
+    """Return the mark that a trace bears of the key that asked: a hash of the key's id, so nothing of the key."""
+    return None if client is None else session_hash(client)

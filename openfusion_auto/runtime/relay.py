@@ -1,0 +1,117 @@
+"""Takes one upstream's stream as it comes: reads it, passes it on, and notes what the books need."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from openfusion_auto.core.prompt import Delta
+from openfusion_auto.core.types import Candidate
+from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.wire.codec import Reader
+from openfusion_auto.wire.portable import Seals
+
+
+@dataclass(slots=True)
+class Received:
+    """What has come of an answer so far, for the books of a call that does not end well.
+
+    Attributes:
+        size: Of what the model wrote [characters]; of a whole answer, its bytes.
+        first_s: When the first piece came.
+    """
+
+    size: int = 0
+    first_s: float | None = None
+
+
+class Relay:
+    """Where a stream's pieces go: a `Sink`.
+
+    Args:
+        reader: Of the upstream's dialect.
+        client: Where the answer goes as it comes; None when only the whole answer is wanted.
+        received: Filled as it comes.
+        candidate: Who answers.
+        live: Told who made what is sealed in the answer.
+        clock: For times.
+        silence_s: Longest time of comments alone [s].
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        client: ClientStream | None,
+        received: Received,
+        candidate: Candidate,
+        *,
+        live: LiveState,
+        clock: Clock,
+        silence_s: float,
+    ) -> None:
+        self.done = False
+        self._reader = reader
+        self._client = client
+        self._received = received
+        self._candidate = candidate
+        self._live = live
+        self._now = clock.now
+        self._silence_s = silence_s
+        self._progress_s = clock.now()
+        self._seals = Seals()
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a piece; see `Sink.take`.
+
+        Raises:
+            UpstreamBroken: the answer broke and nobody else is to be told.
+            UpstreamTimeout: the upstream lives and does not answer.
+        """
+        now_s = self._now()
+        received = self._received
+        if received.first_s is None:
+            received.first_s = now_s
+        deltas = self._reader.feed(chunk)
+        if not deltas:
+            # Comments show that the upstream lives, not that it works: bounded, if generously.
+            if now_s - self._progress_s > self._silence_s:
+                name = self._candidate.upstream
+                raise UpstreamTimeout(f"upstream {name}: keep-alives only, no answer")
+            return None
+        self._progress_s = now_s
+        for delta in deltas:
+            received.size += weight(delta)
+        # Before the client has it: its next request may be here before this answer's end.
+        sealed = self._seals.take(deltas)
+        if sealed:
+            self._live.first_seen(sealed, self._candidate)
+        self.done = deltas[-1].done
+        if self._client is not None:
+            return self._client.push(deltas)
+        refuse_error(deltas)
+        return None
+
+    def end(self) -> Awaitable[None] | None:
+        """Take the end of the input. Raises as `take` does."""
+        tail = self._reader.close()
+        if self._client is not None:
+            return self._client.push(tail)
+        refuse_error(tail)
+        return None
+
+
+def refuse_error(deltas: list[Delta]) -> None:
+    """Raise `UpstreamBroken` when the last of the events says that the answer broke."""
+    if deltas and deltas[-1].error is not None:
+        raise UpstreamBroken(deltas[-1].error)
+
+
+def weight(delta: Delta) -> int:
+    """Return the characters a model wrote in one event."""
+    size = len(delta.text) + len(delta.reasoning)
+    for call in delta.calls:
+        size += len(call.arguments)
+    return size

@@ -1,0 +1,28 @@
+"""How many connections the operating system lets this process have."""
+
+from __future__ import annotations
+
+import importlib
+
+WANTED = 65_536  # open files: a stream takes two (its client's connection and its upstream's)
+
+
+def allow_connections() -> int | None:
+    """Raise this process's own bound of open files as far as it may; return it, None where there is none to ask.
+
+    Many systems begin at 1,024, which is 500 streams at once, and leave it to programs to ask for more.
+    """
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:  # Windows has no such bound
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unbounded = resource.RLIM_INFINITY
+    wanted = WANTED if hard == unbounded else min(WANTED, hard)
+    if soft == unbounded or soft >= wanted:
+        return int(soft)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):  # a system may hold its own maximum below the hard bound
+        return int(soft)
+    return int(wanted)

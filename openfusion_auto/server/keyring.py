@@ -1,0 +1,148 @@
+"""Who may come in: the keys of `keys.json` and of OPENFUSION_API_KEYS, as they are now."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Sequence
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+from openfusion_auto.config.keyfile import Key, digest_of, is_key, load_keys, seconds
+from openfusion_auto.errors import ConfigError, NotAuthorized
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.limits import Client
+
+log = logging.getLogger("openfusion.server")
+
+OPERATOR = "OPENFUSION_API_KEYS"
+CHALLENGE = {"WWW-Authenticate": "Bearer"}  # RFC 9110 15.5.2 asks for one with every 401
+
+Stamp = tuple[int, int, int] | None  # inode, size, modified [ns]: another file has another one
+
+
+class Known(NamedTuple):
+    """One key: its hash, until when it opens [s since 1970], and whose it is."""
+
+    digest: bytes
+    until_s: float
+    client: Client
+
+
+def client_of(key: Key) -> Client:
+    """Return a gateway key as the one who asks."""
+    return Client("key:" + key.id, key.name, key.limits(), key.models, key.expires, own=True)
+
+
+def known_of(operator: Sequence[str]) -> tuple[Known, ...]:
+    """Return the operator's keys as what opens the door."""
+    digests = [digest_of(k) for k in operator]
+    return tuple(Known(d, inf, Client(f"key:env-{d.hex()[:8]}", OPERATOR)) for d in digests)
+
+
+class Keyring:
+    """The keys that open the door.
+
+    Args:
+        path: The file of keys; it need not be there, and what it says later counts from then on.
+        operator: Keys of the environment: without limits, and they see everything.
+        clock: By which keys expire.
+        required: Ask for a key even when there is none yet: the server can be reached from elsewhere.
+
+    Attributes:
+        required: Whether a key is asked for. Once true it stays true: neither a revoked key nor a deleted file opens
+            the server to everybody.
+    """
+
+    def __init__(
+        self, path: Path, operator: Sequence[str], clock: Clock, *, required: bool
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._operator = known_of(operator)
+        self._made: tuple[Known, ...] = ()
+        self._stamp: Stamp = None
+        self.required = required or bool(operator)
+        self._load(self._look())
+
+    def _look(self) -> Stamp:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _load(self, stamp: Stamp) -> None:
+        """Read the file. Raises `ConfigError`; then all stays as it was."""
+        keys = load_keys(self._path)
+        self._stamp = stamp
+        self.required = self.required or bool(keys)
+        self._made = tuple(
+            Known(
+                bytes.fromhex(k.sha256),
+                inf if k.expires is None else seconds(k.expires),
+                client_of(k),
+            )
+            for k in keys
+            if k.revoked is None
+        )
+
+    def refresh(self) -> None:
+        """Read the file again when it is another one; one that cannot be used changes nothing, and the log says why."""
+        stamp = self._look()
+        if stamp == self._stamp:
+            return
+        try:
+            self._load(stamp)
+        except ConfigError as error:
+            self._stamp = stamp  # said once
+            log.error("the keys stay as they were: %s", error.message)  # noqa: TRY400 - the message is all of it
+            return
+        log.warning("keys read again: %d open the door", len(self._known))
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether some key has a budget."""
+        return any(k.client.limits.has_budget for k in self._known)
+
+    def take(self, operator: Sequence[str]) -> None:
+        """Go by other keys of the operator's from now on."""
+        self._operator = known_of(operator)
+        self.required = self.required or bool(operator)
+
+    @property
+    def _known(self) -> tuple[Known, ...]:
+        return self._operator + self._made
+
+    def opens(self) -> bool:
+        """Whether some key opens the door now."""
+        now_s = self._clock.wall()
+        return any(now_s < k.until_s for k in self._known)
+
+    def find(self, shown: str) -> Client:
+        """Return whose key was shown. All keys are compared, as bytes of their hashes, in constant time.
+
+        Raises:
+            NotAuthorized: none, a wrong one, or one that has expired.
+        """
+        digest, found = digest_of(shown), None
+        for known in self._known:
+            if hmac.compare_digest(known.digest, digest):
+                found = known
+        if found is not None and self._clock.wall() < found.until_s:
+            return found.client
+        raise self._refused(shown, found)
+
+    def _refused(self, shown: str, found: Known | None) -> NotAuthorized:
+        if found is not None:
+            said = f"This API key expired at {found.client.expires}."
+        elif not shown:
+            said = "No API key was provided: send one as Bearer token, or in x-api-key."
+        elif shown.startswith("of_") and not is_key(shown):
+            said = "Incorrect API key provided: it is not whole (its checksum is wrong)."
+        else:
+            said = "Incorrect API key provided."
+        error = NotAuthorized(f"{said} Whoever runs this router hands keys out.")
+        error.headers = CHALLENGE
+        return error

@@ -1,0 +1,32 @@
+"""While the server runs: keys that change are read again, each second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.server.keyring import Keyring
+
+TICK_S = 1.0
+
+
+def upkeep(keyring: Keyring, clock: Clock) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Return the context of an application in which the keys are kept up."""
+
+    async def each_second() -> None:
+        while True:
+            await clock.sleep(TICK_S)
+            keyring.refresh()
+
+    async def context(_app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(each_second())
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    return context

@@ -1,0 +1,150 @@
+"""The connections to one upstream: those that are idle are used again, the last one first; else a new one is made."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from openfusion_auto.upstream.connection import Connection
+
+# There is no bound on connections in use: each carries a client's request, and a request that waits for another's
+# answer is worse than one more connection.
+IDLE_KEPT = 256  # connections that wait for the next request
+ENDING_S = 1.0  # [s] for the last bytes of an answer whose end mark has been read
+IDLE_S = 15.0  # [s] an unused one is kept; servers close theirs after 5 (uvicorn) to 75 (nginx), most after 60
+ADDRESSES_S = 300.0  # [s] a name's addresses are used before they are looked up anew
+HEAD_START_S = (
+    0.25  # [s] of the first address before the next one is tried beside it (RFC 8305, section 5)
+)
+
+
+@functools.cache
+def verifying() -> ssl.SSLContext:
+    """Return the context of every TLS connection: certificates and names are checked, HTTP/1.1 is spoken."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Connections:
+    """Connections to the host of a base URL.
+
+    Args:
+        base_url: http or https; what `config/schema.py` lets through.
+        connect_s: Time for finding, connecting and securing [s].
+    """
+
+    def __init__(self, base_url: str, connect_s: float) -> None:
+        parts = urlsplit(base_url)
+        self._secure = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if self._secure else 80)
+        self._connect_s = connect_s
+        self._idle: list[Connection] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._addresses: Sequence[AddrInfoType] = ()
+        self._looked_up_s = 0.0
+        self._looking_up = asyncio.Lock()
+
+    def take_idle(self) -> Connection | None:
+        """Return a connection that has carried a request before, None when there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.close()
+        return None
+
+    async def make(self) -> Connection:
+        """Return a new connection.
+
+        Raises:
+            TimeoutError: not in time.
+            OSError: no address, nobody there, or no secure connection (`ssl.SSLError`).
+        """
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._connect_s):
+            sock = await start_connection(
+                await self._find(), happy_eyeballs_delay=HEAD_START_S, loop=loop
+            )
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _, connection = await loop.create_connection(
+                    Connection,
+                    sock=sock,
+                    ssl=verifying() if self._secure else None,
+                    server_hostname=self._host if self._secure else None,
+                )
+            except BaseException:
+                sock.close()
+                raise
+        return connection
+
+    def give_back_later(self, connection: Connection) -> None:
+        """As `give_back`, once the last bytes of an answer are there that has said all it says.
+
+        Servers send the end of the framing behind the end mark; a connection that is cut there would have to be made
+        and secured anew for the next turn.
+        """
+        if connection.whole:
+            self.give_back(connection)
+            return
+        timer = asyncio.get_running_loop().call_later(ENDING_S, connection.close)
+
+        def ended() -> None:
+            timer.cancel()
+            self.give_back(connection)
+
+        connection.let_end(ended)
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request when it can carry one, else close it."""
+        if not connection.usable or len(self._idle) >= IDLE_KEPT:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_s = loop.time()
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(IDLE_S, self._sweep)
+
+    def close(self) -> None:
+        """Close those that are idle."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long: one timer for all of them."""
+        loop = asyncio.get_running_loop()
+        kept = []
+        for connection in self._idle:
+            if connection.usable and loop.time() - connection.idle_s < IDLE_S:
+                kept.append(connection)
+            else:
+                connection.close()
+        self._idle = kept
+        self._sweeper = None
+        if kept:
+            due_s = min(c.idle_s for c in kept) + IDLE_S
+            self._sweeper = loop.call_at(due_s, self._sweep)
+
+    async def _find(self) -> Sequence[AddrInfoType]:
+        """Return the addresses of the host; many who ask at once wait for one answer."""
+        loop = asyncio.get_running_loop()
+        async with self._looking_up:
+            if not self._addresses or loop.time() - self._looked_up_s > ADDRESSES_S:
+                self._addresses = await loop.getaddrinfo(
+                    self._host, self._port, type=socket.SOCK_STREAM
+                )
+                self._looked_up_s = loop.time()
+        return self._addresses

@@ -1,0 +1,71 @@
+"""`openfusion replay` as people run it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from openfusion_auto.cli.replay import command
+from openfusion_auto.errors import ConfigError
+from tests.evals.recorded import source, write
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write(source(40), tmp_path / "made.jsonl.gz")
+
+
+def run(*args):
+    return CliRunner().invoke(command, [str(a) for a in args], catch_exceptions=False)
+
+
+def test_the_table_names_front_policies_and_check(dataset):
+    result = run(dataset, "--check", "0.8", "0.95")
+    assert result.exit_code == 0
+    shown = result.stdout
+    for words in (
+        "made  40 tasks, 3 models",
+        "front of single models",
+        "auto with a check",
+        "oracle",
+    ):
+        assert words in shown
+    assert "finds 80% of wrong answers, accepts 95% of right ones" in shown
+    assert "made: 40 tasks" in result.stderr
+
+
+def test_json_alone_stands_on_stdout(dataset):
+    shown = json.loads(run(dataset, "--json").stdout)
+    assert shown["dataset"] == "made.jsonl.gz"
+    assert shown["sources"][0]["source"] == "made"
+    assert shown["plots"] == []
+
+
+def test_plots_are_written_where_asked(dataset, tmp_path):
+    folder = tmp_path / "plots"
+    shown = json.loads(run(dataset, "--json", "--plot", folder).stdout)
+    assert {p.rpartition(".")[2] for p in shown["plots"]} == {"svg", "png"}
+    assert (folder / "made.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_model_can_be_left_out_and_a_source_picked(dataset):
+    shown = json.loads(run(dataset, "--json", "--without", "idle", "--source", "made").stdout)
+    (one,) = shown["sources"]
+    assert one["models"] == ["cheap", "strong"]
+    assert one["left_out"] == ["idle"]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--source", "nowhere"), "no source nowhere; there are: made"),
+        (("--without", "nobody"), "no model nobody"),
+        (("--without", "idle", "--without", "strong"), "no source has two of these models"),
+        (("--pool", "default"), "no source has two of these models"),
+    ],
+)
+def test_what_is_not_there_is_said(dataset, args, says):
+    with pytest.raises(ConfigError, match=says):
+        run(dataset, *args)

@@ -1,0 +1,84 @@
+"""What recorded outcomes taught, applied to a task's words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfusion_auto.core.experience import (
+    BUCKETS,
+    MOST_CHARS,
+    MOST_EASE,
+    MOST_LIFT,
+    Experience,
+    bucket,
+    ease_of,
+    hashed,
+)
+
+
+def taught(word: str, ease: float = 0.0, *, lift: float = 0.0, candidates=("a", "b")) -> Experience:
+    weights, lifts = np.zeros(BUCKETS), np.zeros((BUCKETS, len(candidates)))
+    weights[bucket(word)] = ease
+    if candidates:
+        lifts[bucket(word), 0] = lift
+    return Experience(weights, 1.0, 0.5, tuple(candidates), lifts, 100)
+
+
+def test_a_word_seen_on_solved_tasks_makes_a_task_easier():
+    known = taught("docs", 0.3)
+    assert known.of("docs").ease > known.of("kernel").ease == 0.0
+    assert taught("docs", -0.3).of("docs").ease < 0
+
+
+def test_lifts_name_each_candidate_and_are_bounded():
+    assert taught("x", lift=0.2).of("x").lifts == (("a", 0.2), ("b", 0.0))
+    assert taught("x", lift=9.0).of("x").lifts[0] == ("a", MOST_LIFT)
+    assert taught("x", lift=-9.0).of("x").lifts[0] == ("a", -MOST_LIFT)
+    assert taught("x", candidates=()).of("x").lifts == ()
+
+
+def test_ease_is_the_gap_in_log_odds_stretched_and_bounded():
+    assert ease_of(0.5, 0.5, 2.0) == 0.0
+    assert ease_of(0.75, 0.5, 2.0) == pytest.approx(2 * math.log(3))
+    assert ease_of(5.0, 0.1, 9.0) == MOST_EASE
+    assert ease_of(-5.0, 0.9, 9.0) == -MOST_EASE
+    assert ease_of(0.9, 0.5, 0.0) == 0.0
+
+
+@given(st.floats(-1, 2), st.floats(-1, 2), st.floats(0.01, 0.99))
+def test_ease_grows_with_the_predicted_share(low, high, mean):
+    low, high = sorted((low, high))
+    assert ease_of(low, mean, 1.0) <= ease_of(high, mean, 1.0)
+
+
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_any_text_is_hashed_to_length_one_or_nothing(text):
+    places, values = hashed(text)
+    assert len(places) == len(values) == len(set(places.tolist()))
+    assert ((places >= 0) & (places < BUCKETS)).all()
+    assert len(values) == 0 or values @ values == pytest.approx(1.0)
+
+
+def test_letter_case_is_folded_and_neighbours_count():
+    assert hashed("Fix It")[0].tolist() == hashed("fix it")[0].tolist()
+    assert bucket("fix it") in hashed("fix it")[0]
+    assert sorted(hashed("a b")[0]) != sorted(hashed("b a")[0])
+
+
+def test_of_a_long_text_head_and_tail_are_read():
+    middle = "m " * MOST_CHARS
+    assert bucket("m") in hashed("head " + middle + " tail")[0]
+    assert {bucket("head"), bucket("tail")} <= set(hashed("head " + middle + " tail")[0].tolist())
+    quiet = "x" * (MOST_CHARS // 2) + " middle " + "x" * (MOST_CHARS // 2)
+    assert bucket("middle") not in hashed(quiet)[0]
+
+
+def test_a_repeated_word_counts_more_but_damped():
+    places, values = hashed("a b b b b b b b b")
+    of = dict(zip(places.tolist(), values.tolist(), strict=True))
+    assert 1 < of[bucket("b")] / of[bucket("a")] < 8

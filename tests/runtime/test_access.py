@@ -1,0 +1,64 @@
+"""What a key may ask for."""
+
+import pytest
+
+from openfusion_auto.errors import ModelNotFound
+from openfusion_auto.runtime.access import Views, check_models, view_of
+from tests.support.pools import candidate, pool
+
+POOL = pool(candidate("fast-a", roles=("fast",)), candidate("coder-a"), candidate("coder-b"))
+
+
+def test_candidates_that_are_named_are_the_only_ones():
+    view = view_of(POOL, ("openfusion/auto", "coder-a", "vendor/fast-a"))
+    assert [c.id for c in view.pool.candidates] == ["coder-a", "fast-a"]
+    assert view.names == {"openfusion/auto", "coder-a", "vendor/coder-a", "fast-a", "vendor/fast-a"}
+    assert view.pool.digest not in ("", POOL.digest)
+    assert view.pool.digest != view_of(POOL, ("coder-a",)).pool.digest
+
+
+def test_with_virtual_names_alone_any_candidate_may_stand_behind_them():
+    view = view_of(POOL, ("openfusion/coder",))
+    assert view.pool is POOL
+    with pytest.raises(ModelNotFound):
+        view.check("coder-a")
+    view.check("openfusion/coder")
+
+
+def test_what_is_not_there_is_refused_with_near_names_that_are():
+    view = view_of(POOL, ("coder-a",))
+    with pytest.raises(ModelNotFound, match="Did you mean coder-a or vendor/coder-a") as refused:
+        view.check("coder-b")
+    assert "coder-b" not in refused.value.message.partition("Did you mean")[2]
+    with pytest.raises(ModelNotFound) as refused:
+        view.check("zzzzz\n")
+    assert "Did you mean" not in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+def test_a_model_outside_the_pool_can_be_named():
+    view = view_of(POOL, ("far/model", "coder-a"))
+    view.check("far/model")
+    with pytest.raises(ModelNotFound):
+        view.check("far/other")
+
+
+def test_views_are_made_once_and_no_models_means_everything():
+    views = Views(POOL)
+    assert views.of(()) is None
+    assert views.of(("coder-a",)) is views.of(("coder-a",))
+    assert views.of(("coder-a",)) is not views.of(("coder-b",))
+
+
+def test_a_key_is_made_only_for_names_that_exist():
+    check_models(
+        ("openfusion/auto", "openfusion/fusion", "openfusion/fast", "coder-a", "vendor/coder-b"),
+        POOL,
+        any_model=False,
+    )
+    for name in ("codr-a", "openfusion/cheap", "far/model"):
+        with pytest.raises(ModelNotFound):
+            check_models((name,), POOL, any_model=False)
+    check_models(("far/model",), POOL, any_model=True)
+    with pytest.raises(ModelNotFound):
+        check_models(("openfusion/cheap",), POOL, any_model=True)

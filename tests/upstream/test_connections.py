@@ -1,0 +1,135 @@
+"""Which connections are kept, for how long, and how new ones are made."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+import pytest
+
+from openfusion_auto.upstream import connections as module
+from openfusion_auto.upstream.connections import Connections, verifying
+from tests.support.faulty import closed_url
+from tests.upstream.conftest import CLOSE, ok
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+
+
+async def used(connections):
+    """Make a connection, ask once on it and read the answer."""
+    connection = connections.take_idle() or await connections.make()
+    await connection.ask(HEAD, b"")
+    while await connection.read():
+        pass
+    return connection
+
+
+async def test_the_one_used_last_is_used_next(peer):
+    connections = Connections(peer.url, 1.0)
+    first, second = await used(connections), await used(connections)
+    connections.give_back(first)
+    connections.give_back(second)
+    assert connections.take_idle() is second
+    assert connections.take_idle() is first
+    assert connections.take_idle() is None
+    first.close()
+    second.close()
+    connections.close()
+
+
+async def test_only_so_many_are_kept(peer, monkeypatch):
+    monkeypatch.setattr(module, "IDLE_KEPT", 2)
+    connections = Connections(peer.url, 1.0)
+    for connection in [await used(connections) for _ in range(5)]:
+        connections.give_back(connection)
+    await peer.settled(2)
+    connections.close()
+    await peer.settled(0)
+
+
+async def test_unused_ones_are_closed_after_a_while_by_one_timer(peer, monkeypatch):
+    monkeypatch.setattr(module, "IDLE_S", 0.1)
+    connections = Connections(peer.url, 1.0)
+    first, second = await used(connections), await used(connections)
+    connections.give_back(first)
+    await asyncio.sleep(0.06)
+    connections.give_back(second)
+    timer = connections._sweeper
+    await peer.settled(1)
+    assert connections._sweeper is not timer
+    await peer.settled(0)
+    assert connections._sweeper is None
+
+
+async def test_one_that_the_other_side_has_closed_is_not_used(peer):
+    peer.script = [(ok(), 0.02, CLOSE)]
+    connections = Connections(peer.url, 1.0)
+    connections.give_back(await used(connections))
+    await peer.settled(0)
+    await asyncio.sleep(0.02)
+    assert connections.take_idle() is None
+    connections.close()
+
+
+async def test_an_answer_that_says_close_ends_its_connection(peer):
+    peer.script = [(ok(b"{}", "application/json", "Connection: close"),)]
+    connections = Connections(peer.url, 1.0)
+    connections.give_back(await used(connections))
+    assert connections.take_idle() is None
+    await peer.settled(0)
+
+
+async def test_nobody_there_is_an_error():
+    with pytest.raises(OSError):
+        await Connections(closed_url(), 1.0).make()
+
+
+async def test_finding_the_host_is_part_of_the_time_to_connect(monkeypatch):
+    async def never(*_args, **_kwargs):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    with pytest.raises(TimeoutError):
+        await Connections("http://slow.invalid", 0.05).make()
+
+
+async def test_a_name_is_looked_up_once_for_many(peer, monkeypatch):
+    loop = asyncio.get_running_loop()
+    asked = []
+
+    async def counted(host, port, **kwargs):
+        asked.append(host)
+        await asyncio.sleep(0.01)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(loop, "getaddrinfo", counted)
+    connections = Connections(peer.url.replace("127.0.0.1", "models.invalid"), 1.0)
+    made = await asyncio.gather(*(connections.make() for _ in range(20)))
+    assert asked == ["models.invalid"]
+    for connection in made:
+        connection.close()
+
+
+async def test_a_dead_address_holds_the_next_one_up_for_a_moment_only(peer, monkeypatch):
+    async def both(host, port, **kwargs):
+        dead = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 9, 0, 0))
+        return [dead, (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    connection = await Connections(peer.url.replace("127.0.0.1", "two.invalid"), 1.0).make()
+    connection.close()
+
+
+async def test_a_peer_that_speaks_no_tls_is_no_secure_connection(peer):
+    with pytest.raises(OSError):
+        await Connections(peer.url.replace("http:", "https:"), 1.0).make()
+    await peer.settled(0)
+
+
+def test_certificates_and_names_are_checked():
+    context = verifying()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert verifying() is context
