@@ -149,6 +149,7 @@ class Engine:
             began_s=began_s,
             max_calls=calls,
             max_usd=tightest(usd, judged.left_usd),
+            allowance=None if judged.left_usd is None else incoming.allowance,
         )
         problem = await known.ask(judged.session.key, facts, caller)
         if problem is not None:
