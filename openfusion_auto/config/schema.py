@@ -271,6 +271,21 @@ class StoreSection(Section):
     )
 
 
+class CacheSection(Section):
+    """`[cache]`: giving the same answer to the same request of the same client, without a call."""
+
+    enabled: bool = Field(default=False, description="keep answers, in memory, to give them again")
+    ttl_s: float = Field(
+        default=3600.0, gt=0, le=2_592_000, description="an answer is kept for so long, seconds"
+    )
+    max_mb: float = Field(
+        default=64.0, gt=0, le=100_000, description="all kept answers, MB (1,000,000 bytes)"
+    )
+    max_entry_kb: float = Field(
+        default=256.0, gt=0, le=100_000, description="largest answer that is kept, KB (1,000 bytes)"
+    )
+
+
 class LimitsSection(Section):
     """`[limits]`: what all clients together may use; a key has its own limits besides. Without a value: no limit."""
 
@@ -314,6 +329,7 @@ class Config(Section):
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)
     store: StoreSection = Field(default_factory=StoreSection)
+    cache: CacheSection = Field(default_factory=CacheSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
 
     @field_validator("upstreams")

@@ -18,6 +18,7 @@ from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
+from openfusion_auto.runtime.cache import Cache, MemoryShelf
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Limiter, MemoryCounters, SpendLog
@@ -97,7 +98,17 @@ def build_engine(
         offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
+        cache=build_cache(settings, clock),
     )
+
+
+def build_cache(settings: Settings, clock: Clock) -> Cache | None:
+    """Return what `[cache]` says; None when nothing is to be kept."""
+    wanted = settings.config.cache
+    if not wanted.enabled:
+        return None
+    shelf = MemoryShelf(clock, ttl_s=wanted.ttl_s, most=int(wanted.max_mb * MEGABYTE))
+    return Cache(shelf, settings.policy, max_entry=int(wanted.max_entry_kb * 1000))
 
 
 def server_options(settings: Settings) -> ServerOptions:
