@@ -73,6 +73,10 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/cli/test_serve.py",
         "a server is started and stopped as a process",
     ),
+    "openfusion_auto/runtime/shared_script.py": (
+        "tests/runtime/test_shared.py",
+        "Lua, held against the same rules in Python",
+    ),
     "openfusion_auto/cli/pool_common.py": (
         "tests/cli/test_pool.py",
         "which pool is meant shows in each command about it",

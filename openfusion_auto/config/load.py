@@ -106,8 +106,8 @@ class Settings:
 
     @property
     def redis_url(self) -> str | None:
-        """OPENFUSION_REDIS_URL; a secret, because a password may stand in it."""
-        return self._secrets.get("OPENFUSION_REDIS_URL")
+        """What `redis.url_env` names; a secret, because a password may stand in it."""
+        return self._secrets.get(self.config.redis.url_env)
 
     def key(self, upstream_name: str) -> str | None:
         """Return the key of an upstream, or None when it has none or does not exist."""
@@ -281,7 +281,7 @@ def _secrets(
 ) -> tuple[_Sealed, list[str]]:
     """Return the secrets that the configuration names; the environment wins over `.env`."""
     beside, warnings = _dotenv(file)
-    names = {"OPENFUSION_API_KEYS", "OPENFUSION_REDIS_URL"}
+    names = {"OPENFUSION_API_KEYS", config.redis.url_env}
     names |= {u.api_key_env for u in config.upstreams if u.api_key_env}
     values: dict[str, str] = {}
     for name in names:

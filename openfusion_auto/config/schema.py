@@ -274,7 +274,10 @@ class StoreSection(Section):
 class CacheSection(Section):
     """`[cache]`: giving the same answer to the same request of the same client, without a call."""
 
-    enabled: bool = Field(default=False, description="keep answers, in memory, to give them again")
+    enabled: bool = Field(
+        default=False,
+        description="keep answers, in memory (and in Redis where that is shared), to give them again",
+    )
     ttl_s: float = Field(
         default=3600.0, gt=0, le=2_592_000, description="an answer is kept for so long, seconds"
     )
@@ -284,6 +287,28 @@ class CacheSection(Section):
     max_entry_kb: float = Field(
         default=256.0, gt=0, le=100_000, description="largest answer that is kept, KB (1,000 bytes)"
     )
+
+
+class RedisSection(Section):
+    """`[redis]`: what several processes or machines share, when the variable is set."""
+
+    url_env: str = Field(
+        default="OPENFUSION_REDIS_URL",
+        description="environment variable (or line in .env) that holds the URL; never the URL itself",
+    )
+    prefix: str = Field(
+        default="openfusion",
+        description="start of all keys; servers with the same one share",
+        min_length=1,
+        max_length=64,
+    )
+
+    @field_validator("url_env")
+    @classmethod
+    def _url_env(cls, value: str) -> str:
+        if not _VARIABLE.fullmatch(value):
+            raise ValueError("must be the NAME of an environment variable, never the URL itself")
+        return value
 
 
 class LimitsSection(Section):
@@ -330,6 +355,7 @@ class Config(Section):
     session: SessionSection = Field(default_factory=SessionSection)
     store: StoreSection = Field(default_factory=StoreSection)
     cache: CacheSection = Field(default_factory=CacheSection)
+    redis: RedisSection = Field(default_factory=RedisSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
 
     @field_validator("upstreams")

@@ -25,6 +25,7 @@ from openfusion_auto.core.digest import canonical
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt
 from openfusion_auto.core.types import Policy
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.store.redis import Link
 from openfusion_auto.wire.codec import CODECS
 
 # Body fields that cannot change an answer: how it is sent, who asks, and what is only for the provider's books.
@@ -35,6 +36,7 @@ IGNORED = frozenset(
     }
 )  # fmt: skip
 WHOLE = ("stop", "tool_calls")  # an answer that was cut (length) or withheld is asked for again
+MOST_PUTS = 32  # answers on their way to Redis at once; more stay here
 FORM = 1  # of what is kept; another version's is not read
 
 
@@ -158,6 +160,34 @@ class MemoryShelf:
         gone = self._kept.pop(key, None)
         if gone is not None:
             self.size -= len(gone[1])
+
+
+class SharedShelf:
+    """Answers that several processes share in Redis, and this one's own in `near`, which is asked first."""
+
+    def __init__(self, link: Link, near: Shelf, *, ttl_s: float) -> None:
+        self._link = link
+        self._near = near
+        self._ttl_ms = max(1, int(ttl_s * 1000))
+        self._puts: set[asyncio.Task[object]] = set()
+
+    async def get(self, key: str) -> bytes | None:
+        """See `Shelf`; what others kept is not kept here too, so that it does not live longer than it should."""
+        found = await self._near.get(key)
+        if found is not None:
+            return found
+        value = await self._link.ask(lambda redis: redis.get(self._link.key("answer", key)))
+        return value if isinstance(value, bytes) else None
+
+    def put(self, key: str, value: bytes) -> None:
+        """See `Shelf`."""
+        self._near.put(key, value)
+        if self._link.up and len(self._puts) < MOST_PUTS:
+            name = self._link.key("answer", key)
+            put = self._link.ask(lambda redis: redis.set(name, value, px=self._ttl_ms))
+            task: asyncio.Task[object] = asyncio.ensure_future(put)
+            self._puts.add(task)
+            task.add_done_callback(self._puts.discard)
 
 
 class Cache:

@@ -15,7 +15,7 @@ from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, St
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.session import session_hash
-from openfusion_auto.store.base import Maker, Store
+from openfusion_auto.store.base import AnyLive, LiveStore, Maker
 from openfusion_auto.store.memory import MemoryStore
 
 MAX_SEALS = 100_000  # signatures and encrypted items remembered, by hash
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
     makers: OrderedDict[str, Maker]
 
 
-def restore(store: Store, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s: float) -> Kept:
+def restore(store: LiveStore, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s: float) -> Kept:
     """Return what earlier processes left, on this one's clock.
 
     A wall clock that was set back meanwhile must not make anything last longer than it ever may; a probe that was out
@@ -88,11 +88,11 @@ class LiveState:
         pin_ttl_s: float,
         cache_ttl_s: float,
         caches: Mapping[str, CacheRule] | None = None,
-        store: Store | None = None,
+        store: LiveStore | None = None,
     ) -> None:
         """Start from what `store` kept; every change is given to it, and written behind."""
         self._clock = clock
-        self._store: Store = store if store is not None else MemoryStore()
+        self._store: LiveStore = store if store is not None else MemoryStore()
         self._unready = dict(unready)
         self._pin_ttl_s = pin_ttl_s
         self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
@@ -242,6 +242,30 @@ class LiveState:
             self._breakers.pop(gone, None)
             self._store.keep(Stats, gone, None, 0.0)
             self._store.keep(Breaker, gone, None, 0.0)
+
+    def adopt(self, kind: type, key: str, value: AnyLive | None) -> AnyLive | None:
+        """Take over what another process learnt; returns what is true now, for this process's own file.
+
+        Statistics are what the other saw and this one did not, and are added; of the rest the last word counts.
+        """
+        if value is None:
+            (self._stats if kind is Stats else self._breakers).pop(key, None)
+            return None
+        match value:
+            case Stats():
+                value = self._stats[key] = stats.merged(self._stats.get(key, Stats()), value)
+            case Breaker():
+                value = self._breakers[key] = replace(value, probing=False)
+            case Pin():
+                self._pins[key] = value
+                self._pins.move_to_end(key)
+            case Maker():
+                self._makers.setdefault(key, value)
+        while len(self._pins) > MAX_PINS:
+            self._pins.popitem(last=False)
+        while len(self._makers) > MAX_SEALS:
+            self._makers.popitem(last=False)
+        return value
 
     def ready(self, upstream: str) -> None:
         """An upstream can be called from now on."""

@@ -18,21 +18,25 @@ from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
-from openfusion_auto.runtime.cache import Cache, MemoryShelf
+from openfusion_auto.runtime.cache import Cache, MemoryShelf, SharedShelf, Shelf
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.exchange import Outbox
 from openfusion_auto.runtime.limits import Limiter, MemoryCounters, SpendLog
+from openfusion_auto.runtime.shared import SharedCounters
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, ServerOptions
+from openfusion_auto.server.sharing import LINK, Sharing, build_link
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.upkeep import Ledger, upkeep
 from openfusion_auto.store import retention
 from openfusion_auto.store.base import Store
 from openfusion_auto.store.files import file_in
+from openfusion_auto.store.redis import Link
 from openfusion_auto.store.spendfile import FILE as SPEND_FILE
 from openfusion_auto.store.spendfile import SpendFile
 from openfusion_auto.store.sqlite import open_store
@@ -64,11 +68,17 @@ def build_store(settings: Settings, *, dry_run: bool, clock: Clock) -> Store:
 
 
 def build_engine(
-    settings: Settings, *, dry_run: bool, clock: Clock, store: Store | None = None
+    settings: Settings,
+    *,
+    dry_run: bool,
+    clock: Clock,
+    store: Store | None = None,
+    outbox: Outbox | None = None,
+    link: Link | None = None,
 ) -> Engine:
     """Return the engine of a configuration; in a dry run every upstream is the fake one and ready.
 
-    Without a store it begins with nothing and keeps nothing.
+    Without a store it begins with nothing and keeps nothing. `outbox` and `link`: what others are told, and how.
     """
     config = settings.config
     books = Books(store)
@@ -78,7 +88,7 @@ def build_engine(
         unready,
         pin_ttl_s=config.session.ttl_s,
         cache_ttl_s=config.session.cache_ttl_s,
-        store=books.store,
+        store=outbox or books.store,
     )
     upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
     means = Means(
@@ -98,16 +108,18 @@ def build_engine(
         offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        cache=build_cache(settings, clock),
+        cache=build_cache(settings, clock, link),
     )
 
 
-def build_cache(settings: Settings, clock: Clock) -> Cache | None:
+def build_cache(settings: Settings, clock: Clock, link: Link | None = None) -> Cache | None:
     """Return what `[cache]` says; None when nothing is to be kept."""
     wanted = settings.config.cache
     if not wanted.enabled:
         return None
-    shelf = MemoryShelf(clock, ttl_s=wanted.ttl_s, most=int(wanted.max_mb * MEGABYTE))
+    shelf: Shelf = MemoryShelf(clock, ttl_s=wanted.ttl_s, most=int(wanted.max_mb * MEGABYTE))
+    if link is not None:
+        shelf = SharedShelf(link, shelf, ttl_s=wanted.ttl_s)
     return Cache(shelf, settings.policy, max_entry=int(wanted.max_entry_kb * 1000))
 
 
@@ -173,14 +185,22 @@ def build(
     clock = clock or Clock()
     keyring = build_keyring(settings, clock, insecure=insecure)
     spend_log: SpendLog = SpendFile(settings.state_path / SPEND_FILE)
-    counters = MemoryCounters(clock, spend_log.load())
+    link = build_link(settings, dry_run=dry_run)
+    kept = spend_log.load()
+    counters = SharedCounters(link, clock, kept) if link else MemoryCounters(clock, kept)
     store = build_store(settings, dry_run=dry_run, clock=clock)
-    engine = build_engine(settings, dry_run=dry_run, clock=clock, store=store)
+    outbox = Outbox(store) if link else None
+    engine = build_engine(
+        settings, dry_run=dry_run, clock=clock, store=store, outbox=outbox, link=link
+    )
     unready = engine.means.live.snapshot(None).unready
     limiter = build_limiter(settings, counters)
     app = build_app(engine, server_options(settings), clock, unready, keyring, limiter)
     app.cleanup_ctx.append(keeping)
     app.cleanup_ctx.append(upkeep(keyring, Ledger(counters, spend_log), clock))
+    if link is not None and outbox is not None and isinstance(counters, SharedCounters):
+        app[LINK] = link
+        app.cleanup_ctx.append(Sharing(link, counters, outbox, engine.means.live, clock).context())
     return app
 
 

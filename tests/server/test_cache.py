@@ -6,6 +6,8 @@ import json
 import pytest
 
 from openfusion_auto.config.keyfile import Wish
+from openfusion_auto.runtime.archive import restored, row_of
+from openfusion_auto.runtime.trace import full
 from tests.server.conftest import candidate
 from tests.server.dialects import DIALECTS, PATHS, Says, Scripted, heard, request_for
 from tests.server.live import GOOD, send, serving
@@ -67,6 +69,9 @@ async def test_a_hit_teaches_nothing_pins_nothing_and_is_found_as_a_trace(start_
         assert (dict(live.snapshot(None).stats), dict(live._pins)) == before
         assert len(router.engine.means.books.store.spend(0.0)) == lines
         trace = await router.trace(headers["x-openfusion-trace-id"])
+        kept = row_of(router.engine.traces.get(headers["x-openfusion-trace-id"]))
+        assert full(restored(kept.document)) == trace
+        assert (kept.head.model, kept.head.mode) == ("vendor/coder-a", "single")
     assert (trace["cached"], trace["outcome"], trace["answered_by"]) == (True, "ok", "coder-a")
     assert (trace["mode"], trace["attempts"], trace["usd"]) == ("single", [], 0)
     assert len(up.requests) == 1
