@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 from openfusion_auto.core.digest import canonical
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt
 from openfusion_auto.core.types import Policy
+from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.store.redis import Link
 from openfusion_auto.wire.codec import CODECS
@@ -53,15 +54,19 @@ class Kept(NamedTuple):
     at: float
     data: bytes
 
-    def answer(self) -> Answer:
-        """Return the answer, read as when it came. Raises `UpstreamBroken` when it cannot be read."""
+    def answer(self) -> Answer | None:
+        """Return the answer, read as when it came; None when it cannot be read."""
         codec = CODECS[self.dialect]
-        if not self.streamed:
-            return codec.read_answer(self.data)
-        reader = codec.Reader(keep=True)
-        reader.feed(self.data)
-        reader.close()
-        return reader.answer()
+        try:
+            if not self.streamed:
+                return codec.read_answer(self.data)
+            reader = codec.Reader(keep=True)
+            reader.feed(self.data)
+            reader.close()
+            found = reader.answer()
+        except UpstreamBroken:
+            return None
+        return found if found.finish in WHOLE else None
 
 
 def packed(kept: Kept) -> bytes:
@@ -75,7 +80,8 @@ def unpacked(value: bytes) -> Kept | None:
     head, _, data = value.partition(b"\n")
     try:
         form, *fields = json.loads(head)
-        return Kept._make([*fields, data]) if form == FORM else None
+        found = Kept._make([*fields, data])
+        return found if form == FORM and found.dialect in CODECS else None
     except (ValueError, TypeError):
         return None
 

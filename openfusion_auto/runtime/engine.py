@@ -196,8 +196,9 @@ class Engine:
             client.tape = cache.tape()
             client.patient = cache.busy(key)
         async with cache.turn(key) as kept:
-            if kept is not None:
-                return await self._again(incoming, kept, trace, client)
+            again = kept.answer() if kept is not None else None
+            if kept is not None and again is not None:
+                return await self._again(incoming, kept, again, trace, client)
             body, judged, outcome = await self._made(incoming, trace, client)
             tape = client.tape if client is not None else None
             found = recorded(outcome.answer, tape) if outcome.answer is not None else None
@@ -209,10 +210,15 @@ class Engine:
             return body
 
     async def _again(
-        self, incoming: Incoming, kept: Kept, trace: Trace, client: ClientStream | None
+        self,
+        incoming: Incoming,
+        kept: Kept,
+        answer: Answer,
+        trace: Trace,
+        client: ClientStream | None,
     ) -> bytes:
         """Give a kept answer: no call, no cost, nothing learnt, no pin."""
-        answer, prompt = kept.answer(), incoming.prompt
+        prompt = incoming.prompt
         session = session_of(prompt, incoming.headers, incoming.identity)
         trace.session, trace.session_source = session_hash(session.key), session.source
         trace.cached = Again(kept.trace, kept.mode, kept.model, kept.at)

@@ -40,6 +40,7 @@ from openfusion_auto.core.limits import (
 )
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.limits import SESSION, MemoryCounters, Scope
+from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.runtime.shared_script import SCRIPT
 from openfusion_auto.store.redis import Link
 
@@ -232,7 +233,8 @@ class SharedCounters(MemoryCounters):
                 for name, share, new in zip(names, shares, taken, strict=True)
             ],
         }
-        keys = [self._link.key("account", n) for n in names] + [self._link.key("processes")]
+        keys = [self._link.key("account", name_there(n)) for n in names]
+        keys.append(self._link.key("processes"))
         text = None
         try:
             text = await self._link.script(SCRIPT, keys, json.dumps(asked))
@@ -287,6 +289,11 @@ class SharedCounters(MemoryCounters):
         idle = not (share.run or share.held or share.day or share.tokens or share.requests)
         if idle and name.startswith(SESSION):  # thousands of them; the next request hears anew
             self._shares.pop(name, None)
+
+
+def name_there(name: str) -> str:
+    """Return an account's name in Redis: the id that a client gave its session stays here."""
+    return SESSION + session_hash(name) if name.startswith(SESSION) else name
 
 
 def first(window: Window, now_s: int) -> int:

@@ -33,7 +33,7 @@ local function drained(fields, owed, at, per_minute, added)
 end
 
 local function read(key, scope)
-  local found = {run = 0, held = 0, d = {}, m = {}}
+  local found = {run = 0, held = 0, d = {}, m = {}, changed = {}}
   local flat, fields = redis.call('HGETALL', key), {}
   for i = 1, #flat, 2 do
     local name, value = flat[i], flat[i + 1]
@@ -54,8 +54,14 @@ local function read(key, scope)
   found.tokens = drained(fields, 'tq', 'tt', scope.tpm, scope.tokens)
   for kind, lists in pairs({d = {scope.known_day, scope.new_day}, m = {scope.known_month, scope.new_month}}) do
     local slots = found[kind]
-    for _, pair in ipairs(lists[1]) do slots[text(pair[1])] = math.max(slots[text(pair[1])] or 0, pair[2]) end
-    for _, pair in ipairs(lists[2]) do slots[text(pair[1])] = (slots[text(pair[1])] or 0) + pair[2] end
+    local function put(slot, amount)
+      if amount ~= slots[slot] then
+        slots[slot] = amount
+        found.changed[kind .. ':' .. slot] = amount
+      end
+    end
+    for _, pair in ipairs(lists[1]) do put(text(pair[1]), math.max(slots[text(pair[1])] or 0, pair[2])) end
+    for _, pair in ipairs(lists[2]) do put(text(pair[1]), (slots[text(pair[1])] or 0) + pair[2]) end
   end
   return found
 end
@@ -84,9 +90,7 @@ end
 local function write(key, found, scope)
   redis.call('HSET', key, 'r:' .. me, text(scope.run), 'h:' .. me, text(scope.held),
     'rq', text(found.requests), 'rt', text(now), 'tq', text(found.tokens), 'tt', text(now))
-  for _, kind in ipairs({'d', 'm'}) do
-    for slot, amount in pairs(found[kind]) do redis.call('HSET', key, kind .. ':' .. slot, text(amount)) end
-  end
+  for name, amount in pairs(found.changed) do redis.call('HSET', key, name, text(amount)) end
   redis.call('PEXPIRE', key, 2764800000)
 end
 

@@ -201,6 +201,12 @@ async def test_an_answer_over_the_size_of_one_is_not_kept():
         assert found is None
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("data", [b"", b"{}", b"data: {}\n\n", b'data: {"choices": ['])
+def test_what_cannot_be_read_any_more_is_no_answer(streamed, data):
+    assert KEPT._replace(streamed=streamed, data=data).answer() is None
+
+
 # -- waiting ----------------------------------------------------------------------------------------------------------
 
 

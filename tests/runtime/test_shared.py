@@ -208,6 +208,8 @@ async def test_an_idle_session_is_forgotten_here(tool):
         one.settle(payer, 50, 10)
         await told([one])
         assert "session:a:b" not in one._shares
+        keys = await one._link.ask(lambda r: r.keys("*"))
+        assert not [k for k in keys if b"a:b" in k]  # a client's own id says who its user is
         assert not await one.reserve(payer, 91)
         assert await one.reserve(payer, 90)
 
