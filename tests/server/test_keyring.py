@@ -327,7 +327,7 @@ async def test_a_key_is_in_no_answer_file_log_or_call(tmp_path, caplog):
             for path in ("/keys/me", "/models", "/traces"):
                 shown += (await send(router, None, path=path, method="GET", key=text)).shown
             sent = json.dumps([[r.headers, r.body] for r in router.up.requests])
-    files = "".join(f.read_text() for f in (tmp_path / "state").iterdir())
+    files = "".join(f.read_bytes().decode("latin-1") for f in (tmp_path / "state").iterdir())
     assert "rate_limit_exceeded" in shown
     assert "usage" in shown
     assert not [place for place in (shown, sent, files, caplog.text) if text[3:] in place]
