@@ -69,10 +69,6 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/server/test_info.py",
         "routes are held by asking them",
     ),
-    "openfusion_auto/server/build.py": (
-        "tests/cli/test_serve.py",
-        "a server is started and stopped as a process",
-    ),
     "openfusion_auto/runtime/shared_script.py": (
         "tests/runtime/test_shared.py",
         "Lua, held against the same rules in Python",

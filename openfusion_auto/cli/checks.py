@@ -28,6 +28,7 @@ from openfusion_auto.errors import ConfigError
 Status = Literal["PASS", "WARN", "FAIL"]
 FASTER = ("uvloop", "orjson")  # the extra `fast`
 PROBE_S = 10.0  # [s] GET /models answers at once or not at all
+RUNNING = "an openfusion is running there"
 SHOWN_MODELS = 5  # names of models in one line
 
 
@@ -53,6 +54,8 @@ def examine(config: Path | None, *, probe: bool) -> tuple[list[Check], list[dict
     checks += keys(settings)
     checks.append(pool(settings))
     checks.append(port(settings))
+    if checks[-1].detail.endswith(RUNNING):
+        checks += running(settings)
     checks.append(state_folder(settings.state_path))
     if probe:
         checks += upstreams(settings)
@@ -167,18 +170,43 @@ def taken(settings: Settings, error: OSError) -> Check:
     server = settings.config.server
     shown = f"{server.host}:{server.port}"
     if error.errno == errno.EADDRINUSE and is_ours(server_of(settings, None)):
-        return Check("port", "PASS", f"{shown}: an openfusion is running there")
+        return Check("port", "PASS", f"{shown}: {RUNNING}")
     todo = "choose another one: server.port, OPENFUSION_PORT or --port"
     return Check("port", "FAIL", f"{shown} cannot be listened on ({error.strerror})", todo)
 
 
 def is_ours(server: Server) -> bool:
     """Whether an openfusion answers there; asked without a key."""
+    return health(server) is not None
+
+
+def health(server: Server) -> dict[str, object] | None:
+    """Return what an openfusion there says of itself, asked without a key; None when there is none."""
     try:
         status, raw = fetch(server.url + "/health", {}, timeout_s=2.0)
     except (OSError, http.client.HTTPException):
-        return False
-    return status == 200 and (read_object(raw) or {}).get("name") == "openfusion_auto"
+        return None
+    told = read_object(raw) or {}
+    return dict(told) if status == 200 and told.get("name") == "openfusion_auto" else None
+
+
+def running(settings: Settings) -> Iterator[Check]:
+    """Whether a server that runs there goes by the files as they are now, and keeps what it learns."""
+    told = health(server_of(settings, None)) or {}
+    config, store = told.get("config"), told.get("store")
+    if isinstance(store, dict) and store.get("problem"):
+        todo = "free the disk or mend the state folder"
+        yield Check("running", "WARN", f"the running server: {store['problem']}", todo)
+    if not isinstance(config, dict):
+        return
+    if config.get("error"):
+        said = f"the running server keeps its older configuration: {config['error']}"
+        yield Check("running", "WARN", said.replace("\n", "; "), "mend the file; it is read again")
+    elif config.get("restart"):
+        said = "the running server needs a restart for " + ", ".join(map(str, config["restart"]))
+        yield Check("running", "WARN", said, "restart it when convenient")
+    else:
+        yield Check("running", "PASS", "the running server goes by its files as they are now")
 
 
 def state_folder(path: Path) -> Check:

@@ -105,11 +105,10 @@ def list_command(as_json: bool, config: Path | None) -> None:
     """List the keys with their limits, last use and spending; never the keys themselves."""
     from openfusion_auto.config.keyfile import load_keys, path_in
     from openfusion_auto.runtime.clock import Clock
-    from openfusion_auto.store.spendfile import FILE, SpendFile
 
     settings, now_s = load_settings(config), Clock().wall()
     kept = load_keys(path_in(settings.state_path))
-    spent = SpendFile(settings.state_path / FILE).load()
+    spent = spending_of(config)
     rows = [row(k, now_s, spent.get("key:" + k.id)) for k in kept]
     if as_json:
         output.data({"object": "list", "data": rows})
@@ -134,6 +133,16 @@ def revoke_command(name_or_id: str, as_json: bool, config: Path | None) -> None:
         output.data(row(key, now_s, None))
     else:
         output.emit(f"revoked {key.name} ({key.id})")
+
+
+def spending_of(config: Path | None) -> dict[str, Spending]:
+    """Return what servers have noted of each account. Raises `Failure` when the store cannot be read."""
+    from openfusion_auto.cli.stats import find
+    from openfusion_auto.core.limits import Spending
+    from openfusion_auto.runtime.limits import WALL
+
+    store = find(config, dry_run=False).store
+    return {} if store is None else dict(store.load(Spending, WALL))
 
 
 def check(settings: Settings, models: tuple[str, ...]) -> None:

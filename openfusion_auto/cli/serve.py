@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,13 +72,15 @@ def command(
             f"--workers {workers}: several workers need shared state (pins, breakers, statistics), "
             "which this version does not have; leave it out"
         )
-    settings = load_settings(config, host=host, port=port, store=False if no_store else None)
+    read = partial(load_settings, config, host=host, port=port, store=False if no_store else None)
+    settings = read()
     dry = is_dry_run(settings, asked=dry_run)
 
     from openfusion_auto.server.build import build, serve
+    from openfusion_auto.server.logs import set_up
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    app = build(settings, dry_run=dry, insecure=insecure_no_keys)
+    set_up(settings.config.log)
+    app = build(settings, dry_run=dry, insecure=insecure_no_keys, read=read)
     announce_state(settings, dry_run=dry, asked=dry_run)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(app, settings, announcer(settings, dry_run=dry, as_json=as_json)))

@@ -74,39 +74,54 @@ def command(ctx: click.Context, as_json: bool, dry_run: bool, config: Path | Non
 
 @command.command("reset")
 @click.option("--candidate", metavar="ID", help="This one alone; without it: every candidate.")
+@click.option("--learned", is_flag=True, help="What was learned from outcomes, and nothing else.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @dry_run_option
 @config_option
 def reset_command(
-    candidate: str | None, yes: bool, as_json: bool, dry_run: bool, config: Path | None
+    candidate: str | None,
+    learned: bool,
+    yes: bool,
+    as_json: bool,
+    dry_run: bool,
+    config: Path | None,
 ) -> None:
-    """Forget what was measured: statistics and breakers, of one candidate or of all.
+    """Forget what was measured and learned: statistics, breakers and lessons, of one candidate or of all.
 
     Traces, sessions and money stay. A running server forgets it too, within about a second.
     """
     import sqlite3
 
+    from openfusion_auto.store.base import LEARNED
     from openfusion_auto.store.files import reason
 
+    if learned and candidate is not None:
+        raise click.UsageError("--learned is about every candidate: leave --candidate out")
     place = find(config, dry_run=dry_run)
     check_candidate(place, candidate)
+    what = "learned" if learned else "measured"
     whose = candidate or "every candidate"
     if not yes:
         if not stdin_is_terminal():
             raise click.UsageError("nobody is there to be asked: say --yes")
-        if not click.confirm(f"Forget what was measured of {whose}?", err=True):
+        if not click.confirm(f"Forget what was {what} of {whose}?", err=True):
             raise output.Failure("nothing was forgotten")
     try:
-        count = place.store.forget(candidate) if place.store else 0
+        count = place.store.forget(LEARNED if learned else candidate) if place.store else 0
     except (sqlite3.Error, OSError) as error:
         raise output.Failure(f"{place.path}: {reason(error)}") from None
     if as_json:
         output.data(
-            {"object": "openfusion.stats.reset", "candidate": candidate, "forgotten": count}
+            {
+                "object": "openfusion.stats.reset",
+                "candidate": candidate,
+                "learned": learned,
+                "forgotten": count,
+            }
         )
     else:
-        output.emit(f"forgotten: what was measured of {whose} ({count} had something)")
+        output.emit(f"forgotten: what was {what} of {whose} ({count} had something)")
 
 
 def find(config: Path | None, *, dry_run: bool) -> Place:
@@ -138,6 +153,7 @@ def check_candidate(place: Place, candidate: str | None) -> None:
     from openfusion_auto.config.problems import near
 
     known = {c.id for c in place.settings.pool.candidates} | set(measured(place)[0])
+    known |= {str(row["candidate"]) for row in learned_rows(place)}
     if candidate is not None and candidate not in known:
         raise click.UsageError(f"no candidate {candidate!r}{near(candidate, sorted(known))}")
 
@@ -167,11 +183,40 @@ def gather(place: Place) -> dict[str, object]:
         "at": place.now_s,
         "keep_days": place.settings.config.store.keep_days,
         "candidates": rows,
+        "learned": learned_rows(place),
         "spend": {
             name: spend_rows(place.store.spend(place.now_s - span_s) if place.store else [])
             for name, span_s in WINDOWS.items()
         },
     }
+
+
+def learned_rows(place: Place) -> list[dict[str, object]]:
+    """Return what was learned, a row for each project, kind and candidate; the lift as a decision would have it now."""
+    from openfusion_auto.core import lessons
+    from openfusion_auto.core.types import KINDS
+
+    settings = place.settings.config.learn
+    rows: list[dict[str, object]] = []
+    for name, kept in place.store.load(lessons.Tally, 0.0) if place.store else ():
+        key = lessons.key_of(name)
+        tally = lessons.decayed(kept, place.now_s, settings.half_life_days * 86_400.0)
+        kind = next((k for k in KINDS if k == key.kind), None)
+        lifts: tuple[tuple[str, float], ...] = ()
+        if kind is not None and settings.enabled:
+            known = [(key.candidate, tally)]
+            lifts = lessons.lifts_of(known, place.settings.pool, kind, settings.max_lift)
+        rows.append(
+            {
+                "project": key.project,
+                "kind": key.kind,
+                "candidate": key.candidate,
+                "good": round(tally.good, 3),
+                "bad": round(tally.bad, 3),
+                "lift": dict(lifts).get(key.candidate, 0.0),
+            }
+        )
+    return sorted(rows, key=lambda r: (str(r["project"]), str(r["kind"]), str(r["candidate"])))
 
 
 def candidate_row(
@@ -202,6 +247,10 @@ def candidate_row(
         "tokens_per_s": blended(now.tokens_per_s if now else 0.0, now.tps_weight if now else 0.0, tps),
         "bytes_per_token": blended(
             now.bytes_per_token if now else 0.0, now.bpt_weight if now else 0.0, BYTES_PER_TOKEN
+        ),
+        "cache_hit": number(
+            now.cache_hit if now and now.cache_weight > 0 else None, now.cache_weight if now else 0.0,
+            1.0, rules.confirmed(now) if now else 1.0,
         ),
         "breaker": breaker_row(broken, place.now_s),
     }  # fmt: skip

@@ -31,7 +31,9 @@ def show(report: Row, console: Console) -> None:
     unseen = [text_of(row, "candidate") for row in report["candidates"] if row["age_s"] is None]
     if unseen:
         emit(f"nothing measured: {', '.join(unseen)}")
+    show_caches(report["candidates"])
     show_breakers(report)
+    show_learned(report["learned"], console)
     emit()
     show_money(report, console)
 
@@ -69,6 +71,35 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+def show_caches(rows: list[Row]) -> None:
+    """Print how much of the tokens that were believed cached was reported as cached, where that was measured."""
+    seen = [row for row in rows if row["cache_hit"]["live"] is not None]
+    for row in seen:
+        found = row["cache_hit"]
+        emit(
+            f"cache of {text_of(row, 'candidate')}: {found['live']:.0%} of the expected cached tokens were reported, "
+            f"x{found['weight']:.1f}; {found['used']:.0%} are believed"
+        )
+
+
+def show_learned(rows: list[Row], console: Console) -> None:
+    """Print what was learned from outcomes, where something was."""
+    if not rows:
+        return
+    emit()
+    emit("learned from outcomes, by project:")
+    table = new_table(
+        ("project", "kind", "candidate", "good", "bad", "lift"), ("good", "bad", "lift")
+    )
+    for row in rows:
+        names = (text_of(row, name) for name in ("project", "kind", "candidate"))
+        table.add_row(*names, f"{row['good']:.1f}", f"{row['bad']:.1f}", f"{row['lift']:+.3f}")
+    console.print(table)
+    emit(
+        "  lift: by how much a chance is moved; nothing below 5 signals, or while learn.enabled is false"
+    )
 
 
 def show_breakers(report: Row) -> None:

@@ -26,7 +26,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from openfusion_auto.config import private
 from openfusion_auto.config.problems import dotted
-from openfusion_auto.config.schema import Section, Strings
+from openfusion_auto.config.section import Section, Strings
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 

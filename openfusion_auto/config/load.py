@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +20,9 @@ from openfusion_auto.config.problems import describe, dotted, leaves, near
 from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig, is_loopback
 from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
+from openfusion_auto.core.experience import Experience
+from openfusion_auto.core.mode import nominal_usd
+from openfusion_auto.core.rules import Rule
 from openfusion_auto.core.types import Policy, Pool
 from openfusion_auto.data import data_root
 from openfusion_auto.errors import ConfigError
@@ -76,6 +79,9 @@ class Settings:
             `upstreams` and `upstreams.<name>` too.
         pool: The candidates.
         policy: `[auto]` as a decision takes it.
+        rules: `[[rules]]`, compiled, in order.
+        classifier: The candidate that is asked what a person's words are, or None.
+        experience: What recorded outcomes taught (`auto.experience`), or None.
         source: The file that was read, or None.
         pool_source: The pool's file.
         state_path: Folder for everything that is written; `paths.state_dir` creates it.
@@ -87,6 +93,9 @@ class Settings:
     origin: Mapping[str, str]
     pool: Pool
     policy: Policy
+    rules: tuple[Rule, ...]
+    classifier: str | None
+    experience: Experience | None
     source: Path | None
     pool_source: Path
     state_path: Path
@@ -159,6 +168,8 @@ def load(
     pool_source = _pool_path(config.pool.file, base, _label(file, overrides, ("pool", "file")))
     pool = load_pool(pool_source, shown=_shown(pool_source, cwd))
     _check_upstreams(pool, config, _shown(pool_source, cwd))
+    _check_roles(pool, config, lambda loc: _label(file, overrides, loc))
+    experience = _experience(config, file.path.parent if file else cwd, cwd)
     secrets, warnings = _secrets(file, config, env)
     unready, more = _readiness(config, secrets)
     has_keys = path_in(state_path(env)).exists()
@@ -168,6 +179,9 @@ def load(
         origin=MappingProxyType(_origin(file, config, overrides)),
         pool=pool,
         policy=config.auto.policy(),
+        rules=tuple(r.rule() for r in config.rules),
+        classifier=_classifier(pool, config, lambda loc: _label(file, overrides, loc)),
+        experience=experience,
         source=file.path if file else None,
         pool_source=pool_source,
         state_path=state_path(env),
@@ -276,6 +290,54 @@ def _check_upstreams(pool: Pool, config: Config, shown: str) -> None:
         raise ConfigError("\n".join(lines))
 
 
+def _check_roles(pool: Pool, config: Config, label: Callable[[Loc], str]) -> None:
+    """Raise when a rule prefers a role that no candidate plays; one line for each."""
+    played = sorted({role for c in pool.candidates for role in c.roles})
+    lines = [
+        f"{label(('rules', i, 'role'))}: no candidate plays {rule.role!r}"
+        f"{near(rule.role, played)}; the pool has {', '.join(played) or 'no roles'}"
+        for i, rule in enumerate(config.rules)
+        if rule.role is not None and rule.role not in played
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _experience(config: Config, base: Path, cwd: Path) -> Experience | None:
+    """Return the experience that the configuration names, a path relative to its file."""
+    if config.auto.experience is None:
+        return None
+    from openfusion_auto.config.experience import (
+        load_experience,
+    )  # numpy: only where it is asked for
+
+    found = base / Path(config.auto.experience).expanduser()
+    return load_experience(found, shown=_shown(found, cwd)).experience
+
+
+def _classifier(pool: Pool, config: Config, label: Callable[[Loc], str]) -> str | None:
+    """Return the candidate that classifies: the named one, else the cheapest with the role fast; None when nobody does.
+
+    Raises:
+        ConfigError: the named one is not in the pool, or there is none to choose.
+    """
+    asked = config.classifier
+    if asked.candidate is not None and asked.candidate not in pool.by_id:
+        raise ConfigError(
+            f"{label(('classifier', 'candidate'))}: the pool has no candidate {asked.candidate!r}"
+            f"{near(asked.candidate, pool.by_id)}"
+        )
+    if asked.mode != "model" or asked.candidate is not None:
+        return asked.candidate if asked.mode == "model" else None
+    fast = [c for c in pool.candidates if "fast" in c.roles and c.price is not None]
+    if not fast:
+        raise ConfigError(
+            f"{label(('classifier', 'mode'))}: no candidate with the role fast has a price; "
+            "name the one to ask with classifier.candidate"
+        )
+    return min(fast, key=lambda c: (nominal_usd([c]), c.id)).id
+
+
 def _secrets(
     file: TomlFile | None, config: Config, env: Mapping[str, str]
 ) -> tuple[_Sealed, list[str]]:
@@ -366,6 +428,8 @@ def _origin(file: TomlFile | None, config: Config, overrides: _Overrides) -> dic
     found["upstreams"] = _file_origin(file, ("upstreams", 0))
     for index, upstream in enumerate(config.upstreams):
         found[f"upstreams.{upstream.name}"] = _file_origin(file, ("upstreams", index))
+    for index, rule in enumerate(config.rules):
+        found[f"rules.{rule.name}"] = _file_origin(file, ("rules", index))
     return found
 
 

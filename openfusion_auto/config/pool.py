@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from openfusion_auto.config.problems import describe, dotted, near
-from openfusion_auto.config.schema import Section, Strings
+from openfusion_auto.config.section import Section, Strings
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.digest import digest
 from openfusion_auto.core.types import (

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
+from openfusion_auto.config.rules import NAME, RuleConfig
+from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences
 
 # What a relay may be told to accept on top of the dialect; other words are kept, with a warning.
 KNOWN_OFFERS = ("models", "provider", "plugins", "session_id", "web_search")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Upper case only: a key pasted here by mistake would otherwise pass as a name and be shown.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2, token
@@ -33,28 +35,6 @@ _REFUSED_HEADERS = frozenset(
         "authorization", "x-api-key", "api-key", "cookie",
     }
 )  # fmt: skip
-
-
-def _listed(value: object) -> object:
-    """Let a TOML array stand where a tuple is meant; strict mode would want a tuple."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-
-
-class Section(BaseModel):
-    """Base of all tables of a configuration: strict, frozen, no unknown key."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        validate_by_name=False,
-        validate_by_alias=True,
-    )
 
 
 class UpstreamConfig(Section):
@@ -79,11 +59,23 @@ class UpstreamConfig(Section):
         default=(),
         description="body fields it understands besides the dialect's: " + ", ".join(KNOWN_OFFERS),
     )
+    cache_ttl_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="its prompt cache counts as warm so long, seconds; else session.cache_ttl_s",
+        examples=[300.0],
+    )
+    cache_min_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        description="shortest prompt that it caches, tokens; else 1024",
+        examples=[1024],
+    )
 
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
+        if not NAME.fullmatch(value):
             raise ValueError("must be letters, digits, '.', '_' or '-', at most 64")
         return value
 
@@ -167,6 +159,12 @@ class AutoSection(Section):
     max_calls: int = Field(
         default=12, ge=1, le=64, description="ceiling for upstream calls of one request"
     )
+    experience: str | None = Field(
+        default=None,
+        description="what recorded outcomes taught: a file of openfusion replay --save-experience",
+        examples=["experience.npz"],
+        min_length=1,
+    )
     preferences: PreferencesSection = Field(default_factory=PreferencesSection)
 
     def policy(self) -> Policy:
@@ -180,6 +178,45 @@ class AutoSection(Section):
             panel_size=self.panel_size,
             preferences=Preferences(**self.preferences.model_dump()),
         )
+
+
+class ClassifierSection(Section):
+    """`[classifier]`: who reads what a person asks for."""
+
+    mode: Literal["heuristic", "model", "always", "never"] = Field(
+        default="heuristic",
+        description="heuristic = no call; model = one small call a task; always, never = a panel on every turn or none",
+    )
+    candidate: str | None = Field(
+        default=None,
+        description="who is asked with mode = model; else the cheapest candidate with the role fast",
+        examples=["fast-a"],
+        min_length=1,
+    )
+    timeout_s: float = Field(
+        default=3.0, gt=0, le=60, description="longest wait for its answer, seconds"
+    )
+    max_chars: int = Field(
+        default=2000,
+        ge=100,
+        le=20_000,
+        description="of a person's words that it is sent, characters",
+    )
+
+
+class LearnSection(Section):
+    """`[learn]`: whether what happens after an answer (tests fail, the person takes it back) moves later choices."""
+
+    enabled: bool = Field(default=False, description="count such signals, by project folder")
+    half_life_days: float = Field(
+        default=14.0, gt=0, le=3650, description="a signal counts half after so many days"
+    )
+    max_lift: float = Field(
+        default=0.10,
+        ge=0,
+        le=0.35,
+        description="most that a candidate's chance is moved, as a share",
+    )
 
 
 class TimeoutsSection(Section):
@@ -343,12 +380,43 @@ class LimitsSection(Section):
     )
 
 
+class MetricsSection(Section):
+    """`[metrics]`: who may read `GET /metrics`."""
+
+    open_on_loopback: bool = Field(
+        default=False,
+        description="clients on this machine need no key for it, also when others ask for one",
+    )
+
+
+class LogSection(Section):
+    """`[log]`: what is written to stderr; never a prompt, a key or what an upstream said."""
+
+    format: Literal["text", "json"] = Field(
+        default="text", description="text for people, or json: one object a line"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="lowest level: debug, info, warning or error"
+    )
+    access: bool = Field(default=True, description="one line for every answer, at level info")
+
+
+class OtelSection(Section):
+    """`[otel]`: spans of OpenTelemetry; where they go is said by the standard variables OTEL_*."""
+
+    enabled: bool = Field(
+        default=False, description="send spans of requests and calls; needs the extra otel"
+    )
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
-    upstreams: Annotated[tuple[UpstreamConfig, ...], BeforeValidator(_listed)] = ()
+    upstreams: Annotated[tuple[UpstreamConfig, ...], BeforeValidator(listed)] = ()
     pool: PoolSection = Field(default_factory=PoolSection)
     auto: AutoSection = Field(default_factory=AutoSection)
+    classifier: ClassifierSection = Field(default_factory=ClassifierSection)
+    learn: LearnSection = Field(default_factory=LearnSection)
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
     server: ServerSection = Field(default_factory=ServerSection)
     stream: StreamSection = Field(default_factory=StreamSection)
@@ -357,15 +425,33 @@ class Config(Section):
     cache: CacheSection = Field(default_factory=CacheSection)
     redis: RedisSection = Field(default_factory=RedisSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
+    rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
+    metrics: MetricsSection = Field(default_factory=MetricsSection)
+    log: LogSection = Field(default_factory=LogSection)
+    otel: OtelSection = Field(default_factory=OtelSection)
 
     @field_validator("upstreams")
     @classmethod
-    def _unique(cls, value: tuple[UpstreamConfig, ...]) -> tuple[UpstreamConfig, ...]:
-        names = [u.name for u in value]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(f"two have the name {', '.join(map(repr, twice))}")
+    def _upstreams(cls, value: tuple[UpstreamConfig, ...]) -> tuple[UpstreamConfig, ...]:
+        check_unique([u.name for u in value])
         return value
+
+    @field_validator("rules")
+    @classmethod
+    def _rules(cls, value: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
+        check_unique([r.name for r in value])
+        return value
+
+
+def check_unique(names: Sequence[str]) -> None:
+    """Check that no name stands twice.
+
+    Raises:
+        ValueError: one does.
+    """
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"two have the name {', '.join(map(repr, twice))}")
 
 
 def checked_url(value: str) -> str:

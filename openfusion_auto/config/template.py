@@ -7,7 +7,9 @@ import json
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from openfusion_auto.config.schema import Config, Section, UpstreamConfig
+from openfusion_auto.config.rules import RuleConfig
+from openfusion_auto.config.schema import Config, UpstreamConfig
+from openfusion_auto.config.section import Section
 
 # What is there without any file. OpenRouter's address and its extra body fields: openrouter.ai/docs.
 OPENROUTER: dict[str, object] = {
@@ -48,7 +50,21 @@ def config_template() -> str:
         section = info.annotation
         if isinstance(section, type) and issubclass(section, Section):
             blocks += _sections(name, section)
-    return "\n".join(blocks)
+    return "\n".join([*blocks, _example("[[rules]]", RuleConfig)])
+
+
+def _example(header: str, model: type[Section]) -> str:
+    """Return a table that may stand any number of times and by default does not, as a comment."""
+    shown = {name: (info.examples or [None])[0] for name, info in model.model_fields.items()}
+    title, _, rows = _table(header, model, shown).partition("\n")
+    return (
+        title
+        + "\n"
+        + "".join(
+            line if line.startswith("# ") else f"# {line}"
+            for line in rows.splitlines(keepends=True)
+        )
+    )
 
 
 def _sections(name: str, model: type[Section]) -> list[str]:

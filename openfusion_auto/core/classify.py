@@ -7,6 +7,7 @@ system prompts are never looked at, so they cannot make a task harder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.facts import Facts, read_facts
 from openfusion_auto.core.features import features_of
 from openfusion_auto.core.prompt import Prompt
+from openfusion_auto.core.rules import Rule, applied
 from openfusion_auto.core.tokens import input_tokens
 from openfusion_auto.core.types import KINDS, LEVELS, Evidence, Kind, Level, Needs, Task
 
@@ -29,7 +31,7 @@ LONG_SUMMARIES = (
     "memory",
 )  # of the calls that a client makes for itself, those that take thought
 # Added to the log-odds of high risk: missing one costs more than a check too many.
-HIGH_RISK_BIAS = 0.3
+HIGH_RISK_BIAS = 0.6
 REMEMBERED = 512  # standing tasks whose reading is kept in memory
 
 
@@ -120,8 +122,31 @@ def read(
         only: Candidate ids that the choice is restricted to; empty = all.
         experience: What recorded outcomes taught about tasks with such words, or None.
     """
-    facts = read_facts(prompt)
-    verdict = classify(facts)
+    return task_of(prompt, read_facts(prompt), role=role, only=only, experience=experience)
+
+
+def task_of(
+    prompt: Prompt,
+    facts: Facts,
+    *,
+    role: str | None = None,
+    only: tuple[str, ...] = (),
+    experience: Experience | None = None,
+    rules: Sequence[Rule] = (),
+    said: Verdict | None = None,
+) -> Task:
+    """Return the task that a prompt's facts make, see `read`.
+
+    Args:
+        prompt: The request.
+        facts: Its facts (`read_facts`).
+        role: As of `read`.
+        only: As of `read`.
+        experience: As of `read`.
+        rules: The operator's own, applied to what was read.
+        said: What somebody else judged of the standing task: it stands for the reading of its words.
+    """
+    verdict = classify(facts) if said is None else with_actions(said, facts.calls)
     task = Task(
         kind=verdict.kind,
         risk=verdict.risk,
@@ -142,7 +167,7 @@ def read(
         only=only,
         options=prompt.options,
     )
-    if experience is None or verdict.kind == "aux":
-        return task
-    lesson = experience.of(facts.text)
-    return replace(task, ease=lesson.ease, lifts=lesson.lifts)
+    if experience is not None and verdict.kind != "aux":
+        lesson = experience.of(facts.text)
+        task = replace(task, ease=lesson.ease, lifts=lesson.lifts)
+    return applied(rules, task, facts, prompt)

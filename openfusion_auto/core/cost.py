@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
 
@@ -37,9 +38,9 @@ NOMINAL = Usage(8_000, 1_000)  # [tokens] one ordinary request
 # Turns to come: of a session that has just begun, and at most. Real agents' sessions have some tens of turns.
 FIRST_TURNS_LEFT, MOST_TURNS_LEFT = 4.0, 20.0
 GROWTH_TOKENS = 1_500  # [tokens] that a turn adds to the next prompt: an answer and a tool's result
-CACHE_MIN = (
-    1_024  # [tokens] shortest prompt that providers cache (OpenAI, Anthropic's larger models)
-)
+CACHE_MIN = 1_024  # [tokens] shortest prompt that OpenAI caches, and Anthropic for larger models
+CACHE_TTL_S = 300.0  # [s] how long a prefix stays cached: Anthropic; OpenAI says 5 to 10 minutes
+PAUSE_S = 60.0  # [s] half of all turns come sooner: a person reads an answer and writes
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
@@ -112,8 +113,8 @@ class Prices:
 class Expected(NamedTuple):
     """What candidates should cost [USD], (n,) each; NaN = unknown.
 
-    `cold` this request without any cache, `request` with what is warm, `turn` a turn on average over the rest of the
-    session, if it stays there.
+    `request` this request with what is warm, `turn` a turn on average over the rest of the session if it stays there,
+    `cold` such a turn if nothing were ever cached.
     """
 
     cold: Vector
@@ -166,9 +167,10 @@ def turns_left(task: Task, pin: Pin | None) -> float:
 def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
     """Return what this request should cost at each candidate, and a turn of the session from here on [USD].
 
-    The part of the prompt that is believed warm in a provider's cache is priced at the cached rate there. For the
-    turns after this one the prompt counts as cached where the provider caches at all: that is what a switch pays for
-    once and a session earns every turn.
+    The part of the prompt that is believed warm in a provider's cache is priced at the cached rate there. Of the turns
+    after this one, the share that comes in time (`kept`) finds the prompt cached where the provider caches at all: that
+    is what a switch pays for once and a session earns every turn. Nobody knows how many turns will come, so what a
+    switch costs now above staying is counted in full, not spread over them.
     """
     tokens_in, tokens_out = task.needs.input_tokens, output_tokens(task) * task.needs.n
     written = tokens_out * rates.output
@@ -178,10 +180,44 @@ def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
     left = turns_left(task, state.pin)
     if not left:
         return Expected(cold, request, request)
-    cached = tokens_in * rates.caches * (tokens_in >= minimum(state, pool))
-    later = (tokens_in * rates.input + GROWTH_TOKENS * rates.input + written) * rates.work
-    turn = (request + left * (later - saved * cached)) / (1 + left)
-    return Expected(cold, request, turn)
+    holder = None if state.pin is None else pool.row_of.get(state.pin.candidate)
+    share = rates.caches * (tokens_in >= minimum(state, pool)) * kept(state, pool, holder)
+    uncached = cold + GROWTH_TOKENS * rates.input * rates.work
+    later = uncached - saved * tokens_in * share
+    turn = request + left * later
+    if holder is not None and not np.isnan(request[holder]):
+        entry = request - later
+        turn += left * np.maximum(0.0, entry - max(0.0, float(entry[holder])))
+    return Expected((cold + left * uncached) / (1 + left), request, turn / (1 + left))
+
+
+def kept(state: State, pool: Pool, holder: int | None) -> Vector:
+    """Return which share of later turns comes before each candidate's cache has expired, (n,).
+
+    By a log-logistic law of pauses with median `PAUSE_S`. The session's own model has the benefit of the doubt: to
+    leave it must pay even if its cache holds from now on.
+    """
+    ttl_s = by_upstream(pool, state.cache_ttl, state.cache_ttl.get("", CACHE_TTL_S))
+    share: Vector = ttl_s / (ttl_s + PAUSE_S)
+    if holder is not None:
+        share[holder] = 1.0
+    return share
+
+
+def by_upstream(pool: Pool, known: Mapping[str, float], usual: float) -> Vector:
+    """Return each candidate's number by its upstream, `usual` where it is not known, (n,)."""
+    column = np.full(len(pool.candidates), usual, dtype=float)
+    for name, rows in upstream_rows(pool).items():
+        if name in known:
+            column[rows] = known[name]
+    return column
+
+
+@lru_cache(maxsize=64)
+def upstream_rows(pool: Pool) -> Mapping[str, npt.NDArray[np.bool_]]:
+    """Return which candidates each upstream serves, (n,). Remembered: a pool is a value that never changes."""
+    names = [c.upstream for c in pool.candidates]
+    return {name: np.array([n == name for n in names], dtype=bool) for name in sorted(set(names))}
 
 
 def warm(task: Task, state: State, pool: Pool) -> Vector | float:
@@ -192,12 +228,13 @@ def warm(task: Task, state: State, pool: Pool) -> Vector | float:
     if state.pin is None or not state.pin.caches:
         return 0.0
     tokens = np.zeros(len(pool.candidates))
-    for i, c in enumerate(pool.candidates):
-        believed = warm_tokens(state.pin, c.id, state.now_s)
-        if believed:
-            known = state.stats.get(c.id)
-            kept = 1.0 if known is None else stats.confirmed(known)
-            tokens[i] = min(task.needs.input_tokens, believed) * kept
+    for name in {k.candidate for k in state.pin.caches}:
+        row = pool.row_of.get(name)
+        if row is not None:
+            believed = warm_tokens(state.pin, name, state.now_s)
+            known = state.stats.get(name)
+            share = 1.0 if known is None else stats.confirmed(known)
+            tokens[row] = min(task.needs.input_tokens, believed) * share
     return tokens
 
 
@@ -215,9 +252,7 @@ def minimum(state: State, pool: Pool) -> Vector | float:
     """Return from how many tokens on each candidate's provider caches a prompt [tokens]."""
     if not state.cache_min:
         return float(CACHE_MIN)
-    return np.array(
-        [state.cache_min.get(c.upstream, CACHE_MIN) for c in pool.candidates], dtype=float
-    )
+    return by_upstream(pool, state.cache_min, CACHE_MIN)
 
 
 def output_bound(candidate: Candidate, task: Task) -> int:

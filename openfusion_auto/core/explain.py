@@ -1,26 +1,42 @@
-"""Say why: the decision as the JSON of `contract`, and for each loser the smallest change that would let it win.
+"""Say why: the decision as the JSON of `contract`, and for each loser the smallest changes that would let it win.
 
-A `Flip` is one number that would have to be another for a loser to be picked, all else as it was. It is computed
+A `Flip` is one number that would have to be another for a loser to be ranked first, all else as it was. It is computed
 from the very table the decision was made on, and it is the least such change, rounded to the side where it is true:
-with the stated number the loser is picked, with a little less of a change it is not.
+with the stated number the loser is first, with a little less of a change it is not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+import numpy as np
 
 from openfusion_auto.core import digest as digests
 from openfusion_auto.core import knob
-from openfusion_auto.core.score import PRICE, SKILL, TTFT_HALF_MS, WAIT, Table
+from openfusion_auto.core.score import (
+    PRICE,
+    QUALITY_WEIGHTS,
+    SKILL,
+    TTFT_HALF_MS,
+    WAIT,
+    Table,
+    Vector,
+)
 from openfusion_auto.core.types import Decision, Score
 
-EPSILON = 1e-7  # [points] a stated change goes so much beyond the point where two totals are equal
+# [points] a stated change goes so much beyond the point where two totals are equal: above what rounding does (1e-13).
+EPSILON = 5e-13
+VALUE_STEPS = 1e9  # in one: `score` rounds values to nine digits
+LEAST_MS = 1.0  # [ms] a shorter time to the first token is not worth stating
 
 
 class Flip(NamedTuple):
-    """A change that would make a loser the pick: the number `of` would be `to` instead of `now`, in `unit`."""
+    """A change that would put a loser first: the number `of` would be `to` instead of `now`, in `unit`.
+
+    `of` is price [USD of a turn], cost_quality, skill [chance of solving the task] or latency [ms to the first token].
+    """
 
     of: str
     now: float
@@ -30,14 +46,13 @@ class Flip(NamedTuple):
     def __str__(self) -> str:
         match self.of:
             case "price":
-                return f"at {self.to:.3g} USD a turn instead of {self.now:.3g}"
+                return f"at {self.to:.4g} USD a turn instead of {self.now:.4g}"
             case "cost_quality":
-                side = "below" if self.to < self.now else "above"
-                return f"at cost_quality {self.to:g} or {side} instead of {self.now:g}"
+                return f"at cost_quality {self.to:g} instead of {self.now:g}"
             case "skill":
-                return f"if it solved {100 * self.to:.1f} % of such tasks instead of {100 * self.now:.1f} %"
+                return f"if it solved {100 * self.to:.4g} % of such tasks instead of {100 * self.now:.4g} %"
             case _:
-                return f"at {self.to:.0f} ms to the first token instead of {self.now:.0f}"
+                return f"at {self.to:.4g} ms to the first token instead of {self.now:.4g}"
 
 
 def flips(loser: Score, decision: Decision) -> tuple[Flip, ...]:
@@ -60,7 +75,8 @@ def needed(table: Table, row: int, term: int, gap: float) -> float | None:
     weight = float(table.weights[term])
     if weight <= 0:
         return None
-    wanted = float(table.values[row, term]) + gap / weight
+    # Up to the next step of what values are rounded to.
+    wanted = math.ceil((float(table.values[row, term]) + gap / weight) * VALUE_STEPS) / VALUE_STEPS
     return wanted if wanted <= 1 else None
 
 
@@ -75,10 +91,15 @@ def price_flip(table: Table, row: int, gap: float) -> Flip | None:
 
 def digits_below(amount: float) -> float:
     """Return an amount with four digits, rounded down: a stated price must be low enough to be true."""
+    return four_digits(amount, math.floor)
+
+
+def four_digits(amount: float, whole: Callable[[float], int]) -> float:
+    """Return an amount with four digits, the last of them made by `whole` (floor or ceil); 0 stays 0."""
     if amount <= 0:
         return 0.0
     places = 3 - math.floor(math.log10(amount))
-    return round(math.floor(amount * 10.0**places) / 10.0**places, max(0, places))
+    return round(whole(amount * 10.0**places) / 10.0**places, max(0, places))
 
 
 def skill_flip(table: Table, row: int, gap: float) -> Flip | None:
@@ -86,9 +107,8 @@ def skill_flip(table: Table, row: int, gap: float) -> Flip | None:
     value = needed(table, row, SKILL, gap)
     if value is None:
         return None
-    return Flip(
-        "skill", float(table.values[row, SKILL]), min(1.0, math.ceil(value * 1e4) / 1e4), "chance"
-    )
+    to = min(1.0, four_digits(value, math.ceil))
+    return Flip("skill", float(table.values[row, SKILL]), to, "chance")
 
 
 def wait_flip(table: Table, row: int, gap: float) -> Flip | None:
@@ -97,45 +117,54 @@ def wait_flip(table: Table, row: int, gap: float) -> Flip | None:
     now = table.terms(row)[WAIT].raw
     if value is None or now is None:
         return None
-    to = TTFT_HALF_MS * (1 / value - 1)
-    return Flip("latency", now, float(math.floor(to)), "ms") if to >= 1 else None
+    to = digits_below(TTFT_HALF_MS * (1 / value - 1))
+    return Flip("latency", now, to, "ms") if to >= LEAST_MS else None
 
 
 def knob_flip(table: Table, row: int, decision: Decision) -> Flip | None:
     """Return the `cost_quality` nearest to the present one at which the loser would be first of all."""
-    task, now = decision.task, decision.cost_quality
-    slopes = table.slopes
-    inside = rates_of(table, row)
+    task, now, slopes = decision.task, decision.cost_quality, table.slopes
+    quality = table.values @ np.array(QUALITY_WEIGHTS)
+    cheap = table.values[:, PRICE]
+    inside = rates_of(quality.tolist(), cheap.tolist(), row)
     if inside is None:
         return None
-    low, high = inside
-    rising = low > table.rate
-    edge = knob.position(low if rising else high, slopes, task)
+    rising = inside[0] > table.rate
+    edge = knob.position(inside[0] if rising else inside[1], slopes, task)
     if edge is None:
         return None
-    for digits in (2, 4):
-        scale = 10.0**digits
-        to = (math.ceil if rising else math.floor)(
-            edge * scale + (EPSILON if rising else -EPSILON)
-        ) / scale
-        if 0 <= to <= 10 and low < knob.rate(to, slopes, task) < high:
-            return Flip("cost_quality", now, to, "0..10")
+    for scale in (100.0, 10_000.0):
+        whole = math.ceil(edge * scale) if rising else math.floor(edge * scale)
+        for step in (0, 1):
+            to = (whole + (step if rising else -step)) / scale
+            if 0 <= to <= 10 and leads(quality, cheap, knob.rate(to, slopes, task), row):
+                return Flip("cost_quality", now, to, "0..10")
     return None
 
 
-def rates_of(table: Table, row: int) -> tuple[float, float] | None:
-    """Return between which exchange rates a row is first: its stretch of the upper envelope; None when nowhere."""
-    share = float(table.weights[PRICE])
-    quality = (table.points.sum(axis=1) - table.points[:, PRICE]) / (1 - share)
-    cheap = table.values[:, PRICE]
+def leads(quality: Vector, cheap: Vector, rate: float, row: int) -> bool:
+    """Whether a row is first of all at an exchange rate, and not by rounding only."""
+    totals = (quality + rate * cheap) / (1 + rate)
+    own, totals[row] = float(totals[row]), -math.inf
+    return own > float(totals.max()) + EPSILON
+
+
+def rates_of(quality: list[float], cheap: list[float], row: int) -> tuple[float, float] | None:
+    """Return between which exchange rates a row is first: its stretch of the upper envelope; None when nowhere.
+
+    Args:
+        quality: Of all rows, the present pick's first.
+        cheap: Their values of price; equals in both go by their order.
+        row: Whose stretch is wanted.
+    """
     low, high = 0.0, math.inf
-    for q, v in zip(quality.tolist(), cheap.tolist(), strict=True):
-        ahead, cheaper = q - float(quality[row]), float(cheap[row]) - v
+    for other, (q, v) in enumerate(zip(quality, cheap, strict=True)):
+        ahead, cheaper = q - quality[row], cheap[row] - v
         if cheaper > 0:
             low = max(low, ahead / cheaper)
         elif cheaper < 0:
-            high = min(high, -ahead / -cheaper)
-        elif ahead > 0:
+            high = min(high, ahead / cheaper)
+        elif ahead > EPSILON or (ahead > -EPSILON and other < row):
             return None
     return (low, high) if low < high else None
 
@@ -188,6 +217,8 @@ def content_json(decision: Decision) -> dict[str, object]:
             "struggling": task.struggling,
             "struggle": task.struggle,
             "role": task.role,
+            "prefer": task.prefer,
+            "forced": None if task.forced is None else digests.plain(task.forced),
             "ease": task.ease,
             "lifts": dict(task.lifts),
             "needs": digests.plain(task.needs),

@@ -18,7 +18,9 @@ from openfusion_auto.core.types import Level, Task
 
 KNOTS = (0.0, 1.0, 9.0, 10.0)
 NO_FRONT = 0.2  # slope taken for a pool whose front has one member or whose prices are unknown
-FLATTEST = 1e-3  # a flatter slope is noise: nobody should pay the whole pool's spread for it
+# A flatter slope is noise: nobody should pay the whole pool's spread for it. A steeper one is no choice: all the
+# quality there is for a thousandth of the dearest price.
+FLATTEST, STEEPEST = 1e-3, 1e3
 # Money counts less where a wrong answer is dear, more where it costs a glance.
 BY_RISK: dict[Level, float] = {"low": 1.5, "medium": 1.0, "high": 0.35}
 FOR_ITSELF = (
@@ -39,8 +41,10 @@ def scale(cost_quality: float) -> tuple[float, float, float]:
 
 def ends(slopes: Sequence[float]) -> tuple[float, float]:
     """Return the flattest and the steepest slope of a front, falling slopes given."""
-    steepest = max(FLATTEST, slopes[0]) if slopes else NO_FRONT
-    return (max(FLATTEST, slopes[-1]) if slopes else NO_FRONT), steepest
+    if not slopes:
+        return NO_FRONT, NO_FRONT
+    low, high = (min(STEEPEST, max(FLATTEST, s)) for s in (slopes[-1], slopes[0]))
+    return low, high
 
 
 def factor(task: Task) -> float:

@@ -50,6 +50,11 @@ class Limits:
     per_day: int | None = None
     per_month: int | None = None
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether it limits money."""
+        return self.per_day is not None or self.per_month is not None
+
 
 NO_LIMITS = Limits()
 

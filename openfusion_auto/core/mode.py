@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
 from openfusion_auto.core.prompt import ModeName
-from openfusion_auto.core.score import SKILL
+from openfusion_auto.core.score import SKILL, Table
 from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Score, Task
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
 PANEL_ADDS: dict[Level, float] = {"low": 0.0, "medium": 0.0, "high": 0.20}
 MOST_WRONG = 0.9  # a model that nearly always fails is beyond mending
+TALK = "conversation, nothing to check"
 WAIT_USD_PER_S = 60.0 / 3600  # a developer's hour, moderately
 NEAREST = 6  # of the best-ranked candidates, whose prices stand for an extra call's
 VERIFY_S, PANEL_S = 10.0, 45.0  # [s] extra waiting
@@ -49,7 +50,7 @@ def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -
     """Choose the mode for a task, before budgets.
 
     Args:
-        task: The request as read; `task.options.mode` and then `policy.mode` may force one.
+        task: The request as read; `task.options.mode`, then `task.forced` and `policy.mode` may force one.
         policy: The operator's settings.
         ranking: The candidates that could serve, best first.
         pool: Theirs.
@@ -58,6 +59,9 @@ def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -
     if asked != "auto":
         return Choice(asked, (f"{asked}: the request asks for it",))
     single = single_reason(task, len(ranking))
+    forced = task.forced
+    if forced is not None and single in (None, TALK):
+        return Choice(forced.mode, (f"{forced.mode}: {forced.by}",))
     if single:
         return Choice("single", (f"single: {single}",))
     if policy.mode != "auto":
@@ -72,7 +76,7 @@ def single_reason(task: Task, n_eligible: int) -> str | None:
     if task.turn == "tool":
         return "a turn inside a tool loop stays with one model"
     if task.kind == "chat":
-        return "conversation, nothing to check"
+        return TALK
     if task.only:
         return "the request is bound to its model"
     if task.role is not None:
@@ -84,6 +88,9 @@ def single_reason(task: Task, n_eligible: int) -> str | None:
 
 def chance_of(scored: Score) -> float:
     """Return a candidate's chance of a right answer, 0..1."""
+    table = scored.table
+    if isinstance(table, Table):
+        return float(table.values[scored.row, SKILL])
     return scored.terms[SKILL].value
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from openfusion_auto.core import cascade, cost
 from openfusion_auto.core.prompt import ModeName
@@ -88,8 +89,9 @@ def panel_members(
     return tuple(s.candidate for s in chosen[: policy.panel_size])
 
 
-def usual_chance(pool: Pool, kind: Kind) -> dict[str, float]:
-    """Return each candidate's chance to solve a task of `kind` as hard as a benchmark's, 0..1."""
+@lru_cache(maxsize=64)
+def usual_chance(pool: Pool, kind: Kind) -> Mapping[str, float]:
+    """Return each candidate's chance to solve a task of `kind` as hard as a benchmark's, 0..1. Remembered."""
     logits = strengths(pool, kind).logit
     return {c.id: chance(v, 0.0) for c, v in zip(pool.candidates, logits, strict=True)}
 
@@ -107,20 +109,25 @@ def verifiers(
 ) -> tuple[str, ...]:
     """Return who may check or judge, best first: the one named, then role verifier and strength; those in
     `away_from` come last, since a model is a poor judge of itself."""
-    strength = usual_chance(pool, "review")
-    roles = {c.id: c.roles for c in pool.candidates}
     named = task.options.judge
+    there = {s.candidate: s for s in ranking}
+    able = [there[i] for i in by_review(pool) if i in there]
 
-    def order(s: Score) -> tuple[bool, bool, bool, float, str]:
-        return (
-            s.candidate != named and s.model != named,
-            s.candidate in away_from,
-            "verifier" not in roles[s.candidate],
-            -strength[s.candidate],
-            s.candidate,
-        )
+    def order(s: Score) -> tuple[bool, bool]:
+        return s.candidate != named and s.model != named, s.candidate in away_from
 
-    return tuple(s.candidate for s in sorted(ranking, key=order))
+    return tuple(s.candidate for s in sorted(able, key=order))
+
+
+@lru_cache(maxsize=64)
+def by_review(pool: Pool) -> tuple[str, ...]:
+    """Return the pool's candidates, the best to check another's answer first. Remembered."""
+    strength = usual_chance(pool, "review")
+
+    def order(i: str) -> tuple[bool, float, str]:
+        return "verifier" not in pool.by_id[i].roles, -strength[i], i
+
+    return tuple(sorted(strength, key=order))
 
 
 def priced(

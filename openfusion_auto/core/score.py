@@ -8,7 +8,8 @@
 nobody, and raising `cost_quality` never picks a dearer candidate.
 
 What does not change between requests is kept per pool (`fixed`); a request adds its own numbers and the matrix
-`values * weights` is the answer. Values are rounded to 1e-9, so that no vectorisation detail can change a digest.
+`values * weights` is the answer. Values are rounded to 1e-9, so that no vectorisation detail can change a digest;
+points finer, since a weight may be as small as 1e-9.
 """
 
 from __future__ import annotations
@@ -48,9 +49,7 @@ SKILL, BENCHMARK, PRICE, SPEED, WAIT, UP, ROLE, STUCK = range(8)
 # Weights of the quality terms; they add up to 1. Skill is the reason to pick a model and rests on all benchmarks; their
 # percentile only breaks ties (more of it bent the front on recorded outcomes), the others settle near ties.
 QUALITY_WEIGHTS = (0.64, 0.01, 0.0, 0.06, 0.07, 0.14, 0.06, 0.02)
-LOCK_WEIGHT = (
-    2.0  # a tool turn's stickiness: more than all other terms together, so the session stays
-)
+LOCK_WEIGHT = 2.0  # a tool turn's stickiness: more than all other terms together
 
 # How much easier or harder than a benchmark's tasks [log-odds]: SWE-bench Verified's issues of under 15 minutes, of
 # 15 minutes to an hour, and of more lie about so far apart for one model.
@@ -58,10 +57,9 @@ EASE: dict[Level, float] = {"low": 1.3, "medium": 0.0, "high": -1.3}
 EASE_TALK = 3.0  # aux and chat: hardly anybody fails
 EASE_STRUGGLING = -1.0  # the session's model is stuck: harder than it read
 
-STUCK_SHARE = (
-    0.5  # of its chance is left to a model that has just failed three times in the same way
-)
+STUCK_SHARE = 0.5  # of its chance is left to a model that just failed again and again
 
+DIGITS = 13  # of weights and points
 TTFT_HALF_MS = 2500.0  # [ms] latency value 0.5; a person notices a wait of some seconds
 TPS_HALF = 60.0  # [tokens/s] throughput value 0.5
 NO_FIGURES = Performance()
@@ -325,7 +323,7 @@ def score(
     usd = cost.expected(base.prices, task, state, pool)
     rate = knob.rate(cost_quality, base.slopes, task)
     index = np.array(rows)
-    values, seen = term_values(pool, index, base, task, state)
+    values, seen = term_values(pool, index, base, task, state, locked=locked)
     if stuck is not None:
         hopeless(values, pool, index, base, stuck)
     dearest = float(np.nanmax(usd.cold)) if not np.isnan(usd.cold).all() else 0.0
@@ -333,8 +331,8 @@ def score(
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
     weights = np.array(term_weights(rate, locked=locked))
-    points = (values * weights).round(9)
-    totals = points.sum(axis=1).round(9)
+    points = (values * weights).round(DIGITS)
+    totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order].round(10)
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
@@ -358,31 +356,37 @@ def hopeless(
     values: Vector, pool: Pool, index: npt.NDArray[np.int64], base: Fixed, stuck: str
 ) -> None:
     """Halve the chance of the model that is stuck and of all that are no stronger, in place."""
-    holder = next(i for i, c in enumerate(pool.candidates) if c.id == stuck)
-    weaker = base.logit[index] <= base.logit[holder]
+    weaker = base.logit[index] <= base.logit[pool.row_of[stuck]]
     values[weaker, SKILL] *= STUCK_SHARE
     values[:, STUCK] = 0.0
 
 
 def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:
     """Return 1 for what is free, 0 for the dearest and for what nobody knows (it may be any price)."""
-    if dearest_usd <= 0:
-        return np.where(np.isnan(turn_usd), 0.0, 1.0)
-    return np.nan_to_num(np.clip(1.0 - turn_usd / dearest_usd, 0.0, 1.0), nan=0.0)
+    unknown = np.isnan(turn_usd)
+    values = np.ones(len(turn_usd)) if dearest_usd <= 0 else 1.0 - turn_usd / dearest_usd
+    values[unknown | (values < 0.0)] = 0.0
+    return np.minimum(values, 1.0)
 
 
 def term_weights(rate: float, *, locked: bool) -> list[float]:
     """Return the weight of every term; all but a lock's stickiness add up to 1."""
     share = rate / (1.0 + rate)
-    weights = [round((1.0 - share) * w, 9) for w in QUALITY_WEIGHTS]
-    weights[PRICE] = round(share, 9)
+    weights = [round((1.0 - share) * w, DIGITS) for w in QUALITY_WEIGHTS]
+    weights[PRICE] = round(share, DIGITS)
     if locked:
         weights[STUCK] = LOCK_WEIGHT
     return weights
 
 
 def term_values(
-    pool: Pool, index: npt.NDArray[np.int64], base: Fixed, task: Task, state: State
+    pool: Pool,
+    index: npt.NDArray[np.int64],
+    base: Fixed,
+    task: Task,
+    state: State,
+    *,
+    locked: bool,
 ) -> tuple[Vector, dict[int, Stats]]:
     """Return the values (n, 8) of all terms but price, and the live numbers that count now, by row of the pool."""
     values = base.values[index]
@@ -393,26 +397,30 @@ def term_values(
     seen: dict[int, Stats] = {}
     if not (state.stats or lift or state.pin):
         return as_named(values, pool, index, task), seen
-    held = "" if state.pin is None or task.struggling else state.pin.candidate
-    for k, i in enumerate(index.tolist()):
-        c = pool.candidates[i]
-        if c.id in lift:
-            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[c.id]))
-        if c.id == held:
-            values[k, STUCK] = 1.0
-        known = state.stats.get(c.id)
-        if known is None:
+    at = {i: k for k, i in enumerate(index.tolist())}
+    free = state.pin is None or (task.struggling and not locked)
+    held = "" if free or state.pin is None else state.pin.candidate
+    for name in {held, *lift, *state.stats}:
+        i = pool.row_of.get(name, -1)
+        k = at.get(i, -1)
+        if k < 0:
             continue
-        seen[i] = known = stats.decayed(known, state.now_s)
-        published = c.performance or NO_FIGURES
-        values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
-        values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
-        values[k, UP] = up_value(round(stats.availability(known), 6))
+        if name in lift:
+            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[name]))
+        if name == held:
+            values[k, STUCK] = 1.0
+        if name in state.stats:
+            seen[i] = known = stats.decayed(state.stats[name], state.now_s)
+            published = pool.candidates[i].performance or NO_FIGURES
+            values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
+            values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
+            values[k, UP] = up_value(round(stats.availability(known), 6))
     return as_named(values, pool, index, task), seen
 
 
 def as_named(values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task) -> Vector:
-    """Return the values with the roles' fit to the role that the request names, if it names one."""
-    if task.role:
-        values[:, ROLE] = [role_fit(pool.candidates[i], (task.role,)) for i in index.tolist()]
+    """Return the values with the roles' fit to the role that the request names or a rule prefers, if any."""
+    wanted = task.role or task.prefer
+    if wanted:
+        values[:, ROLE] = [role_fit(pool.candidates[i], (wanted,)) for i in index.tolist()]
     return values

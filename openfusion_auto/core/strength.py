@@ -1,13 +1,14 @@
 """How strong a candidate is: several publishers' benchmarks as one log-odds number, each publisher capped.
 
 A benchmark's score becomes the log-odds of its lower bound, and counts as the distance from the median of the pool's
-models in that benchmark: an easy benchmark makes nobody strong. Then
+models in that benchmark by that publisher: an easy benchmark makes nobody strong. Then
 
     strength = base + sum(weight * distance) / (sum(weight) + missing)
 
 over the publishers. `base` is what the middle of the pool solves. All benchmarks of one publisher together weigh at
 most `SOURCE_CAP`; a publisher that measured others of the pool but not this model counts half, at distance 0; and no
-distance is above `FAR`. So one source, wrong or bought, moves a candidate by a bounded amount (`most_by_one_source`).
+distance is above `FAR`. Nothing that one publisher says (scores, names, dates) enters what another one's numbers are
+worth. So one source, wrong or bought, moves a candidate by a bounded amount (`most_by_one_source`).
 
 `chance(strength, ease)` is the probability that such a candidate solves a task: 0 ease is a task like the benchmarks'.
 """
@@ -15,6 +16,7 @@ distance is above `FAR`. So one source, wrong or bought, moves a candidate by a 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,9 +53,11 @@ RELEVANCE: dict[str, dict[str, float]] = {
 SOURCE_CAP = 1.0  # weight of all benchmarks of one publisher together
 MISSING = 0.5  # a publisher that left this model out counts so much of its weight, at distance 0
 FAR = 3.0  # [log-odds] largest distance from the median that counts
-HALF_LIFE_DAYS = 365.0  # a benchmark counts half when it is a year older than the pool's newest
+HALF_LIFE_DAYS = 365.0  # a benchmark counts half when it is a year older than the pool's prices
+MOST_HALVINGS = 10.0  # then a number counts a thousandth, and no less
 UNKNOWN_N = 100  # sample size of a score whose source does not say it
 BASE = 1.1  # [log-odds] of a pool without benchmarks: three of four tasks, as good models on public issue sets
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 EDGE = 0.005  # a share is kept this far from 0 and 1, so that its log-odds exist
 
 
@@ -103,22 +107,16 @@ def publisher(source: str) -> str:
     return source.partition("@")[0].partition(" ")[0]
 
 
+# Of one candidate: publisher -> (weight, distance from the median) of each of its benchmarks.
+Told = dict[str, list[tuple[float, float]]]
+
+
 @lru_cache(maxsize=64)
 def strengths(pool: Pool, kind: Kind) -> Strengths:
     """Return how strong each candidate of the pool is at `kind`. Remembered: a pool is a value that never changes."""
-    told: list[dict[str, list[tuple[float, float]]]] = [{} for _ in pool.candidates]
-    middles: dict[str, list[tuple[float, float]]] = {}
-    newest = max((b.as_of for c in pool.candidates for b in c.benchmarks), default="")
-    for rows in by_name(pool.candidates).values():
-        bounds = [logit(lower_bound(b.score, b.n)) for _, b in rows]
-        middle = median(bounds)
-        for (i, b), bound in zip(rows, bounds, strict=True):
-            weight = relevance(b.name, kind) * fresh(b.as_of, newest)
-            distance = min(FAR, max(-FAR, bound - middle))
-            told[i].setdefault(publisher(b.source), []).append((weight, distance))
-            middles.setdefault(publisher(b.source), []).append((weight, middle))
+    told, middles = gathered(pool, kind)
     base = median(mean(rows) for rows in middles.values()) if middles else BASE
-    most = {name: max(capped(t[name]) for t in told if name in t) for name in middles}
+    most = heaviest(told)
     logits = tuple(round(base + distance_of(t, most), 9) for t in told)
     heads = [headline(c, kind) for c in pool.candidates]
     return Strengths(
@@ -126,30 +124,64 @@ def strengths(pool: Pool, kind: Kind) -> Strengths:
     )
 
 
-def by_name(candidates: Iterable[Candidate]) -> dict[str, list[tuple[int, Benchmark]]]:
-    """Return every benchmark's scores with the row of their candidate, names in order."""
-    found: dict[str, list[tuple[int, Benchmark]]] = {}
+def gathered(pool: Pool, kind: Kind) -> tuple[list[Told], Told]:
+    """Return what publishers say of each candidate, and what the middle of the pool solves there [log-odds]."""
+    told: list[Told] = [{} for _ in pool.candidates]
+    middles: Told = {}
+    # The day of the pool is that of its newest price: a publisher that dates itself ahead makes no other one old.
+    today = max((c.price.as_of for c in pool.candidates if c.price is not None), default="")
+    for (who, _), rows in measured(pool.candidates).items():
+        bounds = [logit(lower_bound(b.score, b.n)) for _, b in rows]
+        middle = median(bounds)
+        for (i, b), bound in zip(rows, bounds, strict=True):
+            weight = relevance(b.name, kind) * fresh(b.as_of, today)
+            distance = min(FAR, max(-FAR, bound - middle))
+            told[i].setdefault(who, []).append((weight, distance))
+            middles.setdefault(who, []).append((weight, middle))
+    return told, middles
+
+
+def heaviest(told: Iterable[Told]) -> dict[str, float]:
+    """Return each publisher's weight for the candidate that it measured most."""
+    most: dict[str, float] = {}
+    for by in told:
+        for who, rows in by.items():
+            most[who] = max(capped(rows), most.get(who, 0.0))
+    return most
+
+
+def measured(
+    candidates: Iterable[Candidate],
+) -> dict[tuple[str, str], list[tuple[int, Benchmark]]]:
+    """Return the scores of each benchmark of each publisher with the row of their candidate, both names in order."""
+    found: dict[tuple[str, str], list[tuple[int, Benchmark]]] = {}
     for i, c in enumerate(candidates):
         for b in c.benchmarks:
-            found.setdefault(b.name, []).append((i, b))
-    return {name: found[name] for name in sorted(found)}
+            found.setdefault((publisher(b.source), b.name), []).append((i, b))
+    return {key: found[key] for key in sorted(found)}
 
 
-def fresh(as_of: str, newest: str) -> float:
-    """Return how much a number of that day [ISO] counts beside the newest one, 0..1; 1 for an unreadable day."""
-    then, now = day_of(as_of), day_of(newest)
+def fresh(as_of: str, today: str) -> float:
+    """Return how much a number of that day [ISO] counts `today`, 0..1; 1 for a day to come or an unreadable one."""
+    then, now = day_number(as_of), day_number(today)
     if then is None or now is None:
         return 1.0
-    return float(0.5 ** (max(0.0, now - then) / HALF_LIFE_DAYS))
+    return float(0.5 ** min(MOST_HALVINGS, max(0, now - then) / HALF_LIFE_DAYS))
 
 
-def day_of(iso: str) -> float | None:
-    """Return a day of the calendar [ISO] as a number of days, right within two; None when it is none."""
-    parts = iso.split("-")
-    if len(parts) != 3 or not all(p.isdecimal() for p in parts):
+def day_number(iso: str) -> int | None:
+    """Return the number of a day written `2026-07-02`, counted from year 0 (Gregorian); None if it is none.
+
+    Source: Zeller's count, the year beginning in March so that leap days stand at its end.
+    """
+    found = _DAY.fullmatch(iso)
+    if found is None:
         return None
-    year, month, day = map(int, parts)
-    return year * 365.25 + month * 30.44 + day
+    year, month, day = (int(part) for part in found.groups())
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
+    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day
 
 
 def mean(rows: list[tuple[float, float]]) -> float:
@@ -162,26 +194,33 @@ def capped(rows: list[tuple[float, float]]) -> float:
     return min(SOURCE_CAP, sum(w for w, _ in rows))
 
 
-def distance_of(told: Mapping[str, list[tuple[float, float]]], most: Mapping[str, float]) -> float:
+def distance_of(told: Told, most: Mapping[str, float]) -> float:
     """Return a candidate's distance from the middle [log-odds]: the mean over the publishers of the pool.
 
     Args:
-        told: `{publisher: [(weight, distance), ...]}` of this candidate.
-        most: Each publisher's weight for the candidate that it measured most.
+        told: What they say of this candidate.
+        most: Each publisher's weight for the candidate that it measured most (`heaviest`).
     """
     if not told:
         return 0.0
-    whole = sum(capped(rows) for rows in told.values())
-    absent = MISSING * sum(weight for name, weight in most.items() if name not in told)
-    return sum(capped(rows) * mean(rows) for rows in told.values()) / (whole + absent)
+    return sum(capped(rows) * mean(rows) for rows in told.values()) / weight_of(told, most)
 
 
-def most_by_one_source(publishers: int) -> float:
-    """Return how far one publisher of several equal ones can move a candidate against the others [log-odds].
+def weight_of(told: Told, most: Mapping[str, float]) -> float:
+    """Return what the publishers of `most` weigh together for a candidate, whether they measured it or not."""
+    return sum(capped(told[p]) if p in told else MISSING * weight for p, weight in most.items())
 
-    From one end to the other, with its share among the publishers that measured the candidate and half of the rest.
+
+def most_by_one_source(pool: Pool, kind: Kind, who: str) -> tuple[float, ...]:
+    """Return how far publisher `who`, whatever it says, can move each candidate against the base [log-odds].
+
+    From one end to the other with all the weight it can have, beside what the others weigh. The difference between two
+    candidates it can move by the sum of theirs. The base is the same for all; beside two or more other publishers it
+    stays within what those say.
     """
-    return 2 * FAR / (1 + MISSING * (publishers - 1))
+    told, _ = gathered(pool, kind)
+    most = {p: weight for p, weight in heaviest(told).items() if p != who}
+    return tuple(2 * FAR * SOURCE_CAP / (SOURCE_CAP + weight_of(t, most)) for t in told)
 
 
 def percentiles(values: tuple[float, ...]) -> tuple[float, ...]:

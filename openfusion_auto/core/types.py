@@ -52,6 +52,14 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class Forced:
+    """A mode that the operator asks for on this task, and what asks for it."""
+
+    mode: ModeName
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A request as it was read: what is asked, how risky, how hard, where in the agent's loop.
 
@@ -69,6 +77,8 @@ class Task:
         role: The role the request named (`openfusion/<role>`), or None.
         only: Candidate ids the request restricts the choice to; empty = all.
         options: The request's own options.
+        prefer: The role that a rule prefers: its candidates rank higher, nobody is shut out.
+        forced: The mode that a rule or the classifier's setting asks for, or None; the request's own goes before.
     """
 
     kind: Kind
@@ -84,6 +94,8 @@ class Task:
     options: Options = field(default_factory=Options)
     ease: float | None = None
     lifts: tuple[tuple[str, float], ...] = ()
+    prefer: RoleName | None = None
+    forced: Forced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +169,16 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The candidates, sorted by id. `digest` names the content; compare pools by it.
+    """The candidates, sorted by id in whatever order they come. `digest` names the content; compare pools by it.
 
     Identity equality on purpose: what `score.py` derives from a pool is remembered per object.
     """
 
     candidates: tuple[Candidate, ...]
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candidates", tuple(sorted(self.candidates, key=lambda c: c.id)))
 
     def get(self, candidate_id: str) -> Candidate | None:
         """Return the candidate with that id, or None."""
@@ -173,6 +188,11 @@ class Pool:
     def by_id(self) -> Mapping[str, Candidate]:
         """The candidates by id."""
         return {c.id: c for c in self.candidates}
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """Where a candidate stands, by id."""
+        return {c.id: i for i, c in enumerate(self.candidates)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +300,7 @@ class State:
         pin: This session's, when there is one that has not expired.
         unready: Upstream name -> why it cannot be called (no key, refused by configuration).
         cache_min: Upstream name -> shortest prompt that it caches [tokens], where it is not the usual one.
+        cache_ttl: Upstream name -> how long it keeps what it cached [s], "" for all others.
     """
 
     now_s: float = 0.0
@@ -288,6 +309,7 @@ class State:
     pin: Pin | None = None
     unready: Mapping[str, str] = field(default_factory=dict)
     cache_min: Mapping[str, int] = field(default_factory=dict)
+    cache_ttl: Mapping[str, float] = field(default_factory=dict)
 
 
 class Term(NamedTuple):

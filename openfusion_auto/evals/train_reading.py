@@ -1,8 +1,8 @@
 """Make the reader's weights again: `python -m openfusion_auto.evals.train_reading --out reading.npz FILES`.
 
 Each line of a file is a labelled request (`tests/reading/README.md`). The features are the reader's own. Three
-multinomial logistic regressions are fitted with scikit-learn (extra `train`), then once more on the features that
-weighed most, and stored as whole numbers. Nothing here runs when a request is served.
+multinomial logistic regressions are fitted with scikit-learn (extra `train`) and stored as whole numbers. Nothing here
+runs when a request is served.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ from openfusion_auto.wire.chat_request import parse_request
 Matrix = npt.NDArray[np.float32]
 
 SEEN = {"word": 2, "piece": 4}  # requests that a feature must stand in
-KEPT = 16_000  # features that are stored
 STRENGTH = 5.0  # inverse of the ridge (scikit-learn's C)
-ALSO = 0.5  # weight of a row for a kind that counts as right too
 
 
 class Example:
@@ -59,11 +57,8 @@ def examples_of(paths: Iterable[Path], weight: float = 1.0) -> list[Example]:
 
 
 def fit(examples: Sequence[Example]) -> Model:
-    """Fit the model: all frequent features first, then the `KEPT` of most weight alone."""
-    first = fitted(examples, frequent(examples))
-    strongest = np.argsort(-np.abs(first.weights).max(axis=1) * first.rarity, kind="stable")[:KEPT]
-    names = list(first.rows)
-    return fitted(examples, [names[i] for i in sorted(strongest.tolist())])
+    """Fit the model on all features that are frequent enough."""
+    return fitted(examples, frequent(examples))
 
 
 def frequent(examples: Sequence[Example]) -> list[str]:

@@ -62,6 +62,11 @@ class Views:
     pool: Pool
     _made: dict[tuple[str, ...], View] = field(default_factory=dict)
 
+    def take(self, pool: Pool) -> None:
+        """Show another pool from now on."""
+        self.pool = pool
+        self._made.clear()
+
     def of(self, models: tuple[str, ...]) -> View | None:
         """Return the view of a key, None when it may use everything."""
         if not models:

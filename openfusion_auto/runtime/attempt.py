@@ -17,7 +17,7 @@ from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
-from openfusion_auto.core.types import Candidate, Needs, Pool, Task
+from openfusion_auto.core.types import Candidate, Needs, Pool, State, Task
 from openfusion_auto.errors import (
     BadRequest,
     ContextTooLong,
@@ -137,6 +137,22 @@ class Caller:
                 await clock.sleep(move.wait_s)
         return Reply(ask.phase, candidate_id, error=summary(errors))
 
+    async def once(self, ask: Ask) -> Reply:
+        """Ask the first candidate one time, inside the limits: no retry and no fallback."""
+        candidate_id = ask.candidates[0]
+        candidate = self._means.pool.get(candidate_id)
+        worst_usd = self._worst_usd(ask.prompt, candidate) if candidate else None
+        if candidate is None or not self._means.live.may_call(candidate_id):
+            error: FusionError = UpstreamError(f"{candidate_id} cannot be called now")
+        elif len(self._trace.attempts) >= self._max_calls or not self._affords(worst_usd):
+            error = UpstreamError(f"{candidate_id} does not fit the limits of this request")
+        else:
+            try:
+                return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
+            except FusionError as failed:
+                error = failed
+        return Reply(ask.phase, candidate_id, error=error)
+
     def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:
         """Return what follows a failed attempt.
 
@@ -236,6 +252,7 @@ class Caller:
             ttft_ms=line.ttft_ms if prompt.stream else None,
             tokens_per_s=usage.output / span_s if usage is not None and streamed else None,
             bytes_per_token=prompt_bytes(prompt) / usage.input if usage and usage.input else None,
+            cache_hit=confirmed_share(self._trace.state, candidate.id, usage),
         )
 
     def _book_partial(
@@ -336,6 +353,17 @@ class Caller:
         if waits is not None:
             await waits
         return reader.answer()
+
+
+def confirmed_share(state: State | None, candidate_id: str, usage: Usage | None) -> float | None:
+    """Return which share of the tokens that were believed cached was reported as cached, 0..1; None without a belief.
+
+    Of the belief counts what the prompt has tokens for: a shorter one (compacted, another phase's) cannot confirm more.
+    """
+    if state is None or usage is None:
+        return None
+    believed = min(usage.input, cost.warm_tokens(state.pin, candidate_id, state.now_s))
+    return min(1.0, usage.cached / believed) if believed > 0 else None
 
 
 def refuse_broken_calls(answer: Answer) -> None:

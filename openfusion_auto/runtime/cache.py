@@ -2,8 +2,8 @@
 
     wanted    temperature 0 and one choice, or `openfusion.cache: true`; never with `openfusion.cache: false`
     kept      a whole answer that ended by itself (`stop`, `tool_calls`), as its upstream's bytes, up to a size
-    the same  credential, candidates, policy, dialect, model asked for, and the body but for what cannot change an
-              answer (`IGNORED`)
+    the same  credential, candidates, policy and rules, dialect, model asked for, and the body but for what cannot
+              change an answer (`IGNORED`)
 
 Who asks while the same is being answered waits for it, once: most often it is the same program in a loop, and a second
 call would cost what the cache is there to save. When nothing comes of the first, all who waited go their own way at
@@ -23,7 +23,6 @@ from typing import NamedTuple, Protocol
 
 from openfusion_auto.core.digest import canonical
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt
-from openfusion_auto.core.types import Policy
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.store.redis import Link
@@ -124,6 +123,10 @@ class Shelf(Protocol):
         """Keep something; never waits."""
         ...
 
+    def resize(self, *, ttl_s: float, most: int) -> None:
+        """Keep from now on for so long [s], and so much [bytes]; see `MemoryShelf`."""
+        ...
+
 
 class MemoryShelf:
     """Answers of one process: what was not asked for for longest goes first.
@@ -162,6 +165,12 @@ class MemoryShelf:
         while self.size > self._most:
             self._drop(next(iter(self._kept)))
 
+    def resize(self, *, ttl_s: float, most: int) -> None:
+        """See `Shelf`; what is kept already stays for as long as was said then."""
+        self._ttl_s, self._most = ttl_s, most
+        while self.size > self._most:
+            self._drop(next(iter(self._kept)))
+
     def _drop(self, key: str) -> None:
         gone = self._kept.pop(key, None)
         if gone is not None:
@@ -195,21 +204,31 @@ class SharedShelf:
             self._puts.add(task)
             task.add_done_callback(self._puts.discard)
 
+    def resize(self, *, ttl_s: float, most: int) -> None:
+        """See `Shelf`."""
+        self._near.resize(ttl_s=ttl_s, most=most)
+        self._ttl_ms = max(1, int(ttl_s * 1000))
+
 
 class Cache:
     """Finds and keeps answers.
 
     Args:
         shelf: Where they are.
-        policy: How is decided; part of every key.
+        ways: How is read and decided, in values with a canonical form; part of every key.
         max_entry: Largest answer that is kept [bytes].
     """
 
-    def __init__(self, shelf: Shelf, policy: Policy, *, max_entry: int) -> None:
+    def __init__(self, shelf: Shelf, ways: object, *, max_entry: int) -> None:
         self._shelf = shelf
-        self._policy = canonical(policy)
+        self._ways = canonical(ways)
         self._max_entry = max_entry
         self._running: dict[str, asyncio.Event] = {}
+
+    def following(self, ways: object, *, max_entry: int, ttl_s: float, most: int) -> Cache:
+        """Return a cache of another configuration with the same answers; who began with this one ends with it."""
+        self._shelf.resize(ttl_s=ttl_s, most=most)
+        return Cache(self._shelf, ways, max_entry=max_entry)
 
     def tape(self) -> Tape:
         """Return what takes down a stream that may be kept."""
@@ -223,7 +242,7 @@ class Cache:
             return None
         body = {k: v for k, v in prompt.body.items() if k not in IGNORED}
         options = replace(prompt.options, trace="compact", session=None, cache=None)
-        made = hashlib.sha256(self._policy)
+        made = hashlib.sha256(self._ways)
         for part in (
             json.dumps([FORM, credential, pool_digest, prompt.dialect, prompt.model]).encode(),
             canonical(options),

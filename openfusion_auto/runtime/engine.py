@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from openfusion_auto.core import classify, tokens
+from openfusion_auto.core import tokens
 from openfusion_auto.core.decide import decide, tightest
+from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
 from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State, Task
@@ -25,6 +27,7 @@ from openfusion_auto.runtime.cache import Cache, Kept, recorded
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.names import Wanted, wanted
+from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Again, Trace, TraceStore, compact, full
@@ -61,6 +64,7 @@ class Judged:
     pool: Pool
     decision: Decision
     left_usd: float | None = None
+    identity: str = ""
 
 
 class Engine:
@@ -75,6 +79,7 @@ class Engine:
         *,
         dry_run: bool,
         report_requested: bool = False,
+        reader: Reader | None = None,
         cache: Cache | None = None,
     ) -> None:
         self.means = means
@@ -83,10 +88,24 @@ class Engine:
         self.offers = offers
         self.dry_run = dry_run
         self.report_requested = report_requested
+        self.reader = reader or Reader()
         self.cache = cache
 
-    def judge(self, incoming: Incoming) -> Judged:
-        """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone."""
+    def as_now(self) -> Engine:
+        """Return the engine as it is now: a request goes its whole way with one configuration."""
+        return copy.copy(self)
+
+    def take(self, other: Engine) -> None:
+        """Serve requests from now on as `other` would; traces and live state stay."""
+        self.means, self.policy, self.offers = other.means, other.policy, other.offers
+        self.report_requested, self.reader = other.report_requested, other.reader
+        self.cache = other.cache
+
+    def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
+        """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
+
+        What `spent` has used already is taken off the limits.
+        """
         prompt, pool = incoming.prompt, self.means.pool
         if incoming.view is not None:
             incoming.view.check(prompt.model)
@@ -97,15 +116,48 @@ class Engine:
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
         only = want.only or self._bound_to(prompt, pool)
-        task = self._calibrated(classify.read(prompt, role=want.role, only=only), prompt, state)
+        read = self.reader.read(prompt, session.key, role=want.role, only=only)
+        task = self._calibrated(read, prompt, state)
         pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
-        policy, left = self.policy, None
+        if self.reader.learner is not None:
+            task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
+        policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
+        left = None
         if incoming.allowance is not None:
             left = incoming.allowance.left_usd(session.key)
             if left is not None:
                 policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         decision = decide(task, pool, state, policy)
-        return Judged(prompt, want, session, task, state, pool, decision, left)
+        return Judged(prompt, want, session, task, state, pool, decision, left, incoming.identity)
+
+    async def _judged(self, incoming: Incoming, trace: Trace, began_s: float) -> Judged:
+        """Learn from what a request says about the answers before it, and decide it.
+
+        The classifier is asked where there is one and something to ask; then it is decided again by what it said.
+        """
+        known, learner = self.reader.classifier, self.reader.learner
+        if learner is not None:
+            key = session_of(incoming.prompt, incoming.headers, incoming.identity).key
+            trace.notes += learner.observe(incoming.prompt, key, incoming.identity)
+        judged = self.judge(incoming)
+        if known is None or judged.task.only:
+            return judged
+        facts = read_facts(judged.prompt)
+        if not known.asks(judged.session.key, facts):
+            return judged
+        calls, usd = share_of(self.policy, judged.prompt.options)
+        caller = Caller(
+            self.means,
+            trace,
+            None,
+            began_s=began_s,
+            max_calls=calls,
+            max_usd=tightest(usd, judged.left_usd),
+        )
+        problem = await known.ask(judged.session.key, facts, caller)
+        if problem is not None:
+            trace.notes.append(problem)
+        return self.judge(incoming, spent=trace)
 
     def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
         """Return the candidates that alone can serve a history; () when all can, or none.
@@ -236,25 +288,21 @@ class Engine:
     ) -> tuple[bytes, Judged, Outcome]:
         """Decide, call, deliver; returns the body with what it came from."""
         began_s = self.means.clock.now()
-        judged = self.judge(incoming)
+        judged = await self._judged(incoming, trace, began_s)
         trace.decision, trace.state = judged.decision, judged.state
         trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
         trace.session = session_hash(judged.session.key)
-        ceiling = tightest(self.policy.max_usd, judged.prompt.options.max_usd)
-        allowance = await self._reserved(incoming, judged, ceiling, trace)
+        allowance = await self._reserved(incoming, judged, trace)
         raise_if_empty(judged)
         if client is not None:
             client.patient = judged.decision.mode != "single"
-        means = (
-            self.means if judged.pool is self.means.pool else replace(self.means, pool=judged.pool)
-        )
         caller = Caller(
-            means,
+            self._means_of(judged),
             trace,
             client,
             began_s=began_s,
             max_calls=self._max_calls(judged.prompt),
-            max_usd=ceiling,
+            max_usd=self._ceiling(judged.prompt),
             headers=forwarded(incoming.headers),
             allowance=allowance,
         )
@@ -262,9 +310,7 @@ class Engine:
         body = await self._deliver(judged, outcome, trace, client)
         return body, judged, outcome
 
-    async def _reserved(
-        self, incoming: Incoming, judged: Judged, ceiling: float | None, trace: Trace
-    ) -> Allowance | None:
+    async def _reserved(self, incoming: Incoming, judged: Judged, trace: Trace) -> Allowance | None:
         """Hold the worst case of what was decided where budgets count; returns who must cover every further call.
 
         Raises:
@@ -276,8 +322,16 @@ class Engine:
         plan = judged.decision.plan
         if judged.decision.ranking:
             worst_usd = plan.worst_case_usd if plan.steps else None
-            await incoming.allowance.reserve(worst_usd, ceiling)
+            await incoming.allowance.reserve(worst_usd, self._ceiling(judged.prompt))
         return incoming.allowance
+
+    def _means_of(self, judged: Judged) -> Means:
+        same = judged.pool is self.means.pool
+        return self.means if same else replace(self.means, pool=judged.pool)
+
+    def _ceiling(self, prompt: Prompt) -> float | None:
+        """Return what the operator or the request lets it cost [USD]; budgets come besides."""
+        return tightest(self.policy.max_usd, prompt.options.max_usd)
 
     def _max_calls(self, prompt: Prompt) -> int:
         return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)
@@ -291,6 +345,10 @@ class Engine:
             raise outcome.error or InternalError("the recipe ended without an answer")
         trace.answered_by, trace.answered_phase = outcome.candidate, outcome.phase
         self._pin(judged, outcome)
+        if self.reader.learner is not None:
+            self.reader.learner.answered(
+                judged.prompt, judged.session.key, judged.identity, judged.task, outcome.candidate
+            )
         trace.outcome = "ok"
         model = self._model_of(outcome, judged.pool)
         return await self._tell(judged.prompt, outcome.answer, model, trace, client)
@@ -360,7 +418,7 @@ ID_PREFIX: Mapping[Dialect, str] = {"chat": "chatcmpl-", "responses": "resp_", "
 
 
 def forwarded(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that go on to an upstream."""
+    """Return the headers of a request that go on to its upstream, in lower case."""
     return {k.lower(): v for k, v in headers.items() if k.lower() in FORWARDED}
 
 

@@ -1,8 +1,10 @@
-"""What processes that share a Redis learn from each other: statistics, breakers, pins, and who made what is sealed.
+"""What processes that share a Redis learn from each other: statistics, breakers, pins, tallies, who made what is
+sealed.
 
 Every process writes what changed to one stream a few times a second, and reads what the others wrote: no request waits
-for it. Statistics go as what was new since the last time, and are added up; of the rest the last word counts. While
-Redis does not answer, the changes wait, the latest of each thing; the stream is read on where it was left.
+for it. Statistics go as what was new since the last time, and are added up; of a tally the later one counts, of the
+rest the last word. While Redis does not answer, the changes wait, the latest of each thing; the stream is read on
+where it was left.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from openfusion_auto.core import stats
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Pin, Stats
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.state import LiveState
@@ -30,7 +33,8 @@ TICK_S = 0.25  # [s] between two exchanges: a breaker is seen everywhere within 
 MAX_WAITING = 20_000  # changes that wait for Redis; the oldest go first
 MAX_STREAM = 50_000  # entries of the stream, about 10 MB: the sessions of the last hours
 READ = 1_000  # entries read at once
-TYPES: Mapping[str, Any] = {name: kind for kind, name in KINDS.items()}
+# What was spent is not told here: that is counted in Redis itself (`shared.py`).
+TYPES: Mapping[str, Any] = {name: kind for kind, name in KINDS.items() if kind is not Spending}
 
 
 class Outbox:

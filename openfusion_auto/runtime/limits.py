@@ -12,10 +12,10 @@ could share (Redis): what may be refused is awaited there, what must not fail on
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from openfusion_auto.core import limits, tokens
 from openfusion_auto.core.limits import NEW, NO_LIMITS, Account, Limits, Refusal, Room, Spending
@@ -23,9 +23,11 @@ from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError, Overloaded, QuotaExceeded, RateLimited
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.trace import Trace
+from openfusion_auto.store.base import Store
 
 SERVER, SESSION = "server", "session:"
 MAX_SESSIONS = 20_000  # accounts of sessions; the one unused for longest goes first
+WALL = 0.0  # [s since 1970] at which the clock stood at 0 that accounts are counted by
 NO_RETRY = {"x-should-retry": "false"}  # the official SDKs of OpenAI and Anthropic heed it
 
 
@@ -57,6 +59,12 @@ class Scope(NamedTuple):
     limits: Limits
     says: str
 
+    def kind(self) -> Literal["key", "server", "session"]:
+        """Return what kind of account it is: a word that holds no name."""
+        if self.name.startswith(SESSION):
+            return "session"
+        return "server" if self.name == SERVER else "key"
+
     def budget(self) -> str:
         """Return its budget in words."""
         day, month = self.limits.per_day, self.limits.per_month
@@ -69,20 +77,14 @@ class Scope(NamedTuple):
         return ", ".join(parts)
 
 
-class SpendLog(Protocol):
-    """Where spending is kept."""
-
-    def load(self) -> Mapping[str, Spending]:
-        """Return what is kept, by account."""
-        ...
-
-    def save(self, changed: Mapping[str, Spending]) -> None:
-        """Keep what changed; the rest stays as it is."""
-        ...
-
-
 class Counters(Protocol):
-    """The accounts. A call is for all scopes or for none."""
+    """The accounts. A call is for all scopes or for none.
+
+    Attributes:
+        refused: How often requests were refused, by kind of account (`key`, `server`, `session`) and limit.
+    """
+
+    refused: Counter[tuple[str, str]]
 
     async def admit(self, scopes: Sequence[Scope], count: int) -> tuple[Scope, Refusal] | None:
         """Let a request of `count` tokens in, or return who refuses it, and why."""
@@ -118,16 +120,18 @@ class Counters(Protocol):
 
 
 class MemoryCounters:
-    """The accounts of one process."""
+    """The accounts of one process; what they spent is in a store, but for sessions."""
 
-    def __init__(self, clock: Clock, kept: Mapping[str, Spending] | None = None) -> None:
+    def __init__(self, clock: Clock, store: Store) -> None:
         self._clock = clock
-        self._uses = {name: (s.requests, s.last_s) for name, s in (kept or {}).items()}
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self._store = store
+        kept = store.load(Spending, WALL)
+        self._uses = {name: (s.requests, s.last_s) for name, s in kept}
         self._accounts: OrderedDict[str, Account] = OrderedDict(
-            (name, Account(day=s.day, month=s.month)) for name, s in (kept or {}).items()
+            (name, Account(day=s.day, month=s.month)) for name, s in kept
         )
         self._sessions = 0
-        self._changed: set[str] = set()
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
@@ -146,8 +150,6 @@ class MemoryCounters:
             self._accounts.move_to_end(name)
             if self._sessions > MAX_SESSIONS:
                 self._forget_a_session()
-        else:
-            self._changed.add(name)
 
     def _forget_a_session(self) -> None:
         old = next(n for n, a in self._accounts.items() if n.startswith(SESSION) and not a.held)
@@ -200,6 +202,8 @@ class MemoryCounters:
         now_s = self._now_s()
         for scope in scopes:
             self._put(scope.name, limits.settle(self._get(scope.name), held, cost, now_s))
+            if not scope.name.startswith(SESSION):
+                self._store.keep(Spending, scope.name, self.spending(scope.name), WALL)
 
     def frees_s(self, scope: Scope, amount: int) -> float | None:
         """See `Counters`."""
@@ -231,11 +235,6 @@ class MemoryCounters:
         """Return the money that is held of an account [units]."""
         return self._get(name).held
 
-    def changes(self) -> dict[str, Spending]:
-        """Return what changed since the last call, for a `SpendLog`; sessions are not kept."""
-        changed, self._changed = self._changed, set()
-        return {name: self.spending(name) for name in changed}
-
 
 class Allowance:
     """What one request may use. Made by `Limiter.enter`, given up by `close`, which may be called again."""
@@ -266,6 +265,7 @@ class Allowance:
         count = tokens.input_tokens(prompt) if counted else 0
         refused = await self._counters.admit(self._scopes, count)
         if refused is not None:
+            self._counters.refused[refused[0].kind(), refused[1].limit] += 1
             error = refusal_error(*refused)
             error.headers = {**self.headers(), **error.headers}
             raise error
@@ -336,6 +336,7 @@ class Allowance:
         return told
 
     def _exhausted(self, scope: Scope, rest: int) -> QuotaExceeded:
+        self._counters.refused[scope.kind(), "usd"] += 1
         error = QuotaExceeded(
             f"You exceeded your current quota: {scope.says} has {limits.to_usd(rest):.4f} USD left of "
             f"{scope.budget()}, and no model with a known price that can serve this request costs less at "
@@ -360,6 +361,11 @@ class Limiter:
         self.counters = counters
         self.server = server
         self.session = session
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether money is limited, whoever asks; what a session may cost is counted in memory alone."""
+        return self.server.has_budget
 
     def scopes(self, client: Client | None) -> tuple[Scope, ...]:
         """Return the accounts that count for a client."""

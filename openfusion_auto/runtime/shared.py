@@ -39,9 +39,10 @@ from openfusion_auto.core.limits import (
     drained,
 )
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.limits import SESSION, MemoryCounters, Scope
+from openfusion_auto.runtime.limits import SESSION, WALL, MemoryCounters, Scope
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.runtime.shared_script import SCRIPT
+from openfusion_auto.store.base import Store
 from openfusion_auto.store.redis import Link
 
 LEASE_S = 15.0
@@ -83,10 +84,8 @@ class Share:
 class SharedCounters(MemoryCounters):
     """See `Counters`, and above."""
 
-    def __init__(
-        self, link: Link, clock: Clock, kept: Mapping[str, Spending] | None = None
-    ) -> None:
-        super().__init__(clock, kept)
+    def __init__(self, link: Link, clock: Clock, store: Store) -> None:
+        super().__init__(clock, store)
         self._link = link
         self._me = secrets.token_hex(8)
         self._shares: dict[str, Share] = {}
@@ -285,7 +284,10 @@ class SharedCounters(MemoryCounters):
             with_new(known.day, share.day),
             with_new(known.month, share.month),
         )
+        before = self.spending(name)
         self._put(name, account)
+        if self.spending(name) != before and not name.startswith(SESSION):
+            self._store.keep(Spending, name, self.spending(name), WALL)
         idle = not (share.run or share.held or share.day or share.tokens or share.requests)
         if idle and name.startswith(SESSION):  # thousands of them; the next request hears anew
             self._shares.pop(name, None)

@@ -10,18 +10,20 @@ from typing import NamedTuple
 
 from openfusion_auto.core import breaker, stats
 from openfusion_auto.core.cost import CACHE_MIN
+from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.session import session_hash
-from openfusion_auto.store.base import AnyLive, LiveStore, Maker
-from openfusion_auto.store.memory import MemoryStore
+from openfusion_auto.store.base import KINDS, AnyLive, LiveStore, Maker
+from openfusion_auto.store.memory import MemoryStore, is_forgotten
 
 MAX_SEALS = 100_000  # signatures and encrypted items remembered, by hash
 MAX_PINS = 20_000  # sessions remembered; the one unused for longest goes first
 
 
+MAX_TALLIES = 20_000  # of projects, kinds and candidates; the one that has learned nothing for longest goes first
 MAX_CACHES = 4  # candidates of one session whose caches are remembered
 
 
@@ -39,6 +41,7 @@ class Kept(NamedTuple):
     breakers: dict[str, Breaker]
     pins: OrderedDict[str, Pin]
     makers: OrderedDict[str, Maker]
+    tallies: OrderedDict[str, Tally]
 
 
 def restore(store: LiveStore, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s: float) -> Kept:
@@ -69,6 +72,10 @@ def restore(store: LiveStore, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s
         },
         pins=OrderedDict([(k, p) for k, p in pins if p.expires_s >= now][-MAX_PINS:]),
         makers=OrderedDict(store.load(Maker, epoch_s)[-MAX_SEALS:]),
+        tallies=OrderedDict(
+            (k, replace(t, at_s=min(t.at_s, now)))
+            for k, t in store.load(Tally, epoch_s)[-MAX_TALLIES:]
+        ),
     )
 
 
@@ -93,15 +100,12 @@ class LiveState:
         """Start from what `store` kept; every change is given to it, and written behind."""
         self._clock = clock
         self._store: LiveStore = store if store is not None else MemoryStore()
-        self._unready = dict(unready)
-        self._pin_ttl_s = pin_ttl_s
-        self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
-        self._cache_rules = dict(caches or {})
-        self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
-        longest_s = max(cache_ttl_s, *(r.ttl_s for r in self._cache_rules.values()), 0.0)
+        self.configure(unready, pin_ttl_s=pin_ttl_s, cache_ttl_s=cache_ttl_s, caches=caches)
+        longest_s = max(self._cache_ttl.values())
         kept = restore(self._store, clock, pin_ttl_s=pin_ttl_s, max_cache_ttl_s=longest_s)
         self._stats, self._breakers = kept.stats, kept.breakers
         self._pins, self._makers = kept.pins, kept.makers  # by hash of the session, of the seal
+        self._tallies = kept.tallies
 
     def _epoch_s(self) -> float:
         """Return when the monotonic clock stood at 0 [s since 1970]; asked each time, as the wall clock is set."""
@@ -114,8 +118,31 @@ class LiveState:
         if pin is not None and now > pin.expires_s:
             pin = None
         return State(
-            now, dict(self._stats), dict(self._breakers), pin, self._unready, self._cache_min
+            now,
+            dict(self._stats),
+            dict(self._breakers),
+            pin,
+            self._unready,
+            self._cache_min,
+            self._cache_ttl,
         )
+
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """What was learned, by `lessons.Key` as a text."""
+        return self._tallies
+
+    def now_s(self) -> float:
+        """Return the clock's reading [s]."""
+        return self._clock.now()
+
+    def keep_tally(self, key: str, tally: Tally) -> None:
+        """Keep what was learned; of too much the oldest goes."""
+        self._tallies[key] = tally
+        self._tallies.move_to_end(key)
+        self._store.keep(Tally, key, tally, self._epoch_s())
+        while len(self._tallies) > MAX_TALLIES:
+            self._tallies.popitem(last=False)
 
     def bytes_per_token(self, candidate_id: str) -> float | None:
         """Return the measured prompt bytes per input token, once it is known."""
@@ -235,7 +262,10 @@ class LiveState:
         return tuple(c.id for c in pool.candidates if (c.upstream, c.model) == last)
 
     def forget(self, candidate_id: str | None) -> None:
-        """Forget what was measured of a candidate, or of all (None): its statistics and its breaker."""
+        """Forget what was measured and learned of a candidate, or of all (None); `LEARNED`: all that was learned."""
+        for key in [k for k in self._tallies if is_forgotten(KINDS[Tally], k, (candidate_id,))]:
+            del self._tallies[key]
+            self._store.keep(Tally, key, None, 0.0)
         known = {*self._stats, *self._breakers}
         for gone in known if candidate_id is None else known & {candidate_id}:
             self._stats.pop(gone, None)
@@ -246,12 +276,13 @@ class LiveState:
     def adopt(self, kind: type, key: str, value: AnyLive | None) -> AnyLive | None:
         """Take over what another process learnt; returns what is true now, for this process's own file.
 
-        Statistics are what the other saw and this one did not, and are added; of the rest the last word counts.
+        Statistics are what the other saw and this one did not, and are added; of tallies the later counts, of the rest
+        the last word.
         """
-        if value is None:
-            (self._stats if kind is Stats else self._breakers).pop(key, None)
-            return None
         match value:
+            case None:
+                kept = {Stats: self._stats, Breaker: self._breakers, Tally: self._tallies}
+                kept.get(kind, {}).pop(key, None)
             case Stats():
                 value = self._stats[key] = stats.merged(self._stats.get(key, Stats()), value)
             case Breaker():
@@ -261,11 +292,34 @@ class LiveState:
                 self._pins.move_to_end(key)
             case Maker():
                 self._makers.setdefault(key, value)
+            case Tally():
+                known = self._tallies.get(key, value)
+                value = self._tallies[key] = max(known, value, key=lambda tally: tally.at_s)
+                self._tallies.move_to_end(key)
         while len(self._pins) > MAX_PINS:
             self._pins.popitem(last=False)
         while len(self._makers) > MAX_SEALS:
             self._makers.popitem(last=False)
+        while len(self._tallies) > MAX_TALLIES:
+            self._tallies.popitem(last=False)
         return value
+
+    def configure(
+        self,
+        unready: Mapping[str, str],
+        *,
+        pin_ttl_s: float,
+        cache_ttl_s: float,
+        caches: Mapping[str, CacheRule] | None = None,
+    ) -> None:
+        """Go by this configuration from now on; what is known stays."""
+        self._unready = dict(unready)
+        self._pin_ttl_s = pin_ttl_s
+        self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)
+        self._cache_rules = dict(caches or {})
+        self._cache_min = {name: rule.min_tokens for name, rule in self._cache_rules.items()}
+        self._cache_ttl = {"": cache_ttl_s}
+        self._cache_ttl |= {name: rule.ttl_s for name, rule in self._cache_rules.items()}
 
     def ready(self, upstream: str) -> None:
         """An upstream can be called from now on."""

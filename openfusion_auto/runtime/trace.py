@@ -65,6 +65,7 @@ class Trace:
     """One request. `outcome` is `ok`, `error`, `cancelled` or `running`.
 
     `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
+    `surface` names where it came in when that is not its dialect's own path.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Trace:
     ms: float | None = None
     dry_run: bool = False
     cached: Again | None = None
+    surface: str | None = None
 
     @property
     def mode(self) -> str | None:

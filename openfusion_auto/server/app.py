@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.log import server_logger
@@ -19,19 +19,22 @@ from openfusion_auto.server.embeddings import embeddings
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
     CLOCK,
+    CONFIG,
     ENGINE,
     KEYRING,
     LIMITER,
     LIVE,
+    METRICS,
     OPTIONS,
-    POOL,
-    UNREADY,
     VIEWS,
     Live,
+    Loaded,
     ServerOptions,
 )
 from openfusion_auto.server.me import me
+from openfusion_auto.server.metrics import Look, Metrics
 from openfusion_auto.server.middleware import expect, gate, without_the_request
+from openfusion_auto.server.observe import metrics, observe
 from openfusion_auto.server.stalled import unsent
 from openfusion_auto.server.surface import surface
 
@@ -44,28 +47,42 @@ def build_app(
     engine: Engine,
     options: ServerOptions,
     clock: Clock,
-    unready: Mapping[str, str],
     keyring: Keyring,
     limiter: Limiter,
 ) -> web.Application:
     """Return the application that serves `engine` to whom `keyring` lets in and as much as `limiter` gives."""
     # Before the gate stands the library's own parser; what it logs of broken HTTP quotes keys and prompts.
     server_logger.addFilter(without_the_request)
-    app = web.Application(middlewares=[gate], client_max_size=options.max_body)
-    app[ENGINE], app[POOL], app[OPTIONS], app[CLOCK] = engine, engine.means.pool, options, clock
-    app[LIVE], app[UNREADY] = Live(), unready
+    app = web.Application(middlewares=[observe, gate], client_max_size=options.max_body)
+    app[ENGINE], app[OPTIONS], app[CLOCK] = engine, options, clock
+    app[LIVE], app[CONFIG] = Live(), Loaded(clock.wall())
+    app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE], app[CONFIG]))
+    engine.means.books.observers.append(app[METRICS].observe)
     app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.
     app.router.add_get("/", info.alive)
     app.router.add_get("/health", info.alive)
     app.router.add_get("/api/hello", info.alive)
     app.router.add_get("/ready", info.ready)
+    app.router.add_get("/metrics", metrics)
     for root in ROOTS:
         add_api(app.router, root)
     app.router.add_post("/debug/route", info.debug_route, expect_handler=expect)
     app.cleanup_ctx.append(housekeeping)
     app.on_cleanup.append(close_upstreams)
     return app
+
+
+def look_at(engine: Engine, limiter: Limiter, live: Live, loaded: Loaded) -> Look:
+    """Return where metrics read what is a state."""
+    return Look(
+        pool=lambda: engine.means.pool,
+        breakers=engine.means.live.breakers,
+        streams=lambda: len(live.streams),
+        store=engine.means.books.store.status,
+        refused=lambda: limiter.counters.refused,
+        config=lambda: (loaded.at, loaded.error is None, loaded.reloads),
+    )
 
 
 def add_api(router: web.UrlDispatcher, root: str) -> None:
@@ -89,9 +106,6 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
 
 async def housekeeping(app: web.Application) -> AsyncIterator[None]:
     """Keep open streams alive while the server runs: one task for all of them."""
-    if app[OPTIONS].keep_alive_s <= 0:
-        yield
-        return
     task = asyncio.create_task(keep_alive(app))
     yield
     task.cancel()
@@ -103,9 +117,12 @@ async def keep_alive(app: web.Application) -> None:
     """Send a comment on every stream that has been silent for too long; one that is waiting for panel or
     verifier gets its head this way.
     """
-    clock, live, quiet_s = app[CLOCK], app[LIVE], app[OPTIONS].keep_alive_s
+    clock, live = app[CLOCK], app[LIVE]
     while True:
         await clock.sleep(TICK_S)
+        quiet_s = app[OPTIONS].keep_alive_s
+        if quiet_s <= 0:
+            continue
         now = clock.now()
         for client, request in list(live.streams.items()):
             if now - client.last_s < quiet_s or not (client.head_sent or client.patient):

@@ -6,39 +6,55 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
-from openfusion_auto.config.schema import is_loopback
+from openfusion_auto.config.schema import Config, is_loopback
+from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.cache import Cache, MemoryShelf, SharedShelf, Shelf
+from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.exchange import Outbox
-from openfusion_auto.runtime.limits import Limiter, MemoryCounters, SpendLog
+from openfusion_auto.runtime.learner import Learner
+from openfusion_auto.runtime.limits import Limiter, MemoryCounters
+from openfusion_auto.runtime.otel import Spans
+from openfusion_auto.runtime.reader import Reader, every_turn
 from openfusion_auto.runtime.shared import SharedCounters
-from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.files import allow_connections
+from openfusion_auto.server.follow import FOLLOWER, follower_of
 from openfusion_auto.server.keyring import Keyring
-from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, ServerOptions
+from openfusion_auto.server.keys import (
+    CLOCK,
+    ENGINE,
+    KEYRING,
+    LIMITER,
+    LIVE,
+    OPTIONS,
+    VIEWS,
+    ServerOptions,
+)
+from openfusion_auto.server.logs import set_up, unhandled
 from openfusion_auto.server.sharing import LINK, Sharing, build_link
 from openfusion_auto.server.stalled import cut_stalled
-from openfusion_auto.server.upkeep import Ledger, upkeep
+from openfusion_auto.server.upkeep import upkeep
 from openfusion_auto.store import retention
 from openfusion_auto.store.base import Store
 from openfusion_auto.store.files import file_in
 from openfusion_auto.store.redis import Link
-from openfusion_auto.store.spendfile import FILE as SPEND_FILE
-from openfusion_auto.store.spendfile import SpendFile
 from openfusion_auto.store.sqlite import open_store
 from openfusion_auto.upstream.registry import build_upstreams
 
@@ -88,6 +104,7 @@ def build_engine(
         unready,
         pin_ttl_s=config.session.ttl_s,
         cache_ttl_s=config.session.cache_ttl_s,
+        caches=cache_rules(config),
         store=outbox or books.store,
     )
     upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
@@ -100,40 +117,93 @@ def build_engine(
         config.timeouts.total_s,
         books,
     )
-    offers = {u.name: u.offers for u in config.upstreams}
+    traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
+    return engine_of(settings, means, traces, cache, dry_run=dry_run)
+
+
+def engine_of(
+    settings: Settings, means: Means, traces: TraceStore, cache: Cache | None, *, dry_run: bool
+) -> Engine:
+    """Return the engine that answers by a configuration with certain means."""
+    config = settings.config
     return Engine(
-        means,
+        replace(means, max_calls=settings.policy.max_calls, total_s=config.timeouts.total_s),
         settings.policy,
-        TraceStore(config.server.traces_kept),
-        offers,
+        traces,
+        {u.name: u.offers for u in config.upstreams},
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        cache=build_cache(settings, clock, link),
+        reader=build_reader(settings, means.live),
+        cache=cache,
     )
 
 
-def build_cache(settings: Settings, clock: Clock, link: Link | None = None) -> Cache | None:
-    """Return what `[cache]` says; None when nothing is to be kept."""
+def build_cache(
+    settings: Settings, clock: Clock, link: Link | None = None, before: Cache | None = None
+) -> Cache | None:
+    """Return what `[cache]` says, with the answers of the one `before`; None when nothing is to be kept."""
     wanted = settings.config.cache
     if not wanted.enabled:
         return None
-    shelf: Shelf = MemoryShelf(clock, ttl_s=wanted.ttl_s, most=int(wanted.max_mb * MEGABYTE))
+    most, max_entry = int(wanted.max_mb * MEGABYTE), int(wanted.max_entry_kb * 1000)
+    if before is not None:
+        return before.following(
+            ways_of(settings), max_entry=max_entry, ttl_s=wanted.ttl_s, most=most
+        )
+    shelf: Shelf = MemoryShelf(clock, ttl_s=wanted.ttl_s, most=most)
     if link is not None:
         shelf = SharedShelf(link, shelf, ttl_s=wanted.ttl_s)
-    return Cache(shelf, settings.policy, max_entry=int(wanted.max_entry_kb * 1000))
+    return Cache(shelf, ways_of(settings), max_entry=max_entry)
 
 
-def server_options(settings: Settings) -> ServerOptions:
-    """Return how the server behaves."""
+def ways_of(settings: Settings) -> tuple[object, ...]:
+    """Return how a configuration reads and decides: what was answered by another is not given again."""
+    config = settings.config
+    rules = [rule.model_dump(mode="json") for rule in config.rules]
+    return settings.policy, rules, config.classifier.model_dump(mode="json")
+
+
+def build_reader(settings: Settings, live: LiveState) -> Reader:
+    """Return how requests are read, as the configuration says."""
+    asked = settings.config.classifier
+    named = settings.classifier
+    classifier = (
+        Classifier(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars) if named else None
+    )
+    learn = settings.config.learn
+    learner = (
+        Learner(live, half_life_days=learn.half_life_days, max_lift=learn.max_lift)
+        if learn.enabled
+        else None
+    )
+    return Reader(settings.rules, every_turn(asked.mode), classifier, settings.experience, learner)
+
+
+def cache_rules(config: Config) -> dict[str, CacheRule]:
+    """Return how upstreams cache prompts, of those that the configuration says something about."""
+    usual_s = config.session.cache_ttl_s
+    return {
+        u.name: CacheRule(
+            usual_s if u.cache_ttl_s is None else u.cache_ttl_s,
+            CACHE_MIN if u.cache_min_tokens is None else u.cache_min_tokens,
+        )
+        for u in config.upstreams
+        if u.cache_ttl_s is not None or u.cache_min_tokens is not None
+    }
+
+
+def server_options(settings: Settings, host: str) -> ServerOptions:
+    """Return how the server behaves that listens on `host`."""
     server = settings.config.server
     hosts = {h.lower() for h in server.allowed_hosts}
-    if server.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        hosts.add(server.host.lower().strip("[]"))
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        hosts.add(host.lower().strip("[]"))
     return ServerOptions(
         allowed_hosts=frozenset(hosts),
         max_body=int(server.max_body_mb * MEGABYTE),
         keep_alive_s=server.keep_alive_s,
         guarded=settings.config.stream.tool_calls == "guarded",
+        open_metrics=settings.config.metrics.open_on_loopback,
     )
 
 
@@ -162,46 +232,114 @@ def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyrin
     return keyring
 
 
-def build_limiter(settings: Settings, counters: MemoryCounters) -> Limiter:
-    """Return what `[limits]` says."""
+def limits_of(settings: Settings) -> tuple[Limits, int | None]:
+    """Return what `[limits]` says of all clients together, and of a session [units]."""
     wanted = settings.config.limits
     day, month, session = (
         None if usd is None else to_units(usd)
         for usd in (wanted.usd_per_day, wanted.usd_per_month, wanted.usd_per_session)
     )
-    server = Limits(wanted.requests_per_minute, None, wanted.max_concurrent, day, month)
-    return Limiter(counters, server, session)
+    return Limits(wanted.requests_per_minute, None, wanted.max_concurrent, day, month), session
 
 
 def build(
-    settings: Settings, *, dry_run: bool, clock: Clock | None = None, insecure: bool = False
+    settings: Settings,
+    *,
+    dry_run: bool,
+    clock: Clock | None = None,
+    insecure: bool = False,
+    read: Callable[[], Settings] | None = None,
 ) -> web.Application:
-    """Return the application of a configuration.
+    """Return the application of a configuration; with `read`, which reads it anew, it follows its files.
 
     Raises:
         ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
-            broken; a newer version has written its store.
+            broken; there are budgets and the store cannot be used; a newer version has written it.
     """
     clock = clock or Clock()
     keyring = build_keyring(settings, clock, insecure=insecure)
-    spend_log: SpendLog = SpendFile(settings.state_path / SPEND_FILE)
     link = build_link(settings, dry_run=dry_run)
-    kept = spend_log.load()
-    counters = SharedCounters(link, clock, kept) if link else MemoryCounters(clock, kept)
     store = build_store(settings, dry_run=dry_run, clock=clock)
+    counters = SharedCounters(link, clock, store) if link else MemoryCounters(clock, store)
+    limiter = Limiter(counters, *limits_of(settings))
+    problem = store.status().problem
+    if problem and (limiter.has_budget or keyring.has_budget):
+        raise ConfigError(
+            f"{problem}, and budgets must not begin anew in silence: make it usable, set OPENFUSION_STATE_DIR, or "
+            "start with --no-store, where every start begins with nothing spent"
+        )
     outbox = Outbox(store) if link else None
     engine = build_engine(
         settings, dry_run=dry_run, clock=clock, store=store, outbox=outbox, link=link
     )
-    unready = engine.means.live.snapshot(None).unready
-    limiter = build_limiter(settings, counters)
-    app = build_app(engine, server_options(settings), clock, unready, keyring, limiter)
+    host = settings.config.server.host
+    app = build_app(engine, server_options(settings, host), clock, keyring, limiter)
     app.cleanup_ctx.append(keeping)
-    app.cleanup_ctx.append(upkeep(keyring, Ledger(counters, spend_log), clock))
     if link is not None and outbox is not None and isinstance(counters, SharedCounters):
         app[LINK] = link
         app.cleanup_ctx.append(Sharing(link, counters, outbox, engine.means.live, clock).context())
+    if settings.config.otel.enabled:
+        app.on_cleanup.append(spanning(engine))
+    if read is not None:
+        follower_of(app, settings, read, partial(take, app, host), clock)
+    app.cleanup_ctx.append(upkeep(keyring, clock))
     return app
+
+
+def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:
+    """Let spans be made of what an engine finishes; returns what sends the last of them.
+
+    Raises:
+        ConfigError: the extra `otel` is not installed.
+    """
+    spans = Spans()
+    engine.means.books.observers.append(spans.observe)
+
+    async def close(_app: web.Application) -> None:
+        await asyncio.to_thread(spans.close)
+
+    return close
+
+
+async def take(app: web.Application, host: str, old: Settings, new: Settings) -> None:
+    """Serve new requests by other settings. Live state, traces, accounts, kept answers and
+    whether it is a dry run stay.
+
+    Upstreams that are the same go on with their connections; of the others idle ones are closed, and those in use when
+    their requests end.
+    """
+    engine, config = app[ENGINE], new.config
+    before = engine.means
+    upstreams = build_upstreams(config, new.key, dry_run=engine.dry_run)
+    same = {n for n in upstreams if n in before.upstreams and calls_alike(old, new, n)}
+    upstreams |= {name: before.upstreams[name] for name in same}
+    app[KEYRING].take(new.client_keys)
+    means = replace(before, pool=new.pool, upstreams=upstreams)
+    before.live.configure(
+        {} if engine.dry_run else new.unready,
+        pin_ttl_s=config.session.ttl_s,
+        cache_ttl_s=config.session.cache_ttl_s,
+        caches=cache_rules(config),
+    )
+    cache = build_cache(new, means.clock, app.get(LINK), engine.cache)
+    engine.take(engine_of(new, means, engine.traces, cache, dry_run=engine.dry_run))
+    app[OPTIONS].take(server_options(new, host))
+    app[VIEWS].take(new.pool)
+    app[LIMITER].server, app[LIMITER].session = limits_of(new)
+    if old.config.log != config.log:
+        set_up(config.log)
+    for name, upstream in before.upstreams.items():
+        if name not in same:
+            await upstream.close()
+
+
+def calls_alike(old: Settings, new: Settings, name: str) -> bool:
+    """Whether two settings call an upstream in the same way."""
+    ways = [
+        (next(u for u in s.config.upstreams if u.name == name), s.key(name), s.config.timeouts)
+        for s in (old, new)
+    ]
+    return ways[0] == ways[1]
 
 
 async def keeping(app: web.Application) -> AsyncIterator[None]:
@@ -251,8 +389,11 @@ async def serve(app: web.Application, settings: Settings, announce: Callable[[st
     allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unhandled)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    if FOLLOWER in app:
+        loop.add_signal_handler(signal.SIGHUP, app[FOLLOWER].ask)
     # A client that leaves cancels its handler, and with it the calls upstream.
     runner = web.AppRunner(
         app,

@@ -31,7 +31,7 @@ from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.session import session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace, compact, full
-from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, VIEWS
+from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
@@ -179,14 +179,15 @@ async def embeddings(request: web.Request) -> web.Response:
     """`POST /v1/embeddings`; errors as OpenAI shapes them."""
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
-    client, engine = request.get(CLIENT), request.app[ENGINE]
+    client, engine = request.get(CLIENT), request.app[ENGINE].as_now()
     view = request.app[VIEWS].of(client.models) if client else None
     key = client.id if client else None
     prompt = read_request(await read_body(request))
     asked = Incoming(prompt, request.headers, identity(request), client=key, view=view)
     allowance = await request.app[LIMITER].enter(client, prompt)
     asked = replace(asked, allowance=allowance)
-    trace = engine.open(asked)
+    request[TRACE] = trace = engine.open(asked)
+    trace.surface = PHASE
     try:
         body = await answer(engine, asked, trace)
     except FusionError as error:

@@ -13,7 +13,7 @@ from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
-from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, POOL, UNREADY, VIEWS
+from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.sharing import LINK
 from openfusion_auto.server.surface import read_body, understood
@@ -30,11 +30,13 @@ def answer_json(value: object, status: int = 200) -> web.Response:
 
 
 async def alive(request: web.Request) -> web.Response:
-    """`GET /health`: the process answers. `store` says whether what it learns is kept, `redis` whether limits and
-    sessions are shared with other processes, and what is wrong if not.
+    """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not;
+    `config` since when its configuration counts, and why a newer one does not; `redis` whether limits and sessions are
+    shared with other processes, and why not.
     """
-    kept = request.app[ENGINE].means.books.store.status()
-    said = {"ok": True, "name": "openfusion_auto", "store": kept._asdict()}
+    kept, loaded = request.app[ENGINE].means.books.store.status(), request.app[CONFIG]
+    config = {"loaded_at": loaded.at, "error": loaded.error, "restart": loaded.restart}
+    said = {"ok": True, "name": "openfusion_auto", "store": kept._asdict(), "config": config}
     link = request.app.get(LINK)
     if link is not None:
         said["redis"] = link.status()._asdict()
@@ -43,7 +45,8 @@ async def alive(request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """`GET /ready`: at least one candidate's upstream can be called, and the server is not draining."""
-    unready, pool = request.app[UNREADY], request.app[POOL]
+    means = request.app[ENGINE].means
+    unready, pool = means.live.snapshot(None).unready, means.pool
     usable = sum(1 for c in pool.candidates if c.upstream not in unready)
     good = usable > 0 and not request.app[LIVE].draining
     body = {
@@ -74,7 +77,7 @@ async def model(request: web.Request) -> web.Response:
     """`GET /v1/models/{id}`; the id may hold slashes, plain or escaped."""
     wanted = request.match_info["model"]
     view = view_of(request)
-    pool = view.pool if view else request.app[POOL]
+    pool = view.pool if view else request.app[ENGINE].means.pool
     aliases = {c.model: c.id for c in pool.candidates}
     for entry in listing(request):
         if entry["id"] in (wanted, aliases.get(wanted)):
@@ -87,7 +90,7 @@ async def model(request: web.Request) -> web.Response:
 def listing(request: web.Request) -> list[dict[str, object]]:
     """Return every model as a JSON entry; of those only that the client's key may use."""
     view = view_of(request)
-    pool = view.pool if view else request.app[POOL]
+    pool = view.pool if view else request.app[ENGINE].means.pool
     live = request.app[ENGINE].means.live.snapshot(None).stats
     virtual = [
         virtual_entry(AUTO, "picks the model, or several, for each request", pool, pool.candidates),

@@ -35,6 +35,12 @@ def client_of(key: Key) -> Client:
     return Client("key:" + key.id, key.name, key.limits(), key.models, key.expires, own=True)
 
 
+def known_of(operator: Sequence[str]) -> tuple[Known, ...]:
+    """Return the operator's keys as what opens the door."""
+    digests = [digest_of(k) for k in operator]
+    return tuple(Known(d, inf, Client(f"key:env-{d.hex()[:8]}", OPERATOR)) for d in digests)
+
+
 class Keyring:
     """The keys that open the door.
 
@@ -54,11 +60,8 @@ class Keyring:
     ) -> None:
         self._path = path
         self._clock = clock
-        self._operator = tuple(
-            Known((digest := digest_of(k)), inf, Client(f"key:env-{digest.hex()[:8]}", OPERATOR))
-            for k in operator
-        )
-        self._known = self._operator
+        self._operator = known_of(operator)
+        self._made: tuple[Known, ...] = ()
         self._stamp: Stamp = None
         self.required = required or bool(operator)
         self._load(self._look())
@@ -75,7 +78,7 @@ class Keyring:
         keys = load_keys(self._path)
         self._stamp = stamp
         self.required = self.required or bool(keys)
-        self._known = self._operator + tuple(
+        self._made = tuple(
             Known(
                 bytes.fromhex(k.sha256),
                 inf if k.expires is None else seconds(k.expires),
@@ -97,6 +100,20 @@ class Keyring:
             log.error("the keys stay as they were: %s", error.message)  # noqa: TRY400 - the message is all of it
             return
         log.warning("keys read again: %d open the door", len(self._known))
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether some key has a budget."""
+        return any(k.client.limits.has_budget for k in self._known)
+
+    def take(self, operator: Sequence[str]) -> None:
+        """Go by other keys of the operator's from now on."""
+        self._operator = known_of(operator)
+        self.required = self.required or bool(operator)
+
+    @property
+    def _known(self) -> tuple[Known, ...]:
+        return self._operator + self._made
 
     def opens(self) -> bool:
         """Whether some key opens the door now."""

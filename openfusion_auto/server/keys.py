@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, fields
 
 from aiohttp import web
 
-from openfusion_auto.core.types import Pool
 from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Client, Limiter
 from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.server.keyring import Keyring
+from openfusion_auto.server.metrics import Metrics
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerOptions:
-    """How the server behaves; from configuration.
+    """How the server behaves; from configuration, and changed with it.
 
     Attributes:
         allowed_hosts: Names in `Host` and `Origin` that are served beside loopback ones, lower case.
         max_body: Largest request body after decompression [bytes].
         keep_alive_s: Silence on an open stream after which a comment is sent [s].
         guarded: Hold tool calls of a stream until they are whole.
+        open_metrics: Clients on this machine read `/metrics` without a key.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
     max_body: int = 64 * 2**20
     keep_alive_s: float = 3.0
     guarded: bool = True
+    open_metrics: bool = False
+
+    def take(self, other: ServerOptions) -> None:
+        """Behave as `other` says from now on."""
+        for option in fields(self):
+            setattr(self, option.name, getattr(other, option.name))
+
+
+@dataclass(slots=True)
+class Loaded:
+    """How the configuration is that counts.
+
+    Attributes:
+        at: When it was read [s since 1970].
+        error: Why a newer one is not taken; None when there is none.
+        restart: Settings that have changed and count after a restart only.
+        reloads: How often a newer one was taken (`ok`) or not (`error`).
+    """
+
+    at: float
+    error: str | None = None
+    restart: tuple[str, ...] = ()
+    reloads: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -42,12 +67,13 @@ class Live:
 
 
 ENGINE = web.AppKey("engine", Engine)
-POOL = web.AppKey("pool", Pool)
+CONFIG = web.AppKey("config", Loaded)
 OPTIONS = web.AppKey("options", ServerOptions)
 CLOCK = web.AppKey("clock", Clock)
 LIVE = web.AppKey("live", Live)
-UNREADY = web.AppKey("unready", Mapping[str, str])
 KEYRING = web.AppKey("keyring", Keyring)
 LIMITER = web.AppKey("limiter", Limiter)
 VIEWS = web.AppKey("views", Views)
+METRICS = web.AppKey("metrics", Metrics)
+TRACE = web.RequestKey("trace", Trace)  # not there when a request is refused before it has one
 CLIENT = web.RequestKey("client", Client)  # who asks; not there when no key is asked for

@@ -13,6 +13,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from openfusion_auto.config.schema import is_loopback
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import (
     BadRequest,
@@ -96,9 +97,16 @@ def admit(request: web.Request) -> None:
     check_target(request)
     check_host(request, request.app[OPTIONS])
     check_origin(request, request.app[OPTIONS])
-    if request.path not in OPEN_PATHS:
+    if request.path not in OPEN_PATHS and not open_metrics(request):
         check_key(request, request.app[KEYRING])
     check_media(request)
+
+
+def open_metrics(request: web.Request) -> bool:
+    """Whether a request is for the metrics and these are open to clients on this machine."""
+    if request.path != "/metrics" or not request.app[OPTIONS].open_metrics:
+        return False
+    return is_loopback(request.remote or "")
 
 
 async def expect(request: web.Request) -> web.StreamResponse | None:

@@ -14,7 +14,7 @@ from openfusion_auto.runtime.engine import Engine, Incoming, answer_id
 from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
-from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE, LIMITER, LIVE, OPTIONS, VIEWS
+from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE, LIMITER, LIVE, OPTIONS, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.telling import telling
@@ -139,13 +139,14 @@ async def answer(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
     asked = await incoming(request, dialect)
-    engine = request.app[ENGINE]
+    engine = request.app[ENGINE].as_now()
     allowance = await request.app[LIMITER].enter(request.get(CLIENT), asked.prompt)
     if allowance is None:
-        return await respond(request, engine, asked, engine.open(asked))
+        request[TRACE] = trace = engine.open(asked)
+        return await respond(request, engine, asked, trace)
     # Nothing is awaited between the way in and here, so the way out is always taken.
     asked = replace(asked, allowance=allowance)
-    trace = engine.open(asked)
+    request[TRACE] = trace = engine.open(asked)
     try:
         return await respond(request, engine, asked, trace)
     finally:

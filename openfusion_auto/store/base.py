@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from openfusion_auto.core.lessons import Tally
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Pin, Stats
 
 
@@ -20,12 +22,21 @@ class Maker(NamedTuple):
     model: str
 
 
-Live = TypeVar("Live", Stats, Breaker, Pin, Maker)
-AnyLive = Stats | Breaker | Pin | Maker
-# Live values by the name they are kept under; the key is a candidate's id, a session's hash, a seal's hash.
-KINDS: Mapping[type, str] = {Stats: "stats", Breaker: "breaker", Pin: "pin", Maker: "seal"}
+Live = TypeVar("Live", Stats, Breaker, Pin, Maker, Spending, Tally)
+AnyLive = Stats | Breaker | Pin | Maker | Spending | Tally
+# Live values by the name they are kept under; the key is a candidate's id, a session's hash, a seal's hash, an account,
+# or what a tally is of (`lessons.Key`).
+KINDS: Mapping[type, str] = {
+    Stats: "stats",
+    Breaker: "breaker",
+    Pin: "pin",
+    Maker: "seal",
+    Spending: "spending",
+    Tally: "tally",
+}
+LEARNED = "*learned*"  # what is forgotten is what was learned, all of it and nothing else; no candidate has such an id
 # Of these at most so many are kept, the newest; as many as `runtime/state.py` holds in memory.
-NEWEST: Mapping[str, int] = {"pin": 20_000, "seal": 100_000}
+NEWEST: Mapping[str, int] = {"pin": 20_000, "seal": 100_000, "tally": 20_000}
 
 
 class Line(NamedTuple):
@@ -185,7 +196,9 @@ class Store(Protocol):
         ...
 
     def forget(self, candidate: str | None) -> int:
-        """Forget statistics and breaker of a candidate, or of all (None); returns how many had some.
+        """Forget statistics, breaker and lessons of a candidate, or of all (None); returns how many had some.
+
+        `LEARNED` forgets the lessons of all, and nothing else.
 
         Every process that works with the store is told, see `on_forget`.
         """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from openfusion_auto.core.lessons import Tally, key_of
 from openfusion_auto.core.types import Breaker, Stats
 from openfusion_auto.store.base import (
     KINDS,
+    LEARNED,
     NEWEST,
     AnyLive,
     Line,
@@ -87,14 +89,16 @@ class MemoryStore:
         return [added_up(name, lines) for name, lines in sorted(by_candidate.items())]
 
     def forget(self, candidate: str | None) -> int:
-        """Forget statistics and breakers."""
-        kept = [self._live[KINDS[kind]] for kind in (Stats, Breaker)]
-        known = {key for values in kept for key in values}
-        gone = known if candidate is None else known & {candidate}
-        for values in kept:
-            for key in gone:
-                values.pop(key, None)
-        return len(gone)
+        """Forget statistics, breakers and lessons."""
+        gone = {
+            (name, key)
+            for name in (KINDS[Stats], KINDS[Breaker], KINDS[Tally])
+            for key in self._live[name]
+            if is_forgotten(name, key, (candidate,))
+        }
+        for name, key in gone:
+            del self._live[name][key]
+        return len({candidate_of(name, key) for name, key in gone})
 
     def on_forget(self, tell: Callable[[str | None], None]) -> None:
         """Nobody else can reach this store: nothing is ever told."""
@@ -105,6 +109,21 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing waits."""
+
+
+def candidate_of(kind: str, key: str) -> str:
+    """Return whose a live value of a candidate is."""
+    return key_of(key).candidate if kind == KINDS[Tally] else key
+
+
+def is_forgotten(kind: str, key: str, whose: Iterable[str | None]) -> bool:
+    """Whether a live value is among what was to be forgotten; each of `whose` is as `Store.forget` takes it."""
+    if kind not in (KINDS[Stats], KINDS[Breaker], KINDS[Tally]):
+        return False
+    own = candidate_of(kind, key)
+    return any(
+        (kind == KINDS[Tally]) if one == LEARNED else one is None or one == own for one in whose
+    )
 
 
 def added_up(candidate: str, lines: list[Line]) -> Spend:

@@ -14,6 +14,8 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from openfusion_auto.core.lessons import Tally
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Pin, Stats
 from openfusion_auto.store.base import AnyLive, Maker
 
@@ -33,6 +35,8 @@ TIMES: Mapping[type, tuple[str, ...]] = {
     Breaker: ("until_s",),
     Pin: ("expires_s",),
     Maker: (),
+    Spending: (),  # seconds since 1970 in memory too
+    Tally: ("at_s",),
 }
 
 
@@ -43,7 +47,7 @@ class Unreadable(ValueError):
 def moved(value: AnyLive, by_s: float) -> AnyLive:
     """Return a live value with its moments moved by so many seconds."""
     names = TIMES[type(value)]
-    if not names or isinstance(value, Maker):
+    if not names or isinstance(value, Maker | Spending):
         return value
     later = replace(value, **{name: getattr(value, name) + by_s for name in names})
     if isinstance(later, Pin):

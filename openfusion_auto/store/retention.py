@@ -15,7 +15,8 @@ ROOM = 0.9  # share of the largest size that is left when the file had become to
 OLD = (
     "DELETE FROM traces WHERE id IN (SELECT id FROM traces WHERE at < ? LIMIT ?)",
     "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < ? LIMIT ?)",
-    "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE at < ? LIMIT ?)",
+    # A budget of 30 days must not begin anew because less is kept; there are no more of them than keys.
+    "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE at < ? AND kind != 'spending' LIMIT ?)",
     "DELETE FROM resets WHERE id IN (SELECT id FROM resets WHERE at < ? LIMIT ?)",
 )
 # Number: of a kind the newest stay.

@@ -96,7 +96,7 @@ class SqliteStore:
         return [spend_row(row) for row in self._read(SPEND, since_s)]
 
     def forget(self, candidate: str | None) -> int:
-        """Forget statistics and breakers, in the file at once; raises sqlite3.Error when that fails."""
+        """Forget statistics, breakers and lessons, in the file at once; raises sqlite3.Error when that fails."""
         self._writer.flush(FLUSH_S)
         with contextlib.closing(connect(self.path)) as db:
             db.execute("BEGIN IMMEDIATE")
@@ -147,8 +147,18 @@ SPEND = (
     " total(output), total(usd), sum(usd IS NULL AND input IS NOT NULL)"
     " FROM ledger WHERE at >= ? GROUP BY candidate ORDER BY candidate"
 )
-COUNT_FORGOTTEN = "SELECT count(DISTINCT key) FROM live WHERE kind IN ('stats', 'breaker') AND (?1 IS NULL OR key = ?1)"
-FORGET = "DELETE FROM live WHERE kind IN ('stats', 'breaker') AND (?1 IS NULL OR key = ?1)"
+# A tally's key is project, kind and candidate with colons between (`lessons.Key`); the others are a candidate's id.
+COUNT_FORGOTTEN = (
+    "SELECT count(DISTINCT CASE kind WHEN 'tally' THEN substr(substr(key, 18), instr(substr(key, 18), ':') + 1)"
+    " ELSE key END) FROM live WHERE CASE WHEN ?1 = '*learned*' THEN kind = 'tally'"
+    " ELSE kind IN ('stats', 'breaker', 'tally') AND (?1 IS NULL OR ?1 = CASE kind WHEN 'tally'"
+    " THEN substr(substr(key, 18), instr(substr(key, 18), ':') + 1) ELSE key END) END"
+)
+FORGET = (
+    "DELETE FROM live WHERE CASE WHEN ?1 = '*learned*' THEN kind = 'tally'"
+    " ELSE kind IN ('stats', 'breaker', 'tally') AND (?1 IS NULL OR ?1 = CASE kind WHEN 'tally'"
+    " THEN substr(substr(key, 18), instr(substr(key, 18), ':') + 1) ELSE key END) END"
+)
 
 
 def trace_row(row: tuple[Any, ...]) -> TraceRow:

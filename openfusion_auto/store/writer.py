@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from openfusion_auto.core.types import Breaker, Stats
 from openfusion_auto.errors import StoreTooNew
-from openfusion_auto.store.base import KINDS, AnyLive, Line, TraceRow
+from openfusion_auto.store.base import AnyLive, Line, TraceRow
 from openfusion_auto.store.files import connect, identity, reason
+from openfusion_auto.store.memory import is_forgotten
 from openfusion_auto.store.records import dumps, moved
 from openfusion_auto.store.retention import Limits, prune_large, prune_old
 
@@ -269,9 +269,8 @@ class Writer:
         now_s: float,
     ) -> None:
         """Write live values, but for statistics that somebody has just asked to forget."""
-        of_candidates = (KINDS[Stats], KINDS[Breaker])
         for (kind, key), (value, epoch_s) in live.items():
-            if kind in of_candidates and (None in forgotten or key in forgotten):
+            if forgotten and is_forgotten(kind, key, forgotten):
                 continue
             if value is None:
                 db.execute(DELETE_LIVE, (kind, column(key)))

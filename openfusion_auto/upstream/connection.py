@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         fields: Its header fields as they came.
         heard: Whether a byte has come since the request went out.
         whole: The answer has been received to its end.
+        waits_since: When the wait for what comes next began; None while nobody waits for it [s].
         idle_s: When it was last given back; for whoever keeps it [s].
     """
 
@@ -61,6 +62,7 @@ class Connection(asyncio.Protocol):
         self.fields: list[tuple[bytes, bytes]] = []
         self.heard = False
         self.whole = False
+        self.waits_since: float | None = None
         self.idle_s = 0.0
         self._asked = False
         self._headed = False
@@ -202,11 +204,13 @@ class Connection(asyncio.Protocol):
         )
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        self.waits_since = loop.time()
         try:
             await self._waiter
         finally:
-            self._waiter = None
+            self._waiter = self.waits_since = None
 
     async def _send(self, head: bytes, body: bytes) -> None:
         """Send a large request in pieces, so that others get their turn; stop when the answer is there already."""

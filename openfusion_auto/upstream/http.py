@@ -94,6 +94,7 @@ class HttpOpened:
         self._connection = connection
         self._connections = connections
         self._released = False
+        self._begun = False  # a piece of the body has come
         self._sink: Sink | None = None
         self._idle_s = timeouts.idle_s
         self._loop = asyncio.get_running_loop()
@@ -108,7 +109,12 @@ class HttpOpened:
         self._timer = self._loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
-        if self._loop.time() < self._due:
+        now_s, since_s = self._loop.time(), self._connection.waits_since
+        if self._begun:
+            # Silence is what the upstream leaves us waiting for: not what a slow client makes it wait.
+            quiet_s = now_s if since_s is None else since_s
+            self._due = min(max(self._due, quiet_s + self._idle_s), self._end_by)
+        if now_s < self._due:
             self._look_later()
         else:
             self._connection.give_up()
@@ -182,6 +188,7 @@ class HttpOpened:
 
     def _progress(self) -> None:
         """Move the time at which silence is too long; the timer stays where it is unless it would be late."""
+        self._begun = True
         due = self._loop.time() + self._idle_s
         self._due = min(due, self._end_by)
         if self._due < self._looks_at:

@@ -218,3 +218,29 @@ def test_keys_that_were_made_are_counted_by_what_they_are(folder, run):
     found = checks.gateway_keys(load_settings(None))
     assert found.status == "FAIL"
     assert "keys.json" in found.detail
+
+
+def told_by(monkeypatch, **told):
+    raw = json.dumps({"name": "openfusion_auto", **told}).encode()
+    monkeypatch.setattr(checks, "fetch", lambda *_, **__: (200, raw))
+    return list(checks.running(load_settings(None)))
+
+
+def test_a_running_server_says_whether_it_goes_by_its_files(folder, monkeypatch):
+    config = {"loaded_at": 1.0, "error": None, "restart": []}
+    assert [c.status for c in told_by(monkeypatch, config=config)] == ["PASS"]
+    (found,) = told_by(monkeypatch, config={**config, "error": "a: wrong\nb: wrong too"})
+    assert found.status == "WARN"
+    assert found.detail.endswith("keeps its older configuration: a: wrong; b: wrong too")
+    (found,) = told_by(monkeypatch, config={**config, "restart": ["server.port"]})
+    assert (found.status, "server.port" in found.detail) == ("WARN", True)
+    found, _ = told_by(monkeypatch, config=config, store={"problem": "disk full"})
+    assert (found.status, found.detail) == ("WARN", "the running server: disk full")
+
+
+def test_where_no_server_runs_nothing_is_said_of_one(folder, monkeypatch):
+    def nobody(*_, **__):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(checks, "fetch", nobody)
+    assert list(checks.running(load_settings(None))) == []

@@ -25,7 +25,12 @@ def test_the_table_names_front_policies_and_check(dataset):
     result = run(dataset, "--check", "0.8", "0.95")
     assert result.exit_code == 0
     shown = result.stdout
-    for words in ("made  40 tasks, 3 models", "front of single models", "auto with a check", "oracle"):
+    for words in (
+        "made  40 tasks, 3 models",
+        "front of single models",
+        "auto with a check",
+        "oracle",
+    ):
         assert words in shown
     assert "finds 80% of wrong answers, accepts 95% of right ones" in shown
     assert "made: 40 tasks" in result.stderr

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -24,6 +25,20 @@ def ask(url, text="hello"):
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
+
+
+def health(url):
+    with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
+        return json.load(answer)
+
+
+def ask_route(url):
+    body = {"model": "openfusion/auto", "messages": [{"role": "user", "content": "hi"}]}
+    request = urllib.request.Request(
+        f"{url}/debug/route", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)["decision"]["mode"]
 
 
 def test_it_says_where_it_is_answers_and_ends_with_0_on_sigterm(folder):
@@ -51,6 +66,34 @@ def test_with_a_file_and_no_key_it_starts_warns_and_makes_nothing_up(configured,
             ask(url)
         assert refused.value.code == 503
         refused.value.close()
+
+
+def test_the_log_is_json_with_a_line_for_every_answer_when_asked(folder):
+    (folder / "openfusion.toml").write_text('[log]\nformat = "json"\nlevel = "info"\n')
+    with serving("--dry-run", cwd=folder) as (url, _, process):
+        answer = ask(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        lines = [json.loads(line) for line in process.stderr.read().splitlines()]
+    (line,) = (x for x in lines if x["logger"] == "openfusion.access")
+    assert line["trace_id"] == answer["openfusion"]["trace_id"]
+    assert (line["status"], line["level"]) == (200, "info")
+
+
+def test_sighup_reads_the_configuration_again(configured, folder):
+    configured()
+    with serving(cwd=folder) as (url, _, process):
+        path = folder / "openfusion.toml"
+        path.write_text("[auto]\nmode = 7\n")
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 15
+        while (error := health(url)["config"]["error"]) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert "auto.mode" in error
+        assert ask_route(url) == "single"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert "stays as it was" in process.stderr.read()
 
 
 def test_two_servers_cannot_share_a_port(server, folder):

@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 
+from openfusion_auto.core.lessons import Key, Tally
 from openfusion_auto.core.types import Breaker, Stats
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.sqlite import SqliteStore
@@ -28,9 +29,16 @@ def kept(path, configured):
 
     now = time.time()
     store = SqliteStore(path, Limits(), time.time)
-    store.keep(Stats, "coder-a", Stats(3.0, 1.0, 412.0, 3.0, 61.0, 2.0, 3.7, 3.0, now - 60), 0.0)
+    store.keep(
+        Stats, "coder-a", Stats(3.0, 1.0, 412.0, 3.0, 61.0, 2.0, 3.7, 3.0, now - 60, 0.5, 2.0), 0.0
+    )
     store.keep(Stats, "gone-c", Stats(1.0, 0.0, at_s=now), 0.0)
     store.keep(Breaker, "fast-b", Breaker("open", 4, now + 40), 0.0)
+    for project, candidate, tally in (
+        ("0" * 16, "coder-a", Tally(2.0, 30.0, now)),
+        ("f" * 16, "gone-c", Tally(3.0, 0.0, now - 14 * DAY_S)),
+    ):
+        store.keep(Tally, str(Key(project, "bugfix", candidate)), tally, 0.0)
     for days, usd in ((0.5, 0.25), (3, 0.5), (20, 1.0)):
         store.enter(line(at=now - days * DAY_S, usd=usd))
     store.enter(line(at=now - 10 * DAY_S, candidate="fast-b", usd=None))
@@ -56,6 +64,8 @@ def test_numbers_stand_with_weight_age_and_the_pools_own(run, kept):
     assert (row["ttft_ms"]["prior"], row["tokens_per_s"]["prior"]) == (900, 60)
     assert 412 < row["ttft_ms"]["used"] < 900
     assert (row["bytes_per_token"]["live"], row["bytes_per_token"]["prior"]) == (3.7, 3.6)
+    assert (row["cache_hit"]["live"], row["cache_hit"]["prior"]) == (0.5, 1.0)
+    assert 0.5 < row["cache_hit"]["used"] < 1.0
     assert row["breaker"] is None
 
 
@@ -80,6 +90,33 @@ def test_money_by_window_unknown_is_null_and_counted(run, kept):
     assert (spend["7d"]["usd"], spend["7d"]["calls"]) == (0.75, 2)
 
 
+def test_lessons_stand_by_project_aged_and_with_the_lift_that_they_give(run, kept, configured):
+    first, second = run("stats", "--json").json["learned"]
+    assert (first["project"], first["kind"], first["candidate"]) == ("0" * 16, "bugfix", "coder-a")
+    assert (first["good"], first["bad"]) == (
+        pytest.approx(2, abs=0.01),
+        pytest.approx(30, abs=0.01),
+    )
+    assert (second["good"], second["bad"]) == (pytest.approx(1.5, abs=0.01), 0)
+    assert (first["lift"], second["lift"]) == (0, 0)  # learning is off
+    configured(more="\n[learn]\nenabled = true\nmax_lift = 0.2\n")
+    first, second = run("stats", "--json").json["learned"]
+    assert (first["lift"], second["lift"]) == (-0.2, 0)  # below five signals, and not in the pool
+
+
+def test_lessons_alone_are_forgotten(run, kept):
+    done = run("stats", "reset", "--learned", "--yes", "--json")
+    assert (done.json["learned"], done.json["forgotten"]) == (True, 2)
+    report = run("stats", "--json").json
+    assert report["learned"] == []
+    assert by_candidate(report)["coder-a"]["attempts"]["ok"] > 0
+
+
+def test_lessons_of_one_candidate_alone_are_not_a_thing(run, kept):
+    done = run("stats", "reset", "--learned", "--candidate", "coder-a", "--yes")
+    assert (done.code, "leave --candidate out" in done.err) == (2, True)
+
+
 def test_people_read_tables(run, kept, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     done = run("stats")
@@ -89,6 +126,8 @@ def test_people_read_tables(run, kept, monkeypatch):
     assert "gone-c *" in done.out
     assert "breaker of fast-b: open for another" in done.out
     assert "after 4 failures" in done.out
+    assert "learned from outcomes, by project:" in done.out
+    assert "cache of coder-a: 50% of the expected cached tokens were reported" in done.out
     assert "$0.1250 + 1 unknown" in done.out
 
 
@@ -140,7 +179,12 @@ def test_one_candidate_is_forgotten_and_money_stays(run, kept):
 
 def test_all_are_forgotten(run, kept):
     done = run("stats", "reset", "--yes", "--json")
-    assert done.json == {"object": "openfusion.stats.reset", "candidate": None, "forgotten": 3}
+    assert done.json == {
+        "object": "openfusion.stats.reset",
+        "candidate": None,
+        "learned": False,
+        "forgotten": 3,
+    }
     assert measured(run) == set()
 
 

@@ -16,7 +16,7 @@ def candidate(name="coder-a", **more):
     return {
         "candidate": name, "in_pool": True, "age_s": 5.0, "attempts": {"ok": 3.0, "failed": 1.0},
         "availability": number(0.75, 0.95, 4.0), "ttft_ms": number(412.4, 900.0), "tokens_per_s": number(61.0, 60.0),
-        "bytes_per_token": number(3.71, 3.6), "breaker": None, **more,
+        "bytes_per_token": number(3.71, 3.6), "cache_hit": number(None, 1.0), "breaker": None, **more,
     }  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def report(*candidates, spend=None, **more):
         "dry_run": False,
         "keep_days": 30.0,
         "candidates": candidates,
+        "learned": [],
         "spend": {**empty, **(spend or {})},
         **more,
     }
@@ -122,6 +123,31 @@ def test_candidates_without_measurements_are_named_in_one_line(show):
 )
 def test_breakers_are_said_in_words(show, breaker, text):
     assert text in show(report(candidate(breaker=breaker)))
+
+
+def test_caches_are_said_in_words_where_they_were_measured(show):
+    seen = number(0.5, 1.0, 2.0) | {"used": 0.75}
+    shown = show(report(candidate("fast-b"), candidate(cache_hit=seen)))
+    assert (
+        "cache of coder-a: 50% of the expected cached tokens were reported, x2.0; 75% are believed" in shown
+    )  # fmt: skip
+    assert "cache of fast-b" not in shown
+
+
+def test_lessons_have_a_line_each_and_a_signed_lift(show):
+    row = {
+        "project": "0" * 16,
+        "kind": "bugfix",
+        "candidate": "coder-a",
+        "good": 3.0,
+        "bad": 9.5,
+        "lift": -0.0512,
+    }
+    shown = show(report(candidate(), learned=[row]))
+    assert "-0.051" in shown
+    assert "9.5" in shown
+    assert "0" * 16 in shown
+    assert "learned" not in show(report(candidate()))
 
 
 def test_money_has_a_line_for_each_candidate_and_the_sum(show):

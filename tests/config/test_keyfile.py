@@ -60,7 +60,7 @@ def test_one_wrong_character_makes_it_no_key(at, letter):
     assert is_key(wrong) == (wrong == key)
 
 
-@pytest.mark.parametrize("text", ["", "of_", "of_" + "ä" * 49, "sk-" + "a" * 49, new_key() + "\n"])
+@pytest.mark.parametrize("text", ["", "of_", "of_" + "ä" * 49, "sk-" + "a" * 49, pytest.param(new_key() + "\n", id="a newline")])  # fmt: skip
 def test_other_texts_are_no_keys(text):
     assert not is_key(text)
 

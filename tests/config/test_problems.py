@@ -25,7 +25,7 @@ def problems(data):
         ({"sever": {}}, 'sever: is not a known key (did you mean "server"?)'),
         ({"zzz": 1}, "zzz: is not a known key"),
         ({"auto": {"preferences": {"min_benchmrk": 1}}}, 'auto.preferences.min_benchmrk: is not a known key (did you mean "min_benchmark"?)'),
-        ({"upstreams": [{"name": "a", "base_url": "http://h", "kind": 1}]}, "upstreams[0].kind: is not a known key"),
+        ({"upstreams": [{"name": "a", "base_url": "http://h", "flavour": 1}]}, "upstreams[0].flavour: is not a known key"),
         ({"upstreams": [{"base_url": "http://h"}]}, "upstreams[0].name: is missing"),
         ({"upstreams": {}}, "upstreams: must be a list, not a table"),
         ({"upstreams": ["x"]}, "upstreams[0]: must be a table, not a string"),

@@ -13,7 +13,9 @@ from openfusion_auto.core.types import (
     ROLES,
     Benchmark,
     Breaker,
+    Cached,
     Candidate,
+    Check,
     Needs,
     Performance,
     Pin,
@@ -50,13 +52,22 @@ prices = st.builds(
     numbers(0, 120),
     st.none() | numbers(0, 6),
     st.none() | numbers(0, 70),
+    st.just("test"),
+    st.sampled_from(("", "2026-11-01")),
 )
+SOURCES = ("", "lab@1", "lab@2 (another run)", "index@7", "bought")
+DAYS = ("", "2026-11-01", "2026-01-15", "2024-03-01", "no day")
 benchmarks = st.lists(
     st.builds(
-        Benchmark, st.sampled_from(BENCHES), numbers(0, 100), st.none() | st.integers(1, 2000)
+        Benchmark,
+        st.sampled_from(BENCHES),
+        numbers(0, 100),
+        st.none() | st.integers(1, 2000),
+        st.sampled_from(SOURCES),
+        st.sampled_from(DAYS),
     ),
-    max_size=3,
-    unique_by=lambda b: b.name,
+    max_size=4,
+    unique_by=lambda b: (b.name, b.source),
 ).map(tuple)
 performances = st.builds(Performance, st.none() | numbers(1, 20_000), st.none() | numbers(1, 300))
 
@@ -120,6 +131,10 @@ tasks = st.builds(
     role=st.none() | st.sampled_from(ROLES),
     only=st.just(()) | some_ids,
     options=st.just(Options()) | options,
+    ease=st.none() | numbers(-4, 4),
+    lifts=st.dictionaries(st.sampled_from(IDS), numbers(-0.35, 0.35), max_size=3).map(
+        lambda found: tuple(sorted(found.items()))
+    ),
 )
 live_stats = st.builds(
     Stats,
@@ -131,6 +146,8 @@ live_stats = st.builds(
     numbers(0, 8),
     numbers(0, 50),
     numbers(0, 5_000),
+    numbers(0, 1),
+    numbers(0, 50),
 )
 breakers = st.builds(
     Breaker,
@@ -139,8 +156,13 @@ breakers = st.builds(
     numbers(0, 9_000),
     st.booleans(),
 )
+caches = st.lists(
+    st.builds(Cached, st.sampled_from(IDS), st.integers(0, 300_000), numbers(0, 9_000)),
+    max_size=4,
+    unique_by=lambda cached: cached.candidate,
+).map(tuple)
 pins = st.builds(
-    Pin, st.sampled_from(IDS), st.integers(0, 300_000), numbers(0, 9_000), numbers(0, 9_000)
+    Pin, st.sampled_from(IDS), caches, st.integers(1, 40), numbers(0, 9_000), st.booleans()
 )
 states = st.builds(
     State,
@@ -149,6 +171,8 @@ states = st.builds(
     breakers=st.dictionaries(st.sampled_from(IDS), breakers, max_size=5),
     pin=st.none() | pins,
     unready=st.dictionaries(st.just("other"), st.just("OTHER_API_KEY is not set"), max_size=1),
+    cache_min=st.dictionaries(st.sampled_from(UPSTREAMS), st.integers(1, 5_000), max_size=2),
+    cache_ttl=st.dictionaries(st.sampled_from(("", *UPSTREAMS)), numbers(0, 4_000), max_size=3),
 )
 preferences = st.builds(
     Preferences,
@@ -165,6 +189,7 @@ policies = st.builds(
     fallbacks=st.integers(0, 4),
     panel_size=st.integers(2, 5),
     preferences=st.just(Preferences()) | preferences,
+    check=st.none() | st.builds(Check, numbers(0, 1), numbers(0, 1)),
 )
 inputs = st.builds(Inputs, tasks, pools(), states, policies)
 

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.cost import (
+    CACHE_MIN,
+    CACHE_TTL_S,
     DEFAULT_MAX_OUTPUT,
     EFFORT_BOUNDS,
+    GROWTH_TOKENS,
     OUTPUT_TOKENS,
+    PAUSE_S,
     TASK_CACHED_INPUT,
     TASK_FRESH_INPUT,
     TASK_OUTPUT,
     effort,
     efforts,
-    expected_usd,
+    expected,
     output_bound,
     output_tokens,
+    prices,
+    relative,
     total,
     usd,
+    usual,
     warm_tokens,
     worst_usd,
 )
 from openfusion_auto.core.prompt import Usage
-from openfusion_auto.core.types import LEVELS, Needs, Pin, Price, TaskCost
+from openfusion_auto.core.types import (
+    LEVELS,
+    Cached,
+    Needs,
+    Pin,
+    Price,
+    State,
+    Stats,
+    TaskCost,
+)
 from tests.core import strategies
-from tests.support.pools import candidate, task
+from tests.support.pools import candidate, pool, task
 
 tokens = st.integers(0, 2_000_000)
 
@@ -96,13 +115,8 @@ def test_an_unmeasured_model_is_ordinary_not_cheap():
         candidate(f"m{n}", price=Price(1.0, 4.0, 0.1), cost_per_task=TaskCost(factor * listed))
         for n, factor in enumerate((0.8, 2.0, 3.0))
     ]
-    found = efforts(
-        [
-            *measured,
-            candidate("new"),
-            candidate("free", price=Price(0, 0), cost_per_task=TaskCost(1.0)),
-        ]
-    )
+    free = candidate("free", price=Price(0, 0), cost_per_task=TaskCost(1.0))
+    found = efforts([*measured, candidate("new"), free])
     assert found[:3] == pytest.approx((0.8, 2.0, 3.0))
     assert found[3] == pytest.approx(1.5)  # the median of 0.8, 1.0, 2.0, 3.0
     assert efforts([candidate("a"), candidate("b")]) == (1.0, 1.0)
@@ -125,32 +139,139 @@ def test_the_expected_output_is_never_above_what_the_client_allows():
     assert output_tokens(task(needs=Needs(max_output_tokens=7))) == 7
 
 
+def money(asked, state=None, *models):
+    """Expected prices by id, in the order cold, request, turn."""
+    whole = pool(*(models or (candidate("a"), candidate("b"))))
+    found = expected(prices(whole.candidates), asked, state or State(), whole)
+    return {c.id: tuple(float(v[i]) for v in found) for i, c in enumerate(whole.candidates)}
+
+
+def pinned(*caches, now_s=0.0, at="a", turns=1, **changes) -> State:
+    return State(now_s, pin=Pin(at, tuple(caches), turns, 9e9), **changes)
+
+
 def test_a_warm_prefix_is_priced_at_the_cached_rate_while_it_is_warm():
-    model, asked = candidate("a"), task(needs=Needs(input_tokens=10_000))
-    cold = expected_usd(model, asked, None, 0.0, 1.0)
-    pin = Pin("a", 9_000, warm_until_s=50.0)
-    warm = expected_usd(model, asked, pin, 50.0, 1.0)
-    assert cold - warm == pytest.approx(9_000 * 0.9e-6)
-    assert expected_usd(model, asked, pin, 51.0, 1.0) == cold
-    assert expected_usd(model, asked, Pin("b", 9_000, 50.0), 0.0, 1.0) == cold
-    assert warm_tokens(Pin("a", 99, 50.0), "a", 10.0) == 99
+    asked = task(needs=Needs(input_tokens=10_000))
+    cold, request, turn = money(asked)["a"]
+    assert cold == request == turn == pytest.approx((10_000 + 4 * output_tokens(asked)) * 1e-6)
+    cache = Cached("a", 9_000, 50.0)
+    warm = money(asked, pinned(cache, now_s=50.0))
+    assert cold - warm["a"][1] == pytest.approx(9_000 * 0.9e-6)
+    assert warm["b"][1] == pytest.approx(cold)
+    assert money(asked, pinned(cache, now_s=51.0))["a"][1] == pytest.approx(cold)
+    assert warm_tokens(Pin("b", (cache,)), "a", 10.0) == 9_000
+    assert warm_tokens(None, "a", 10.0) == 0
+
+
+def test_a_way_back_is_warm_where_the_session_was_before():
+    asked = task(needs=Needs(input_tokens=10_000))
+    both = pinned(Cached("b", 6_000, 50.0), Cached("a", 9_000, 50.0))
+    found = money(asked, both)
+    cold = money(asked)["a"][1]
+    assert cold - found["b"][1] == pytest.approx(6_000 * 0.9e-6)
 
 
 def test_no_more_is_cached_than_is_sent():
-    model, asked = candidate("a"), task(needs=Needs(input_tokens=1_000))
-    huge = expected_usd(model, asked, Pin("a", 10**9, 50.0), 0.0, 1.0)
+    asked = task(needs=Needs(input_tokens=1_000))
+    huge = money(asked, pinned(Cached("a", 10**9, 50.0)))["a"][1]
     assert huge == pytest.approx(1_000 * 0.1e-6 + output_tokens(asked) * 4e-6)
 
 
+def test_a_cache_that_was_not_confirmed_is_believed_less():
+    asked = task(needs=Needs(input_tokens=10_000))
+    cache = Cached("a", 9_000, 50.0)
+    sure, unsure = (
+        money(asked, pinned(cache, stats={"a": Stats(cache_hit=hit, cache_weight=8.0)}))["a"][1]
+        for hit in (1.0, 0.0)
+    )
+    assert unsure - sure == pytest.approx(9_000 * 0.9e-6 * 0.8)
+
+
 def test_the_effort_multiplies_the_expected_price():
-    asked = task()
-    one = expected_usd(candidate("a"), asked, None, 0.0, 1.0)
-    assert expected_usd(candidate("a"), asked, None, 0.0, 2.5) == pytest.approx(2.5 * one)
+    listed = usd(candidate("a").price, Usage(990_000, 14_000, 900_000))
+    found = money(
+        task(), None, candidate("a", cost_per_task=TaskCost(2.5 * listed)), candidate("b", cost_per_task=TaskCost(listed))
+    )  # fmt: skip
+    assert found["a"] == pytest.approx([2.5 * v for v in found["b"]])
+
+
+# -- a turn of the session -------------------------------------------------------------------------------------------
+
+TOOLS = task(needs=Needs(tools=True, input_tokens=10_000))
+OUT = 4e-6 * output_tokens(TOOLS)
+
+
+def test_the_first_turn_of_an_agent_looks_ahead_to_cached_ones():
+    found = money(TOOLS, None, candidate("a"), candidate("b", price=Price(1.0, 4.0)))
+    new = GROWTH_TOKENS * 1e-6
+    share = CACHE_TTL_S / (CACHE_TTL_S + PAUSE_S)
+    later = 10_000e-6 * (1 - 0.9 * share) + new + OUT
+    assert found["a"][1] == found["b"][1] == pytest.approx(10_000e-6 + OUT)
+    assert found["a"][2] == pytest.approx((found["a"][1] + 4 * later) / 5)
+    uncached = (10_000e-6 + OUT + 4 * (10_000e-6 + new + OUT)) / 5
+    assert found["b"][2] == found["b"][0] == found["a"][0] == pytest.approx(uncached)
+
+
+def test_a_prompt_too_short_to_be_cached_is_not():
+    short = replace(TOOLS, needs=Needs(tools=True, input_tokens=CACHE_MIN - 1))
+    cold, _, turn = money(short)["a"]
+    assert turn == cold
+    long_enough = replace(TOOLS, needs=Needs(tools=True, input_tokens=CACHE_MIN))
+    cold, _, turn = money(long_enough)["a"]
+    assert turn < cold
+    picky = State(cache_min={"relay": CACHE_MIN + 1})
+    assert money(long_enough, picky)["a"][2] == cold
+
+
+def test_staying_warm_is_cheaper_than_the_same_model_anew():
+    state = pinned(Cached("a", 9_000, 50.0))
+    found = money(TOOLS, state)
+    entry = found["b"][1] - found["a"][1]
+    assert found["b"][2] - found["a"][2] >= 0.8 * entry > 0
+
+
+def test_what_a_switch_costs_now_counts_in_full_however_long_the_session():
+    cheaper = candidate("b", price=Price(0.9, 4.0, 0.09))
+    for turns in (1, 20):
+        found = money(TOOLS, pinned(Cached("a", 9_000, 50.0), turns=turns), candidate("a"), cheaper)
+        assert found["a"][2] < found["b"][2]
+
+
+def test_a_much_cheaper_model_is_worth_a_switch_from_a_warm_one():
+    cheap = candidate("b", price=Price(0.05, 0.2, 0.005))
+    found = money(TOOLS, pinned(Cached("a", 9_000, 50.0)), candidate("a"), cheap)
+    assert found["b"][2] < found["a"][2]
+
+
+@given(strategies.tasks, strategies.pools(), strategies.states)
+def test_no_turn_is_dearer_than_one_without_any_cache(asked, models, state):
+    found = expected(prices(models.candidates), asked, state, models)
+    for c, cold, request, turn in zip(models.candidates, *found, strict=True):
+        if c.price is None:
+            assert np.isnan(cold)
+            assert np.isnan(request)
+            assert np.isnan(turn)
+            continue
+        assert min(cold, request, turn) >= -1e-12
+        if c.price.cache_read is None or c.price.cache_read <= c.price.input:
+            assert request <= cold * (1 + 1e-9)
+            assert turn <= cold * (1 + 1e-9)
+
+
+@given(strategies.pools())
+def test_relative_costs_are_shares_of_the_dearest_known_one(models):
+    listed = usual(prices(models.candidates))
+    found = relative(listed)
+    known = [v for v in found.tolist() if not np.isnan(v)]
+    assert len(known) == sum(c.price is not None for c in models.candidates)
+    assert all(0 <= v <= 1 for v in known)
+    if known and np.nanmax(listed) > 0:
+        assert max(known) == 1.0
 
 
 def test_an_unknown_price_is_none_and_never_zero():
     unknown = candidate("a", price=None)
-    assert expected_usd(unknown, task(), None, 0.0, 1.0) is None
+    assert all(np.isnan(v) for v in money(TOOLS, None, unknown)["a"])
     assert worst_usd(unknown, task()) is None
     assert total([0.1, None]) is None
     assert total([]) == 0.0

@@ -13,16 +13,13 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.decide import (
-    by_hard_rules,
-    decide,
-    rank,
-)
+from openfusion_auto.core.decide import decide
 from openfusion_auto.core.explain import content_json, decision_digest
 from openfusion_auto.core.prompt import Options
-from openfusion_auto.core.score import score
+from openfusion_auto.core.score import PRICE, SKILL
 from openfusion_auto.core.types import (
     Breaker,
+    Cached,
     Needs,
     Pin,
     Policy,
@@ -86,7 +83,7 @@ def test_the_ranking_falls_and_each_total_is_the_sum_of_its_points(inputs):
     totals = [s.total for s in decision.ranking]
     assert totals == sorted(totals, reverse=True)
     for scored in decision.ranking:
-        assert scored.total == round(sum(t.points for t in scored.terms), 9)
+        assert scored.total == pytest.approx(sum(t.points for t in scored.terms), abs=1e-12)
         for term in scored.terms:
             assert 0 <= term.value <= 1
             assert term.points == pytest.approx(term.value * term.weight, abs=2e-9)
@@ -142,7 +139,7 @@ def test_an_unknown_price_is_none_everywhere(inputs):
             assert raw is None
         else:
             assert scored.expected_usd is not None
-            assert raw == scored.expected_usd
+            assert raw is not None
     called = {i for step in decision.plan.steps for i in step.candidates}
     if called & unpriced:
         assert decision.plan.worst_case_usd is None
@@ -156,31 +153,34 @@ def test_an_unknown_price_is_none_everywhere(inputs):
     strategies.numbers(0, 10),
     st.none() | strategies.numbers(0, 3),
 )
-@settings(max_examples=120)
+@settings(max_examples=80)
 def test_raising_the_knob_never_picks_a_dearer_model(inputs, one, two, max_usd):
     asked, state = inputs.task, inputs.state
     free = replace(state, pin=None) if asked.turn == "tool" else state
     low, high = (
-        decide(asked, inputs.pool, free, Policy(cost_quality=knob, max_usd=max_usd))
+        decide(asked, inputs.pool, free, Policy(cost_quality=knob, mode="single", max_usd=max_usd))
         for knob in sorted((one, two))
     )
     assume(low.plan.steps)
-    usd = {s.candidate: s.expected_usd for s in low.ranking}
-    before, after = usd[low.plan.steps[0].candidates[0]], usd[high.plan.steps[0].candidates[0]]
-    # Price values are rounded to 1e-9: prices that differ by less than a millionth count as equal.
-    assert after <= before * (1 + 1e-6)
+    # What the knob weighs is a turn of the session against the dearest; values are rounded to 1e-9.
+    cost = {s.candidate: 1 - s.terms[PRICE].value for s in low.ranking}
+    before, after = cost[low.plan.steps[0].candidates[0]], cost[high.plan.steps[0].candidates[0]]
+    assert after <= before + 2e-9
 
 
 @given(strategies.easy_inputs, st.data())
-def test_rejecting_one_candidate_changes_no_other_score(inputs, data):
-    rows, _ = by_hard_rules(inputs.task, inputs.pool, inputs.state)
-    gone = data.draw(st.sampled_from(rows))
-    knob = inputs.policy.cost_quality
-    whole = score(inputs.pool, rows, inputs.task, inputs.state, knob, locked=False)
-    rest = score(
-        inputs.pool, [i for i in rows if i != gone], inputs.task, inputs.state, knob, locked=False
-    )
-    assert rest == tuple(s for i, s in zip(rows, whole, strict=True) if i != gone)
+def test_rejecting_one_candidate_changes_no_other_total(inputs, data):
+    models = inputs.pool.candidates
+    gone = data.draw(st.sampled_from(models)).id
+    resting = replace(inputs.state, breakers={gone: Breaker("open", 3, inputs.state.now_s + 100.0)})
+    whole, rest = of(inputs), of(replace(inputs, state=resting))
+    pin = inputs.state.pin
+    if pin is not None and pin.candidate == gone:
+        return  # then the session is free to move, which is another matter
+    assert rules(rest) == {gone: "breaker_open"}
+    assert [(s.candidate, s.total) for s in rest.ranking] == [
+        (s.candidate, s.total) for s in whole.ranking if s.candidate != gone
+    ]
 
 
 @given(strategies.inputs)
@@ -190,13 +190,17 @@ def test_a_tool_turn_stays_with_the_pinned_model_or_says_why_not(inputs):
         inputs, task=replace(inputs.task, turn="tool"), state=replace(inputs.state, pin=pin)
     )
     decision = of(inputs)
-    if inputs.task.struggling:
-        assert any(r.startswith(f"{pin.candidate} is stuck") for r in decision.reasons)
-    elif pin.candidate in ids(decision.ranking):
-        assert decision.ranking[0].candidate == pin.candidate
-        assert f"a tool turn stays with {pin.candidate}" in decision.reasons
-    else:
+    if pin.candidate not in ids(decision.ranking):
         assert any(r.startswith(f"{pin.candidate} cannot serve") for r in decision.reasons)
+    elif inputs.task.struggling and not pin.escalated:
+        assert any(r.startswith(f"{pin.candidate} is stuck") for r in decision.reasons)
+        assert decision.escalates
+    else:
+        assert decision.ranking[0].candidate == pin.candidate
+        assert any(
+            r.startswith(f"a tool turn stays with {pin.candidate}") for r in decision.reasons
+        )
+        assert not decision.escalates
 
 
 REPLAY = """
@@ -216,7 +220,12 @@ def fixed_inputs() -> list[Inputs]:
         now_s=1000.0,
         stats={"coder-a": Stats(9, 3, 700, 9, 55, 9, 3.3, 9, 900), "fast-a": Stats(0, 4, at_s=10)},
         breakers={"fast-a": Breaker("open", 4, 1020.0)},
-        pin=Pin("reasoner-a", 6_000, 1100.0, 2000.0),
+        pin=Pin(
+            "reasoner-a",
+            (Cached("coder-a", 900, 1050.0), Cached("reasoner-a", 6_000, 1100.0)),
+            7,
+            2000.0,
+        ),
         unready={"other": "OTHER_API_KEY is not set"},
     )
     unpriced = candidate("free-a", price=None, upstream="other")
@@ -225,6 +234,8 @@ def fixed_inputs() -> list[Inputs]:
         Inputs(task(), FOUR, State(), Policy()),
         Inputs(task(risk="high", complexity="high"), FOUR, State(), Policy(cost_quality=2.5)),
         Inputs(task(turn="tool"), wide, pinned, Policy(max_usd=0.2)),
+        Inputs(task(turn="tool", struggling=True, struggle="x"), wide, pinned, Policy()),
+        Inputs(task(ease=-0.5, lifts=(("fast-a", 0.2),)), FOUR, pinned, Policy(mode="verify")),
         Inputs(
             task(options=Options(mode="panel", panel=("fast-a", "coder-a"), judge="verifier-a")),
             wide,
@@ -403,7 +414,7 @@ def test_fail_open_adds_no_reason_when_nobody_was_there_to_set_aside():
 
 
 def test_a_pin_that_the_operator_ruled_out_does_not_lock():
-    state = State(pin=Pin("verifier-a", 7_000, 100.0, 100.0))
+    state = State(pin=Pin("verifier-a", (Cached("verifier-a", 7_000, 100.0),), 1, 100.0))
     policy = Policy(preferences=Preferences(max_input_price=1.0))
     decision = decide(task(turn="tool"), FOUR, state, policy)
     assert "verifier-a cannot serve this turn: the session changes its model" in decision.reasons
@@ -503,7 +514,7 @@ def test_equal_totals_are_ordered_by_id():
     same = [candidate(i, model="m") for i in ("c", "a", "b")]
     ranking = decide(task(), Pool(tuple(same)), State()).ranking
     assert ids(ranking) == ["a", "b", "c"]
-    assert rank(ranking[::-1]) == ranking
+    assert len({s.total for s in ranking}) == 1
 
 
 def test_rejections_are_in_the_order_of_ids():
@@ -516,17 +527,66 @@ def test_rejections_are_in_the_order_of_ids():
 @example(turn="tool")
 @example(turn="user")
 @given(turn=st.sampled_from(("tool", "user")))
-def test_a_warm_cache_is_money_for_the_pinned_model_only(turn):
-    state = State(now_s=10.0, pin=Pin("coder-a", 6_000, 100.0, 100.0))
+def test_a_warm_cache_is_money_where_it_is_warm_only(turn):
+    caches = (Cached("fast-a", 3_000, 100.0), Cached("coder-a", 6_000, 100.0))
+    state = State(now_s=10.0, pin=Pin("coder-a", caches, 2, 100.0))
     cold = {
         s.candidate: s.expected_usd
         for s in decide(task(turn=turn), FOUR, State(now_s=10.0)).ranking
     }
     warm = {s.candidate: s.expected_usd for s in decide(task(turn=turn), FOUR, state).ranking}
-    assert warm["coder-a"] < cold["coder-a"]
-    assert {k: v for k, v in warm.items() if k != "coder-a"} == {
-        k: v for k, v in cold.items() if k != "coder-a"
-    }
+    assert cold["coder-a"] - warm["coder-a"] == pytest.approx(6_000 * 0.45e-6)
+    assert cold["fast-a"] - warm["fast-a"] == pytest.approx(3_000 * 0.09e-6)
+    for other in ("reasoner-a", "verifier-a"):
+        assert warm[other] == cold[other]
+
+
+# -- a session --------------------------------------------------------------------------------------------------------
+
+
+def test_staying_and_switching_are_shown_in_dollars():
+    caches = (Cached("fast-a", 3_000, 100.0), Cached("coder-a", 6_000, 100.0))
+    state = State(now_s=10.0, pin=Pin("coder-a", caches, 2, 100.0))
+    decision = decide(task(), FOUR, state, Policy(cost_quality=9))
+    shown = decision.staying
+    by_id = {s.candidate: s for s in decision.ranking}
+    own, other = by_id["coder-a"], by_id["fast-a"]
+    assert (shown.candidate, shown.warm_tokens) == ("coder-a", 6_000)
+    assert (shown.switch_to, shown.switch_warm_tokens) == ("fast-a", 3_000)
+    assert (shown.stay_usd, shown.switch_usd) == (own.expected_usd, other.expected_usd)
+    assert shown.stay_usd_per_turn == own.terms[PRICE].raw
+    assert shown.switch_usd_per_turn == other.terms[PRICE].raw
+
+
+def test_without_a_session_there_is_nothing_to_stay_with():
+    assert decide(task(), FOUR, State()).staying is None
+    gone = State(pin=Pin("nobody"))
+    assert decide(task(), FOUR, gone).staying is None
+    alone = decide(task(), pool(CODER), State(pin=Pin("coder-a"))).staying
+    assert (alone.switch_to, alone.switch_warm_tokens, alone.switch_usd) == (None, 0, None)
+    assert alone.switch_usd_per_turn is None
+
+
+STUCK = task(turn="tool", struggling=True, struggle="the same error 3 times")
+
+
+def test_a_stuck_session_moves_once_to_a_stronger_model_and_stays_there():
+    first = decide(STUCK, FOUR, State(pin=Pin("coder-a")))
+    assert first.escalates
+    chosen = first.ranking[0].candidate
+    assert chosen in ("reasoner-a", "verifier-a")
+    assert any(r.startswith("coder-a is stuck (the same error 3 times)") for r in first.reasons)
+    again = decide(STUCK, FOUR, State(pin=Pin(chosen, escalated=True)))
+    assert not again.escalates
+    assert again.ranking[0].candidate == chosen
+    assert f"a tool turn stays with {chosen}, which was brought in for this task" in again.reasons
+
+
+def test_a_stuck_session_whose_model_the_pool_has_no_more_is_decided_all_the_same():
+    decision = decide(STUCK, FOUR, State(pin=Pin("nobody")))
+    assert len(decision.ranking) == 4
+    assert not decision.escalates
+    assert decision.ranking[0].terms[SKILL].value > 0.5
 
 
 def test_task_is_in_the_decision_as_it_was_given():

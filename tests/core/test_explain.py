@@ -3,153 +3,212 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.explain import (
+    LEAST_MS,
+    Flip,
     content_json,
     decision_digest,
     decision_json,
-    knob_flip,
-    money_below,
+    digits_below,
+    flips,
     one_sentence,
-    price_flip,
-    reweighted,
     why_not,
 )
 from openfusion_auto.core.prompt import Options
-from openfusion_auto.core.score import cheapness
-from openfusion_auto.core.types import Pin, Policy, State
+from openfusion_auto.core.score import (
+    DIGITS,
+    PRICE,
+    SKILL,
+    WAIT,
+    Table,
+    price_values,
+    wait_value,
+)
+from openfusion_auto.core.types import Decision, Pin, Policy, State
 from tests.core import strategies
-from tests.support.pools import FOUR, Inputs, candidate, pool, task
+from tests.support.pools import FOUR, Inputs, candidate, pool, scored, task
 
-KNOB = re.compile(r"at cost_quality ([0-9.]+) or (above|below) instead of")
-PRICE = re.compile(r"^at ([0-9.]+) USD a turn instead of")
+TERM_OF = {"price": PRICE, "skill": SKILL, "latency": WAIT}
 
 
 def of(inputs: Inputs, **changes):
     return decide(inputs.task, inputs.pool, inputs.state, replace(inputs.policy, **changes))
 
 
-def unlocked(inputs: Inputs) -> Inputs:
-    return replace(inputs, state=replace(inputs.state, pin=None))
+def value_of(table: Table, what: str, number: float) -> float:
+    """The value of a term whose raw number is this."""
+    if what == "price":
+        return float(price_values(np.array([number]), table.dearest_usd)[0])
+    return wait_value(number) if what == "latency" else number
 
 
-def two_only(inputs: Inputs, one: str, two: str, knob: float) -> str:
-    """Who is picked when only these two may serve and the knob stands there."""
-    asked = replace(inputs.task, options=Options(candidates=(one, two), cost_quality=knob))
-    return decide(asked, inputs.pool, inputs.state, inputs.policy).ranking[0].candidate
+def totals_with(table: Table, row: int, what: str, number: float):
+    """The totals in the same table with this one number of one row changed."""
+    values = table.values.copy()
+    values[row, TERM_OF[what]] = round(value_of(table, what, number), 9)
+    return (values * table.weights).round(DIGITS).sum(axis=1).round(DIGITS)
 
 
-def ids_are_no_models(inputs: Inputs) -> Inputs:
-    """The same with a model of its own for each candidate, so that naming two ids names two candidates."""
-    own = tuple(replace(c, model=f"own/{c.id}") for c in inputs.pool.candidates)
-    return replace(inputs, pool=replace(inputs.pool, candidates=own))
+def leads_with(table: Table, row: int, what: str, number: float) -> bool:
+    """Whether a row would be first, and not only by its name among equals."""
+    totals = totals_with(table, row, what, number)
+    return totals[row] > np.delete(totals, row).max() + 1e-12
+
+
+def picked_with(decision: Decision, row: int, what: str, number: float) -> str:
+    """Who is first in the same table with this one number of one row changed."""
+    totals = totals_with(decision.ranking[0].table, row, what, number)
+    names = [scored.candidate for scored in decision.ranking]
+    return min(zip(-totals, names, strict=True))[1]
+
+
+def a_little_less(flip: Flip, table: Table) -> float:
+    """A change that falls short of the stated one: by a thousandth of it, or by what values are rounded to."""
+    least = 3e-9 * table.dearest_usd if flip.of == "price" else 3e-9
+    room = max(least, 1e-3 * flip.to)
+    return flip.to - room if flip.of == "skill" else flip.to + room
+
+
+def picked_at(inputs: Inputs, knob: float) -> str:
+    """Who is picked with the knob there."""
+    asked = replace(inputs.task, options=replace(inputs.task.options, cost_quality=None))
+    return decide(asked, inputs.pool, inputs.state, replace(inputs.policy, cost_quality=knob)).ranking[0].candidate  # fmt: skip
+
+
+def near_tie(decision, loser) -> bool:
+    """Whether two candidates differ by less than rounding in all that the knob weighs."""
+    rows = decision.ranking[0].table.values
+    gap = np.abs(rows[:] - rows[loser.row]).max(axis=1)
+    return int((gap < 1e-6).sum()) > 1
 
 
 @given(strategies.easy_inputs)
-def test_a_stated_knob_flips_the_pair_and_a_little_less_does_not(inputs):
-    inputs = ids_are_no_models(unlocked(inputs))
+@settings(max_examples=80)
+def test_a_stated_number_lets_the_loser_win_and_a_little_less_of_a_change_does_not(inputs):
     decision = of(inputs)
-    winner = decision.ranking[0]
     for loser in decision.ranking[1:]:
-        text = knob_flip(winner, loser, decision)
-        if text is None:
-            continue
-        stated, side = KNOB.match(text).groups()
-        beyond = 0.02 if side == "above" else -0.02
-        there = min(10.0, max(0.0, float(stated) + beyond))
-        here = float(stated) - beyond
-        # Points are rounded to 1e-9: two models that are equal but for that have no knob that tells them apart.
-        if abs(lead(loser, winner, decision, there)) > 1e-6:
-            assert two_only(inputs, winner.candidate, loser.candidate, there) == loser.candidate
-        if 0 <= here <= 10 and abs(lead(loser, winner, decision, here)) > 1e-6:
-            assert two_only(inputs, winner.candidate, loser.candidate, here) == winner.candidate
-
-
-def lead(loser, winner, decision, knob: float) -> float:
-    """How far the loser is ahead with the knob there."""
-    old, asked = decision.cost_quality, decision.task
-    return reweighted(loser, old, knob, asked) - reweighted(winner, old, knob, asked)
-
-
-@given(strategies.easy_inputs, strategies.numbers(0, 10))
-def test_a_reweighted_total_is_what_a_new_decision_gives(inputs, knob):
-    inputs = unlocked(inputs)
-    before, after = of(inputs), of(inputs, cost_quality=knob)
-    fresh = {s.candidate: s.total for s in after.ranking}
-    for scored in before.ranking:
-        moved = reweighted(scored, before.cost_quality, knob, inputs.task)
-        # Points of eight terms rounded to 1e-9, then divided by a quality share of at least 0.01.
-        assert moved == pytest.approx(fresh[scored.candidate], abs=2e-6)
+        table = loser.table
+        for flip in flips(loser, decision):
+            if flip.of == "cost_quality":
+                continue
+            better = flip.to > flip.now if flip.of == "skill" else flip.to < flip.now
+            assert better or math.isclose(flip.to, flip.now, rel_tol=1e-3, abs_tol=1e-9)
+            assert picked_with(decision, loser.row, flip.of, flip.to) == loser.candidate, flip
+            less = a_little_less(flip, table)
+            assert picked_with(decision, loser.row, flip.of, less) != loser.candidate, flip
 
 
 @given(strategies.easy_inputs)
-def test_a_stated_price_lets_the_loser_win_and_a_little_more_does_not(inputs):
-    decision = of(unlocked(inputs))
-    winner = decision.ranking[0]
+@settings(max_examples=80)
+def test_a_stated_knob_lets_the_loser_win_and_a_little_less_of_a_change_does_not(inputs):
+    decision = of(inputs)
     for loser in decision.ranking[1:]:
-        text = price_flip(loser, winner.total - loser.total)
-        if text is None:
+        flip = next((f for f in flips(loser, decision) if f.of == "cost_quality"), None)
+        if flip is None:
             continue
-        stated = float(PRICE.match(text).group(1))
-        assert stated > 0
-        assert with_price(loser, stated) > winner.total
-        assert with_price(loser, stated * 1.03) <= winner.total + 1e-9
-
-
-def with_price(scored, usd: float) -> float:
-    """The total of a score with another expected price."""
-    term = next(t for t in scored.terms if t.name == "price")
-    return scored.total - term.points + round(round(cheapness(usd), 9) * term.weight, 9)
+        assert 0 <= flip.to <= 10
+        assert picked_at(inputs, flip.to) == loser.candidate
+        less = flip.to + (0.02 if flip.to < flip.now else -0.02)
+        if not near_tie(decision, loser):
+            assert picked_at(inputs, min(10.0, max(0.0, less))) != loser.candidate
 
 
 @given(strategies.easy_inputs)
-def test_without_a_price_flip_no_price_at_all_would_do(inputs):
-    decision = of(unlocked(inputs))
-    winner = decision.ranking[0]
+@settings(max_examples=50)
+def test_what_is_not_stated_cannot_be_reached_by_that_number(inputs):
+    decision = of(inputs)
+    knobs = {k / 4: picked_at(inputs, k / 4) for k in range(41)}
     for loser in decision.ranking[1:]:
-        gap = winner.total - loser.total
-        if gap > 1e-5 and price_flip(loser, gap) is None:
-            assert with_price(loser, 0.0) <= winner.total + 2e-6
+        table, row = loser.table, loser.row
+        stated = {f.of for f in flips(loser, decision)}
+        if table.locked:
+            assert stated == set()
+        if "skill" not in stated:
+            assert not leads_with(table, row, "skill", 1.0)
+        if "price" not in stated and loser.expected_usd is not None:
+            assert not leads_with(table, row, "price", 0.0)
+        if "latency" not in stated and loser.terms[WAIT].raw is not None:
+            assert not leads_with(table, row, "latency", LEAST_MS)
+        if "cost_quality" not in stated:
+            assert loser.candidate not in knobs.values() or near_tie(decision, loser)
 
 
-def test_an_unknown_price_has_no_price_that_would_do():
-    decision = decide(task(), pool(candidate("a"), candidate("b", price=None)), State())
+def test_flips_are_those_of_one_table_and_of_losers():
+    decision = decide(task(), FOUR, State())
+    assert flips(decision.ranking[0], decision) == ()
+    assert flips(scored("a"), decision) == ()
+
+
+def test_a_number_that_nobody_knows_cannot_be_another_one():
+    models = pool(candidate("a"), candidate("b", price=None, performance=None))
+    decision = decide(task(), models, State())
     loser = decision.ranking[1]
     assert loser.candidate == "b"
-    assert price_flip(loser, 0.01) is None
+    assert {f.of for f in flips(loser, decision)}.isdisjoint({"price", "latency"})
 
 
-def test_a_lock_has_no_knob_and_no_price_that_would_do():
-    state = State(pin=Pin("coder-a"))
-    decision = decide(task(turn="tool"), FOUR, state)
-    text = why_not(decision.ranking[0], decision.ranking[1], decision)
+def test_a_lock_has_no_number_that_would_do():
+    decision = decide(task(turn="tool"), FOUR, State(pin=Pin("coder-a")))
+    text = why_not(decision.ranking[1], decision)
     assert "most of it on stickiness (0.00 against 1.00)" in text
-    assert text.endswith("; no single price or knob would do")
+    assert text.endswith("; the session stays with coder-a while its tools run")
 
 
-def test_a_loser_on_quality_says_the_knob_and_the_price():
+def test_a_loser_says_each_number_that_would_do():
     decision = decide(task(), FOUR, State(), Policy(cost_quality=10))
     assert decision.ranking[0].candidate == "fast-a"
-    text = why_not(decision.ranking[0], decision.ranking[-1], decision)
+    text = why_not(decision.ranking[1], decision)
     assert "most of it on price" in text
-    assert "or below instead of 10" in text
-    dear = decide(task(), FOUR, State(), Policy(cost_quality=0))
-    text = why_not(dear.ranking[0], dear.ranking[-1], dear)
-    assert "or above instead of 0" in text
+    assert "; would win at " in text
+    assert " USD a turn instead of " in text
+    assert ", or at cost_quality " in text
+    assert text.endswith(" instead of 10")
+
+
+def test_a_loser_that_one_number_cannot_help_says_so():
+    worse = candidate("z", price=replace(FOUR.by_id["fast-a"].price, input=90.0, output=300.0))
+    models = pool(*FOUR.candidates, worse)
+    decision = decide(task(ease=-4.0), models, State(), Policy(cost_quality=10))
+    last = decision.ranking[-1]
+    assert last.candidate == "z"
+    no_price = [f for f in flips(last, decision) if f.of != "price"]
+    assert no_price == []
+    free = pool(candidate("a", price=replace(worse.price, input=0, output=0)), worse)
+    dead = State(stats={"z": replace(strategies.Stats(), failed=1e6)})
+    decision = decide(task(), free, dead, Policy(cost_quality=5))
+    assert why_not(decision.ranking[1], decision).endswith("; no single number would do")
 
 
 @pytest.mark.parametrize(
-    ("usd", "text"),
-    [(0.0123999, "0.0123"), (1.239, "1.23"), (123.9, "123"), (0.00001, "0.0000100"), (2.0, "2.00")],
+    ("flip", "said"),
+    [
+        (Flip("price", 0.02, 0.01234, "usd/turn"), "at 0.01234 USD a turn instead of 0.02"),
+        (Flip("cost_quality", 5.0, 6.25, "0..10"), "at cost_quality 6.25 instead of 5"),
+        (
+            Flip("skill", 0.5, 0.8767, "chance"),
+            "if it solved 87.67 % of such tasks instead of 50 %",
+        ),
+        (Flip("latency", 900, 312.4, "ms"), "at 312.4 ms to the first token instead of 900"),
+    ],
 )
-def test_money_is_rounded_down_to_three_digits(usd, text):
-    assert money_below(usd * (1 + 1e-12)) == text
+def test_a_change_is_said_with_all_its_digits(flip, said):
+    assert str(flip) == said
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(0.0123999, 0.01239), (1.2399, 1.239), (1239.9, 1239), (0.0, 0.0), (123999.0, 123900)],
+)
+def test_an_amount_is_rounded_down_to_four_digits(amount, shown):
+    assert digits_below(amount) == pytest.approx(shown, rel=1e-12)
 
 
 @given(strategies.inputs)
@@ -171,9 +230,10 @@ def test_the_json_has_the_names_of_the_contract():
     shown = decision_json(decide(task(), FOUR, State()))
     assert {"digest", "mode", "reasons", "task", "ranking", "rejected", "plan"} <= set(shown)
     assert {"kind", "risk", "complexity", "turn", "evidence"} <= set(shown["task"])
-    assert {"candidate", "model", "total", "expected_usd", "terms", "why_not"} == set(
+    assert {"candidate", "model", "total", "expected_usd", "terms", "why_not", "flips"} == set(
         shown["ranking"][0]
     )
+    assert {"of", "now", "to", "unit"} == set(shown["ranking"][1]["flips"][0])
     assert {"name", "raw", "unit", "value", "weight", "points", "source"} == set(
         shown["ranking"][0]["terms"][0]
     )

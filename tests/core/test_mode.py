@@ -10,36 +10,51 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core import mode
-from openfusion_auto.core.mode import choose, nominal_usd, single_reason
+from openfusion_auto.core import cascade, cost, mode
+from openfusion_auto.core.decide import decide
+from openfusion_auto.core.mode import MOST_WRONG, chance_of, choose, nominal_usd, single_reason
 from openfusion_auto.core.prompt import Options
-from openfusion_auto.core.types import KINDS, LEVELS, Needs, Policy
+from openfusion_auto.core.score import SKILL
+from openfusion_auto.core.types import KINDS, LEVELS, Check, Needs, Policy, State
 from tests.core import strategies
-from tests.support.pools import CODER, FAST, FOUR, candidate, price, task
+from tests.support.pools import CODER, EVEN, FAST, FOUR, candidate, pool, price, task
 
-ALL = list(FOUR.candidates)
 TABLE = {
     ("high", "high"): "panel",
     ("high", "medium"): "verify",
     ("high", "low"): "verify",
     ("medium", "high"): "verify",
+    ("medium", "medium"): "verify",
 }
 
 
+def ranking_of(asked, models=FOUR, **policy):
+    return decide(asked, models, State(), Policy(**policy)).ranking
+
+
+def chosen(asked, models=FOUR, **policy):
+    """The choice for a task with the pool as it is ranked for it."""
+    return choose(asked, Policy(**policy), ranking_of(asked, models), models)
+
+
+def priced(usd):
+    """Three equal models at that price [USD per 1M input tokens; output four times that]."""
+    return pool(*(candidate(f"m{i}", price=price(usd, 4 * usd)) for i in range(3)))
+
+
 @pytest.mark.parametrize(("risk", "complexity"), list(product(LEVELS, LEVELS)))
-@pytest.mark.parametrize("cheap", [0.05, 1.0, 5.0])
-def test_the_mode_of_a_user_turn_by_risk_and_complexity(risk, complexity, cheap):
-    models = [candidate(f"m{i}", price=price(cheap, 4 * cheap)) for i in range(3)]
-    got = choose(task(risk=risk, complexity=complexity), Policy(), models)
-    assert got.mode == TABLE.get((risk, complexity), "single")
+@pytest.mark.parametrize("models", [FOUR, EVEN, priced(0.05)], ids=["four", "even", "cheap"])
+def test_the_mode_of_a_user_turn_by_risk_and_complexity(risk, complexity, models):
+    got = decide(task(risk=risk, complexity=complexity), models, State()).mode
+    assert got == TABLE.get((risk, complexity), "single")
 
 
 @given(strategies.tasks, st.sampled_from(("tool", "aux", "chat")))
 def test_tool_turns_own_calls_and_chat_are_single(drawn, why):
     changes = {"kind": "chat", "turn": "user"} if why == "chat" else {"turn": why}
     asked = task(risk=drawn.risk, complexity=drawn.complexity, needs=drawn.needs, **changes)
-    for policy in (Policy(), Policy(mode="panel")):
-        got = choose(asked, policy, ALL)
+    for wanted in ("auto", "panel"):
+        got = choose(asked, Policy(mode=wanted), ranking_of(task()), FOUR)
         assert got.mode == "single"
         assert len(got.reasons) == 1
         assert got.reasons[0].startswith("single: ")
@@ -49,19 +64,32 @@ def test_tool_turns_own_calls_and_chat_are_single(drawn, why):
 def test_the_size_of_a_prompt_never_changes_the_mode(asked, size):
     bigger = replace(asked, needs=Needs(input_tokens=size))
     smaller = replace(asked, needs=Needs(input_tokens=0))
-    assert choose(bigger, Policy(), ALL) == choose(smaller, Policy(), ALL)
+    ranking = ranking_of(task())
+    one, two = (choose(t, Policy(), ranking, FOUR) for t in (bigger, smaller))
+    assert one == two
+
+
+@pytest.mark.parametrize(("risk", "complexity"), list(product(LEVELS, LEVELS)))
+def test_a_long_prompt_is_decided_in_the_mode_of_a_short_one(risk, complexity):
+    modes = {
+        decide(
+            task(risk=risk, complexity=complexity, needs=Needs(input_tokens=n)), FOUR, State()
+        ).mode
+        for n in (100, 8_000, 100_000)
+    }
+    assert len(modes) == 1
 
 
 @pytest.mark.parametrize("mode", ["single", "verify", "panel"])
 def test_the_request_goes_before_everything(mode):
     asked = task(turn="tool", options=Options(mode=mode))
-    got = choose(asked, Policy(mode="single"), ALL)
+    got = chosen(asked, mode="single")
     assert got == type(got)(mode, (f"{mode}: the request asks for it",))
 
 
 @pytest.mark.parametrize("mode", ["single", "verify", "panel"])
 def test_the_configuration_goes_before_the_value(mode):
-    assert choose(task(risk="low", complexity="low"), Policy(mode=mode), ALL).mode == mode
+    assert chosen(task(risk="low", complexity="low"), mode=mode).mode == mode
 
 
 @pytest.mark.parametrize(
@@ -90,15 +118,35 @@ def test_a_choice_by_value_says_a_sentence_for_each_mode(kind, risk, complexity)
     asked = task(kind=kind, risk=risk, complexity=complexity)
     if single_reason(asked, 4):
         return
-    got = choose(asked, Policy(), ALL)
+    got = chosen(asked)
     heads = [r.split(":")[0] for r in got.reasons]
     assert heads[0] == got.mode
     assert {h.removeprefix("not ") for h in heads} == {"single", "verify", "panel"}
 
 
 def test_very_dear_calls_make_a_check_not_worth_it():
-    dear = [candidate(f"m{i}", price=price(200.0, 900.0)) for i in range(3)]
-    assert choose(task(risk="medium", complexity="high"), Policy(), dear).mode == "single"
+    dear = task(risk="medium", complexity="high")
+    assert chosen(dear, priced(0.5)).mode == "verify"
+    assert chosen(dear, priced(200.0)).mode == "single"
+
+
+def test_a_check_that_finds_nothing_is_not_worth_a_call():
+    asked = task(risk="high")
+    assert chosen(asked).mode == "verify"
+    assert chosen(asked, check=Check(0.0, 1.0)).mode == "single"
+    medium = task(risk="medium", complexity="medium")
+    assert chosen(medium, priced(2.0)).mode == "single"
+    assert chosen(medium, priced(2.0), check=Check(1.0, 1.0)).mode == "verify"
+
+
+def test_what_is_likely_wrong_is_that_of_the_best_ranked():
+    ranking = ranking_of(task())
+    assert chance_of(ranking[0]) == ranking[0].terms[SKILL].value
+    said = chosen(task(risk="high")).reasons[0]
+    best = ranking_of(task(risk="high"))[0]
+    assert f"{1 - chance_of(best):.0%} likely wrong" in said
+    hopeless = chosen(task(risk="high", ease=-9.0)).reasons[0]
+    assert f"{MOST_WRONG:.0%} likely wrong" in hopeless
 
 
 def test_the_nominal_price_leaves_unknown_prices_out():
@@ -120,26 +168,38 @@ def rows() -> dict[str, list[str]]:
     return {c[0]: c[1:] for c in cells}
 
 
-@pytest.mark.parametrize("name", ["LOSS_USD [USD]", "P_WRONG", "PANEL_ADDS"])
+@pytest.mark.parametrize("name", ["LOSS_USD [USD]", "PANEL_ADDS"])
 def test_the_page_quotes_the_tables_of_the_code(name):
     table = getattr(mode, name.split()[0])
     shown = rows()[f"`{name.split()[0]}`" + name.removeprefix(name.split()[0])]
     assert [float(x) for x in shown[:3]] == [table[level] for level in LEVELS]
 
 
-@pytest.mark.parametrize("name", ["VERIFY_MENDS", "VERIFY_S", "PANEL_S", "WAIT_USD_PER_S"])
-def test_the_page_quotes_the_figures_of_the_code(name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENSITIVITY", cascade.CHECK.sensitivity),
+        ("SPECIFICITY", cascade.CHECK.specificity),
+        ("SAME_TROUBLE", cascade.SAME_TROUBLE),
+        ("MOST_WRONG", mode.MOST_WRONG),
+        ("VERIFY_S", mode.VERIFY_S),
+        ("PANEL_S", mode.PANEL_S),
+        ("WAIT_USD_PER_S", mode.WAIT_USD_PER_S),
+    ],
+)
+def test_the_page_quotes_the_figures_of_the_code(name, value):
     shown = next(cells for key, cells in rows().items() if key.startswith(f"`{name}`"))
-    assert float(shown[0]) == round(getattr(mode, name), 4)
+    assert float(shown[0]) == round(value, 4)
 
 
 def test_the_page_names_the_nominal_request():
-    nominal = mode.NOMINAL
-    assert f"({nominal.input:,} tokens in, {nominal.output:,}\nout)" in PAGE.read_text("utf-8")
+    words = " ".join(PAGE.read_text("utf-8").split())
+    nominal = cost.NOMINAL
+    assert f"({nominal.input:,} tokens in, {nominal.output:,} out)" in words
+    assert f"mean of the {mode.NEAREST} best-ranked" in words
 
 
 @pytest.mark.parametrize("risk", LEVELS)
 def test_the_page_shows_the_modes_that_are_chosen(risk):
-    ordinary = [candidate(f"m{i}", price=price(2.0, 10.0)) for i in range(3)]
-    got = [choose(task(risk=risk, complexity=c), Policy(), ordinary).mode for c in LEVELS]
+    got = [decide(task(risk=risk, complexity=c), FOUR, State()).mode for c in LEVELS]
     assert rows()[risk] == got

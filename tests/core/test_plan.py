@@ -5,12 +5,21 @@ from __future__ import annotations
 from hypothesis import given
 
 from openfusion_auto.core import cost
+from openfusion_auto.core.cascade import best_pair
 from openfusion_auto.core.decide import decide
-from openfusion_auto.core.plan import CLOSE_STRENGTH, INNER_OUTPUT, build, panel_members, verifiers
+from openfusion_auto.core.plan import (
+    CLOSE_STRENGTH,
+    INNER_OUTPUT,
+    MENDED,
+    build,
+    panel_members,
+    priced,
+    usual_chance,
+    verifiers,
+)
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.recipes.prompts import INNER_MAX_TOKENS
-from openfusion_auto.core.score import static
-from openfusion_auto.core.types import Needs, Plan, Policy, State
+from openfusion_auto.core.types import Check, Needs, Pin, Plan, Policy, State, Step
 from tests.core import strategies
 from tests.support.pools import (
     CODER,
@@ -35,22 +44,62 @@ def test_a_single_plan_is_the_best_and_its_fallbacks():
     assert list(decision.plan.steps[0].candidates) == ids(decision.ranking)[:3]
 
 
-def test_a_verify_plan_checks_with_another_model_and_mends_with_the_checker_first():
-    decision = decide(task(options=Options(mode="verify")), FOUR, State())
+def test_a_verify_plan_is_the_pair_of_most_value_and_a_checker_that_did_not_answer():
+    for check in (None, Check(1.0, 1.0), Check(0.1, 0.9)):
+        for knob in (0, 2, 5, 8):
+            policy = Policy(cost_quality=knob, check=check)
+            decision = decide(task(options=Options(mode="verify")), FOUR, State(), policy)
+            steps = {s.phase: s.candidates for s in decision.plan.steps}
+            assert list(steps) == ["primary", "verify", "mend"]
+            pair = best_pair(decision.ranking, check)
+            assert steps["primary"][0] == pair.first
+            assert steps["mend"] == (pair.mender, pair.first)
+            assert steps["verify"][0] != pair.first
+            assert "verifier-a" in steps["verify"] or pair.first == "verifier-a"
+
+
+def test_with_a_good_check_a_cheaper_model_than_the_best_ranked_answers_first():
+    policy = Policy(cost_quality=2, check=Check(1.0, 1.0))
+    decision = decide(task(options=Options(mode="verify")), FOUR, State(), policy)
+    first = decision.plan.steps[0].candidates[0]
+    usd = {s.candidate: s.expected_usd for s in decision.ranking}
+    assert usd[first] < usd[decision.ranking[0].candidate]
+    assert decision.plan.steps[2].candidates[0] == decision.ranking[0].candidate
+
+
+def test_who_stands_behind_the_first_are_the_others_in_rank_order():
+    policy = Policy(cost_quality=2, check=Check(1.0, 1.0), fallbacks=2)
+    decision = decide(task(options=Options(mode="verify")), FOUR, State(), policy)
+    first, *others = decision.plan.steps[0].candidates
+    assert others == [i for i in ids(decision.ranking) if i != first][:2]
+
+
+def test_a_session_that_is_held_is_answered_by_its_model_whatever_a_pair_is_worth():
+    asked = task(turn="tool", options=Options(mode="verify"))
+    decision = decide(asked, FOUR, State(pin=Pin("fast-a")), Policy(check=Check(1.0, 1.0)))
     steps = {s.phase: s.candidates for s in decision.plan.steps}
-    assert list(steps) == ["primary", "verify", "mend"]
-    best = decision.ranking[0].candidate
-    assert best not in steps["verify"]
-    assert steps["verify"][0] == "verifier-a"
-    assert steps["mend"] == ("verifier-a", best)
+    assert steps["primary"][0] == "fast-a"
+    assert steps["mend"] == ("verifier-a", "fast-a")
 
 
-def test_a_named_judge_checks_even_its_own_answer_and_is_named_once():
+def test_a_mend_is_expected_as_often_as_the_check_rejects():
+    policy = Policy(check=Check(1.0, 1.0))
+    decision = decide(task(options=Options(mode="verify")), FOUR, State(), policy)
+    pair = best_pair(decision.ranking, policy.check)
+    usd = {s.candidate: s.expected_usd for s in decision.ranking}
+    first, check, mend = (s.candidates[0] for s in decision.plan.steps)
+    expected = usd[first] + usd[check] + pair.rejected * usd[mend]
+    assert abs(decision.plan.expected_usd - expected) < 1e-9
+    steps = (Step("primary", (first,)), Step("mend", (mend,)))
+    plain = priced(steps, decision.ranking, task(), FOUR)
+    assert abs(plain.expected_usd - (usd[first] + MENDED * usd[mend])) < 1e-9
+
+
+def test_a_named_judge_checks_even_its_own_answer():
     best = decide(task(), FOUR, State()).ranking[0].candidate
     decision = decide(task(options=Options(mode="verify", judge=best)), FOUR, State())
     steps = {s.phase: s.candidates for s in decision.plan.steps}
     assert steps["verify"][0] == best
-    assert steps["mend"] == (best,)
 
 
 def test_verify_with_one_candidate_is_done_when_asked_for_and_not_otherwise():
@@ -106,13 +155,7 @@ def test_panel_members_are_the_best_ranked_of_their_models_in_rank_order(inputs)
     first = {}
     for scored in ranking:
         first.setdefault(scored.model, scored.candidate)
-    strength = dict(
-        zip(
-            (c.id for c in inputs.pool.candidates),
-            static(inputs.pool, asked.kind).strength,
-            strict=True,
-        )
-    )
+    strength = usual_chance(inputs.pool, asked.kind)
     far = max(strength[i] for i in ids(ranking)) - CLOSE_STRENGTH
     close = {s.model for s in ranking if strength[s.candidate] >= far}
     assert len({s.model for s in ranking if s.candidate in members}) == len(members)

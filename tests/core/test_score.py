@@ -1,53 +1,50 @@
-"""The terms: what each value means, what its numbers come from, and the argument behind the knob."""
+"""The terms: what each value means, what its numbers come from, and what the knob does to their weights."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core import cost
+from openfusion_auto.core import cost, knob, strength
 from openfusion_auto.core.score import (
-    BENCHMARK_BY_COMPLEXITY,
+    DIGITS,
+    EASE,
+    EASE_STRUGGLING,
+    EASE_TALK,
     LOCK_WEIGHT,
-    NEED,
-    NEED_RISK,
-    NEED_SLOPE,
-    NEED_STRUGGLING,
+    PRICE,
     QUALITY_WEIGHTS,
     ROLES_FOR,
+    SKILL,
+    STUCK_SHARE,
     TERMS,
     TPS_HALF,
     TTFT_HALF_MS,
+    UNITS,
     UNKNOWN,
-    USD_CHEAP,
-    USD_DEAR,
-    aged,
-    cheapness,
-    headline,
+    chances,
+    ease_of,
+    fixed,
     live,
-    lower_bound,
-    need,
-    percentiles,
-    price_share,
     price_source,
-    relevance,
-    role_value,
+    price_values,
+    role_fit,
     score,
-    static,
-    usd_for,
-    weights,
+    speed_value,
+    term_weights,
+    up_value,
+    wait_value,
 )
 from openfusion_auto.core.stats import HALF_LIFE_S, PRIOR_WEIGHT
 from openfusion_auto.core.types import (
     KINDS,
-    LEVELS,
     ROLES,
-    Benchmark,
+    Needs,
     Performance,
     Pin,
     Pool,
@@ -59,12 +56,15 @@ from tests.core import strategies
 from tests.support.pools import CODER, FAST, FOUR, VERIFIER, candidate, pool, price, solves, task
 
 
-def terms_of(model, asked=None, state=None, knob=5.0, models=FOUR, *, locked=False):
-    """The terms of one candidate by name."""
-    asked, state = asked or task(), state or State()
+def all_scores(models=FOUR, asked=None, state=None, at=5.0, *, locked=False, stuck=None):
     rows = list(range(len(models.candidates)))
-    scores = score(models, rows, asked, state, knob, locked=locked)
-    scored = next(s for s in scores if s.candidate == model)
+    return score(models, rows, asked or task(), state or State(), at, locked=locked, stuck=stuck)
+
+
+def terms_of(model, asked=None, state=None, at=5.0, models=FOUR, *, locked=False):
+    """The terms of one candidate by name."""
+    found = all_scores(models, asked, state, at, locked=locked)
+    scored = next(s for s in found if s.candidate == model)
     return {t.name: t for t in scored.terms}
 
 
@@ -77,21 +77,32 @@ def test_nobody_to_score_gives_nothing():
 
 @given(strategies.easy_inputs, st.booleans())
 def test_every_score_has_all_terms_in_order_with_values_from_0_to_1(inputs, locked):
-    rows = list(range(len(inputs.pool.candidates)))
-    for scored in score(inputs.pool, rows, inputs.task, inputs.state, 5.0, locked=locked):
+    for scored in all_scores(inputs.pool, inputs.task, inputs.state, locked=locked):
         assert tuple(t.name for t in scored.terms) == TERMS
+        assert tuple(t.unit for t in scored.terms) == UNITS
         assert all(0.0 <= t.value <= 1.0 for t in scored.terms)
-        assert all(abs(t.points - t.value * t.weight) <= 1e-9 for t in scored.terms)
-        assert all(t.unit and t.source for t in scored.terms)
+        assert all(t.points == pytest.approx(t.value * t.weight, abs=1e-12) for t in scored.terms)
+        assert scored.total == pytest.approx(sum(t.points for t in scored.terms), abs=1e-12)
+        assert all(t.source for t in scored.terms)
+
+
+@given(strategies.easy_inputs, strategies.numbers(0, 10))
+def test_totals_rank_by_quality_minus_rate_times_relative_cost(inputs, at):
+    found = all_scores(inputs.pool, inputs.task, inputs.state, at)
+    table = found[0].table
+    worth = table.values @ np.array(QUALITY_WEIGHTS) - table.rate * (1 - table.values[:, PRICE])
+    assert (np.diff(worth / (1 + table.rate)) <= 1e-9).all()
 
 
 def test_terms_carry_the_raw_number_its_unit_and_its_source():
     terms = terms_of("coder-a")
     assert terms["benchmark"][1:3] == (72, "percent")
     assert terms["benchmark"].source == "swebench_verified_openhands 2026-11-01 and 1 more"
-    assert terms["price"].unit == "usd"
-    assert terms["price"].raw == cost.expected_usd(CODER, task(), None, 0.0, 1.0)
+    listed = (8_000 * CODER.price.input + 1_200 * CODER.price.output) * 1e-6
+    assert terms["price"].raw == pytest.approx(listed)
+    assert terms["price"].unit == "usd/turn"
     assert terms["price"].source == "list price 2026-11-01"
+    assert terms["skill"].raw == terms["skill"].value
     assert terms["latency"][1:3] == (900.0, "ms")
     assert terms["throughput"][1:3] == (60.0, "tokens/s")
     assert terms["throughput"].source == "pool"
@@ -99,67 +110,54 @@ def test_terms_carry_the_raw_number_its_unit_and_its_source():
     assert terms["availability"].source == "prior"
 
 
-def test_a_latency_nobody_knows_is_in_the_middle_and_said_to_be_unknown():
-    unknown = pool(candidate("a", performance=None))
-    terms = terms_of("a", models=unknown)
-    assert (terms["latency"].raw, terms["latency"].value, terms["latency"].source) == (
-        None,
-        0.5,
-        "unknown",
-    )
-    assert (terms["throughput"].raw, terms["throughput"].value) == (None, 0.5)
+def test_the_price_of_a_request_and_of_a_turn_are_two_numbers():
+    asked = task(needs=Needs(tools=True, input_tokens=8_000))
+    found = next(s for s in all_scores(asked=asked) if s.candidate == "coder-a")
+    assert found.terms[PRICE].raw < found.expected_usd
 
 
-def test_latency_and_throughput_are_half_at_their_half_points():
-    half = pool(candidate("a", performance=Performance(2500.0, 60.0)))
-    assert terms_of("a", models=half)["latency"].value == pytest.approx(0.5)
-    assert terms_of("a", models=half)["throughput"].value == pytest.approx(0.5)
+@given(strategies.easy_inputs, st.data())
+def test_rejecting_one_changes_no_other_total(inputs, data):
+    rows = list(range(len(inputs.pool.candidates)))
+    gone = data.draw(st.sampled_from(rows))
+    asked, state, at = inputs.task, inputs.state, inputs.policy.cost_quality
+    whole = score(inputs.pool, rows, asked, state, at, locked=False)
+    rest = score(inputs.pool, [i for i in rows if i != gone], asked, state, at, locked=False)
+    kept = [s for s in whole if s.candidate != inputs.pool.candidates[gone].id]
+    assert [(s.candidate, s.total, s.terms) for s in rest] == [
+        (s.candidate, s.total, s.terms) for s in kept
+    ]
 
 
 # -- weights and knob -------------------------------------------------------------------------------------------------
 
 
-@given(strategies.tasks, strategies.numbers(0, 10))
-def test_weights_without_a_lock_add_up_to_one(asked, knob):
-    got = weights(asked, knob, locked=False)
-    assert set(got) == set(TERMS)
-    assert sum(got.values()) == pytest.approx(1.0, abs=1e-8)
+@given(strategies.numbers(0.0001, 5_000))
+def test_weights_without_a_lock_add_up_to_one_and_price_has_its_share(rate):
+    got = term_weights(rate, locked=False)
+    assert sum(got) == pytest.approx(1.0, abs=1e-9)
+    assert got[PRICE] == pytest.approx(rate / (1 + rate))
 
 
-@given(strategies.tasks, strategies.numbers(0, 10), strategies.numbers(0, 10))
-def test_the_knob_keeps_the_ratios_of_all_quality_weights(asked, one, two):
-    a, b = weights(asked, one, locked=False), weights(asked, two, locked=False)
-    for name in QUALITY_WEIGHTS:
-        assert a[name] * b["skill"] == pytest.approx(b[name] * a["skill"], rel=1e-5)
+@given(strategies.numbers(0.0001, 5_000), strategies.numbers(0.0001, 5_000))
+def test_the_knob_keeps_the_ratios_of_all_quality_weights(one, two):
+    a, b = term_weights(one, locked=False), term_weights(two, locked=False)
+    for i, weight in enumerate(QUALITY_WEIGHTS):
+        if weight:
+            assert a[i] * b[SKILL] == pytest.approx(b[i] * a[SKILL], rel=1e-6)
 
 
-@given(strategies.tasks, strategies.numbers(0, 9.99))
-def test_the_share_of_price_rises_strictly_with_the_knob_and_stays_a_share(asked, knob):
-    assert 0 < price_share(knob, asked) < price_share(knob + 0.01, asked) < 1
+def test_the_weights_of_quality_are_shares():
+    assert sum(QUALITY_WEIGHTS) == pytest.approx(1.0)
+    assert len(QUALITY_WEIGHTS) == len(TERMS) == len(UNITS)
+    assert QUALITY_WEIGHTS[PRICE] == 0
+    assert max(QUALITY_WEIGHTS) == QUALITY_WEIGHTS[SKILL]
 
 
-def test_the_knob_is_clamped_to_its_range():
-    assert price_share(-3, task()) == price_share(0, task()) == pytest.approx(0.04)
-    assert price_share(42, task()) == price_share(10, task()) == pytest.approx(0.94)
-
-
-def test_risk_takes_weight_from_money_and_a_clients_own_call_gives_it():
-    assert price_share(5, task(risk="high")) == pytest.approx(0.7 * price_share(5, task()))
-    assert (
-        price_share(0, task(turn="aux")) == price_share(0, task(kind="aux")) == pytest.approx(0.70)
-    )
-
-
-def test_benchmarks_count_less_on_easy_tasks():
-    low, high = (weights(task(complexity=c), 5, locked=False) for c in ("low", "high"))
-    assert low["benchmark"] < high["benchmark"]
-
-
-@given(strategies.easy_inputs)
-def test_a_lock_outweighs_everything_else(inputs):
-    got = weights(inputs.task, inputs.policy.cost_quality, locked=True)
-    assert got["stickiness"] == LOCK_WEIGHT
-    assert sum(w for name, w in got.items() if name != "stickiness") < LOCK_WEIGHT
+@given(strategies.numbers(0.0001, 5_000))
+def test_a_lock_outweighs_everything_else(rate):
+    got = term_weights(rate, locked=True)
+    assert got[-1] == LOCK_WEIGHT > sum(got[:-1])
 
 
 def test_a_lock_is_named_in_the_source():
@@ -170,121 +168,119 @@ def test_a_lock_is_named_in_the_source():
     assert terms_of("fast-a", state=state)["stickiness"].value == 0.0
 
 
-def test_a_stuck_session_is_not_sticky():
-    state = State(pin=Pin("coder-a"))
-    assert terms_of("coder-a", task(struggling=True), state)["stickiness"].value == 0.0
+def test_a_stuck_session_is_not_sticky_unless_it_is_locked_all_the_same():
+    state, asked = State(pin=Pin("coder-a")), task(struggling=True)
+    assert terms_of("coder-a", asked, state)["stickiness"].value == 0.0
+    assert terms_of("coder-a", asked, state, locked=True)["stickiness"].value == 1.0
+
+
+def test_who_is_stuck_and_who_is_no_stronger_is_worth_half():
+    asked, state = task(turn="tool", struggling=True), State(pin=Pin("coder-a"))
+    free = {s.candidate: s.terms[SKILL].value for s in all_scores(asked=asked, state=state)}
+    found = all_scores(asked=asked, state=state, stuck="coder-a")
+    half = {s.candidate: s.terms[SKILL].value for s in found}
+    for name in ("fast-a", "coder-a"):
+        assert half[name] == pytest.approx(STUCK_SHARE * free[name], abs=1e-8)
+    for name in ("reasoner-a", "verifier-a"):
+        assert half[name] == free[name]
+    assert found[0].candidate in ("reasoner-a", "verifier-a")
 
 
 # -- price ------------------------------------------------------------------------------------------------------------
 
 
-@given(strategies.numbers(0, 50), strategies.numbers(0, 50))
-def test_cheaper_is_never_worth_less(one, two):
-    low, high = sorted((one, two))
-    assert 0 <= cheapness(high) <= cheapness(low) <= 1
+@given(st.lists(strategies.numbers(0, 50), min_size=1, max_size=6))
+def test_cheaper_is_worth_more_from_nothing_at_the_dearest_to_one_for_free(usd):
+    dearest = max(usd)
+    values = price_values(np.array(usd), dearest).tolist()
+    for amount, value in zip(usd, values, strict=True):
+        assert 0 <= value <= 1
+        if dearest:
+            assert value == pytest.approx(1 - amount / dearest)
 
 
-@given(st.floats(0.0, 1.0))
-def test_the_price_of_a_value_is_the_inverse_of_the_value_of_a_price(value):
-    assert cheapness(usd_for(value)) == pytest.approx(value, abs=1e-9)
-
-
-def test_the_ends_of_the_price_scale():
-    assert cheapness(USD_CHEAP) == cheapness(0.0) == 1.0
-    assert cheapness(USD_DEAR) == cheapness(1000.0) == 0.0
+def test_free_pools_and_unknown_prices():
+    unknown = np.array([0.0, np.nan])
+    assert price_values(unknown, 0.0).tolist() == [1.0, 0.0]
+    assert price_values(unknown, 2.0).tolist() == [1.0, 0.0]
 
 
 def test_an_unknown_price_earns_nothing_and_is_not_zero_dollars():
-    terms = terms_of("a", models=pool(candidate("a", price=None)))
+    models = pool(candidate("a", price=None), candidate("b"))
+    terms = terms_of("a", models=models)
     assert (terms["price"].raw, terms["price"].points, terms["price"].source) == (
         None,
         0.0,
         "unknown",
     )
+    assert next(s for s in all_scores(models) if s.candidate == "a").expected_usd is None
+    assert all_scores(pool(candidate("a", price=None)))[0].expected_usd is None
+
+
+@given(strategies.pools(easy=True, min_size=2), strategies.tasks, st.integers(0, 200_000))
+def test_every_price_of_a_cold_start_is_a_share_of_the_dearest(models, drawn, size):
+    asked = replace(drawn, needs=replace(drawn.needs, input_tokens=size), only=(), role=None)
+    table = all_scores(models, asked)[0].table
+    assert (table.turn_usd <= table.dearest_usd * (1 + 1e-9) + 1e-12).all()
 
 
 def test_an_effort_other_than_listed_is_in_the_source():
     dear = candidate("a", cost_per_task=TaskCost(1000.0))
-    assert (
-        price_source(dear, 0.1, cost.effort(dear))
-        == "list price 2026-11-01, x4.00 by cost per task"
-    )
+    assert price_source(dear, 4.0) == "list price 2026-11-01, x4.00 by cost per task"
+    assert price_source(candidate("b"), 2.0).endswith("as the pool's median cost per task")
     terms = terms_of("a", models=pool(dear, candidate("b")))
     plain = terms_of("b", models=pool(candidate("b"), candidate("c")))
     assert terms["price"].raw == pytest.approx(4 * plain["price"].raw)
 
 
-# -- benchmarks and skill ---------------------------------------------------------------------------------------------
+@given(strategies.numbers(0.01, 10), strategies.numbers(0.01, 10))
+def test_a_lower_list_price_never_scores_less(one, two):
+    low, high = sorted((one, two))
+    models = pool(candidate("a", price=price(low, low)), candidate("b", price=price(high, high)))
+    totals = {s.candidate: s.total for s in all_scores(models)}
+    assert totals["a"] >= totals["b"]
 
 
-def test_a_benchmark_is_as_relevant_as_its_longest_known_prefix_says():
-    assert relevance("swebench_verified_openhands", "bugfix") == 1.0
-    assert relevance("livebench_agentic_coding", "ops") == 1.0
-    assert relevance("livebench_coding", "ops") == relevance("unheard_of", "ops") == 0.4
+# -- skill ------------------------------------------------------------------------------------------------------------
 
 
-@given(strategies.numbers(0, 100), st.none() | st.integers(1, 5000))
-def test_a_lower_bound_is_below_its_score_and_closer_with_more_samples(percent, n):
-    assert 0 <= lower_bound(percent, n) <= percent + 1e-9
-    assert lower_bound(percent, n) <= lower_bound(percent, (n or 100) * 4) + 1e-9
+def test_a_harder_task_is_solved_less_often():
+    eases = [ease_of(task(complexity=c)) for c in ("low", "medium", "high")]
+    assert eases == sorted(eases, reverse=True) == [EASE["low"], EASE["medium"], EASE["high"]]
+    assert ease_of(task(struggling=True)) == EASE["medium"] + EASE_STRUGGLING
+    assert ease_of(task(turn="aux")) == ease_of(task(kind="chat")) == EASE_TALK
+    assert ease_of(task(ease=-2.5)) == ease_of(task(ease=-2.5, kind="chat")) == -2.5
 
 
-def test_no_sample_size_counts_as_a_hundred():
-    assert lower_bound(70, None) == lower_bound(70, 100)
-
-
-@given(strategies.pools(), st.sampled_from(KINDS))
-def test_percentiles_are_shares_and_a_half_for_whoever_was_not_measured(models, kind):
-    for model, share in zip(models.candidates, percentiles(models, kind), strict=True):
-        assert 0 < share < 1
-        if not model.benchmarks:
-            assert share == 0.5
-
-
-def test_a_better_score_is_a_higher_percentile():
-    shares = percentiles(FOUR, "bugfix")
-    by_id = dict(zip((c.id for c in FOUR.candidates), shares, strict=True))
-    assert by_id["fast-a"] < by_id["coder-a"] < by_id["reasoner-a"] < by_id["verifier-a"]
-
-
-def test_one_source_alone_moves_a_candidate_half_way_at_most():
-    only = (Benchmark("swebench_verified", 99.9, 10_000),)
-    models = pool(
-        candidate("a", benchmarks=only), *(candidate(i, benchmarks=solves(5)) for i in "bcd")
+def test_skill_is_the_chance_of_solving_the_task():
+    found = dict(
+        zip((c.id for c in FOUR.candidates), strength.strengths(FOUR, "bugfix").logit, strict=True)
     )
-    assert percentiles(models, "bugfix")[0] <= 0.75
+    for hard in ("low", "medium", "high"):
+        for name, logit in found.items():
+            shown = terms_of(name, task(complexity=hard))["skill"].value
+            assert shown == pytest.approx(strength.chance(logit, EASE[hard]), abs=1e-8)
+    assert chances(np.array([0.0]), 0.0).tolist() == [0.5]
 
 
-def test_the_headline_is_the_most_telling_benchmark():
-    both = candidate(
-        "a", benchmarks=(Benchmark("gaia", 50), Benchmark("swebench_x", 70, as_of="2026"))
-    )
-    assert headline(both, "bugfix") == (70, "swebench_x 2026 and 1 more")
-    assert headline(candidate("b"), "bugfix") == (None, "none published")
-    assert headline(replace(both, benchmarks=both.benchmarks[:1]), "bugfix") == (50, "gaia ")
+def test_what_recorded_outcomes_lift_is_added_to_the_chance_and_stays_one():
+    plain = terms_of("coder-a")["skill"].value
+    lifted = terms_of("coder-a", task(lifts=(("coder-a", 0.1),)))["skill"].value
+    assert lifted == pytest.approx(plain + 0.1, abs=1e-8)
+    for far, end in ((5.0, 1.0), (-5.0, 0.0)):
+        assert terms_of("coder-a", task(lifts=(("coder-a", far),)))["skill"].value == end
 
 
 def test_what_a_pool_says_is_remembered_by_pool_and_kind():
-    assert static(FOUR, "bugfix") is static(FOUR, "bugfix")
-    assert static(Pool(FOUR.candidates), "bugfix") is not static(FOUR, "bugfix")
+    assert fixed(FOUR, "bugfix") is fixed(FOUR, "bugfix")
+    assert fixed(Pool(FOUR.candidates), "bugfix") is not fixed(FOUR, "bugfix")
 
 
-def test_a_harder_task_asks_for_more_strength():
-    needs = [need(task(complexity=c)) for c in ("low", "medium", "high")]
-    assert needs == sorted(needs) == [NEED["low"], NEED["medium"], NEED["high"]]
-    assert need(task(risk="low")) < need(task()) < need(task(risk="high"))
-    assert need(task(struggling=True)) == pytest.approx(need(task()) + NEED_STRUGGLING)
-    assert need(task(turn="aux")) == need(task(kind="chat")) == need(task(kind="aux")) == 0.0
-
-
-def test_skill_asks_whether_the_model_is_strong_enough_not_how_strong():
-    easy = [
-        terms_of(m, task(complexity="low", risk="low"))["skill"].value
-        for m in ("coder-a", "verifier-a")
-    ]
-    hard = [terms_of(m, task(complexity="high"))["skill"].value for m in ("coder-a", "verifier-a")]
-    assert easy[1] - easy[0] < hard[1] - hard[0]
-    assert min(easy) > 0.9
+@given(strategies.pools(), st.sampled_from(KINDS))
+def test_the_slopes_of_a_front_fall(models, kind):
+    slopes = fixed(models, kind).slopes
+    assert list(slopes) == sorted(slopes, reverse=True)
+    assert all(s > 0 for s in slopes)
 
 
 # -- roles ------------------------------------------------------------------------------------------------------------
@@ -296,14 +292,29 @@ def test_every_kind_has_roles_that_pools_know():
 
 
 def test_the_first_suiting_role_counts_and_no_role_is_better_than_a_wrong_one():
-    assert role_value(CODER, task()) == 1.0
-    assert role_value(VERIFIER, task()) == 0.8
-    assert role_value(FAST, task()) == 0.4
-    assert role_value(candidate("a", roles=()), task()) == 0.6
-    assert role_value(FAST, task(role="fast")) == 1.0
+    wanted = ROLES_FOR["bugfix"]
+    assert role_fit(CODER, wanted) == 1.0
+    assert role_fit(VERIFIER, wanted) == 0.8
+    assert role_fit(FAST, wanted) == 0.4
+    assert role_fit(candidate("a", roles=()), wanted) == 0.6
+    assert terms_of("fast-a", task(role="fast"))["role"].value == 1.0
+    assert terms_of("coder-a", task(role="fast"))["role"].value == 0.4
 
 
 # -- live numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_a_latency_nobody_knows_is_in_the_middle_and_said_to_be_unknown():
+    terms = terms_of("a", models=pool(candidate("a", performance=None)))
+    assert terms["latency"][1] is None
+    assert (terms["latency"].value, terms["latency"].source) == (UNKNOWN, "unknown")
+    assert (terms["throughput"].raw, terms["throughput"].value) == (None, UNKNOWN)
+
+
+def test_latency_and_throughput_are_half_at_their_half_points():
+    half = pool(candidate("a", performance=Performance(TTFT_HALF_MS, TPS_HALF)))
+    assert terms_of("a", models=half)["latency"].value == 0.5 == wait_value(TTFT_HALF_MS)
+    assert terms_of("a", models=half)["throughput"].value == 0.5 == speed_value(TPS_HALF)
 
 
 def test_live_numbers_are_blended_with_the_prior_and_say_how_many():
@@ -322,20 +333,19 @@ def test_failures_cost_availability_and_fade_although_nobody_calls():
     assert now.value < 0.1
     assert now.source == "live n=20.0"
     assert later.value == pytest.approx(never.value, abs=0.01)
-    assert aged(State(), "coder-a") is None
 
 
 def test_availability_is_worth_nothing_at_one_failure_in_two():
+    assert (up_value(1.0), up_value(0.75), up_value(0.5), up_value(0.1)) == (1.0, 0.5, 0.0, 0.0)
     even = Stats(ok=1.0, failed=19.0)
     assert terms_of("coder-a", state=State(0.0, {"coder-a": even}))["availability"].value == 0.0
 
 
-@given(strategies.numbers(0.01, 10), strategies.numbers(0.01, 10))
-def test_a_lower_list_price_never_scores_less(one, two):
-    low, high = sorted((one, two))
-    models = pool(candidate("a", price=price(low, low)), candidate("b", price=price(high, high)))
-    a, b = score(models, [0, 1], task(), State(), 5.0, locked=False)
-    assert a.total >= b.total
+def test_measured_speed_moves_the_terms_of_whom_it_was_measured_on_only():
+    quick = State(0.0, {"coder-a": Stats(ok=9, ttft_ms=100, ttft_weight=50, tokens_per_s=300, tps_weight=50)})  # fmt: skip
+    assert terms_of("coder-a", state=quick)["latency"].value > terms_of("coder-a")["latency"].value
+    assert terms_of("coder-a", state=quick)["throughput"].raw > 200
+    assert terms_of("fast-a", state=quick) == terms_of("fast-a")
 
 
 # -- the page that explains it ----------------------------------------------------------------------------------------
@@ -344,78 +354,59 @@ PAGE = (Path(__file__).parents[2] / "docs" / "explanation" / "scoring.md").read_
 WORDS = " ".join(PAGE.split())
 
 
-def test_the_page_quotes_the_weight_of_every_term():
+def test_the_page_quotes_the_weight_and_the_unit_of_every_term():
     cells = [
         [c.strip() for c in line.strip("|").split("|")]
         for line in PAGE.splitlines()
         if line.startswith("| `")
     ]
-    shown = {c[0].strip("`"): c[3] for c in cells}
-    assert shown.pop("price") == "by the knob"
-    assert {name: float(w) for name, w in shown.items()} == QUALITY_WEIGHTS
+    shown = {c[0].strip("`"): c for c in cells if c[0].strip("`") in TERMS}
+    assert set(shown) == set(TERMS)
+    for name, unit, weight in zip(TERMS, UNITS, QUALITY_WEIGHTS, strict=True):
+        assert shown[name][1].endswith(f"[{unit}]")
+        assert shown[name][3] == ("by the knob" if name == "price" else f"{weight:g}")
 
 
 def test_the_page_quotes_the_figures_of_the_code():
-    low, medium, high = (NEED[level] for level in LEVELS)
+    low, medium, high = EASE.values()
     for quoted in (
-        f"((need - strength) / {NEED_SLOPE:.2f})",
+        f"`ease` is {low:+g}, {medium:g} or {high:+g} by complexity",
+        f"{EASE_TALK:+g} for conversation",
+        f"{EASE_STRUGGLING:+g} more when the session's model is stuck",
         f"{TTFT_HALF_MS:.0f} / (raw + {TTFT_HALF_MS:.0f})",
         f"raw / (raw + {TPS_HALF:.0f})",
-        f"1 at {USD_CHEAP:.5f} USD, 0 at {USD_DEAR:.0f} USD",
-        f"above {USD_DEAR:.0f} USD or below {USD_CHEAP:.5f} USD",
-        f"`need` is {low}, {medium} or {high} by complexity",
-        f"lowered by {-NEED_RISK['low']} at low risk and raised by {NEED_RISK['high']} at high",
-        f"by {NEED_STRUGGLING:.2f} when the session's model is stuck",
-        f"counts {BENCHMARK_BY_COMPLEXITY['low']} times, on a hard one {BENCHMARK_BY_COMPLEXITY['high']} times",
-        f"between {cost.EFFORT_BOUNDS[0]} and {cost.EFFORT_BOUNDS[1]:.0f} times",
-        f"count half after {HALF_LIFE_S:.0f} seconds",
-        f"worth {PRIOR_WEIGHT:.0f} samples",
         f"What nobody knows is worth {UNKNOWN}",
         f"its stickiness weighs {LOCK_WEIGHT:.0f}",
+        f"weigh at most {strength.SOURCE_CAP:g} together",
+        f"counts {strength.MISSING:g} of its weight",
+        f"no distance is above {strength.FAR:g}",
+        f"half when it is {strength.HALF_LIFE_DAYS:.0f} days older",
+        f"between {cost.EFFORT_BOUNDS[0]:g} and {cost.EFFORT_BOUNDS[1]:g} times",
+        f"count half after {HALF_LIFE_S:.0f} seconds",
+        f"worth {PRIOR_WEIGHT:.0f} samples",
+        f"{cost.FIRST_TURNS_LEFT:.0f} further turns",
+        f"at most {cost.MOST_TURNS_LEFT:.0f}",
+        f"grows by {cost.GROWTH_TOKENS:,} tokens a turn",
+        f"time to live / (time to live + {cost.PAUSE_S:.0f} s)",
+        f"times {knob.BY_RISK['low']:g} at low risk and {knob.BY_RISK['high']:g} at high",
+        f"times {knob.FOR_ITSELF:,.0f} for calls that a client makes for itself",
+        f"rounded to nine decimals, points to {DIGITS}",
     ):
         assert quoted in WORDS, quoted
 
 
-@pytest.mark.parametrize("knob", [0.0, 2.5, 5.0, 10.0])
-def test_the_page_quotes_the_formula_of_the_knob(knob):
-    a, b, power = re.search(
-        r"p += ([0-9.]+) \+ ([0-9.]+) x \(cost_quality / 10\) \^ ([0-9.]+)", PAGE
-    ).groups()
-    usual = float(a) + float(b) * (knob / 10) ** float(power)
-    assert price_share(knob, task()) == pytest.approx(usual)
-    factor = float(re.search(r"multiplied by ([0-9.]+) when the risk is high", PAGE).group(1))
-    assert price_share(knob, task(risk="high")) == pytest.approx(factor * usual)
-    c, d = re.search(
-        r"([0-9.]+) \+ ([0-9.]+) x \(cost_quality / 10\) for calls that a client", PAGE
-    ).groups()
-    assert price_share(knob, task(turn="aux")) == pytest.approx(float(c) + float(d) * knob / 10)
+def test_the_page_quotes_the_knots_of_the_knob():
+    slopes = (3.0, 1.0, 0.2)
+    row = next(line for line in PAGE.splitlines() if line.startswith("| rate"))
+    shown = [c.strip() for c in row.strip("|").split("|")][1:]
+    assert shown == ["flattest / 50", "flattest / 2", "sqrt(flattest x steepest)", "steepest x 2", "steepest x 50"]  # fmt: skip
+    wanted = [0.2 / 50, 0.2 / 2, (0.2 * 3.0) ** 0.5, 3.0 * 2, 3.0 * 50]
+    assert [knob.rate(k, slopes, task()) for k in (0, 1, 5, 9, 10)] == pytest.approx(wanted)
 
 
-def test_the_benchmarks_of_one_publisher_weigh_as_much_as_one_source_at_most():
-    def scores(*rows):
-        return tuple(
-            Benchmark(name, score, 500, source, "2026-01-01") for name, score, source in rows
-        )
-
-    def strengths(*rows):
-        rest = [
-            candidate(
-                f"r{n}",
-                benchmarks=scores(*((name, 50.0, "a@1") for name in ("swebench", "swt_bench"))),
-            )
-            for n in range(3)
-        ]
-        models = pool(candidate("new", benchmarks=scores(*rows)), *rest)
-        return dict(
-            zip((c.id for c in models.candidates), percentiles(models, "bugfix"), strict=True)
-        )
-
-    names = [f"swebench_{n}" for n in range(6)]
-    one = strengths(("swebench", 99.0, "a@1 (run 1)"))["new"]
-    many = strengths(("swebench", 99.0, "a@1"), *((n, 99.0, "a@2 (other run)") for n in names))[
-        "new"
-    ]
-    two = strengths(("swebench", 99.0, "a@1"), ("swt_bench", 99.0, "b@1"))["new"]
-    assert 0.5 < one <= 0.75
-    assert many <= 0.75
-    assert two > one
+def test_strength_is_used_as_the_page_says():
+    one = pool(*(candidate(n, benchmarks=solves(s)) for n, s in zip("abc", (40, 60, 80), strict=True)))  # fmt: skip
+    middle = strength.strengths(one, "bugfix").logit[1]
+    assert terms_of("b", models=one)["skill"].value == pytest.approx(
+        strength.chance(middle, 0.0), abs=1e-8
+    )

@@ -10,10 +10,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from openfusion_auto.core.stats import (
     HALF_LIFE_S,
     PRIOR_FAILED,
+    PRIOR_HITS,
     PRIOR_OK,
     PRIOR_WEIGHT,
     availability,
     blend,
+    confirmed,
     decayed,
     failed,
     mean_with,
@@ -83,6 +85,19 @@ def test_a_prior_is_worth_its_weight_in_samples():
 def test_a_blend_lies_between_live_and_prior(mean, weight, prior):
     got = blend(mean, weight, prior)
     assert min(mean, prior) - 1e-6 <= got <= max(mean, prior) + 1e-6
+
+
+def test_predicted_caches_are_believed_until_usage_says_otherwise():
+    assert confirmed(Stats()) == 1.0
+    missed = succeeded(Stats(), 0.0, cache_hit=0.0)
+    assert confirmed(missed) == pytest.approx(PRIOR_HITS / (PRIOR_HITS + 1))
+    assert confirmed(succeeded(missed, 0.0, cache_hit=1.0)) > confirmed(missed)
+    assert confirmed(decayed(missed, 20 * HALF_LIFE_S)) == pytest.approx(1.0, abs=1e-5)
+
+
+@given(strategies.live_stats, strategies.numbers(0, 3))
+def test_the_share_of_confirmed_caches_is_a_share(stats, hit):
+    assert 0 <= confirmed(succeeded(stats, stats.at_s, cache_hit=hit)) <= 1
 
 
 class StatsMachine(RuleBasedStateMachine):

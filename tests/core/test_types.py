@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from openfusion_auto.core import types
-from openfusion_auto.core.types import Pool, Score, Term
-from tests.core import strategies
-from tests.support.pools import CODER, FOUR
+from openfusion_auto.core.types import Pool
+from tests.support.pools import CODER, FOUR, scored
 
 NOUNS = [
     n
@@ -25,17 +22,26 @@ def test_every_noun_is_frozen(noun):
     assert noun.__dataclass_params__.frozen
 
 
+def test_a_pool_is_in_the_order_of_ids_however_it_was_given():
+    assert Pool(FOUR.candidates[::-1]).candidates == FOUR.candidates
+
+
+def test_evidence_terms_and_caches_are_tuples():
+    for noun in (types.Evidence, types.Cached, types.Term):
+        assert issubclass(noun, tuple)
+
+
 def test_a_pool_finds_by_id_and_is_compared_by_identity():
     assert FOUR.get("coder-a") is CODER
     assert FOUR.get("nobody") is None
     assert Pool(FOUR.candidates) != Pool(FOUR.candidates)
 
 
-@given(st.lists(strategies.numbers(-1, 2), max_size=8))
-def test_a_total_is_the_sum_of_points_and_cannot_be_set(points):
-    terms = tuple(Term(f"t{i}", None, "u", p, 1.0, p, "s") for i, p in enumerate(points))
-    scored = Score("a", "m", None, terms)
-    assert scored.total == pytest.approx(sum(points))
-    with pytest.raises((AttributeError, TypeError)):
-        scored.total = 1.0
-    assert "total" not in {f.name for f in dataclasses.fields(Score)}
+def test_a_score_reads_its_terms_in_its_table_and_is_compared_without_it():
+    one, same = scored("a"), scored("a")
+    assert one.terms == one.table.terms(0)
+    assert one.table is not same.table
+    assert one == same
+    assert one != scored("a", points=0.4)
+    with pytest.raises(AttributeError):
+        one.total = 1.0

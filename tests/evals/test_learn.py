@@ -76,7 +76,9 @@ def test_missing_outcomes_count_as_the_models_mean():
 
 def test_learning_is_repeatable_for_a_seed():
     prompts = tasks(40)
-    one, two = (learn(features(prompts), taught(prompts, 0.1), ["a", "b", "c"], seed=5) for _ in range(2))
+    one, two = (
+        learn(features(prompts), taught(prompts, 0.1), ["a", "b", "c"], seed=5) for _ in range(2)
+    )
     assert (one.ease == two.ease).all()
     assert one.slope == two.slope
 

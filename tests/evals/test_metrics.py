@@ -52,6 +52,8 @@ def test_an_interval_holds_the_mean_and_grows_with_the_noise():
 def test_tasks_of_one_group_are_drawn_together():
     values = np.tile([0.0, 1.0], 50)
     alone = bootstrap(lambda rows: float(values[rows].mean()), [str(i) for i in range(100)], 1)
-    paired = bootstrap(lambda rows: float(values[rows].mean()), [str(i // 2) for i in range(100)], 1)
+    paired = bootstrap(
+        lambda rows: float(values[rows].mean()), [str(i // 2) for i in range(100)], 1
+    )
     assert paired.low == paired.high == 0.5
     assert alone.low < 0.5 < alone.high

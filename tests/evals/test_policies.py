@@ -94,5 +94,10 @@ def test_what_a_task_came_to_does_not_move_its_own_pick():
     fold = policies.folds(made, 5, 0)[0]
     told[fold.test] = 1 - told[fold.test]
     other = policies.folds(replace(made, score=told), 5, 0)[0]
-    for policy in (policies.auto(4.0), policies.knn(0.3), policies.logistic(0.3), policies.strongest):
+    for policy in (
+        policies.auto(4.0),
+        policies.knn(0.3),
+        policies.logistic(0.3),
+        policies.strongest,
+    ):
         assert policy(fold)[0].tolist() == policy(other)[0].tolist()

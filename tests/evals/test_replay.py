@@ -45,7 +45,7 @@ def test_knowing_the_words_gains_over_the_front_and_the_oracle_gains_most(report
     assert auto.aiq > named(report, "auto, nothing learned").aiq + 0.1
     interval = max(auto.points, key=lambda p: p.gain).gain_interval
     assert interval.low <= best <= interval.high
-    assert 0 < interval.low
+    assert interval.low > 0
 
 
 def test_a_checks_score_and_cost_are_its_expectation():

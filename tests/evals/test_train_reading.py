@@ -9,7 +9,6 @@ import pytest
 
 from openfusion_auto.core import reading
 from openfusion_auto.core.features import features_of
-from openfusion_auto.evals import train_reading
 from openfusion_auto.evals.train_reading import Example, examples_of, facts_of, fit, frequent, main
 
 pytest.importorskip("sklearn")
@@ -68,13 +67,6 @@ def test_features_must_stand_in_enough_requests(trained):
     assert "readme" in names
     assert "badges" not in names
     assert set(trained.rows) <= set(names)
-
-
-def test_only_the_strongest_features_are_kept(monkeypatch):
-    monkeypatch.setattr(train_reading, "KEPT", 20)
-    small = fit([Example(r) for r in rows()])
-    assert len(small.rows) == 20
-    assert small.weights.shape == (20, 16)
 
 
 def test_a_request_of_more_weight_counts_more():

@@ -10,7 +10,7 @@ import pytest
 from openfusion_auto.evals.read_report import AXES, by_language, cases_of, figures
 from tests.reading.labelled import JUDGE
 
-AT_LEAST = {"kind": 0.78, "risk": 0.82, "high_recall": 0.83, "complexity": 0.80, "mode": 0.82}
+AT_LEAST = {"kind": 0.82, "risk": 0.86, "high_recall": 0.87, "complexity": 0.80, "mode": 0.82}
 # [share] of requests whose label must be met by the best constant answer plus this much, whatever the weights
 ABOVE_CONSTANT = 0.2
 

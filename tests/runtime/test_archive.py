@@ -9,24 +9,44 @@ import typing
 import zlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openfusion_auto.core.decide import decide
+from openfusion_auto.core.explain import decision_digest, decision_json
 from openfusion_auto.core.prompt import Options, Usage
-from openfusion_auto.core.types import Breaker, Pin, Policy, State, Stats
+from openfusion_auto.core.types import (
+    LEVELS,
+    Breaker,
+    Cached,
+    Decision,
+    Needs,
+    Pin,
+    Policy,
+    State,
+    Stats,
+)
 from openfusion_auto.runtime import archive
-from openfusion_auto.runtime.archive import TUPLES, UNREADABLE, head_of, restored, row_of
+from openfusion_auto.runtime.archive import (
+    TUPLES,
+    UNREADABLE,
+    KeptDecision,
+    head_of,
+    restored,
+    row_of,
+)
 from openfusion_auto.runtime.trace import Attempt, Trace, TraceStore, full
 from openfusion_auto.store import records
 from openfusion_auto.store.base import TraceQuery
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.records import Unreadable
-from tests.support.pools import CODER, FOUR, task
+from tests.support.pools import CODER, FOUR, candidate, pool, solves, task
 
 STATE = State(
     5.0,
     {"coder-a": Stats(3.2, 0.1, 412.5, 3.0, 61.0, 2.0, 3.7, 3.0, 4.5)},
     {"fast-a": Breaker("open", 3, 25.0)},
-    Pin("coder-a", 1050, 300.0, 3600.0),
+    Pin("coder-a", (Cached("coder-a", 1050, 300.0),), 2, 3600.0),
     {"other": "set KEY"},
 )
 
@@ -58,6 +78,77 @@ def test_a_restored_trace_is_the_same_and_is_shown_the_same(encoder):
     assert json.dumps(full(again)) == json.dumps(full(made))
 
 
+# -- any decision -----------------------------------------------------------------------------------------------------
+
+UNPRICED = candidate("unpriced-a", price=None, benchmarks=solves(75))
+FREE = candidate("free-a", price=dataclasses.replace(CODER.price, input=0.0, output=0.0))
+POOLS = (FOUR, pool(*FOUR.candidates, UNPRICED), pool(UNPRICED, FREE), pool(UNPRICED))
+ids_of_all = st.sampled_from(sorted({c.id for p in POOLS for c in p.candidates}))
+numbers = st.floats(0, 5_000, allow_nan=False)
+measured = st.builds(Stats, *[numbers] * 8, at_s=numbers, cache_hit=st.floats(0, 1), cache_weight=numbers)  # fmt: skip
+pins = st.builds(
+    Pin,
+    ids_of_all,
+    st.lists(st.builds(Cached, ids_of_all, st.integers(0, 200_000), numbers), max_size=3).map(
+        tuple
+    ),
+    st.integers(1, 40),
+    st.floats(5_000, 9_000),
+    st.booleans(),
+)
+tasks = st.builds(
+    task,
+    kind=st.sampled_from(["bugfix", "feature", "chat", "aux"]),
+    risk=st.sampled_from(LEVELS),
+    complexity=st.sampled_from(LEVELS),
+    turn=st.sampled_from(["user", "tool", "tool", "aux"]),
+    needs=st.builds(Needs, input_tokens=st.integers(0, 150_000)),
+    struggling=st.booleans(),
+    ease=st.none() | st.floats(-4, 4),
+    lifts=st.lists(st.tuples(ids_of_all, st.floats(-0.5, 0.5)), max_size=3).map(tuple),
+    options=st.builds(
+        Options,
+        mode=st.sampled_from(["auto", "single", "verify", "panel"]),
+        max_usd=st.none() | st.floats(0.0001, 2),
+    ),
+)
+states = st.builds(
+    State,
+    numbers,
+    st.dictionaries(ids_of_all, measured, max_size=5),
+    st.dictionaries(ids_of_all, st.builds(Breaker, st.sampled_from(["closed", "open"]), st.integers(0, 5), numbers), max_size=3),
+    st.none() | pins,
+)  # fmt: skip
+
+
+@given(tasks, st.sampled_from(range(len(POOLS))), states, st.floats(0, 10))
+@settings(max_examples=100, deadline=None)
+def test_any_decision_comes_back_and_says_the_same(asked, of, state, knob):
+    decision = decide(asked, POOLS[of], state, Policy(cost_quality=knob))
+    made = trace(decision=decision, state=state)
+    again = restored(row_of(made).document)
+    assert again == made
+    assert json.dumps(full(again)) == json.dumps(full(made))
+    assert decision_digest(again.decision) == decision_digest(decision)
+    assert decision_json(again.decision) == decision_json(decision)
+
+
+@pytest.mark.parametrize("mode", ["single", "verify", "panel"])
+@pytest.mark.parametrize("turn", ["user", "tool"])
+def test_a_decision_of_every_mode_comes_back_pinned_or_locked(encoder, mode, turn):
+    asked = task(turn=turn, risk="high", complexity="high", options=Options(mode=mode))
+    decision = decide(asked, POOLS[1], STATE, Policy())
+    assert decision.mode == mode
+    assert decision.staying is not None
+    assert decision.ranking[0].table.locked == (turn == "tool")
+    made = trace(decision=decision)
+    again = restored(row_of(made).document)
+    assert full(again) == full(made)
+    assert decision_digest(again.decision) == decision_digest(decision)
+    # Once more from what came back: nothing of it wears off.
+    assert full(restored(row_of(again).document)) == full(made)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -87,7 +178,8 @@ def test_every_named_tuple_inside_a_trace_says_its_fields():
             for inner in typing.get_type_hints(hint).values():
                 walk(inner)
 
-    walk(Trace)
+    for kind in (Trace, Decision, KeptDecision):
+        walk(kind)
     assert found == set(TUPLES)
 
 
@@ -97,9 +189,10 @@ def test_it_is_small():
 
 def test_what_it_is_found_by():
     assert head_of(trace(requested_model="x" * 999)) == (
-        "tr_1", 1_800_000_000.25, "x" * 200, "coder-a", CODER.model, trace().decision.mode, "ok",
+        "tr_1", 1_800_000_000.25, "x" * 200, "coder-a", CODER.model, trace().decision.mode, "ok", None,
     )  # fmt: skip
     assert head_of(trace(answered_by=None, decision=None))[3:6] == (None, None, None)
+    assert head_of(trace(owner="hash")).owner == "hash"
 
 
 @pytest.mark.parametrize("document", [b"", b"rubbish", zlib.compress(b"[]"), zlib.compress(b"{"), zlib.compress(b'{"layout": {}, "trace": {}}')])  # fmt: skip
@@ -154,3 +247,15 @@ def test_one_is_found_in_memory_or_in_the_store(both):
         assert asyncio.run(archive.moment(*both, name)) == (float(name[3:]), name)
     assert asyncio.run(archive.find(*both, "tr_9")) is None
     assert asyncio.run(archive.moment(*both, "tr_9")) is None
+
+
+def test_who_is_not_its_owner_finds_no_trace_wherever_it_is():
+    memory, store = TraceStore(9), MemoryStore()
+    kept = trace("tr_kept", owner="a")
+    memory.add(trace("tr_fresh", owner="a"))
+    store.record(kept.id, lambda: row_of(kept))
+    for owner, sees in ((None, True), ("a", True), ("b", False)):
+        for name in ("tr_kept", "tr_fresh"):
+            assert (asyncio.run(archive.find(memory, store, name, owner)) is not None) == sees
+            assert (asyncio.run(archive.moment(memory, store, name, owner)) is not None) == sees
+        assert len(ids((memory, store), owner=owner)) == 2 * sees

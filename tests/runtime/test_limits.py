@@ -19,6 +19,7 @@ from openfusion_auto.runtime.limits import (
     spent_usd,
 )
 from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.store.memory import MemoryStore
 
 WALL = 1_800_000_000.0
 PROMPT = Prompt("chat", "openfusion/auto", (Message("user", (Part("text", "hello " * 60),)),))
@@ -37,8 +38,8 @@ def time():
     return Time()
 
 
-def limiter(time, server=NO_LIMITS, session=None, kept=None):
-    return Limiter(MemoryCounters(time.clock, kept), server, session)
+def limiter(time, server=NO_LIMITS, session=None, store=None):
+    return Limiter(MemoryCounters(time.clock, store or MemoryStore()), server, session)
 
 
 def key(name="ci", **limits):
@@ -243,16 +244,18 @@ async def test_looking_takes_nothing(time):
 
 
 async def test_what_was_spent_is_handed_over_and_taken_up_again(time):
-    found, client = limiter(time, session=5 * UNITS), key(per_day=2 * UNITS)
+    store, client = MemoryStore(), key(per_day=2 * UNITS)
+    found = limiter(time, session=5 * UNITS, store=store)
     allowance = await found.enter(client, PROMPT)
     allowance.left_usd("s")
+    assert store.load(Spending, 0.0) == []  # nothing was spent yet
     allowance.close(trace(1.5))
-    kept = found.counters.changes()
-    assert set(kept) == {"key:ci"}  # sessions are not kept
-    assert found.counters.changes() == {}
-    later = limiter(time, kept=kept)
+    ((name, kept),) = store.load(Spending, 0.0)  # sessions are not kept
+    assert (name, kept) == ("key:ci", found.counters.spending("key:ci"))
+    assert (kept.requests, kept.last_s) == (1, WALL)
+    later = limiter(time, store=store)
     assert later.allowance(client).left_usd("s") == 0.5
-    assert later.counters.spending("key:ci") == kept["key:ci"]
+    assert later.counters.spending("key:ci") == kept
 
 
 async def test_sessions_are_bounded_and_none_that_runs_is_forgotten(time, monkeypatch):

@@ -6,11 +6,12 @@ import random
 
 import pytest
 
-from openfusion_auto.core.limits import Limits
+from openfusion_auto.core.limits import Limits, Spending
 from openfusion_auto.runtime import shared
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.limits import MemoryCounters, Scope
+from openfusion_auto.runtime.limits import WALL, MemoryCounters, Scope
 from openfusion_auto.runtime.shared import SharedCounters
+from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.redis import Link
 from tests.support.redis_server import redis_server
 
@@ -21,12 +22,20 @@ def scope(name="key:1", **limits):
     return Scope(name, Limits(**limits), "the key")
 
 
+def store(kept=None):
+    """A process's own store, in which it finds what was spent."""
+    found = MemoryStore()
+    for name, spending in (kept or {}).items():
+        found.keep(Spending, name, spending, WALL)
+    return found
+
+
 @contextlib.asynccontextmanager
 async def processes(tool, count=3, kept=None):
     """So many processes' counters, each with a link of its own."""
     async with redis_server(tool("redis-server")) as server:
         links = [Link(server.url, prefix="t", name="URL") for _ in range(count)]
-        yield server, [SharedCounters(link, Clock(), kept) for link in links]
+        yield server, [SharedCounters(link, Clock(), store(kept)) for link in links]
         for link in links:
             await link.close()
 
@@ -139,7 +148,7 @@ async def test_what_was_let_in_during_an_outage_comes_back_by_time_as_ever(tool)
     now = [1000.0]
     async with redis_server(tool("redis-server")) as server:
         link = Link(server.url, prefix="t", name="URL")
-        one = SharedCounters(link, Clock(now=lambda: now[0]))
+        one = SharedCounters(link, Clock(now=lambda: now[0]), store())
         bound = [scope(requests_per_minute=3, tokens_per_minute=90)]
         server.kill()
         for _ in range(4):
@@ -221,7 +230,8 @@ async def test_one_process_with_redis_decides_as_one_without(tool, seed):
     clock = Clock(now=lambda: 1000.0)
     async with redis_server(tool("redis-server")) as server:
         link = Link(server.url, prefix="t", name="URL")
-        with_redis, without = SharedCounters(link, clock), MemoryCounters(clock)
+        with_redis = SharedCounters(link, clock, store())
+        without = MemoryCounters(clock, store())
         scopes = [
             scope("a", concurrent=4, requests_per_minute=10**6, per_day=3000),
             scope("b", tokens_per_minute=10**6, per_month=2000),

@@ -10,10 +10,10 @@ from openfusion_auto import errors
 from openfusion_auto.core.breaker import FAILURES_TO_OPEN, MAX_OPEN_S, OPEN_S
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.stats import HALF_LIFE_S, decayed
-from openfusion_auto.core.types import Breaker, Pin
+from openfusion_auto.core.types import Breaker, Cached, Pin
 from openfusion_auto.runtime import state as module
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.state import MAX_CACHES, CacheRule, LiveState
 from openfusion_auto.store.memory import MemoryStore
 from tests.support.pools import CODER, FAST, candidate, pool
 
@@ -192,8 +192,57 @@ def test_bytes_per_token_are_known_after_a_sample(live):
 
 
 def test_a_pin_holds_what_is_warm_and_until_when(live, time):
-    live.pin("s", CODER, Usage(1000, 50, cached=900))
-    assert live.snapshot("s").pin == Pin("coder-a", 1050, time.now_s + 300, time.now_s + 600)
+    live.pin("s", CODER, Usage(2000, 50, cached=900))
+    warm = (Cached("coder-a", 2050, time.now_s + 300),)
+    assert live.snapshot("s").pin == Pin("coder-a", warm, 1, time.now_s + 600)
+
+
+def test_a_way_back_finds_what_was_cached_there(live, time):
+    live.pin("s", CODER, Usage(2000, 50))
+    time.now_s += 10
+    live.pin("s", FAST, Usage(2500, 80))
+    pin = live.snapshot("s").pin
+    assert (pin.candidate, pin.turns) == ("fast-a", 2)
+    assert pin.caches == (Cached("coder-a", 2050, 400.0), Cached("fast-a", 2580, 410.0))
+    live.pin("s", CODER, Usage(3000, 20))
+    assert live.snapshot("s").pin.caches == (
+        Cached("fast-a", 2580, 410.0),
+        Cached("coder-a", 3020, 410.0),
+    )
+
+
+def test_a_cache_that_has_expired_is_forgotten_at_the_next_turn(live, time):
+    live.pin("s", CODER, Usage(2000, 50))
+    time.now_s += 300
+    live.pin("s", FAST, Usage(2500, 80))
+    assert [k.candidate for k in live.snapshot("s").pin.caches] == ["fast-a"]
+
+
+def test_so_many_caches_of_a_session_are_remembered_the_latest(live):
+    for i in range(MAX_CACHES + 2):
+        live.pin("s", candidate(f"m{i}"), Usage(2000, 50))
+    kept = [k.candidate for k in live.snapshot("s").pin.caches]
+    assert kept == [f"m{i}" for i in range(2, MAX_CACHES + 2)]
+
+
+def test_each_upstream_caches_by_its_own_rule_and_decisions_know_it(time):
+    rules = {"slow": CacheRule(3600.0, 4096)}
+    live = LiveState(time.clock(), {}, pin_ttl_s=9e9, cache_ttl_s=300.0, caches=rules)
+    state = live.snapshot(None)
+    assert state.cache_min == {"slow": 4096}
+    assert state.cache_ttl == {"": 300.0, "slow": 3600.0}
+    slow = candidate("a", upstream="slow")
+    live.pin("s", slow, Usage(4000, 95))
+    assert live.snapshot("s").pin.caches == ()
+    live.pin("s", slow, Usage(4000, 96))
+    assert live.snapshot("s").pin.caches == (Cached("a", 4096, time.now_s + 3600.0),)
+
+
+def test_a_prompt_below_the_usual_minimum_is_not_cached(live):
+    live.pin("s", CODER, Usage(1000, 23))
+    assert live.snapshot("s").pin.caches == ()
+    live.pin("s", CODER, Usage(1000, 24))
+    assert len(live.snapshot("s").pin.caches) == 1
 
 
 @pytest.mark.parametrize(
@@ -201,14 +250,22 @@ def test_a_pin_holds_what_is_warm_and_until_when(live, time):
     [candidate("a", price=None), replace(CODER, price=replace(CODER.price, cache_read=None))],
 )
 def test_without_a_cached_rate_nothing_is_warm(live, model):
-    live.pin("s", model, Usage(1000, 50))
-    assert (live.snapshot("s").pin.cached_tokens, live.snapshot("s").pin.warm_until_s) == (0, 0.0)
+    live.pin("s", model, Usage(2000, 50))
+    assert live.snapshot("s").pin.caches == ()
 
 
 def test_without_usage_nothing_is_warm_but_the_session_stays(live):
+    live.pin("s", CODER, Usage(2000, 50))
     live.pin("s", CODER, None)
-    assert live.snapshot("s").pin.candidate == "coder-a"
-    assert live.snapshot("s").pin.cached_tokens == 0
+    pin = live.snapshot("s").pin
+    assert (pin.candidate, pin.caches, pin.turns) == ("coder-a", (), 2)
+
+
+def test_a_pin_says_whether_its_model_was_brought_in_for_a_stuck_one(live):
+    live.pin("s", CODER, None, escalated=True)
+    assert live.snapshot("s").pin.escalated
+    live.pin("s", CODER, None)
+    assert not live.snapshot("s").pin.escalated
 
 
 def test_a_pin_expires(live, time):
@@ -342,7 +399,8 @@ def test_a_session_keeps_its_model_until_it_would_have_ended(life):
     life.start(5_000.0).pin("s", CODER, Usage(1000, 50))
     life.wall_s += 200
     pin = life.start(7.0).snapshot("s").pin
-    assert pin == Pin("coder-a", 1050, pytest.approx(107.0), pytest.approx(407.0))
+    assert (pin.candidate, pin.turns, pin.expires_s) == ("coder-a", 1, pytest.approx(407.0))
+    assert pin.caches == (Cached("coder-a", 1050, pytest.approx(107.0)),)
     life.wall_s += 401
     assert life.start(7.0).snapshot("s").pin is None
     assert life.start(7.0)._pins == {}
@@ -375,7 +433,8 @@ def test_a_clock_that_was_set_back_makes_nothing_last_longer(life):
     state = later.snapshot("s")
     assert state.stats["b"].at_s == 7.0
     assert state.breakers["a"].until_s <= 7.0 + MAX_OPEN_S
-    assert (state.pin.warm_until_s, state.pin.expires_s) == (307.0, 607.0)
+    assert state.pin.expires_s == 607.0
+    assert [k.until_s for k in state.pin.caches] == [307.0]
 
 
 @pytest.mark.parametrize(("whose", "left"), [("a", {"b"}), (None, set()), ("nobody", {"a", "b"})])

@@ -24,8 +24,8 @@ TOOL = {
 }
 RISKY = "Fix the SQL injection in the login endpoint"
 GRAVE = (
-    "Redesign the IAM roles with least privilege for our 12 production pipelines in Terraform, rotate the leaked "
-    "AWS keys and purge them from the git history without breaking deploys"
+    "Design and build a double-entry ledger for customer payments that survives a region failing over, with "
+    "exactly-once transfers, and move the live billing service onto it"
 )
 
 

@@ -4,10 +4,20 @@ import asyncio
 import contextlib
 import json
 import logging
+import sqlite3
+import zlib
 
 import pytest
 
-from openfusion_auto.config.keyfile import Wish, create, digest_of, new_key, path_in, revoke
+from openfusion_auto.config.keyfile import (
+    Wish,
+    create,
+    digest_of,
+    load_keys,
+    new_key,
+    path_in,
+    revoke,
+)
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError, NotAuthorized
 from openfusion_auto.runtime.clock import Clock
@@ -136,8 +146,8 @@ def test_a_broken_file_keeps_the_keys_that_were_and_says_why_once(path, time, ca
 
 @pytest.mark.parametrize(
     ("shown", "said"),
-    [("", "No API key"), ("sk-other", "Incorrect API key provided\\."), (new_key()[:-1] + "?", "not whole"),
-     (new_key(), "Incorrect API key provided\\."), ("caf\udce9", "Incorrect"), ("ключ" * 500, "Incorrect")],
+    [("", "No API key"), ("sk-other", "Incorrect API key provided\\."), pytest.param(new_key()[:-1] + "?", "not whole", id="a broken one"),
+     pytest.param(new_key(), "Incorrect API key provided\\.", id="an unknown one"), ("caf\udce9", "Incorrect"), ("ключ" * 500, "Incorrect")],
 )  # fmt: skip
 def test_wrong_keys_are_told_apart_only_by_their_form(path, time, shown, said):
     create(path, Wish("ci"), NOW)
@@ -285,6 +295,30 @@ async def test_embeddings_are_asked_for_within_the_key_too(tmp_path):
         assert [r.path for r in router.up.requests] == ["/v1/embeddings"]
 
 
+async def test_a_key_sees_its_own_traces_of_earlier_processes_and_nobody_elses(tmp_path):
+    path, ids = "/chat/completions", {}
+    async with keyed(tmp_path, Wish("a"), Wish("b"), client_keys="operator") as (router, texts):
+        for name in texts:
+            reply = await send(router, body(path), key=texts[name])
+            ids[name] = reply.headers["x-openfusion-trace-id"]
+    async with serving(tmp_path, client_keys="operator") as router:
+
+        async def get(path, key):
+            return await send(router, None, path=path, method="GET", key=key)
+
+        for key, seen in ((texts["a"], {ids["a"]}), ("operator", set(ids.values()))):
+            reply = await get("/traces", key)
+            assert {t["trace_id"] for t in reply.body["data"]} == seen
+        assert (await get(f"/traces/{ids['a']}", texts["a"])).status == 200
+        assert (await get(f"/traces/{ids['b']}", texts["a"])).status == 404
+        assert (await get(f"/traces?before={ids['b']}", texts["a"])).status == 400
+        assert (await get(f"/traces?before={ids['b']}", "operator")).status == 200
+        whole = (await get(f"/traces/{ids['a']}", "operator")).body
+        assert whole["owner"] != (await get(f"/traces/{ids['b']}", "operator")).body["owner"]
+        for key in load_keys(path_in(tmp_path / "state")):
+            assert key.id not in json.dumps(whole)
+
+
 async def test_a_key_sees_its_own_traces_and_the_operators_key_all(tmp_path):
     async with keyed(tmp_path, Wish("a"), Wish("b"), client_keys="operator") as (router, texts):
         path, ids = "/chat/completions", {}
@@ -327,7 +361,11 @@ async def test_a_key_is_in_no_answer_file_log_or_call(tmp_path, caplog):
             for path in ("/keys/me", "/models", "/traces"):
                 shown += (await send(router, None, path=path, method="GET", key=text)).shown
             sent = json.dumps([[r.headers, r.body] for r in router.up.requests])
-    files = "".join(f.read_bytes().decode("latin-1") for f in (tmp_path / "state").iterdir())
+    state = tmp_path / "state"
+    files = "".join(f.read_bytes().decode("latin-1") for f in state.iterdir())
+    with contextlib.closing(sqlite3.connect(state / "state.sqlite3")) as db:
+        for (document,) in db.execute("SELECT document FROM traces"):
+            files += zlib.decompress(document).decode()
     assert "rate_limit_exceeded" in shown
     assert "usage" in shown
     assert not [place for place in (shown, sent, files, caplog.text) if text[3:] in place]

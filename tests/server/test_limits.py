@@ -5,8 +5,12 @@ import json
 
 import pytest
 
-from openfusion_auto.config.keyfile import Wish
+from openfusion_auto.config.keyfile import Wish, create, path_in
+from openfusion_auto.config.load import load
+from openfusion_auto.core.limits import Spending
+from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.limits import SERVER
+from openfusion_auto.server.build import build
 from openfusion_auto.server.keys import LIMITER
 from tests.server.conftest import FOUR, candidate
 from tests.server.live import check_alive, send, serving
@@ -307,5 +311,26 @@ async def test_a_further_call_that_the_plan_did_not_count_is_made_only_when_the_
             calls[name] = len(router.up.requests) - before
         assert calls["tight"] == 1
         assert calls["roomy"] > 1
-        for scope in counters(router).changes():
+        scopes = [name for name, _ in router.engine.means.books.store.load(Spending, 0.0)]
+        assert len(scopes) == 2
+        for scope in scopes:
             assert (counters(router).held(scope), counters(router).running(scope)) == (0, 0)
+
+
+def test_budgets_do_not_begin_anew_because_the_store_is_broken(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "state.sqlite3").write_bytes(b"no database, for a hundred bytes and more" * 9)
+
+    def built(limits=""):
+        (tmp_path / "openfusion.toml").write_text(limits)
+        env = {"OPENFUSION_STATE_DIR": str(state)}
+        return build(load(None, env, {}, tmp_path), dry_run=False)
+
+    assert built()  # without a budget it works in memory, and says so
+    with pytest.raises(ConfigError, match=r"state\.sqlite3 cannot be used.*--no-store"):
+        built("[limits]\nusd_per_day = 5\n")
+    assert built("[limits]\nusd_per_day = 5\n[store]\nenabled = false\n")
+    create(path_in(state), Wish("ci", max_usd_per_month=5.0), 1_800_000_000.0)
+    with pytest.raises(ConfigError, match="begin anew"):
+        built()

@@ -16,8 +16,8 @@ FOREIGN = [(a, b) for a, b in PAIRS if a != b]
 PATCH = '*** Begin Patch\n*** Update File: "ä.py"\n-\told\\n\n+\tnew 🧑‍💻\n*** End Patch\n'
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 GRAVE = (
-    "Redesign the IAM roles with least privilege for our 12 production pipelines in Terraform, rotate the leaked "
-    "AWS keys and purge them from the git history without breaking deploys"
+    "Design and build a double-entry ledger for customer payments that survives a region failing over, with "
+    "exactly-once transfers, and move the live billing service onto it"
 )
 RISKY = "Fix the SQL injection in the login endpoint"
 

@@ -1,72 +1,49 @@
-"""What happens each second: spending is written, also when the disk was full for a while."""
+"""What happens each second, and what a server leaves of spending when it stops."""
 
-import logging
+import asyncio
 
 from openfusion_auto.config.keyfile import Wish
-from openfusion_auto.core.limits import NEW, Spending
-from openfusion_auto.errors import ConfigError
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.limits import MemoryCounters
-from openfusion_auto.server.upkeep import Ledger
-from openfusion_auto.store.spendfile import SpendFile
+from openfusion_auto.server.upkeep import upkeep
+from openfusion_auto.store.retention import Limits
+from openfusion_auto.store.sqlite import SqliteStore
 from tests.server.live import send
 from tests.server.test_keyring import body, keyed
-from tests.server.test_limits import until
 
 
-class Log:
-    """A log whose disk can be full."""
+class Ring:
+    """Keys that count how often they are looked at."""
 
-    def __init__(self):
-        self.kept, self.full, self.writes = {}, False, 0
+    looks = 0
 
-    def load(self):
-        return {}
-
-    def save(self, changed):
-        self.writes += 1
-        if self.full:
-            raise ConfigError("usage.json: cannot be written (No space left on device)")
-        self.kept.update(changed)
+    def refresh(self):
+        self.looks += 1
 
 
-async def test_only_what_changed_is_written_and_nothing_when_nothing_did():
-    counters, log = MemoryCounters(Clock()), Log()
-    ledger = Ledger(counters, log)
-    await ledger.flush()
-    ledger.close()
-    assert log.writes == 0
-    counters._put("key:a", NEW)
-    await ledger.flush()
-    await ledger.flush()
-    assert (log.writes, log.kept) == (1, {"key:a": Spending()})
+async def test_keys_are_looked_at_each_second_and_no_longer_than_the_server_runs():
+    ring, slept = Ring(), []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await asyncio.sleep(0)
+
+    context = upkeep(ring, Clock(sleep=sleep))(None)
+    await anext(context)
+    while ring.looks < 3:
+        await asyncio.sleep(0)
+    assert await anext(context, "over") == "over"
+    looks = ring.looks
+    await asyncio.sleep(0)
+    assert (ring.looks, set(slept)) == (looks, {1.0})
 
 
-async def test_what_could_not_be_written_is_written_later_and_the_log_says_it_once(caplog):
-    counters, log = MemoryCounters(Clock()), Log()
-    ledger = Ledger(counters, log)
-    log.full = True
-    counters._put("key:a", NEW)
-    with caplog.at_level(logging.ERROR, "openfusion.server"):
-        await ledger.flush()
-        await ledger.flush()
-        assert len(caplog.records) == 1
-        assert "No space left" in caplog.text
-        log.full = False
-        ledger.close()
-        assert set(log.kept) == {"key:a"}
-        log.full = True
-        counters._put("key:b", NEW)
-        await ledger.flush()
-    assert len(caplog.records) == 2
-
-
-async def test_a_running_server_writes_within_seconds_and_a_stopped_one_at_once(tmp_path):
-    file = tmp_path / "state" / "usage.json"
+async def test_what_was_spent_is_in_the_store_when_a_server_has_stopped(tmp_path):
     async with keyed(tmp_path, Wish("ci")) as (router, texts):
-        assert not file.exists()
-        await send(router, body("/chat/completions"), key=texts["ci"])
-        await until(file.exists, within_s=5.0)
-        await send(router, body("/chat/completions"), key=texts["ci"])
-    (spending,) = SpendFile(file).load().values()
+        for _ in range(2):
+            await send(router, body("/chat/completions"), key=texts["ci"])
+    store = SqliteStore(tmp_path / "state" / "state.sqlite3", Limits(), lambda: 0.0)
+    ((name, spending),) = store.load(Spending, 0.0)
+    assert name.startswith("key:")
     assert spending.requests == 2
+    store.close()

@@ -2,14 +2,26 @@
 
 import time
 
-from openfusion_auto.core.types import Breaker, Pin, Stats
+from openfusion_auto.core.lessons import Tally
+from openfusion_auto.core.limits import Spending
+from openfusion_auto.core.types import Breaker, Cached, Pin, Stats
 from openfusion_auto.store.base import Line, Maker, TraceHead, TraceRow
 
 STATS = Stats(3.0, 1.0, 412.5, 3.0, 61.0, 2.0, 3.7, 3.0, at_s=1000.0)
 BREAKER = Breaker("open", 3, until_s=1020.0)
-PIN = Pin("coder-a", 1050, warm_until_s=1300.0, expires_s=4600.0)
+CACHES = (Cached("fast-a", 2100, 1200.0), Cached("coder-a", 1050, 1300.0))
+PIN = Pin("coder-a", CACHES, 3, expires_s=4600.0, escalated=True)
 MAKER = Maker("relay", "vendor/coder-a")
-ALL = {Stats: STATS, Breaker: BREAKER, Pin: PIN, Maker: MAKER}
+SPENDING = Spending(((500_000, 7), (500_001, 8)), ((20_000, 15),), 3, 1_800_000_000.0)
+TALLY = Tally(4.0, 2.5, at_s=900.0)
+ALL = {
+    Stats: STATS,
+    Breaker: BREAKER,
+    Pin: PIN,
+    Maker: MAKER,
+    Spending: SPENDING,
+    Tally: TALLY,
+}
 
 
 class Wall:

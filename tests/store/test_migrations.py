@@ -27,10 +27,17 @@ CONTENT = {
         "SELECT * FROM ledger",
     ),
     3: (
-        "INSERT INTO traces VALUES ('t', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00')",
-        "SELECT * FROM traces",
+        (
+            "INSERT INTO traces (id, at, requested, candidate, model, mode, outcome, summary, document)"
+            " VALUES ('t', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00')"
+        ),
+        "SELECT id, at, requested, candidate, model, mode, outcome, summary, document FROM traces",
     ),
     4: ("INSERT INTO resets VALUES (1, 1.0, NULL)", "SELECT * FROM resets"),
+    5: (
+        "INSERT INTO traces VALUES ('u', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00', 'hash')",
+        "SELECT id, owner FROM traces WHERE id = 'u'",
+    ),
 }
 
 
@@ -58,6 +65,8 @@ def test_every_older_file_becomes_the_newest_and_keeps_what_it_held(db, tmp_path
     assert version(db) == LATEST
     assert [db.execute(CONTENT[n][1]).fetchall() for n in range(1, old + 1)] == before
     assert all(before)
+    if old >= 3:
+        assert ("t", None) in db.execute("SELECT id, owner FROM traces").fetchall()
     with contextlib.closing(sqlite3.connect(tmp_path / "n.sqlite3", isolation_level=None)) as new:
         migrate(new)
         assert shape(db) == shape(new)

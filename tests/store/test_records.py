@@ -9,16 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.prompt import Options, Usage
-from openfusion_auto.core.types import Breaker, Pin, Price, State, Stats, Task, Term
+from openfusion_auto.core.types import Breaker, Cached, Pin, Price, State, Stats, Task, Term
 from openfusion_auto.runtime.trace import Attempt
 from openfusion_auto.store import records
 from openfusion_auto.store.base import KINDS, Maker
 from openfusion_auto.store.records import TIMES, Unreadable, dumps, loads, moved, read
-from tests.store.samples import ALL, BREAKER, PIN, STATS
+from tests.store.samples import ALL, BREAKER, PIN, SPENDING, STATS
 
 # Fields in seconds that are no moments but durations would stand here.
-DURATIONS = {"tokens_per_s"}  # (or rates)
+DURATIONS = {
+    "tokens_per_s",  # a rate
+    "last_s",  # of an account: since 1970 in memory too
+}
 
 
 @pytest.fixture(params=["with orjson", "without"])
@@ -39,8 +43,10 @@ def test_every_field_that_is_a_moment_is_moved(kind):
 def test_moments_move_and_nothing_else():
     assert moved(STATS, 5.0) == dataclasses.replace(STATS, at_s=1005.0)
     assert moved(BREAKER, 5.0) == dataclasses.replace(BREAKER, until_s=1025.0)
-    assert moved(PIN, -5.0) == dataclasses.replace(PIN, warm_until_s=1295.0, expires_s=4595.0)
+    caches = (Cached("fast-a", 2100, 1195.0), Cached("coder-a", 1050, 1295.0))
+    assert moved(PIN, -5.0) == dataclasses.replace(PIN, caches=caches, expires_s=4595.0)
     assert moved(Maker("a", "b"), 5.0) == Maker("a", "b")
+    assert moved(SPENDING, 5.0) == SPENDING
 
 
 @pytest.mark.parametrize("value", ALL.values(), ids=lambda v: type(v).__name__)
@@ -49,16 +55,18 @@ def test_what_is_kept_comes_back(encoder, value):
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
+caches = st.lists(st.builds(Cached, st.text(), st.integers(), numbers), max_size=3).map(tuple)
 
 
 @given(
-    st.builds(Stats, *[numbers] * 9) | st.builds(Pin, st.text(), st.integers(), numbers, numbers)
+    st.builds(Stats, *[numbers] * len(dataclasses.fields(Stats)))
+    | st.builds(Pin, st.text(), caches, st.integers(), numbers, st.booleans())
 )
 def test_any_value_comes_back(value):
     assert loads(type(value), dumps(value)) == value
 
 
-@given(st.builds(Task, kind=st.sampled_from(["bugfix", "chat"]), risk=st.just("low"), complexity=st.just("high"), turn=st.just("tool"), only=st.lists(st.text()).map(tuple), role=st.none() | st.text(), options=st.builds(Options, max_usd=st.none() | numbers, panel=st.lists(st.text(), max_size=3).map(tuple))))  # fmt: skip
+@given(st.builds(Task, kind=st.sampled_from(["bugfix", "chat"]), risk=st.just("low"), complexity=st.just("high"), turn=st.just("tool"), only=st.lists(st.text()).map(tuple), role=st.none() | st.text(), ease=st.none() | numbers, lifts=st.lists(st.tuples(st.text(), numbers), max_size=3).map(tuple), options=st.builds(Options, max_usd=st.none() | numbers, panel=st.lists(st.text(), max_size=3).map(tuple))))  # fmt: skip
 def test_nested_values_come_back(value):
     assert loads(Task, dumps(value)) == value
 
@@ -110,8 +118,13 @@ def test_named_tuples_are_read_in_the_order_in_which_they_were_written():
         (Stats, '{"ok": null}'),
         (Pin, "{}"),
         (Pin, '{"candidate": 3}'),
+        (Pin, '{"candidate": "a", "caches": [["a", "many", 1.0]]}'),
+        (Pin, '{"candidate": "a", "caches": [["a"]]}'),
         (Breaker, '{"failures": 1.5}'),
         (Maker, '["relay"]'),
+        (Spending, "[[[1]], [], 0, 0.0]"),
+        (Spending, "[[[1, 2.5]], [], 0, 0.0]"),
+        (Spending, '[[], [], "1", 0.0]'),
         (Maker, '{"upstream": "relay"}'),
         (State, '{"stats": []}'),
         (State, '{"stats": {"a": 3}}'),

@@ -39,6 +39,12 @@ def count(db, table, where="1"):
     return db.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
 
 
+def test_what_was_spent_stays_however_little_is_kept(db):
+    db.execute(PUT_LIVE, ("spending", "key:a", NOW_S - 99 * DAY_S, "[]"))
+    prune_old(db, Limits(keep_s=1.0), NOW_S)
+    assert count(db, "live", "kind = 'spending'") == 1
+
+
 def test_what_is_older_than_it_may_be_goes_from_every_table(db):
     fill(db, 40, step_s=DAY_S)
     assert prune_old(db, Limits(keep_s=30 * DAY_S), NOW_S) == 4 * 9

@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from openfusion_auto.core.types import Breaker, Pin, Stats
+from openfusion_auto.core.limits import Spending
+from openfusion_auto.core.types import Breaker, Cached, Pin, Stats
 from openfusion_auto.errors import StoreTooNew
 from openfusion_auto.store.base import KINDS, Maker, TraceQuery
 from openfusion_auto.store.files import connect
@@ -48,11 +49,14 @@ def again(store):
 
 names = st.sampled_from(["a", "b", "c\ud800", "d"])
 moments = st.floats(0, 4e9)
+caches = st.lists(st.builds(Cached, names, st.integers(0, 10**9), moments), max_size=2).map(tuple)
+slots = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**14)), max_size=3).map(tuple)
 values = {
-    Stats: st.builds(Stats, *[st.floats(0, 1e6)] * 9),
+    Stats: st.builds(Stats, *[st.floats(0, 1e6)] * 11),
     Breaker: st.builds(Breaker, st.sampled_from(["closed", "open"]), st.integers(0, 9), moments),
-    Pin: st.builds(Pin, names, st.integers(0, 10**9), moments, moments),
+    Pin: st.builds(Pin, names, caches, st.integers(1, 99), moments, st.booleans()),
     Maker: st.builds(Maker, names, names),
+    Spending: st.builds(Spending, slots, slots, st.integers(0, 10**9), moments),
 }
 kept = st.sampled_from(list(values)).flatmap(
     lambda kind: st.tuples(st.just(kind), st.none() | values[kind])

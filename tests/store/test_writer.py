@@ -11,6 +11,7 @@ import pytest
 
 from openfusion_auto.store import writer as module
 from openfusion_auto.store.files import connect
+from openfusion_auto.store.migrations import LATEST
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.writer import Batch, Writer, column
 from tests.store.samples import STATS, Wall, line, row, until
@@ -234,7 +235,7 @@ def test_a_file_that_a_newer_version_has_taken_over_is_not_written(writer, path,
     assert "newer openfusion" in writer.problem
     with contextlib.closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT count(*) FROM ledger").fetchone() == (1,)
-        db.execute("PRAGMA user_version = 4")
+        db.execute(f"PRAGMA user_version = {LATEST}")
     until(lambda: writer.problem is None)
 
 

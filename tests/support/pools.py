@@ -90,11 +90,20 @@ def said(text: str) -> Answer:
     return Answer(text, finish="stop")
 
 
+@dataclass(frozen=True)
+class Written:
+    """A table of terms, written down row by row."""
+
+    rows: tuple[tuple[Term, ...], ...]
+
+    def terms(self, row: int) -> tuple[Term, ...]:
+        return self.rows[row]
+
+
 def scored(id_: str, *, points: float = 0.5) -> Score:
     """A ranked candidate of one term."""
-    return Score(
-        id_, f"vendor/{id_}", 0.01, (Term("price", 0.01, "usd", points, 1.0, points, "test"),)
-    )
+    table = Written(((Term("price", 0.01, "usd/turn", points, 1.0, points, "test"),),))
+    return Score(id_, f"vendor/{id_}", 0.01, points, 0, table)
 
 
 def plan(*steps: tuple[str, tuple[str, ...]]) -> Plan:

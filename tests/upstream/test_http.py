@@ -273,6 +273,21 @@ async def test_each_piece_of_a_stream_gives_it_more_time_but_a_whole_answer_has_
         await whole(await upstream.open(call()))
 
 
+async def test_the_time_a_client_takes_is_not_the_upstreams_silence(upstream, peer):
+    class Slow(Until):
+        def take(self, chunk):
+            super().take(chunk)
+            return asyncio.sleep(0.5)  # more than twice the silence that is allowed
+
+    event = b"8\r\ndata: 1\n\r\n"
+    peer.script = [(chunked(end=False), event, 0.05, event, 0.6, event, b"0\r\n\r\n")]
+    opened = await upstream.open(call(stream=True))
+    sink = Slow(b"never")
+    await opened.pour(sink)
+    await opened.close()
+    assert sink.got == b"data: 1\n" * 3
+
+
 # -- bodies ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,102 @@
+"""What was done in a conversation: its tool calls with what came of them, and where a person spoke between."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from openfusion_auto.core import envelope
+from openfusion_auto.core.facts import _is_result as is_result
+from openfusion_auto.core.facts import read_outcome
+from openfusion_auto.core.prompt import Message
+
+MOST_DOINGS = 60  # of one task, the newest
+MOST_BACK = 600  # [messages] that are looked back over
+CALLS_CHARS = 4_000  # [characters] of the newest calls' arguments
+ARGUMENT_CHARS = 1_500  # [characters] of a call's arguments that are looked at
+
+_EDIT_NAMES = re.compile(r"edit|write|patch|replace|create_file|insert", re.IGNORECASE)
+_EDIT_COMMANDS = re.compile(
+    r"\*\*\* Begin Patch|apply_patch|\bsed\s+-i|\bgit\s+apply\b|\bpatch\s+-p\d"
+)
+_RUN_NAMES = re.compile(
+    r"shell|bash|exec|run|command|terminal|test|process|cmd|powershell", re.IGNORECASE
+)
+# Tests, builds and checks, where a command begins. Others say little: grep ends with 1 when it finds nothing.
+_CHECKS = re.compile(
+    r"(?:^|[\"'`;&|(\[\n]\s*|\b(?:run|exec|npx|time|env|sudo|\w+=\S+)\s+)(?:\S*/)?(?:pytest|py\.test|tox|nox|jest|vitest|mocha|rspec|phpunit|ctest|tsc|mypy|pyright|ruff|"
+    r"eslint|make|gradlew?|mvnw?|bazel|rake|go(?:\s+(?:test|build|vet))|(?:cargo|npm|pnpm|yarn|bun|deno|dotnet|swift|mix|"
+    r"composer|zig|flutter|rails|npx|uv|poetry|manage\.py)(?:\s+run)?\s+[\w:-]*(?:test|build|check|lint|clippy|spec|jest)"
+    r"[\w:-]*|python[\d.]*\s+(?:-m\s+\w+|\S+\.py)|node\s+\S+\.[cm]?js)(?:[\s\"'`;&|)\],]|$)",
+    re.IGNORECASE,
+)
+# Aider has no tools: it edits in its answers, and comes back with what failed.
+_AIDER_EDIT = ">>>>>>> REPLACE"
+_AIDER_RUN = re.compile(r"\s*(?:I ran this command|# Fix any errors below)")
+
+
+class Doing(NamedTuple):
+    """One thing that was done: an edit, a run of tests or the like, or neither; and whether it went well."""
+
+    edit: bool
+    run: bool
+    ok: bool
+
+
+def spoken(messages: Sequence[Message], before: int) -> int:
+    """Return where a person spoke last before a place, -1 when nowhere."""
+    for i in range(before - 1, max(-1, before - 1 - MOST_BACK), -1):
+        message = messages[i]
+        if message.role != "user" or is_result(message):
+            continue
+        if not envelope.read_text(message.text[:8_000]).harness:
+            return i
+    return -1
+
+
+def newest_calls(messages: Sequence[Message]) -> str:
+    """Return the arguments of the newest tool calls since a person spoke, the newest last, bounded."""
+    told: list[str] = []
+    room = CALLS_CHARS
+    for message in reversed(messages[spoken(messages, len(messages)) + 1 :]):
+        for call in reversed(message.tool_calls):
+            told.append(call.arguments[:ARGUMENT_CHARS])
+            room -= len(told[-1])
+        if room <= 0:
+            break
+    return "\n".join(reversed(told))
+
+
+def doings(messages: Sequence[Message], start: int, end: int) -> tuple[Doing, ...]:
+    """Return what was done between two places, in order; of very much the newest."""
+    calls = {
+        c.id: (c.name, c.arguments[:ARGUMENT_CHARS])
+        for m in messages[start:end]
+        for c in m.tool_calls
+    }
+    found: list[Doing] = []
+    for message in messages[start:end]:
+        if message.role == "assistant" and _AIDER_EDIT in message.text:
+            found.append(Doing(edit=True, run=False, ok=True))
+        elif message.role == "user" and _AIDER_RUN.match(message.text[:80]):
+            found.append(Doing(edit=False, run=True, ok=False))
+        elif is_result(message):
+            name, arguments = calls.get(message.tool_call_id or "", ("", ""))
+            edit = is_edit(name, arguments)
+            ok = read_outcome(name, message.text).ok and not message.failed
+            found.append(Doing(edit, not edit and is_check(name, arguments), ok))
+    return tuple(found[-MOST_DOINGS:])
+
+
+def is_edit(name: str, arguments: str) -> bool:
+    """Whether a tool call changes files."""
+    return bool(_EDIT_NAMES.search(name) or _EDIT_COMMANDS.search(arguments))
+
+
+def is_check(name: str, arguments: str) -> bool:
+    """Whether a tool call runs tests, a build or the like."""
+    if not _RUN_NAMES.search(name):
+        return False
+    # Arguments are JSON: an escaped line's end is one.
+    return "test" in name.lower() or bool(_CHECKS.search(arguments.replace("\\n", "\n")))

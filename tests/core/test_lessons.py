@@ -1,0 +1,257 @@
+"""Hard signals alone teach, a little, for a while, and only who was there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openfusion_auto.core import lessons
+from openfusion_auto.core.decide import decide
+from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.lessons import (
+    LEAST,
+    Key,
+    Tally,
+    Watch,
+    decayed,
+    expected_rate,
+    folder_of,
+    is_commit,
+    key_of,
+    lift_of,
+    lifts_of,
+    project_of,
+    signals,
+    summed,
+    takes_back,
+    taught,
+)
+from openfusion_auto.core.types import KINDS, Policy, State
+from tests.support.pools import CODER, FOUR, REASONER, pool, task
+from tests.support.prompts import chat
+
+TASK = "Fix the rounding in the totals"
+COUNTS = st.floats(0, 1000)
+DAY_S = 86_400.0
+
+
+# -- counts ----------------------------------------------------------------------------------------------------------
+
+
+@given(COUNTS, COUNTS, st.floats(0, 1e8), st.floats(1, 1e7))
+def test_counts_halve_with_time_and_never_grow(good, bad, age_s, half_life_s):
+    old = Tally(good, bad, 100.0)
+    new = decayed(old, 100.0 + age_s, half_life_s)
+    assert new.good <= good
+    assert new.bad <= bad
+    half = decayed(old, 100.0 + half_life_s, half_life_s)
+    assert half.good == pytest.approx(good / 2)
+    assert decayed(old, 50.0, half_life_s) == old  # a clock that went back
+
+
+@given(COUNTS, COUNTS, st.booleans())
+def test_a_signal_counts_one(good, bad, is_good):
+    new = taught(Tally(good, bad, 0.0), 0.0, DAY_S, good=is_good)
+    assert (new.good, new.bad) == (good + is_good, bad + (not is_good))
+
+
+@given(COUNTS, COUNTS, st.floats(0.01, 0.99), st.floats(0, 0.35))
+def test_a_lift_is_bounded_and_points_where_the_signals_do(good, bad, expected, most):
+    lift = lift_of(Tally(good, bad), expected, most)
+    assert abs(lift) <= most + 1e-9
+    if good + bad < LEAST:
+        assert lift == 0.0
+    elif good / (good + bad) > expected + 1e-6:
+        assert lift >= 0
+    elif good / (good + bad) < expected - 1e-6:
+        assert lift <= 0
+
+
+@given(st.integers(5, 200), st.integers(0, 200), st.floats(0.05, 0.95))
+def test_one_more_bad_signal_never_lifts(good, bad, expected):
+    assert lift_of(Tally(good, bad + 1), expected, 0.3) <= lift_of(Tally(good, bad), expected, 0.3)
+
+
+def test_lifts_are_those_of_the_pools_candidates_and_none_of_0():
+    known = [("coder-a", Tally(0, 20)), ("reasoner-a", Tally(1, 1)), ("gone", Tally(0, 50))]
+    found = dict(lifts_of(known, FOUR, "bugfix", 0.1))
+    assert found == {"coder-a": -0.1}
+    assert (
+        0 < expected_rate(FOUR, "bugfix", "coder-a") < expected_rate(FOUR, "bugfix", "verifier-a")
+    )
+
+
+def test_lifts_of_two_sources_add_up():
+    assert summed((("a", 0.1), ("b", 0.2)), (("b", -0.05), ("c", 0.1))) == (
+        ("a", 0.1), ("b", 0.15), ("c", 0.1),
+    )  # fmt: skip
+
+
+@given(
+    st.text("0123456789abcdef", min_size=16, max_size=16),
+    st.sampled_from(KINDS),
+    st.text(min_size=1),
+)
+def test_a_key_comes_back_whole(project, kind, candidate):
+    assert key_of(str(Key(project, kind, candidate))) == Key(project, kind, candidate)
+
+
+def test_a_lift_that_moves_the_pick_is_said():
+    two = pool(CODER, REASONER)
+    plain = decide(task(), two, State(), Policy(mode="single"))
+    first, second = (s.candidate for s in plain.ranking)
+    moved = decide(
+        task(lifts=((first, -0.35), (second, 0.35))), two, State(), Policy(mode="single")
+    )
+    assert moved.ranking[0].candidate == second
+    assert f"outcomes of earlier tasks put {second} before {first}" in moved.reasons
+    still = decide(task(lifts=((first, 0.05),)), two, State(), Policy(mode="single"))
+    assert not [r for r in still.reasons if "earlier tasks" in r]
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------
+
+
+def step(name, arguments, result, id_):
+    call = {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": id_, "content": result},
+    ]
+
+
+EDIT = step("edit", "{}", "done", "e")
+PASSES = step("bash", '{"command": "pytest"}', "3 passed", "p")
+FAILS = step("bash", '{"command": "pytest"}', "1 failed\nexit code: 1", "f")
+SEARCH = step("bash", '{"command": "grep x"}', "exit code: 1", "s")
+ASKED = [{"role": "user", "content": TASK}]
+DONE = [{"role": "assistant", "content": "Done."}]
+
+
+def says(text):
+    return [{"role": "user", "content": text}]
+
+
+def heard(messages, **watch):
+    """What a conversation teaches about coder-a, as (good, bad)."""
+    prompt = chat(messages)
+    first = read_facts(chat(messages[:1]))
+    known = Watch("p", "bugfix", "coder-a", lessons.task_name(first), **watch)
+    found = signals(prompt, read_facts(prompt), known)
+    return sum(s.good for s in found), sum(not s.good for s in found)
+
+
+@pytest.mark.parametrize(
+    ("messages", "taught_"),
+    [
+        (ASKED + EDIT + FAILS, (0, 1)),
+        (ASKED + FAILS, (0, 0)),  # before any edit: it failed when it came
+        (ASKED + FAILS + EDIT, (0, 0)),
+        (ASKED + EDIT + SEARCH, (0, 0)),
+        (ASKED + EDIT + PASSES, (0, 0)),  # the task goes on
+        (ASKED + SEARCH * 3, (0, 1)),  # the same error three times
+        (ASKED + EDIT + PASSES + DONE + says("Now add a changelog entry for 2.0"), (1, 0)),
+        (ASKED + EDIT + PASSES + DONE + says("perfect, thanks!"), (1, 0)),
+        (ASKED + EDIT + PASSES + DONE + says("commit it"), (1, 0)),
+        (ASKED + EDIT + PASSES + DONE + says("continue"), (0, 0)),
+        (ASKED + EDIT + DONE + says("perfect, thanks!"), (0, 0)),  # nothing was run
+        (ASKED + PASSES + EDIT + DONE + says("perfect, thanks!"), (0, 0)),  # not since the edit
+        (ASKED + EDIT + PASSES + FAILS + DONE + says("perfect, thanks!"), (0, 0)),
+        (ASKED + PASSES + DONE + says("thanks"), (0, 0)),  # nothing was edited
+        (ASKED + EDIT + PASSES + DONE + says("undo that"), (0, 1)),
+        (ASKED + DONE + says("That did not work. The totals are still off."), (0, 1)),
+        (says("undo that"), (0, 0)),  # nobody has answered yet
+    ],
+)  # fmt: skip
+def test_hard_signals_and_no_others_teach(messages, taught_):
+    assert heard(messages) == taught_
+
+
+def test_a_task_teaches_each_thing_once():
+    assert heard(ASKED + EDIT + FAILS, bad=True) == (0, 0)
+    assert heard(ASKED + EDIT + PASSES + DONE + says("undo that"), bad=True) == (0, 0)
+    assert heard(ASKED + EDIT + PASSES + DONE + says("thanks"), good=True) == (0, 0)
+
+
+def test_what_an_earlier_candidate_did_is_not_held_against_its_successor():
+    assert heard(ASKED + EDIT + FAILS, done=1) == (0, 0)
+    assert heard(ASKED + EDIT + FAILS + EDIT + FAILS, done=2) == (0, 1)
+
+
+def test_another_tasks_run_says_nothing_about_this_one():
+    prompt = chat(says("Another task altogether") + EDIT + FAILS)
+    assert signals(prompt, read_facts(prompt), Watch("p", "bugfix", "coder-a", "0" * 16)) == ()
+
+
+def test_a_call_that_a_client_makes_for_itself_teaches_nothing():
+    title = [
+        {"role": "system", "content": "Generate a short title for this conversation."},
+        *says("undo that"),
+    ]
+    assert heard(title) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "undo", "Undo that.", "please undo that", "revert it", "Revert the last change", "roll back", "put it back",
+        "That didn't work", "it doesn’t work", "still failing", "It still fails.", "no, that's wrong", "you broke the build",
+        "That's not what I asked for!", "Mach das rückgängig", "das hat nicht funktioniert", "es geht immer noch nicht",
+        "annule ça", "ça ne marche toujours pas", "deshaz eso", "no funciona", "não funcionou", "non funziona ancora",
+        "dat werkte niet", "отмени это", "не работает", "cofnij to", "撤销", "还是不行", "元に戻してください", "되돌려줘",
+        "That did not work. Look at line 12",
+    ],
+)  # fmt: skip
+def test_taking_back_is_told_in_several_languages(text):
+    if text == "roll back":
+        text = "roll back that"
+    assert takes_back(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Add an undo button", "undo support is missing in the editor, add it", "Revert the commit that Bob made in March",
+        "The login does not work on Safari, fix it", "Why does this not work?", "Explain how to roll back a migration",
+        "it works", "great work", "The undo stack leaks", "Write a test that fails", "no", "wrong indentation in a.py",
+        "不行的话再试一次别的方法吧", "",
+    ],
+)  # fmt: skip
+def test_tasks_and_praise_are_not_taken_for_taking_back(text):
+    assert not takes_back(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("commit", True), ("great, commit and push", True), ("LGTM", True), ("ship it!", True), ("Explain the commit", False), ("Write a commit hook", False)],
+)  # fmt: skip
+def test_a_commit_is_told(text, is_one):
+    assert is_commit(text) is is_one
+
+
+# -- the project -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("messages", "folder"),
+    [
+        ([{"role": "system", "content": "You are Claude Code.\n<env>\nWorking directory: /srv/app/\nIs git: Yes\n</env>"}], "/srv/app"),
+        ([{"role": "user", "content": "<environment_context>\n  <cwd>/srv/app</cwd>\n</environment_context>"}], "/srv/app"),
+        ([{"role": "user", "content": "<env>\n  Working directory: C:\\src\\app\n</env>"}], "C:\\src\\app"),
+        ([{"role": "user", "content": "# Current Working Directory (/srv/app) Files\na.py"}], "/srv/app"),
+        ([{"role": "user", "content": "I'm currently working in the directory: /srv/app\nHere is"}], "/srv/app"),
+        ([{"role": "user", "content": "Keep the working directory clean"}], ""),
+        ([{"role": "assistant", "content": "<cwd>/srv/app</cwd>"}], ""),
+        (says("x") * 10 + says("<cwd>/late</cwd>"), ""),
+    ],
+)  # fmt: skip
+def test_the_folder_is_the_one_that_the_client_names(messages, folder):
+    assert folder_of(chat(messages).messages) == folder
+
+
+def test_a_project_is_who_asks_and_where_and_names_neither():
+    here = chat(says("<cwd>/srv/app</cwd>"))
+    there = chat(says("<cwd>/srv/other</cwd>"))
+    names = {project_of(p, who) for p in (here, there) for who in ("anna", "bob")}
+    assert len(names) == 4
+    assert project_of(here, "anna") == project_of(chat(says("<cwd>/srv/app/</cwd>")), "anna")
+    assert all(len(n) == 16 and "srv" not in n for n in names)

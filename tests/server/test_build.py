@@ -1,0 +1,30 @@
+"""From configuration to parts: what is said about an upstream's cache reaches the live state."""
+
+import pytest
+
+from openfusion_auto.config.schema import Config
+from openfusion_auto.core.cost import CACHE_MIN
+from openfusion_auto.runtime.state import CacheRule
+from openfusion_auto.server.build import cache_rules
+
+RELAY = {"name": "relay", "base_url": "http://127.0.0.1:1/v1"}
+
+
+def config(**upstream):
+    return Config.model_validate(
+        {"upstreams": [{**RELAY, **upstream}, {**RELAY, "name": "other"}], "session": {"cache_ttl_s": 120.0}}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "rules"),
+    [
+        ({}, {}),
+        ({"cache_ttl_s": 3600.0}, {"relay": CacheRule(3600.0, CACHE_MIN)}),
+        ({"cache_min_tokens": 4096}, {"relay": CacheRule(120.0, 4096)}),
+        ({"cache_min_tokens": 0}, {"relay": CacheRule(120.0, 0)}),
+        ({"cache_ttl_s": 30.0, "cache_min_tokens": 2048}, {"relay": CacheRule(30.0, 2048)}),
+    ],
+)
+def test_an_upstream_caches_as_the_configuration_says(said, rules):
+    assert cache_rules(config(**said)) == rules
