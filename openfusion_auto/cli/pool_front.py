@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from openfusion_auto.core.types import Kind, Pool
     from openfusion_auto.evals.plot import Chart
 
-# The nominal request: an agent's turn in the middle of a session, its prefix not cached.
-INPUT_TOKENS = 30_000
 KIND_NAMES = ("bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat")  # fmt: skip
 
 
 class Measured(NamedTuple):
-    """One candidate: what the nominal request costs [USD, None = no price], and its strength 0..1."""
+    """One candidate: what the nominal request costs [USD, None = no price], and its chance to solve a task 0..1."""
 
     name: str
     usd: float | None
@@ -200,7 +198,11 @@ def as_data(chosen: Chosen, view: View, plot: Path | None) -> object:
         **head(chosen),
         "kind": view.kind,
         "request": request_of(),
-        "units": {"usd": "USD of the request", "quality": "strength 0..1", "slope": "1/USD"},
+        "units": {
+            "usd": "USD of the request",
+            "quality": "chance to solve a task, 0..1",
+            "slope": "1/USD",
+        },
         "front": [
             {**cells(view.rows[name]), "slope_to_next": slope}
             for name, slope in zip(view.front.members, slopes, strict=True)
@@ -244,7 +246,7 @@ def chart_of(chosen: Chosen, view: View) -> Chart:
     return Chart(
         title=f"Cost and quality of the pool {chosen.source.stem}, for {view.kind}",
         x_label="cost of a request [USD]",
-        y_label="benchmark strength, 0..1",
+        y_label="chance to solve a task, 0..1",
         series=tuple(series),
         source=f"{chosen.pool.digest[:19]}; {request_of()}",
         x_prefix="$",

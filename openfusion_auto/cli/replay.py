@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     "--plot", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
     help="Also draw each source there, as SVG, and as PNG where the extra `plot` is installed.",
 )  # fmt: skip
+@click.option(
+    "--save-experience", "experience", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Also keep what one source's outcomes teach, for `[auto] experience`.",
+)  # fmt: skip
 def command(
     dataset: Path,
     as_json: bool,
@@ -47,6 +51,7 @@ def command(
     check: tuple[float, float],
     seed: int,
     plot: Path | None,
+    experience: Path | None,
 ) -> None:
     """Play routing policies over recorded outcomes and compare them.
 
@@ -60,7 +65,10 @@ def command(
 
     stated = Check(*check)
     reports = []
-    for source in chosen(load(dataset), only, without, pool):
+    sources = chosen(load(dataset), only, without, pool)
+    if experience is not None:
+        keep(sources, experience)
+    for source in sources:
         output.note(f"{source.name}: {source.size} tasks, {len(source.models)} models")
         reports.append(replay(source, check=stated, seed=seed))
     drawn = draw(reports, plot) if plot is not None else []
@@ -101,6 +109,27 @@ def chosen(
     if not found:
         raise ConfigError("no source has two of these models")
     return found
+
+
+def keep(sources: Sequence[Source], path: Path) -> None:
+    """Learn from all tasks of the one source, and write that down; the names of its models must be the pool's ids.
+
+    Raises:
+        ConfigError: there are several sources, whose models and tasks must not be mixed.
+    """
+    from openfusion_auto.cli.pool_common import today
+    from openfusion_auto.config.experience import save_experience
+    from openfusion_auto.errors import ConfigError
+    from openfusion_auto.evals.policies import learned_from
+
+    if len(sources) != 1:
+        named = ", ".join(s.name for s in sources)
+        raise ConfigError(f"an experience is of one source: pick one with --source ({named})")
+    (source,) = sources
+    save_experience(
+        learned_from(source), path.expanduser(), source=source.name, as_of=today().isoformat()
+    )
+    output.note(f"kept what {source.size} tasks of {source.name} teach in {path}")
 
 
 def draw(reports: Sequence[SourceReport], folder: Path) -> list[str]:

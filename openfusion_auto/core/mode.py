@@ -3,9 +3,9 @@
     gain(verify) = loss(risk) * P(wrong) * caught and mended
     gain(panel)  = the same, and more where independent attempts can differ (hard tasks only)
 
-`P(wrong)` is that of the best-ranked candidate on this task (`score.py`). A mode is taken when its gain is above its
-cost: the extra calls at the pool's own prices for a request of nominal size, plus the time a person waits. The real
-prompt size is left out on purpose: a long system prompt does not make a task riskier, and must not change the mode.
+`P(wrong)` is that of the best-ranked candidate on this task (`score.py`), within `WRONG`. A mode is taken when its gain
+is above its cost: the extra calls at the pool's own prices for a request of nominal size, plus the time a person
+waits. The real prompt size is left out on purpose: a long system prompt makes no task riskier.
 
 `LOSS_USD` is the cost of finding and undoing a wrong answer: a glance, some minutes, an incident. What a check mends
 follows from how many wrong answers it finds (`cascade.CHECK`). `PANEL_ADDS` is what selection among independent
@@ -25,7 +25,13 @@ from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Score, Ta
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
 PANEL_ADDS: dict[Level, float] = {"low": 0.0, "medium": 0.0, "high": 0.20}
-MOST_WRONG = 0.9  # a model that nearly always fails is beyond mending
+# Where P(wrong) may lie: first tries of good models on everyday easy, ordinary and hard work. Benchmarks ask harder
+# questions than most days do, so a pool's own estimate moves it inside these bounds only.
+WRONG: dict[Level, tuple[float, float]] = {
+    "low": (0.02, 0.08),
+    "medium": (0.05, 0.15),
+    "high": (0.35, 0.65),
+}
 TALK = "conversation, nothing to check"
 WAIT_USD_PER_S = 60.0 / 3600  # a developer's hour, moderately
 NEAREST = 6  # of the best-ranked candidates, whose prices stand for an extra call's
@@ -98,7 +104,8 @@ def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool)
     """Choose by expected value; say what each mode would gain and cost."""
     near = (pool.get(s.candidate) for s in ranking[:NEAREST])
     call_usd = nominal_usd([c for c in near if c is not None])
-    wrong = min(MOST_WRONG, 1.0 - chance_of(ranking[0]))
+    least, most = WRONG[task.complexity]
+    wrong = min(most, max(least, 1.0 - chance_of(ranking[0])))
     check = policy.check or CHECK
     at_stake = LOSS_USD[task.risk] * wrong
     verify_gain = at_stake * check.sensitivity * SAME_TROUBLE

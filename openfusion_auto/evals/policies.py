@@ -18,6 +18,7 @@ import numpy.typing as npt
 from openfusion_auto.core import classify
 from openfusion_auto.core.cascade import WORTH, best_pair
 from openfusion_auto.core.decide import decide
+from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.core.types import (
@@ -262,6 +263,12 @@ def folds(source: Source, count: int, seed: int) -> list[Fold]:
             own[i] = classify.read(requests[i], experience=known)
         found.append(Fold(source, train, test, features, tuple(own)))
     return found
+
+
+def learned_from(source: Source) -> Experience:
+    """Return what all tasks of a source teach."""
+    texts = [read_facts(request_of(p)).text for p in source.prompts]
+    return learn.learn(learn.features(texts), source.score, source.models)
 
 
 def merged(folds: Sequence[Fold], policy: Callable[[Fold], Picks]) -> Picks:

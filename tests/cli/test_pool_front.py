@@ -51,7 +51,7 @@ def five(run, folder):
 def test_the_front_and_who_beats_the_others(five):
     told = five("--json").json
     assert [row["candidate"] for row in told["front"]] == ["cheap", "good", "best"]
-    assert told["front"][0]["usd"] == pytest.approx((30_000 * 0.1 + 1_200 * 0.4) / 1e6)
+    assert told["front"][0]["usd"] == pytest.approx((8_000 * 0.1 + 1_000 * 0.4) / 1e6)
     slopes = [row["slope_to_next"] for row in told["front"]]
     assert slopes[0] > slopes[1] > 0
     assert slopes[2] is None
@@ -60,7 +60,7 @@ def test_the_front_and_who_beats_the_others(five):
     }  # fmt: skip
     assert told["unplaced"] == []
     assert told["request"] == (
-        "one turn of medium complexity: 30,000 tokens in, none cached, 1,200 out; list price x effort"
+        "one request: 8,000 tokens in, none cached, 1,000 out; list price x effort"
     )
 
 
@@ -96,10 +96,22 @@ def test_one_that_only_a_mixture_beats_says_so(run, folder):
     assert "cheap and best in turn give 0." in run("pool", "front", "--pool", "p.toml").out
 
 
-def test_the_kind_decides_what_quality_means(five):
-    assert five("--kind", "docs", "--json").json["front"] != five("--json").json["front"]
-    assert "one call of the client's own" in five("--kind", "aux", "--json").json["request"]
-    assert five("--kind", "poetry").code == 2
+def test_the_kind_decides_what_quality_means(run, folder):
+    text = "schema = 1\n"
+    for name, price, prose, code in (("writer", 1, 90, 30), ("coder", 2, 30, 90)):
+        one = candidate(name, price, code).replace("swt_bench", "livebench_language")
+        text += one.replace(
+            '"livebench_language", score = ' + str(code), f'"livebench_language", score = {prose}'
+        )
+    (folder / "p.toml").write_text(text)
+
+    def of(kind):
+        told = run("pool", "front", "--pool", "p.toml", "--kind", kind, "--json").json
+        return [row["candidate"] for row in told["front"]]
+
+    assert of("docs") == ["writer"]
+    assert of("bugfix") == ["writer", "coder"]
+    assert run("pool", "front", "--pool", "p.toml", "--kind", "poetry").code == 2
 
 
 def test_kinds_are_those_of_the_decision():

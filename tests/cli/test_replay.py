@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from openfusion_auto.cli.replay import command
+from openfusion_auto.config.experience import load_experience
 from openfusion_auto.errors import ConfigError
-from tests.evals.recorded import source, write
+from tests.evals.recorded import EASY, HARD, lines, source, write
 
 
 @pytest.fixture
@@ -69,3 +70,19 @@ def test_a_model_can_be_left_out_and_a_source_picked(dataset):
 def test_what_is_not_there_is_said(dataset, args, says):
     with pytest.raises(ConfigError, match=says):
         run(dataset, *args)
+
+
+def test_what_the_outcomes_teach_can_be_kept_and_is_read_again(dataset, tmp_path):
+    kept = tmp_path / "made.npz"
+    result = run(dataset, "--json", "--save-experience", kept)
+    assert "kept what 40 tasks of made teach" in result.stderr
+    found = load_experience(kept)
+    assert (found.source, found.experience.tasks) == ("made", 40)
+    assert found.experience.of(EASY).ease > found.experience.of(HARD).ease
+
+
+def test_an_experience_is_of_one_source(tmp_path):
+    both = tmp_path / "both.jsonl"
+    both.write_text("\n".join([*lines(source(40)), *lines(source(40, name="other"))]) + "\n")
+    with pytest.raises(ConfigError, match=r"pick one with --source \(made, other\)"):
+        run(both, "--save-experience", tmp_path / "no.npz")

@@ -272,7 +272,9 @@ async def test_thinking_comes_as_a_block_and_goes_back_to_its_maker(live, stream
     said = Say("4.", reasoning="Two and two.", seal="c2lnbmVk" if dialect == "messages" else "")
     async with live(said, Say("Yes.")) as (sdk, up):
         messages = user("2+2?")
-        first = await ask(sdk, streamed=streamed, messages=messages, thinking=THINKING)
+        # By its name, since a short session may move and then leaves its reasoning behind.
+        asked = {"model": "coder-a", "streamed": streamed, "thinking": THINKING}
+        first = await ask(sdk, messages=messages, **asked)
         (thought,) = of_type(first, "thinking")
         messages += [
             {
@@ -281,7 +283,7 @@ async def test_thinking_comes_as_a_block_and_goes_back_to_its_maker(live, stream
             },
             *user("Sure?"),
         ]
-        second = await ask(sdk, streamed=streamed, messages=messages, thinking=THINKING)
+        second = await ask(sdk, messages=messages, **asked)
     assert thought.thinking == "Two and two."
     assert [b.type for b in first.content] == ["thinking", "text"]
     assert text_of(second) == "Yes."

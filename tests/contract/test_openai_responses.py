@@ -270,14 +270,15 @@ async def test_reasoning_comes_as_an_item_and_goes_back_to_its_maker(live, strea
     said = Say("4.", reasoning="Two and two.", seal="gAAAA-sealed" if dialect != "chat" else "")
     async with live(said, Say("Yes.")) as (sdk, up):
         history = [{"role": "user", "content": "2+2?"}]
+        # By its name, since a short session may move and then leaves its reasoning behind.
         first = await ask(
-            sdk, streamed=streamed, input=history, include=["reasoning.encrypted_content"],
+            sdk, streamed=streamed, model="coder-a", input=history, include=["reasoning.encrypted_content"],
             store=False, reasoning={"effort": "low", "summary": "auto"},
         )  # fmt: skip
         (thought,) = of_type(first, "reasoning")
         history += [i.model_dump(exclude_none=True) for i in first.output]
         history.append({"role": "user", "content": "Sure?"})
-        second = await ask(sdk, streamed=streamed, input=history)
+        second = await ask(sdk, streamed=streamed, model="coder-a", input=history)
     assert "".join(p.text for p in thought.summary) == "Two and two."
     assert second.output_text == "Yes."
     sent = json.dumps(up.bodies[1])

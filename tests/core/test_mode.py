@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core import cascade, cost, mode
 from openfusion_auto.core.decide import decide
-from openfusion_auto.core.mode import MOST_WRONG, chance_of, choose, nominal_usd, single_reason
+from openfusion_auto.core.mode import WRONG, chance_of, choose, nominal_usd, single_reason
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.score import SKILL
 from openfusion_auto.core.types import KINDS, LEVELS, Check, Needs, Policy, State
@@ -24,7 +24,6 @@ TABLE = {
     ("high", "medium"): "verify",
     ("high", "low"): "verify",
     ("medium", "high"): "verify",
-    ("medium", "medium"): "verify",
 }
 
 
@@ -135,18 +134,20 @@ def test_a_check_that_finds_nothing_is_not_worth_a_call():
     assert chosen(asked).mode == "verify"
     assert chosen(asked, check=Check(0.0, 1.0)).mode == "single"
     medium = task(risk="medium", complexity="medium")
-    assert chosen(medium, priced(2.0)).mode == "single"
-    assert chosen(medium, priced(2.0), check=Check(1.0, 1.0)).mode == "verify"
+    assert chosen(medium, priced(0.05)).mode == "single"
+    assert chosen(medium, priced(0.05), check=Check(1.0, 1.0)).mode == "verify"
 
 
 def test_what_is_likely_wrong_is_that_of_the_best_ranked():
     ranking = ranking_of(task())
     assert chance_of(ranking[0]) == ranking[0].terms[SKILL].value
-    said = chosen(task(risk="high")).reasons[0]
-    best = ranking_of(task(risk="high"))[0]
-    assert f"{1 - chance_of(best):.0%} likely wrong" in said
-    hopeless = chosen(task(risk="high", ease=-9.0)).reasons[0]
-    assert f"{MOST_WRONG:.0%} likely wrong" in hopeless
+    hard = task(risk="high", complexity="high")
+    best = 1 - chance_of(ranking_of(hard)[0])
+    assert WRONG["high"][0] < best < WRONG["high"][1]
+    assert f"{best:.0%} likely wrong" in chosen(hard).reasons[0]
+    for ease, bound in ((-9.0, 1), (9.0, 0)):
+        said = chosen(replace(hard, ease=ease)).reasons[0]
+        assert f"{WRONG['high'][bound]:.0%} likely wrong" in said
 
 
 def test_the_nominal_price_leaves_unknown_prices_out():
@@ -175,13 +176,17 @@ def test_the_page_quotes_the_tables_of_the_code(name):
     assert [float(x) for x in shown[:3]] == [table[level] for level in LEVELS]
 
 
+def test_the_page_quotes_between_what_a_wrong_answer_is_likely():
+    shown = [cell.split(" to ") for cell in rows()["`WRONG`"][:3]]
+    assert [(float(a), float(b)) for a, b in shown] == [mode.WRONG[level] for level in LEVELS]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("SENSITIVITY", cascade.CHECK.sensitivity),
         ("SPECIFICITY", cascade.CHECK.specificity),
         ("SAME_TROUBLE", cascade.SAME_TROUBLE),
-        ("MOST_WRONG", mode.MOST_WRONG),
         ("VERIFY_S", mode.VERIFY_S),
         ("PANEL_S", mode.PANEL_S),
         ("WAIT_USD_PER_S", mode.WAIT_USD_PER_S),

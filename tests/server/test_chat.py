@@ -493,7 +493,11 @@ class TestNobodyCanServe:
         assert up.requests == []
 
     async def test_a_budget_downgrades_before_it_refuses(self, start_router):
-        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+        panels = {"auto": {"mode": "panel"}}
+        async with (
+            FaultyUpstream() as up,
+            start_router(up.url, candidates=FOUR, **panels) as router,
+        ):
             body = ask(f"{GRAVE} [[say:x]]", max_tokens=500, openfusion={"max_usd": 0.02})
             status, headers, answer = await router.chat(body)
             trace = await router.trace(answer["openfusion"]["trace_id"])

@@ -79,7 +79,7 @@ def scenario(name, path):
     return body(path, messages=[{"role": "user", "content": say}], **options)
 
 
-# Awaits that really wait, at least; the ends of sockets decide how many there are.
+# Awaits that really wait, at least; the ends of sockets decide how many there are. Pieces of a stream go on without one.
 SCENARIOS = {
     "whole": 2, "stream": 2, "late": 2, "pieces": 4, "refused": 2, "panel": 2, "panel stream": 2, "verify": 2,
 }  # fmt: skip
