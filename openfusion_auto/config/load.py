@@ -13,11 +13,12 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
+from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.paths import config_path, state_path
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.config.problems import describe, dotted, leaves, near
-from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig, is_loopback
+from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig
 from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.experience import Experience

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from openfusion_auto.core import breaker, stats
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.lessons import Tally
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
 from openfusion_auto.errors import FusionError
@@ -281,7 +282,11 @@ class LiveState:
         """
         match value:
             case None:
-                kept = {Stats: self._stats, Breaker: self._breakers, Tally: self._tallies}
+                kept: Mapping[type, MutableMapping[str, Any]] = {
+                    Stats: self._stats,
+                    Breaker: self._breakers,
+                    Tally: self._tallies,
+                }
                 kept.get(kind, {}).pop(key, None)
             case Stats():
                 value = self._stats[key] = stats.merged(self._stats.get(key, Stats()), value)
@@ -296,13 +301,19 @@ class LiveState:
                 known = self._tallies.get(key, value)
                 value = self._tallies[key] = max(known, value, key=lambda tally: tally.at_s)
                 self._tallies.move_to_end(key)
+            case Spending():
+                pass  # of accounts, which are counted elsewhere
+        self._bound()
+        return value
+
+    def _bound(self) -> None:
+        """Let the oldest go of what is too much."""
         while len(self._pins) > MAX_PINS:
             self._pins.popitem(last=False)
         while len(self._makers) > MAX_SEALS:
             self._makers.popitem(last=False)
         while len(self._tallies) > MAX_TALLIES:
             self._tallies.popitem(last=False)
-        return value
 
     def configure(
         self,

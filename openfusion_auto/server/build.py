@@ -13,9 +13,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
-from openfusion_auto.config.schema import Config, is_loopback
+from openfusion_auto.config.schema import Config
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError

@@ -250,3 +250,20 @@ async def test_a_first_that_leaves_wakes_those_who_wait():
     assert await second is None
     assert await asked(kept, calls) == KEPT
     assert len(calls) == 2
+
+
+async def test_a_new_configuration_keeps_the_answers_under_its_own_bounds():
+    before = cache()
+    kept = Kept("chat", False, "coder-a", None, "m", "single", "tr_1", 1.0, b"{}")
+    before.keep("k", kept)
+    after = before.following(POLICY, max_entry=10, ttl_s=60.0, most=1000)
+    async with after.turn("k") as found:
+        assert found == kept
+    after.keep("long", kept._replace(data=b"x" * 11))
+    async with after.turn("long") as found:
+        assert found is None
+    assert after.key(prompt(), "a", "p", {}) == before.key(prompt(), "a", "p", {})
+    other = before.following((POLICY, "a rule"), max_entry=10, ttl_s=60.0, most=1)
+    assert other.key(prompt(), "a", "p", {}) != before.key(prompt(), "a", "p", {})
+    async with other.turn("k") as found:
+        assert found is None

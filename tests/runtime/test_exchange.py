@@ -4,12 +4,15 @@ import contextlib
 
 import pytest
 
+from openfusion_auto.core.lessons import Key, Tally
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Candidate, Price, Stats
 from openfusion_auto.errors import UpstreamError
 from openfusion_auto.runtime import exchange
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.exchange import Exchange, Outbox
 from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.store.base import KINDS, LEARNED
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.redis import Link
 from tests.support.redis_server import redis_server
@@ -209,3 +212,28 @@ def test_what_waits_for_redis_is_bounded(monkeypatch):
         outbox.note("pin", str(number), None)
     assert [key for _, key, _ in outbox.take()] == ["15", "16", "17", "18", "19"]
     assert outbox.take() == []
+
+
+async def test_of_what_was_learned_the_later_counts_and_forgetting_it_is_heard(tool):
+    key = str(Key("0" * 16, "bugfix", "coder-a"))
+    async with several(tool, 0, 50) as (_, a, b):
+        a.now, b.now = 100.0, 50.0  # the same moment
+        a.live.keep_tally(key, Tally(good=1.0, at_s=100.0))
+        await a.step()
+        await b.step()
+        assert b.live.tallies[key] == Tally(good=1.0, at_s=50.0)
+        assert b.store.load(Tally, 0.0)[0][0] == key
+        b.live.keep_tally(key, Tally(good=1.0, bad=1.0, at_s=60.0))
+        a.live.keep_tally(key, Tally(good=2.0, at_s=105.0))
+        for process in (a, b, a, b):
+            await process.step()
+        assert a.live.tallies[key].bad == b.live.tallies[key].bad == 1.0
+        b.live.forget(LEARNED)
+        await b.step()
+        await a.step()
+        assert not a.live.tallies
+        assert a.store.load(Tally, 0.0) == []
+
+
+def test_what_was_spent_is_no_part_of_what_is_exchanged():
+    assert set(exchange.TYPES.values()) == {*KINDS} - {Spending}

@@ -258,3 +258,20 @@ async def test_one_process_with_redis_decides_as_one_without(tool, seed):
                 case _:
                     assert with_redis.left(some) == without.left(some)
         await link.close()
+
+
+async def test_each_keeps_what_all_spent_and_starts_from_it_without_redis(tool):
+    async with processes(tool, 2) as (server, (one, other)):
+        spends = [scope(per_day=1000, per_month=5000)]
+        assert await one.reserve(spends, 400)
+        one.settle(spends, 400, 300)
+        await told([one])
+        assert await other.reserve(spends, 100)  # hears of it
+        kept = dict(other._store.load(Spending, WALL))
+        assert sum(amount for _, amount in kept["key:1"].day) == 300
+        server.kill()
+        link = Link(server.url, prefix="t", name="URL")
+        new = SharedCounters(link, Clock(), store(kept))
+        assert not await new.reserve(spends, 701)
+        assert await new.reserve(spends, 700)
+        await link.close()
