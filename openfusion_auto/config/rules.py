@@ -1,4 +1,4 @@
-"""`[[rules]]`: what the operator says about reading requests, and its way into `core/rules.py`."""
+"""What the operator says about reading requests: rules (`core/rules.py`), who classifies, whether outcomes teach."""
 
 from __future__ import annotations
 
@@ -179,3 +179,42 @@ class RuleConfig(Section):
             kind=kind,
             why=self.why,
         )
+
+
+class ClassifierSection(Section):
+    """`[classifier]`: who reads what a person asks for."""
+
+    mode: Literal["heuristic", "model", "always", "never"] = Field(
+        default="heuristic",
+        description="heuristic = no call; model = one small call a task; always, never = a panel on every turn or none",
+    )
+    candidate: str | None = Field(
+        default=None,
+        description="who is asked with mode = model; else the cheapest candidate with the role fast",
+        examples=["fast-a"],
+        min_length=1,
+    )
+    timeout_s: float = Field(
+        default=3.0, gt=0, le=60, description="longest wait for its answer, seconds"
+    )
+    max_chars: int = Field(
+        default=2000,
+        ge=100,
+        le=20_000,
+        description="of a person's words that it is sent, characters",
+    )
+
+
+class LearnSection(Section):
+    """`[learn]`: whether what happens after an answer (tests fail, the person takes it back) moves later choices."""
+
+    enabled: bool = Field(default=False, description="count such signals, by project folder")
+    half_life_days: float = Field(
+        default=14.0, gt=0, le=3650, description="a signal counts half after so many days"
+    )
+    max_lift: float = Field(
+        default=0.10,
+        ge=0,
+        le=0.35,
+        description="most that a candidate's chance is moved, as a share",
+    )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, field_validator
 
 from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
-from openfusion_auto.config.rules import NAME, RuleConfig
+from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences
@@ -166,45 +166,6 @@ class AutoSection(Section):
             panel_size=self.panel_size,
             preferences=Preferences(**self.preferences.model_dump()),
         )
-
-
-class ClassifierSection(Section):
-    """`[classifier]`: who reads what a person asks for."""
-
-    mode: Literal["heuristic", "model", "always", "never"] = Field(
-        default="heuristic",
-        description="heuristic = no call; model = one small call a task; always, never = a panel on every turn or none",
-    )
-    candidate: str | None = Field(
-        default=None,
-        description="who is asked with mode = model; else the cheapest candidate with the role fast",
-        examples=["fast-a"],
-        min_length=1,
-    )
-    timeout_s: float = Field(
-        default=3.0, gt=0, le=60, description="longest wait for its answer, seconds"
-    )
-    max_chars: int = Field(
-        default=2000,
-        ge=100,
-        le=20_000,
-        description="of a person's words that it is sent, characters",
-    )
-
-
-class LearnSection(Section):
-    """`[learn]`: whether what happens after an answer (tests fail, the person takes it back) moves later choices."""
-
-    enabled: bool = Field(default=False, description="count such signals, by project folder")
-    half_life_days: float = Field(
-        default=14.0, gt=0, le=3650, description="a signal counts half after so many days"
-    )
-    max_lift: float = Field(
-        default=0.10,
-        ge=0,
-        le=0.35,
-        description="most that a candidate's chance is moved, as a share",
-    )
 
 
 class TimeoutsSection(Section):

@@ -18,7 +18,8 @@ from re import _parser as parser  # type: ignore[attr-defined] # the parser behi
 from typing import Any
 
 MOST_STATES = 2_000  # of one expression; `x{1000}` has a thousand
-MOST_SETS = 500  # sets of states that are remembered; when there are more, all are forgotten
+MOST_SETS = 200  # sets of states that are remembered; when there are more, all are forgotten
+MOST_NEXT = 128  # characters behind each of them
 Test = Callable[[str], bool]  # whether a character, in lower case, is one that is meant
 
 
@@ -35,6 +36,19 @@ class Node:
     edge: str = ""
 
 
+class Row:
+    """What a machine knows of one set of states behind a character: where each next character leads."""
+
+    __slots__ = ("after", "again", "before", "ends", "states")
+
+    def __init__(self, states: frozenset[int], before: str, *, again: bool) -> None:
+        self.states = states
+        self.before = before
+        self.again = again  # a match may also begin at any later place
+        self.after: dict[str, Row] = {}  # by the next character
+        self.ends: dict[str, bool] = {}  # whether a match ends here, by the next character
+
+
 @dataclass(frozen=True, eq=False)
 class Machine:
     """A compiled expression: states by number. It matches when it reaches `END`."""
@@ -42,9 +56,7 @@ class Machine:
     source: str
     nodes: tuple[Node, ...]
     start: int
-    _seen: dict[tuple[frozenset[int], str, str], frozenset[int]] = field(
-        default_factory=dict, repr=False
-    )
+    _rows: dict[tuple[frozenset[int], str, bool], Row] = field(default_factory=dict, repr=False)
 
     def search(self, text: str) -> tuple[int, int] | None:
         """Return where the match that ends first stands in a text, as short as it can be; None when there is none."""
@@ -59,56 +71,62 @@ class Machine:
 
     def _first_end(self, text: str, at: int, to: int, *, again: bool = False) -> int | None:
         """Return where the first match ends, at `to` or before, that begins at `at`, with `again` at or behind it."""
-        states = frozenset({self.start})
-        for i in range(at, to + 1):
-            before, here = text[i - 1 : i] if i else "", text[i : i + 1]
-            inside = self._settled(states, before, here)
-            if END in inside:
+        before = place(text[at - 1 : at]) if at else ""
+        row = self._row(frozenset({self.start}), before, again=again)
+        for i in range(at, to):
+            here = text[i]
+            following = row.after.get(here)
+            if following is None:
+                following = self._followed(row, here)
+            if row.ends[here]:
                 return i
-            states = self._stepped(inside, here)
-            if again:
-                states |= {self.start}
-            elif not states:
+            row = following
+            if not row.states:
                 return None
-        return None
+        here = text[to : to + 1]
+        ends = row.ends.get(here)
+        if ends is None:
+            ends = END in self._settled(row, here)
+        return to if ends else None
 
-    def _settled(self, states: frozenset[int], before: str, here: str) -> frozenset[int]:
+    def _row(self, states: frozenset[int], before: str, *, again: bool) -> Row:
+        """Return the row of a set of states; the same one every time, until there are too many."""
+        key = (states, before, again)
+        known = self._rows.get(key)
+        if known is None:
+            if len(self._rows) >= MOST_SETS:
+                self._rows.clear()
+            known = self._rows[key] = Row(states, before, again=again)
+        return known
+
+    def _followed(self, row: Row, here: str) -> Row:
+        """Return the row behind a character, and note it and whether a match ends before the character."""
+        if len(row.ends) >= MOST_NEXT:
+            row.after.clear()
+            row.ends.clear()
+        inside = self._settled(row, here)
+        row.ends[here] = END in inside
+        after = {self.start} if row.again else set()
+        for state in inside - {END}:
+            node = self.nodes[state]
+            if node.test is not None and node.test(here):
+                after.update(node.after)
+        row.after[here] = self._row(frozenset(after), place(here), again=row.again)
+        return row.after[here]
+
+    def _settled(self, row: Row, here: str) -> set[int]:
         """Return all states that are reached without reading."""
-        key = (states, place(before), place(here))
-        known = self._seen.get(key)
-        if known is None:
-            found, waiting = set[int](), list(states)
-            while waiting:
-                state = waiting.pop()
-                if state in found:
-                    continue
-                found.add(state)
-                node = self.nodes[state] if state != END else LAST
-                if node.test is None and at_edge(node.edge, key[1], key[2]):
-                    waiting += node.after
-            known = self._remember(key, frozenset(found))
-        return known
-
-    def _stepped(self, states: frozenset[int], here: str) -> frozenset[int]:
-        """Return the states behind a character."""
-        key = (states, "step", here)
-        known = self._seen.get(key)
-        if known is None:
-            after = set[int]()
-            for state in states - {END}:
-                node = self.nodes[state]
-                if here and node.test is not None and node.test(here):
-                    after.update(node.after)
-            known = self._remember(key, frozenset(after))
-        return known
-
-    def _remember(
-        self, key: tuple[frozenset[int], str, str], states: frozenset[int]
-    ) -> frozenset[int]:
-        if len(self._seen) >= 8 * MOST_SETS:
-            self._seen.clear()
-        self._seen[key] = states
-        return states
+        found, waiting = set[int](), list(row.states)
+        following = place(here)
+        while waiting:
+            state = waiting.pop()
+            if state in found:
+                continue
+            found.add(state)
+            node = self.nodes[state] if state != END else LAST
+            if node.test is None and at_edge(node.edge, row.before, following):
+                waiting += node.after
+        return found
 
 
 END = -1

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
@@ -143,14 +144,23 @@ def fires(one: Rule, matter: Matter) -> str | None:
         if has_words(matter.folded, keyword):
             return keyword
     for machine in one.patterns:
-        span = machine.search(matter.words)
+        span = searched(machine, matter.words)
         if span is not None:
             return matter.words[slice(*span)]
     for wanted in one.paths:
+        literals, ending = hints(wanted)
         for path in matter.paths:
+            if not path[-1].endswith(ending) or any(part not in path for part in literals):
+                continue
             if is_under(path, wanted):
                 return "/".join(path)[-SHOWN:]
     return None
+
+
+@lru_cache(maxsize=2048)
+def searched(machine: Machine, words: str) -> tuple[int, int] | None:
+    """Search words. Remembered, since an agent's loop asks with one standing task again and again."""
+    return machine.search(words)
 
 
 def has_words(text: str, wanted: str) -> bool:
@@ -237,6 +247,14 @@ def glob(written: str) -> tuple[str, ...]:
     if parts and written.endswith(("/", "\\")):
         parts.append("**")
     return tuple(parts)
+
+
+@lru_cache(maxsize=2048)
+def hints(wanted: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Return what every path that a glob means has: parts, and how its last part ends. Cheap to look for first."""
+    literals = tuple(part for part in wanted if not {"*", "?"} & set(part))
+    ending = wanted[-1].replace("?", "*").rpartition("*")[2] if wanted[-1] != "**" else ""
+    return literals, ending
 
 
 def is_under(path: Sequence[str], wanted: Sequence[str]) -> bool:

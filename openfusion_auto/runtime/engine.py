@@ -153,6 +153,7 @@ class Engine:
             began_s=began_s,
             max_calls=calls,
             max_usd=tightest(usd, judged.left_usd),
+            allowance=None if judged.left_usd is None else incoming.allowance,
         )
         problem = await known.ask(judged.session.key, facts, caller)
         if problem is not None:
@@ -270,8 +271,7 @@ class Engine:
         client: ClientStream | None,
     ) -> bytes:
         """Give a kept answer: no call, no cost, nothing learnt, no pin."""
-        prompt = incoming.prompt
-        session = session_of(prompt, incoming.headers, incoming.identity)
+        session = session_of(incoming.prompt, incoming.headers, incoming.identity)
         trace.session, trace.session_source = session_hash(session.key), session.source
         trace.cached = Again(kept.trace, kept.mode, kept.model, kept.at)
         trace.answered_by, trace.answered_phase = kept.candidate, kept.phase
@@ -281,7 +281,7 @@ class Engine:
         trace.outcome = "ok"
         if client is not None:
             client.tape = None
-        return await self._tell(prompt, answer, kept.model, trace, client)
+        return await self._tell(incoming.prompt, answer, kept.model, trace, client)
 
     async def _made(
         self, incoming: Incoming, trace: Trace, client: ClientStream | None

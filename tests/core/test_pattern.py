@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.pattern import MOST_SETS, MOST_STATES, Refused, compiled, lowered
+from openfusion_auto.core.pattern import (
+    MOST_NEXT,
+    MOST_SETS,
+    MOST_STATES,
+    Refused,
+    compiled,
+    lowered,
+)
 
 ATOMS = st.sampled_from(
     ["a", "b", "ab", ".", r"\w", r"\d", r"\s", "[ab]", "[^a]", "[a-c_]", r"\b", r"\B", "^", "$", r"\.", r"[\W1]", ""]
@@ -82,7 +89,11 @@ def test_what_it_remembers_is_bounded():
     machine = compiled("(a|b)*a(a|b){9}c")
     text = "".join("ab"[(i * i // 7) % 2] for i in range(20_000))
     assert machine.search(text) is None
-    assert len(machine._seen) <= 8 * MOST_SETS
+    assert len(machine._rows) <= MOST_SETS
+    machine.search("".join(map(chr, range(0x4E00, 0x4E00 + 5_000))))
+    assert all(
+        len(r.after) <= MOST_NEXT and len(r.ends) <= MOST_NEXT for r in machine._rows.values()
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from openfusion_auto.core.rules import (
     fires,
     glob,
     has_words,
+    hints,
     is_under,
     matter_of,
     rule,
@@ -293,3 +294,14 @@ def test_no_more_file_names_are_looked_at_than_stated():
 @given(st.text("ab ", max_size=12), st.text("ab", min_size=1, max_size=2))
 def test_whole_words_are_those_between_blanks(text, wanted):
     assert has_words(text, wanted) is (wanted in text.split())
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "*", "?", "**", "a*", "*b", "?b"]), min_size=1, max_size=4).map(tuple),
+    st.lists(st.sampled_from(["a", "b", "ab", "aab"]), min_size=1, max_size=5).map(tuple),
+)  # fmt: skip
+def test_what_is_looked_for_first_passes_over_no_path_that_is_meant(wanted, path):
+    literals, ending = hints(wanted)
+    if is_under(path, wanted):
+        assert path[-1].endswith(ending)
+        assert all(part in path for part in literals)

@@ -13,10 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from openfusion_auto.core.lessons import PROJECT_CHARS, Key, Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Cached, Pin, Stats
 from openfusion_auto.errors import StoreTooNew
-from openfusion_auto.store.base import KINDS, Maker, TraceQuery
+from openfusion_auto.store.base import KINDS, LEARNED, Maker, TraceQuery
 from openfusion_auto.store.files import connect
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.retention import Limits
@@ -57,6 +58,7 @@ values = {
     Pin: st.builds(Pin, names, caches, st.integers(1, 99), moments, st.booleans()),
     Maker: st.builds(Maker, names, names),
     Spending: st.builds(Spending, slots, slots, st.integers(0, 10**9), moments),
+    Tally: st.builds(Tally, st.floats(0, 1e3), st.floats(0, 1e3), moments),
 }
 kept = st.sampled_from(list(values)).flatmap(
     lambda kind: st.tuples(st.just(kind), st.none() | values[kind])
@@ -106,7 +108,11 @@ class SameAnswers(RuleBasedStateMachine):
     def record(self, row):
         self.both("record", row.head.id, lambda: row)
 
-    @rule(candidate=st.sampled_from([None, "a", "nobody"]))
+    @rule(who=st.sampled_from(["a", "b"]), tally=values[Tally])
+    def learn(self, who, tally):
+        self.both("keep", Tally, str(Key("0" * PROJECT_CHARS, "bugfix", who)), tally, 0.0)
+
+    @rule(candidate=st.sampled_from([None, "a", "nobody", LEARNED]))
     def forget(self, candidate):
         one, other = self.both("forget", candidate)
         assert one == other
