@@ -69,6 +69,10 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/server/test_info.py",
         "routes are held by asking them",
     ),
+    "openfusion_auto/runtime/shared_script.py": (
+        "tests/runtime/test_shared.py",
+        "Lua, held against the same rules in Python",
+    ),
     "openfusion_auto/cli/pool_common.py": (
         "tests/cli/test_pool.py",
         "which pool is meant shows in each command about it",

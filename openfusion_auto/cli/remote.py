@@ -38,7 +38,7 @@ def server_of(settings: Settings, url: str | None) -> Server:
     Raises:
         click.UsageError: not a usable address, or port 0, which says nothing about a running server.
     """
-    from openfusion_auto.config.schema import checked_url
+    from openfusion_auto.config.addresses import checked_url
 
     keys = settings.client_keys
     if url is not None:

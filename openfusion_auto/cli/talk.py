@@ -156,6 +156,6 @@ def summary(trace: Trace, engine: Engine) -> str:
     """Return one line about a turn: who answered, in which mode, for how much, how fast, and its trace."""
     found = engine.means.pool.get(trace.answered_by or "")
     model = found.model if found else trace.answered_by or "nobody"
-    mode = trace.decision.mode if trace.decision else "undecided"
+    mode = trace.mode or "undecided"
     money = "nothing spent (dry run)" if trace.dry_run else output.usd(trace.usd())
     return f"{model} | {mode} | {money} | {trace.ms or 0:.0f} ms | {trace.id}"

@@ -13,11 +13,12 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
+from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.paths import config_path, state_path
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.config.problems import describe, dotted, leaves, near
-from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig, is_loopback
+from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig
 from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.experience import Experience
@@ -115,8 +116,8 @@ class Settings:
 
     @property
     def redis_url(self) -> str | None:
-        """OPENFUSION_REDIS_URL; a secret, because a password may stand in it."""
-        return self._secrets.get("OPENFUSION_REDIS_URL")
+        """What `redis.url_env` names; a secret, because a password may stand in it."""
+        return self._secrets.get(self.config.redis.url_env)
 
     def key(self, upstream_name: str) -> str | None:
         """Return the key of an upstream, or None when it has none or does not exist."""
@@ -343,7 +344,7 @@ def _secrets(
 ) -> tuple[_Sealed, list[str]]:
     """Return the secrets that the configuration names; the environment wins over `.env`."""
     beside, warnings = _dotenv(file)
-    names = {"OPENFUSION_API_KEYS", "OPENFUSION_REDIS_URL"}
+    names = {"OPENFUSION_API_KEYS", config.redis.url_env}
     names |= {u.api_key_env for u in config.upstreams if u.api_key_env}
     values: dict[str, str] = {}
     for name in names:

@@ -5,7 +5,6 @@ Unknown keys, wrong types and numbers that are not finite are refused; nothing i
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
 from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.core.prompt import Dialect
@@ -23,18 +23,6 @@ KNOWN_OFFERS = ("models", "provider", "plugins", "session_id", "web_search")
 
 # Upper case only: a key pasted here by mistake would otherwise pass as a name and be shown.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2, token
-_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
-_HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
-# RFC 9110 7.6.1 and 11: they belong to one connection, to the HTTP client, or carry credentials.
-_REFUSED_HEADERS = frozenset(
-    {
-        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host",
-        "content-length", "content-type", "content-encoding", "accept-encoding", "expect",
-        "authorization", "x-api-key", "api-key", "cookie",
-    }
-)  # fmt: skip
 
 
 class UpstreamConfig(Section):
@@ -269,6 +257,46 @@ class StoreSection(Section):
     )
 
 
+class CacheSection(Section):
+    """`[cache]`: giving the same answer to the same request of the same client, without a call."""
+
+    enabled: bool = Field(
+        default=False,
+        description="keep answers, in memory (and in Redis where that is shared), to give them again",
+    )
+    ttl_s: float = Field(
+        default=3600.0, gt=0, le=2_592_000, description="an answer is kept for so long, seconds"
+    )
+    max_mb: float = Field(
+        default=64.0, gt=0, le=100_000, description="all kept answers, MB (1,000,000 bytes)"
+    )
+    max_entry_kb: float = Field(
+        default=256.0, gt=0, le=100_000, description="largest answer that is kept, KB (1,000 bytes)"
+    )
+
+
+class RedisSection(Section):
+    """`[redis]`: what several processes or machines share, when the variable is set."""
+
+    url_env: str = Field(
+        default="OPENFUSION_REDIS_URL",
+        description="environment variable (or line in .env) that holds the URL; never the URL itself",
+    )
+    prefix: str = Field(
+        default="openfusion",
+        description="start of all keys; servers with the same one share",
+        min_length=1,
+        max_length=64,
+    )
+
+    @field_validator("url_env")
+    @classmethod
+    def _url_env(cls, value: str) -> str:
+        if not _VARIABLE.fullmatch(value):
+            raise ValueError("must be the NAME of an environment variable, never the URL itself")
+        return value
+
+
 class LimitsSection(Section):
     """`[limits]`: what all clients together may use; a key has its own limits besides. Without a value: no limit."""
 
@@ -343,6 +371,8 @@ class Config(Section):
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)
     store: StoreSection = Field(default_factory=StoreSection)
+    cache: CacheSection = Field(default_factory=CacheSection)
+    redis: RedisSection = Field(default_factory=RedisSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
     metrics: MetricsSection = Field(default_factory=MetricsSection)
@@ -371,63 +401,3 @@ def check_unique(names: Sequence[str]) -> None:
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ValueError(f"two have the name {', '.join(map(repr, twice))}")
-
-
-def checked_url(value: str) -> str:
-    """Return an upstream's base URL without its last slash.
-
-    Raises:
-        ValueError: not an absolute http(s) URL, or with credentials, query or fragment. The message
-            never quotes it: a key may stand in it.
-    """
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("must be a URL of printable ASCII characters without spaces")
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port  # reading the port checks it
-    except ValueError:
-        raise ValueError("must be a URL with a valid host and port") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("must start with http:// or https:// and name a host")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password; use api_key_env")
-    if "?" in value or "#" in value:
-        raise ValueError("must not hold a query or fragment; use api_key_env for keys")
-    return value.rstrip("/")
-
-
-def check_header(name: str, content: str) -> None:
-    """Check one header that is sent with every call.
-
-    Raises:
-        ValueError: the name is no token or is not the operator's to set, or the value could end the
-            header. The value is never quoted.
-    """
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a header name")
-    if name.lower() in _REFUSED_HEADERS:
-        raise ValueError(f"header {name!r} is set by the router; keys come from api_key_env")
-    if not _HEADER_VALUE.fullmatch(content):
-        raise ValueError(f"the value of header {name!r} must be printable ASCII on one line")
-
-
-def checked_host(value: str) -> str:
-    """Return a host name or address.
-
-    Raises:
-        ValueError: it has a scheme, a port, a wildcard or an odd character.
-    """
-    if not _HOST.fullmatch(value):
-        raise ValueError("must be a host name or an address, without scheme, port or wildcard")
-    return value
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` (a name or an address, brackets allowed) means this machine."""
-    bare = host.strip("[]").lower().rstrip(".")
-    if bare == "localhost" or bare.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(bare).is_loopback
-    except ValueError:
-        return False

@@ -137,6 +137,7 @@ class Options:
     max_calls: int | None = None
     trace: TraceLevel = "compact"
     session: str | None = None
+    cache: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ PRIOR_OK = (
 )
 PRIOR_FAILED = 1.0
 PRIOR_HITS = 2.0  # predictions of cached tokens that are taken as confirmed
+LEAST = 1e-6  # of a sample: less is what rounding leaves of a difference
 PRIOR_WEIGHT = 8.0  # samples that a published latency or throughput figure is worth
 
 
@@ -70,6 +71,39 @@ def failed(stats: Stats, now_s: float) -> Stats:
     """Add an attempt that failed by the candidate's or its provider's fault."""
     old = decayed(stats, now_s)
     return replace(old, failed=old.failed + 1, at_s=max(now_s, old.at_s))
+
+
+def merged(one: Stats, other: Stats) -> Stats:
+    """Return what both together saw; the later of their moments counts."""
+    return _combined(one, other, 1.0)
+
+
+def minus(whole: Stats, part: Stats) -> Stats:
+    """Return what `whole` saw that `part` did not: `merged` with `part` it is `whole` again."""
+    return _combined(whole, part, -1.0)
+
+
+def _combined(one: Stats, other: Stats, sign: float) -> Stats:
+    """Return sums and differences: counts add up, and means by their weights."""
+    now_s = max(one.at_s, other.at_s)
+    a, b = decayed(one, now_s), decayed(other, now_s)
+
+    def mean(
+        first: float, weight: float, second: float, other_weight: float
+    ) -> tuple[float, float]:
+        total = max(0.0, weight + sign * other_weight)
+        if total <= LEAST:
+            return 0.0, 0.0
+        return max(0.0, first * weight + sign * second * other_weight) / total, total
+
+    ttft, ttft_weight = mean(a.ttft_ms, a.ttft_weight, b.ttft_ms, b.ttft_weight)
+    tps, tps_weight = mean(a.tokens_per_s, a.tps_weight, b.tokens_per_s, b.tps_weight)
+    bpt, bpt_weight = mean(a.bytes_per_token, a.bpt_weight, b.bytes_per_token, b.bpt_weight)
+    hit, hit_weight = mean(a.cache_hit, a.cache_weight, b.cache_hit, b.cache_weight)
+    return Stats(
+        max(0.0, a.ok + sign * b.ok), max(0.0, a.failed + sign * b.failed), ttft, ttft_weight, tps, tps_weight,
+        bpt, bpt_weight, now_s, hit, hit_weight,
+    )  # fmt: skip
 
 
 def confirmed(stats: Stats) -> float:

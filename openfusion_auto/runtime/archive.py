@@ -37,8 +37,8 @@ def head_of(trace: Trace) -> TraceHead:
         trace.at,
         trace.requested_model[:MAX_NAME],
         trace.answered_by,
-        next(answered, None),
-        trace.decision.mode if trace.decision else None,
+        next(answered, trace.cached.model if trace.cached else None),
+        trace.mode,
         trace.outcome,
         trace.owner,
     )

@@ -23,15 +23,16 @@ from openfusion_auto.errors import (
 )
 from openfusion_auto.runtime.access import View, owner_of
 from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
+from openfusion_auto.runtime.cache import Cache, Kept, recorded
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
-from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
+from openfusion_auto.runtime.trace import Again, Trace, TraceStore, compact, full
 from openfusion_auto.wire.jsons import dumps
-from openfusion_auto.wire.portable import is_bound, undroppable
+from openfusion_auto.wire.portable import is_bound, seals_of_answer, undroppable
 from openfusion_auto.wire.telling import stream_of, telling
 
 
@@ -79,6 +80,7 @@ class Engine:
         dry_run: bool,
         report_requested: bool = False,
         reader: Reader | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self.means = means
         self.policy = policy
@@ -87,6 +89,7 @@ class Engine:
         self.dry_run = dry_run
         self.report_requested = report_requested
         self.reader = reader or Reader()
+        self.cache = cache
 
     def as_now(self) -> Engine:
         """Return the engine as it is now: a request goes its whole way with one configuration."""
@@ -96,6 +99,7 @@ class Engine:
         """Serve requests from now on as `other` would; traces and live state stay."""
         self.means, self.policy, self.offers = other.means, other.policy, other.offers
         self.report_requested, self.reader = other.report_requested, other.reader
+        self.cache = other.cache
 
     def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
@@ -209,26 +213,9 @@ class Engine:
         """
         began_s = self.means.clock.now()
         try:
-            judged = await self._judged(incoming, trace, began_s)
-            trace.decision, trace.state = judged.decision, judged.state
-            trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
-            trace.session = session_hash(judged.session.key)
-            allowance = await self._reserved(incoming, judged, trace)
-            raise_if_empty(judged)
-            if client is not None:
-                client.patient = judged.decision.mode != "single"
-            caller = Caller(
-                self._means_of(judged),
-                trace,
-                client,
-                began_s=began_s,
-                max_calls=self._max_calls(judged.prompt),
-                max_usd=self._ceiling(judged.prompt),
-                headers=forwarded(incoming.headers),
-                allowance=allowance,
-            )
-            outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
-            return await self._deliver(judged, outcome, trace, client)
+            if self.cache is not None:
+                return await self._answer_or_again(self.cache, incoming, trace, client)
+            return (await self._made(incoming, trace, client))[0]
         except StreamBroken as broken:
             return await self._break(broken.error, trace, client)
         except FusionError as error:
@@ -245,6 +232,83 @@ class Engine:
         finally:
             trace.ms = round((self.means.clock.now() - began_s) * 1000, 2)
             self.means.books.close(trace)
+
+    async def _answer_or_again(
+        self, cache: Cache, incoming: Incoming, trace: Trace, client: ClientStream | None
+    ) -> bytes:
+        """Answer with what was kept of the same request, else anew, and keep that."""
+        prompt, view = incoming.prompt, incoming.view
+        if view is not None:
+            view.check(prompt.model)
+        pool = view.pool if view is not None else self.means.pool
+        who = f"key {incoming.client}" if incoming.client else f"client {incoming.identity}"
+        key = cache.key(prompt, who, pool.digest, forwarded(incoming.headers))
+        if key is None:
+            return (await self._made(incoming, trace, client))[0]
+        if client is not None:
+            client.tape = cache.tape()
+            client.patient = cache.busy(key)
+        async with cache.turn(key) as kept:
+            again = kept.answer() if kept is not None else None
+            if kept is not None and again is not None:
+                return await self._again(incoming, kept, again, trace, client)
+            body, judged, outcome = await self._made(incoming, trace, client)
+            tape = client.tape if client is not None else None
+            found = recorded(outcome.answer, tape) if outcome.answer is not None else None
+            if found is not None:
+                model, mode = self._model_of(outcome, judged.pool), judged.decision.mode
+                who_said = (outcome.candidate, outcome.phase, model, mode)
+                dialect, streamed, data = found
+                cache.keep(key, Kept(dialect, streamed, *who_said, trace.id, trace.at, data))
+            return body
+
+    async def _again(
+        self,
+        incoming: Incoming,
+        kept: Kept,
+        answer: Answer,
+        trace: Trace,
+        client: ClientStream | None,
+    ) -> bytes:
+        """Give a kept answer: no call, no cost, nothing learnt, no pin."""
+        session = session_of(incoming.prompt, incoming.headers, incoming.identity)
+        trace.session, trace.session_source = session_hash(session.key), session.source
+        trace.cached = Again(kept.trace, kept.mode, kept.model, kept.at)
+        trace.answered_by, trace.answered_phase = kept.candidate, kept.phase
+        maker = self.means.pool.get(kept.candidate)
+        if maker is not None:  # another process may have seen it first
+            self.means.live.first_seen(seals_of_answer(answer), maker)
+        trace.outcome = "ok"
+        if client is not None:
+            client.tape = None
+        return await self._tell(incoming.prompt, answer, kept.model, trace, client)
+
+    async def _made(
+        self, incoming: Incoming, trace: Trace, client: ClientStream | None
+    ) -> tuple[bytes, Judged, Outcome]:
+        """Decide, call, deliver; returns the body with what it came from."""
+        began_s = self.means.clock.now()
+        judged = await self._judged(incoming, trace, began_s)
+        trace.decision, trace.state = judged.decision, judged.state
+        trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
+        trace.session = session_hash(judged.session.key)
+        allowance = await self._reserved(incoming, judged, trace)
+        raise_if_empty(judged)
+        if client is not None:
+            client.patient = judged.decision.mode != "single"
+        caller = Caller(
+            self._means_of(judged),
+            trace,
+            client,
+            began_s=began_s,
+            max_calls=self._max_calls(judged.prompt),
+            max_usd=self._ceiling(judged.prompt),
+            headers=forwarded(incoming.headers),
+            allowance=allowance,
+        )
+        outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
+        body = await self._deliver(judged, outcome, trace, client)
+        return body, judged, outcome
 
     async def _reserved(self, incoming: Incoming, judged: Judged, trace: Trace) -> Allowance | None:
         """Hold the worst case of what was decided where budgets count; returns who must cover every further call.
@@ -286,20 +350,27 @@ class Engine:
                 judged.prompt, judged.session.key, judged.identity, judged.task, outcome.candidate
             )
         trace.outcome = "ok"
+        model = self._model_of(outcome, judged.pool)
+        return await self._tell(judged.prompt, outcome.answer, model, trace, client)
+
+    async def _tell(
+        self, prompt: Prompt, answer: Answer, model: str, trace: Trace, client: ClientStream | None
+    ) -> bytes:
+        """Return an answer with its trace; to a stream, send it or what is missing of it."""
         usage = trace.usage() if len([a for a in trace.attempts if a.usage]) > 1 else None
-        shown = self._shown(judged.prompt, trace)
+        shown = self._shown(prompt, trace)
         if client is None:
-            return telling(judged.prompt, answer_id=answer_id(trace), created=int(trace.at)).body(
-                self._named(outcome.answer, judged.prompt),
+            return telling(prompt, answer_id=answer_id(trace), created=int(trace.at)).body(
+                self._named(answer, prompt),
                 shown,
-                model=self._model_of(outcome, judged.pool),
+                model=model,
                 usage=usage,
                 answer_id=answer_id(trace),
                 created=int(trace.at),
             )
         if not client.relayed:
             client.fresh()
-            await client.relay(stream_of(outcome.answer))
+            await client.relay(stream_of(answer))
         await client.end(shown, usage)
         return b""
 

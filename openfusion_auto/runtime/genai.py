@@ -68,13 +68,13 @@ def request_span(trace: Trace) -> SpanOf:
         PROVIDER: UNKNOWN_PROVIDER,
         REQUEST_MODEL: model,
         REQUEST_STREAM: trace.stream,
-        RESPONSE_MODEL: next(answered, None),
+        RESPONSE_MODEL: trace.cached.model if trace.cached else next(answered, None),
         INPUT_TOKENS: usage.input,
         OUTPUT_TOKENS: usage.output,
         ERROR_TYPE: failure(trace.outcome, trace.error),
         TRACE_ID: trace.id,
         SURFACE: trace.surface or trace.dialect,
-        MODE: trace.decision.mode if trace.decision else None,
+        MODE: trace.mode,
         USD: trace.usd(),
     }
     name = f"{operation(trace)} {model}"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from openfusion_auto.core import breaker, stats
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.lessons import Tally
+from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.session import session_hash
-from openfusion_auto.store.base import KINDS, Maker, Store
+from openfusion_auto.store.base import KINDS, AnyLive, LiveStore, Maker
 from openfusion_auto.store.memory import MemoryStore, is_forgotten
 
 MAX_SEALS = 100_000  # signatures and encrypted items remembered, by hash
@@ -44,7 +45,7 @@ class Kept(NamedTuple):
     tallies: OrderedDict[str, Tally]
 
 
-def restore(store: Store, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s: float) -> Kept:
+def restore(store: LiveStore, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s: float) -> Kept:
     """Return what earlier processes left, on this one's clock.
 
     A wall clock that was set back meanwhile must not make anything last longer than it ever may; a probe that was out
@@ -95,11 +96,11 @@ class LiveState:
         pin_ttl_s: float,
         cache_ttl_s: float,
         caches: Mapping[str, CacheRule] | None = None,
-        store: Store | None = None,
+        store: LiveStore | None = None,
     ) -> None:
         """Start from what `store` kept; every change is given to it, and written behind."""
         self._clock = clock
-        self._store: Store = store if store is not None else MemoryStore()
+        self._store: LiveStore = store if store is not None else MemoryStore()
         self.configure(unready, pin_ttl_s=pin_ttl_s, cache_ttl_s=cache_ttl_s, caches=caches)
         longest_s = max(self._cache_ttl.values())
         kept = restore(self._store, clock, pin_ttl_s=pin_ttl_s, max_cache_ttl_s=longest_s)
@@ -272,6 +273,47 @@ class LiveState:
             self._breakers.pop(gone, None)
             self._store.keep(Stats, gone, None, 0.0)
             self._store.keep(Breaker, gone, None, 0.0)
+
+    def adopt(self, kind: type, key: str, value: AnyLive | None) -> AnyLive | None:
+        """Take over what another process learnt; returns what is true now, for this process's own file.
+
+        Statistics are what the other saw and this one did not, and are added; of tallies the later counts, of the rest
+        the last word.
+        """
+        match value:
+            case None:
+                kept: Mapping[type, MutableMapping[str, Any]] = {
+                    Stats: self._stats,
+                    Breaker: self._breakers,
+                    Tally: self._tallies,
+                }
+                kept.get(kind, {}).pop(key, None)
+            case Stats():
+                value = self._stats[key] = stats.merged(self._stats.get(key, Stats()), value)
+            case Breaker():
+                value = self._breakers[key] = replace(value, probing=False)
+            case Pin():
+                self._pins[key] = value
+                self._pins.move_to_end(key)
+            case Maker():
+                self._makers.setdefault(key, value)
+            case Tally():
+                known = self._tallies.get(key, value)
+                value = self._tallies[key] = max(known, value, key=lambda tally: tally.at_s)
+                self._tallies.move_to_end(key)
+            case Spending():
+                pass  # of accounts, which are counted elsewhere
+        self._bound()
+        return value
+
+    def _bound(self) -> None:
+        """Let the oldest go of what is too much."""
+        while len(self._pins) > MAX_PINS:
+            self._pins.popitem(last=False)
+        while len(self._makers) > MAX_SEALS:
+            self._makers.popitem(last=False)
+        while len(self._tallies) > MAX_TALLIES:
+            self._tallies.popitem(last=False)
 
     def configure(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
+from openfusion_auto.runtime.cache import Tape
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.wire.codec import Writer
 from openfusion_auto.wire.telling import Telling
@@ -35,6 +36,7 @@ class ClientStream:
         head_sent: The status and headers are with the client.
         patient: Inner calls run before the answer: keep-alives may send the head.
         relayed: A whole answer has been passed on; only `end` is missing.
+        tape: Takes down what is passed on, where the answer may be kept.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ClientStream:
         self.head_sent = False
         self.relayed = False
         self.patient = False
+        self.tape: Tape | None = None
         self.last_s = clock.now()
 
     def _new_writer(self) -> Writer:
@@ -70,6 +73,8 @@ class ClientStream:
     def fresh(self) -> None:
         """Forget what was held of an attempt that came to nothing."""
         self.relayed = False
+        if self.tape is not None:
+            self.tape.clear()
         self._writer = self._new_writer()
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
@@ -99,6 +104,8 @@ class ClientStream:
             if delta.error is not None:
                 broken = UpstreamBroken(delta.error)
                 break
+            if self.tape is not None:
+                self.tape.take(delta)
             try:
                 out.append(self._writer.write(delta))
             except UpstreamBroken as error:

@@ -50,6 +50,16 @@ class Attempt:
             self.usd = cost.usd(candidate.price, usage)
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The answer was kept from an earlier request: its trace and mode, who answered, when it came [s since 1970]."""
+
+    trace: str
+    mode: str
+    model: str
+    at: float
+
+
 @dataclass(slots=True)
 class Trace:
     """One request. `outcome` is `ok`, `error`, `cancelled` or `running`.
@@ -77,7 +87,15 @@ class Trace:
     error: str | None = None
     ms: float | None = None
     dry_run: bool = False
+    cached: Again | None = None
     surface: str | None = None
+
+    @property
+    def mode(self) -> str | None:
+        """Return the mode in which the answer was made, as far as that is decided."""
+        if self.cached is not None:
+            return self.cached.mode
+        return self.decision.mode if self.decision else None
 
     def usage(self) -> Usage:
         """Return the sum over all calls."""
@@ -117,7 +135,7 @@ def compact(trace: Trace) -> dict[str, object]:
     decision = trace.decision
     rendered: dict[str, object] = {
         "trace_id": trace.id,
-        "mode": decision.mode if decision else None,
+        "mode": trace.mode,
         "requested_model": trace.requested_model[:100],
         "task": None,
         "selected": [],
@@ -131,6 +149,11 @@ def compact(trace: Trace) -> dict[str, object]:
     }
     if trace.dry_run:
         rendered["dry_run"] = True
+    if trace.cached is not None:
+        rendered["cached"] = True
+        rendered["why"] = (
+            f"The same request was answered before ({trace.cached.trace}); that answer was kept."
+        )
     if decision is not None:
         task = decision.task
         rendered["task"] = {

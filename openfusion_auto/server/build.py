@@ -13,21 +13,25 @@ from pathlib import Path
 
 from aiohttp import web
 
+from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
-from openfusion_auto.config.schema import Config, is_loopback
+from openfusion_auto.config.schema import Config
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
+from openfusion_auto.runtime.cache import Cache, MemoryShelf, SharedShelf, Shelf
 from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.exchange import Outbox
 from openfusion_auto.runtime.learner import Learner
 from openfusion_auto.runtime.limits import Limiter, MemoryCounters
 from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
+from openfusion_auto.runtime.shared import SharedCounters
 from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
@@ -45,11 +49,13 @@ from openfusion_auto.server.keys import (
     ServerOptions,
 )
 from openfusion_auto.server.logs import set_up, unhandled
+from openfusion_auto.server.sharing import LINK, Sharing, build_link
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.upkeep import upkeep
 from openfusion_auto.store import retention
 from openfusion_auto.store.base import Store
 from openfusion_auto.store.files import file_in
+from openfusion_auto.store.redis import Link
 from openfusion_auto.store.sqlite import open_store
 from openfusion_auto.upstream.registry import build_upstreams
 
@@ -79,11 +85,17 @@ def build_store(settings: Settings, *, dry_run: bool, clock: Clock) -> Store:
 
 
 def build_engine(
-    settings: Settings, *, dry_run: bool, clock: Clock, store: Store | None = None
+    settings: Settings,
+    *,
+    dry_run: bool,
+    clock: Clock,
+    store: Store | None = None,
+    outbox: Outbox | None = None,
+    link: Link | None = None,
 ) -> Engine:
     """Return the engine of a configuration; in a dry run every upstream is the fake one and ready.
 
-    Without a store it begins with nothing and keeps nothing.
+    Without a store it begins with nothing and keeps nothing. `outbox` and `link`: what others are told, and how.
     """
     config = settings.config
     books = Books(store)
@@ -94,7 +106,7 @@ def build_engine(
         pin_ttl_s=config.session.ttl_s,
         cache_ttl_s=config.session.cache_ttl_s,
         caches=cache_rules(config),
-        store=books.store,
+        store=outbox or books.store,
     )
     upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
     means = Means(
@@ -106,10 +118,13 @@ def build_engine(
         config.timeouts.total_s,
         books,
     )
-    return engine_of(settings, means, TraceStore(config.server.traces_kept), dry_run=dry_run)
+    traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
+    return engine_of(settings, means, traces, cache, dry_run=dry_run)
 
 
-def engine_of(settings: Settings, means: Means, traces: TraceStore, *, dry_run: bool) -> Engine:
+def engine_of(
+    settings: Settings, means: Means, traces: TraceStore, cache: Cache | None, *, dry_run: bool
+) -> Engine:
     """Return the engine that answers by a configuration with certain means."""
     config = settings.config
     return Engine(
@@ -120,7 +135,33 @@ def engine_of(settings: Settings, means: Means, traces: TraceStore, *, dry_run: 
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
         reader=build_reader(settings, means.live),
+        cache=cache,
     )
+
+
+def build_cache(
+    settings: Settings, clock: Clock, link: Link | None = None, before: Cache | None = None
+) -> Cache | None:
+    """Return what `[cache]` says, with the answers of the one `before`; None when nothing is to be kept."""
+    wanted = settings.config.cache
+    if not wanted.enabled:
+        return None
+    most, max_entry = int(wanted.max_mb * MEGABYTE), int(wanted.max_entry_kb * 1000)
+    if before is not None:
+        return before.following(
+            ways_of(settings), max_entry=max_entry, ttl_s=wanted.ttl_s, most=most
+        )
+    shelf: Shelf = MemoryShelf(clock, ttl_s=wanted.ttl_s, most=most)
+    if link is not None:
+        shelf = SharedShelf(link, shelf, ttl_s=wanted.ttl_s)
+    return Cache(shelf, ways_of(settings), max_entry=max_entry)
+
+
+def ways_of(settings: Settings) -> tuple[object, ...]:
+    """Return how a configuration reads and decides: what was answered by another is not given again."""
+    config = settings.config
+    rules = [rule.model_dump(mode="json") for rule in config.rules]
+    return settings.policy, rules, config.classifier.model_dump(mode="json")
 
 
 def build_reader(settings: Settings, live: LiveState) -> Reader:
@@ -218,18 +259,26 @@ def build(
     """
     clock = clock or Clock()
     keyring = build_keyring(settings, clock, insecure=insecure)
+    link = build_link(settings, dry_run=dry_run)
     store = build_store(settings, dry_run=dry_run, clock=clock)
-    limiter = Limiter(MemoryCounters(clock, store), *limits_of(settings))
+    counters = SharedCounters(link, clock, store) if link else MemoryCounters(clock, store)
+    limiter = Limiter(counters, *limits_of(settings))
     problem = store.status().problem
     if problem and (limiter.has_budget or keyring.has_budget):
         raise ConfigError(
             f"{problem}, and budgets must not begin anew in silence: make it usable, set OPENFUSION_STATE_DIR, or "
             "start with --no-store, where every start begins with nothing spent"
         )
-    engine = build_engine(settings, dry_run=dry_run, clock=clock, store=store)
+    outbox = Outbox(store) if link else None
+    engine = build_engine(
+        settings, dry_run=dry_run, clock=clock, store=store, outbox=outbox, link=link
+    )
     host = settings.config.server.host
     app = build_app(engine, server_options(settings, host), clock, keyring, limiter)
     app.cleanup_ctx.append(keeping)
+    if link is not None and outbox is not None and isinstance(counters, SharedCounters):
+        app[LINK] = link
+        app.cleanup_ctx.append(Sharing(link, counters, outbox, engine.means.live, clock).context())
     if settings.config.otel.enabled:
         app.on_cleanup.append(spanning(engine))
     if read is not None:
@@ -254,7 +303,8 @@ def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:
 
 
 async def take(app: web.Application, host: str, old: Settings, new: Settings) -> None:
-    """Serve new requests by other settings. Live state, traces, accounts and whether it is a dry run stay.
+    """Serve new requests by other settings. Live state, traces, accounts, kept answers and
+    whether it is a dry run stay.
 
     Upstreams that are the same go on with their connections; of the others idle ones are closed, and those in use when
     their requests end.
@@ -272,7 +322,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
         cache_ttl_s=config.session.cache_ttl_s,
         caches=cache_rules(config),
     )
-    engine.take(engine_of(new, means, engine.traces, dry_run=engine.dry_run))
+    cache = build_cache(new, means.clock, app.get(LINK), engine.cache)
+    engine.take(engine_of(new, means, engine.traces, cache, dry_run=engine.dry_run))
     app[OPTIONS].take(server_options(new, host))
     app[VIEWS].take(new.pool)
     app[LIMITER].server, app[LIMITER].session = limits_of(new)

@@ -33,6 +33,8 @@ FIXED = (
     "store.max_mb",
     "store.keep_days",
     "otel.enabled",
+    "redis.url_env",
+    "redis.prefix",
 )
 
 Read = Callable[[], Settings]

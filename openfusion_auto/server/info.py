@@ -15,6 +15,7 @@ from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
 from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
 from openfusion_auto.server.middleware import error_response
+from openfusion_auto.server.sharing import LINK
 from openfusion_auto.server.surface import read_body, understood
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 
@@ -30,12 +31,16 @@ def answer_json(value: object, status: int = 200) -> web.Response:
 
 async def alive(request: web.Request) -> web.Response:
     """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not;
-    `config` since when its configuration counts, and why a newer one does not.
+    `config` since when its configuration counts, and why a newer one does not; `redis` whether limits and sessions are
+    shared with other processes, and why not.
     """
     kept, loaded = request.app[ENGINE].means.books.store.status(), request.app[CONFIG]
     config = {"loaded_at": loaded.at, "error": loaded.error, "restart": loaded.restart}
-    body = {"ok": True, "name": "openfusion_auto", "store": kept._asdict(), "config": config}
-    return answer_json(body)
+    said = {"ok": True, "name": "openfusion_auto", "store": kept._asdict(), "config": config}
+    link = request.app.get(LINK)
+    if link is not None:
+        said["redis"] = link.status()._asdict()
+    return answer_json(said)
 
 
 async def ready(request: web.Request) -> web.Response:

@@ -33,6 +33,7 @@ Kind = TypeVar("Kind", bound=MetricWrapperBase)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"  # a model outside the pool, or a name that nobody knows
 NONE = "none"  # the request ended before a mode was chosen
+KEPT = "kept"  # it got an answer of the response cache: no call, so its times are no mode's
 PHASES = ("closed", "half_open", "open")
 # [s] from a refusal at once to the longest call that a default configuration allows (timeouts.total_s).
 DURATIONS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 900)
@@ -230,7 +231,7 @@ class Metrics:
     def observe(self, trace: Trace) -> None:
         """Count a finished request."""
         surface = trace.surface or trace.dialect
-        mode = trace.decision.mode if trace.decision else NONE
+        mode = KEPT if trace.cached else trace.mode or NONE
         outcome = trace.outcome
         self._requests.at(surface, self._model(trace.requested_model), mode, outcome).inc()
         if trace.ms is not None:

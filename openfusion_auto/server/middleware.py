@@ -13,7 +13,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from openfusion_auto.config.schema import is_loopback
+from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import (
     BadRequest,

@@ -46,7 +46,7 @@ def tell(request: web.Request, fields: dict[str, object]) -> None:
             "surface": trace.surface or trace.dialect,
             "outcome": trace.outcome,
             "model": who,
-            "mode": trace.decision.mode if trace.decision else None,
+            "mode": trace.mode,
             "usd": trace.usd(),
         }
     said = " ".join(f"{k}={v}" for k, v in fields.items() if v is not None)

@@ -112,8 +112,12 @@ def trace_headers(
     headers = {"x-openfusion-trace-id": trace.id}
     if allowance is not None:
         headers.update(allowance.headers())
-    if trace.decision is not None:
-        headers["x-openfusion-mode"] = trace.decision.mode
+    if trace.mode is not None:
+        headers["x-openfusion-mode"] = trace.mode
+    if trace.cached is not None:
+        headers["x-openfusion-cache"] = "hit"
+        headers["x-openfusion-model"] = trace.cached.model
+        return headers
     candidate_id = trace.answered_by or (trace.attempts[-1].candidate if trace.attempts else None)
     candidate = engine.means.pool.get(candidate_id) if candidate_id else None
     if candidate is not None:

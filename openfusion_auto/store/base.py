@@ -148,6 +148,18 @@ class Status(NamedTuple):
     dropped: int
 
 
+class LiveStore(Protocol):
+    """The part of a store that live state needs; see `Store`."""
+
+    def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
+        """Keep a live value, or forget it (None)."""
+        ...
+
+    def load(self, kind: type[Live], epoch_s: float) -> list[tuple[str, Live]]:
+        """Return all live values of a kind."""
+        ...
+
+
 class Store(Protocol):
     """Keeps what must outlive a request, and as far as it can a process.
 

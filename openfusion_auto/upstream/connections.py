@@ -36,7 +36,7 @@ class Connections:
     """Connections to the host of a base URL.
 
     Args:
-        base_url: http or https; what `config/schema.py` lets through.
+        base_url: http or https; what `config/addresses.py` lets through.
         connect_s: Time for finding, connecting and securing [s].
     """
 

@@ -28,7 +28,7 @@ _TRACES = ("none", "compact", "full")
 _STRATEGIES = ("panel", "self_fusion", "debate", "pipeline", "cascade")
 _KNOWN = (
     "mode", "panel", "judge", "aggregator", "strategy", "preset", "candidates", "cost_quality", "max_usd",
-    "max_calls", "tools", "analysis", "trace", "session",
+    "max_calls", "tools", "analysis", "trace", "session", "cache",
 )  # fmt: skip
 _NONE: Mapping[str, object] = {}
 
@@ -61,6 +61,7 @@ def read_options(value: object) -> Options:
         else None,
         trace=cast("TraceLevel", _choice(given, "trace", _TRACES, "compact")),
         session=_name(given, "session"),
+        cache=boolean(f"{FIELD}.cache", given["cache"]) if "cache" in given else None,
     )
 
 

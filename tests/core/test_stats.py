@@ -19,6 +19,8 @@ from openfusion_auto.core.stats import (
     decayed,
     failed,
     mean_with,
+    merged,
+    minus,
     succeeded,
 )
 from openfusion_auto.core.types import Stats
@@ -142,3 +144,35 @@ class StatsMachine(RuleBasedStateMachine):
 
 TestStats = StatsMachine.TestCase
 TestStats.settings = settings(max_examples=40, stateful_step_count=30)
+
+
+def seen(samples):
+    found = Stats()
+    for at_s, ttft_ms in sorted(samples, key=lambda s: s[0]):
+        found = succeeded(found, at_s, ttft_ms=ttft_ms) if ttft_ms else failed(found, at_s)
+    return found
+
+
+SAMPLES = st.lists(
+    st.tuples(st.floats(0, 1000), st.one_of(st.none(), st.floats(1, 10_000))), max_size=8
+)
+
+
+def close(one, other):
+    assert (one.ok, one.failed, one.ttft_weight) == pytest.approx(
+        (other.ok, other.failed, other.ttft_weight), rel=1e-6, abs=1e-5
+    )
+    if other.ttft_weight > 0.01:
+        assert one.ttft_ms == pytest.approx(other.ttft_ms, rel=1e-3)
+
+
+@given(SAMPLES, SAMPLES)
+def test_what_two_processes_saw_is_together_what_one_would_have_seen(one, other):
+    close(merged(seen(one), seen(other)), seen([*one, *other]))
+
+
+@given(SAMPLES, SAMPLES)
+def test_what_is_new_is_the_whole_without_what_was_known(known, new):
+    part, whole = seen(known), merged(seen(known), seen(new))
+    close(merged(part, minus(whole, part)), whole)
+    assert minus(part, part).ok == 0

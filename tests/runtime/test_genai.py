@@ -7,7 +7,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as re
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.runtime import genai
 from openfusion_auto.runtime.genai import call_span, request_span
-from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.runtime.trace import Again, Attempt, Trace
 
 CANARY = "canary-8f3a1c5e7b9d2046"
 
@@ -48,6 +48,12 @@ def test_a_request_has_its_times_models_tokens_and_money():
     assert told[genai.TRACE_ID] == "tr_1"
     assert genai.ERROR_TYPE not in told
     assert genai.MODE not in told
+
+
+def test_a_kept_answer_names_who_made_it_and_how():
+    told = request_span(trace(cached=Again("tr_0", "verify", "vendor/a", 1.0))).attributes
+    assert (told[genai.RESPONSE_MODEL], told[genai.MODE]) == ("vendor/a", "verify")
+    assert (told[genai.INPUT_TOKENS], told[genai.USD]) == (0, 0)
 
 
 def test_a_call_has_its_own():

@@ -250,6 +250,28 @@ async def test_limits_keys_and_sizes_follow_too(place):
         assert (await router.chat(ask()))[0] == 401, "once keys are asked for, they stay so"
 
 
+async def test_kept_answers_stay_and_what_is_kept_follows(place):
+    async with place.serve() as router:
+        hit = "x-openfusion-cache"
+        still = ask(temperature=0)
+        assert router.engine.cache is None
+        place.write(cache={"enabled": True})
+        await place.tick()
+        assert hit not in (await router.chat(still))[1]
+        place.write(cache={"enabled": True, "ttl_s": 7.0})
+        await place.tick()
+        assert (await router.chat(still))[1][hit] == "hit"
+        place.write(
+            cache={"enabled": True}, rules=[{"name": "r", "keywords": ["hi"], "risk": "high"}]
+        )
+        await place.tick()
+        assert hit not in (await router.chat(still))[1], "it is read in another way"
+        assert (await health(router))["error"] is None
+        place.write()
+        await place.tick()
+        assert hit not in (await router.chat(still))[1]
+
+
 async def test_an_upstream_that_gets_its_key_becomes_ready(place):
     place.key("'no key has blanks'")
     async with place.serve() as router:

@@ -14,7 +14,7 @@ from openfusion_auto import __version__
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Candidate, Decision, Plan, Pool, Step
 from openfusion_auto.errors import UpstreamRejected
-from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.runtime.trace import Again, Attempt, Trace
 from openfusion_auto.server.metrics import Look, Metrics, error_codes, first_token_ms
 from openfusion_auto.store.base import Status
 
@@ -80,6 +80,15 @@ def test_a_request_is_counted_with_surface_model_mode_and_outcome(metrics):
     )
     assert value(metrics, "requests_total", surface="embeddings", model="a", **labels) == 1.0
     assert value(metrics, "request_duration_seconds_sum", surface="chat", mode="none") == 2.5
+
+
+def test_a_kept_answer_is_counted_apart_from_those_that_were_made(metrics):
+    metrics.observe(trace(cached=Again("tr_0", "verify", "vendor/a", 1.0), ms=1.5))
+    labels = {"surface": "chat", "mode": "kept"}
+    asked = {**labels, "model": "openfusion/auto", "outcome": "ok"}
+    assert value(metrics, "requests_total", **asked) == 1.0
+    assert value(metrics, "request_duration_seconds_sum", **labels) == 0.0015
+    assert not [name for name in samples(metrics) if ("mode", "verify") in name]
 
 
 def test_the_first_token_is_that_of_the_answer_and_counted_for_streams_alone(metrics):

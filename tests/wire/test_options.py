@@ -21,10 +21,10 @@ def test_nothing_asked_is_the_default(nothing):
 def test_every_option_is_read():
     given_ = {
         "mode": "panel", "panel": ["a", "vendor/b"], "judge": "j", "aggregator": "vote", "candidates": ["c"],
-        "cost_quality": 7, "max_usd": 0.5, "max_calls": 4, "trace": "full", "session": "s 1",
+        "cost_quality": 7, "max_usd": 0.5, "max_calls": 4, "trace": "full", "session": "s 1", "cache": True,
     }  # fmt: skip
     assert read_options(given_) == Options(
-        "panel", ("a", "vendor/b"), "j", "vote", ("c",), 7.0, 0.5, 4, "full", "s 1"
+        "panel", ("a", "vendor/b"), "j", "vote", ("c",), 7.0, 0.5, 4, "full", "s 1", cache=True
     )
 
 

@@ -1,0 +1,192 @@
+"""Three servers as processes of their own before one upstream, with a real Redis: what holds for all of them together."""
+
+import asyncio
+import contextlib
+import os
+import time
+
+import aiohttp
+import pytest
+
+from openfusion_auto.config.load import load
+from openfusion_auto.errors import ConfigError
+from openfusion_auto.server.build import build
+from tests.cli.processes import environment, serving
+from tests.server.conftest import KEY_ENV, candidate
+from tests.server.live import GOOD, written
+from tests.support.faulty import FaultyUpstream
+from tests.support.redis_server import redis_server
+
+PRICE = {"input": 1.0, "output": 1000.0, "source": "test", "as_of": "2026-11-01"}
+COSTLY = candidate(price_usd_per_mtok=PRICE, max_output_tokens=1000)
+
+
+class Team:
+    """Servers that share a Redis; `post` asks one of them."""
+
+    def __init__(self, urls, up, redis, http):
+        self.urls, self.up, self.redis, self._http = urls, up, redis, http
+
+    async def post(self, number, text="[[say:fine]] go", **more):
+        asked = {**GOOD, "messages": [{"role": "user", "content": text}], **more}
+        url = f"{self.urls[number % len(self.urls)]}/v1/chat/completions"
+        async with self._http.post(url, json=asked) as reply:
+            return reply.status, reply.headers, await reply.read()
+
+    async def get(self, number, path):
+        async with self._http.get(self.urls[number] + path) as reply:
+            return await reply.json()
+
+    async def until(self, condition, within_s):
+        async with asyncio.timeout(within_s):
+            while not await condition():
+                await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def team(folder, tool, *, candidates=None, count=3, **tables):
+    async with (
+        redis_server(tool("redis-server")) as redis,
+        FaultyUpstream() as up,
+        aiohttp.ClientSession() as http,
+    ):
+        config = written(folder, up.url, candidates or [candidate()], tables)
+        with contextlib.ExitStack() as running:
+            urls = []
+            for number in range(count):
+                env = environment(
+                    **{
+                        KEY_ENV: "sk-x",
+                        "OPENFUSION_STATE_DIR": str(folder / f"state{number}"),
+                        "OPENFUSION_REDIS_URL": redis.url,
+                    }
+                )
+                entered = await asyncio.to_thread(
+                    running.enter_context, serving("--config", str(config), env=env, cwd=folder)
+                )
+                urls.append(entered[0])
+            yield Team(urls, up, redis, http)
+
+
+async def test_a_limit_holds_for_all_servers_together(tmp_path, tool):
+    async with team(
+        tmp_path, tool, limits={"requests_per_minute": 6, "max_concurrent": 50}
+    ) as all_:
+        replies = await asyncio.gather(*(all_.post(n) for n in range(18)))
+        statuses = [status for status, _, _ in replies]
+        assert statuses.count(200) == 6
+        assert statuses.count(429) == 12
+        assert all_.up.requests
+        assert len(all_.up.requests) == 6
+        health = await all_.get(0, "/health")
+        assert health["redis"] == {"state": "shared", "problem": None}
+
+
+async def test_a_budget_holds_for_all_servers_together(tmp_path, tool):
+    tables = {"limits": {"usd_per_day": 3.0}, "auto": {"mode": "single"}}
+    async with team(tmp_path, tool, candidates=[COSTLY], **tables) as all_:
+        # One call is 1 USD at worst: of many at once never more than three are out.
+        replies = await asyncio.gather(
+            *(all_.post(n, "[[sleep:1]] [[words:900]] go") for n in range(12))
+        )
+        statuses = [status for status, _, _ in replies]
+        assert set(statuses) <= {200, 429}
+        assert 1 <= statuses.count(200) <= 3
+        assert len(all_.up.requests) == statuses.count(200)
+
+        async def all_know():
+            seen = [(await all_.get(n, "/v1/keys/me"))["used"]["usd_today"] for n in range(3)]
+            return min(seen) > 0 and len(set(seen)) == 1
+
+        await all_.until(all_know, 5)
+        spent = (await all_.get(0, "/v1/keys/me"))["used"]["usd_today"]
+        assert 0 < spent <= 3.0
+
+
+async def test_a_breaker_that_opens_in_one_is_seen_by_the_others_within_a_second(tmp_path, tool):
+    two = [candidate(), candidate("coder-b")]  # of a single one the breaker would not count
+    async with team(tmp_path, tool, candidates=two) as all_:
+        for _ in range(3):
+            await all_.post(0, "[[fault:F02]] go")
+        calls = len(all_.up.requests)
+        began_s = time.monotonic()
+
+        async def rejected():
+            asked = {**GOOD, "messages": [{"role": "user", "content": "go"}]}
+            async with all_._http.post(f"{all_.urls[1]}/debug/route", json=asked) as reply:
+                decision = (await reply.json())["decision"]
+            rules = [r["rule"] for r in decision["rejected"]]
+            return "breaker_open" in rules or any("breaker" in r for r in decision["reasons"])
+
+        await all_.until(rejected, 3)
+        assert time.monotonic() - began_s < 1.0
+        assert len(all_.up.requests) == calls
+
+
+async def test_redis_killed_and_back_fails_no_request_and_is_said(tmp_path, tool):
+    tables = {"limits": {"requests_per_minute": 100_000, "usd_per_day": 1000.0}}
+    async with team(tmp_path, tool, **tables) as all_:
+        statuses, stop = [], asyncio.Event()
+
+        async def load(number):
+            while not stop.is_set():
+                statuses.append((await all_.post(number))[0])
+
+        async def state(wanted):
+            return all(
+                [(await all_.get(n, "/health"))["redis"]["state"] == wanted for n in range(3)]
+            )
+
+        loads = [asyncio.create_task(load(n)) for n in range(6)]
+        await asyncio.sleep(0.5)
+        all_.redis.kill()
+        await all_.until(lambda: state("local"), 10)
+        await asyncio.sleep(0.5)
+        await all_.redis.start()
+        await all_.until(lambda: state("shared"), 10)
+        await asyncio.sleep(0.5)
+        stop.set()
+        await asyncio.gather(*loads)
+        assert set(statuses) == {200}
+        assert len(statuses) > 20
+
+        async def agree():
+            seen = [(await all_.get(n, "/v1/keys/me"))["used"]["usd_today"] for n in range(3)]
+            return min(seen) > 0 and max(seen) - min(seen) < 1e-9
+
+        await all_.until(agree, 10)
+
+
+async def test_a_kept_answer_is_given_by_every_server(tmp_path, tool):
+    async with team(tmp_path, tool, count=2, cache={"enabled": True}) as all_:
+        headers = {}
+
+        async def hit():
+            nonlocal headers
+            status, headers, body = await all_.post(1, temperature=0)
+            assert (status, b"fine" in body) == (200, True)
+            return headers.get("x-openfusion-cache") == "hit"
+
+        # Without a key the address and program that ask are the credential: the same for both.
+        assert (await all_.post(0, temperature=0))[0] == 200
+        await asyncio.sleep(0.3)
+        assert await hit()
+        assert len(all_.up.requests) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "no url"])
+def test_a_url_that_is_none_ends_the_start_and_is_not_shown(tmp_path, url):
+    config = written(tmp_path, "http://127.0.0.1:1/v1", [candidate()], {})
+    env = {"OPENFUSION_STATE_DIR": str(tmp_path / "state"), "OPENFUSION_REDIS_URL": url}
+    with pytest.raises(ConfigError, match="OPENFUSION_REDIS_URL") as caught:
+        build(load(config, {**env, KEY_ENV: "k"}, {}, tmp_path), dry_run=False)
+    assert url not in caught.value.message
+
+
+def test_the_variable_may_have_another_name(tmp_path):
+    config = written(
+        tmp_path, "http://127.0.0.1:1/v1", [candidate()], {"redis": {"url_env": "TEAM_REDIS"}}
+    )
+    found = load(config, {"TEAM_REDIS": "redis://127.0.0.1:1", "HOME": os.sep}, {}, tmp_path)
+    assert found.redis_url == "redis://127.0.0.1:1"
+    assert "TEAM_REDIS" not in repr(found)
