@@ -334,7 +334,7 @@ def score(
     points = (values * weights).round(DIGITS)
     totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
-    rows_ranked, turn = index[order], turn[order].round(10)
+    rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
     told = Told(pool, base, rows_ranked, values, weights, points, turn, seen, locked)
     table = Table(
