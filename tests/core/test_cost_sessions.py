@@ -33,7 +33,7 @@ def test_over_many_sessions_no_one_costs_more_than_staying_by_a_twentieth():
 
 
 @given(sessions())
-@settings(max_examples=60, phases=(Phase.generate, Phase.shrink))
+@settings(max_examples=150, phases=(Phase.generate, Phase.shrink))
 def test_no_session_costs_more_than_staying_by_a_twentieth(session):
     picks = played(session)
     stays = dollars(session, [picks[0]] * len(picks))
