@@ -210,12 +210,12 @@ def test_what_cannot_be_read_any_more_is_no_answer(streamed, data):
 # -- waiting ----------------------------------------------------------------------------------------------------------
 
 
-async def asked(kept, calls, *, fails=False):
+async def asked(kept, calls, *, fails=False, takes_s=0.01):
     async with kept.turn("k") as found:
         if found is not None:
             return found
         calls.append(1)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(takes_s)
         if fails:
             raise OSError
         kept.keep("k", KEPT)
@@ -232,9 +232,10 @@ async def test_who_asks_meanwhile_waits_for_the_first_and_gets_its_answer():
 
 async def test_when_nothing_comes_of_the_first_those_who_waited_go_at_once_and_do_not_queue():
     kept, calls = cache(), []
-    async with asyncio.timeout(0.1):
+    async with asyncio.timeout(3):  # in a queue they would take ten seconds
         await asyncio.gather(
-            *(asked(kept, calls, fails=True) for _ in range(20)), return_exceptions=True
+            *(asked(kept, calls, fails=True, takes_s=0.5) for _ in range(20)),
+            return_exceptions=True,
         )
     assert len(calls) == 20
     assert not kept.busy("k")

@@ -95,8 +95,8 @@ async def test_replies_stand_in_the_order_of_the_asks_not_of_their_coming():
 async def test_members_run_at_once():
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await drive(one_gather("a", "b", "c", quorum=3), Stage(a=0.05, b=0.05, c=0.05))
-    assert loop.time() - began < 0.14
+    await drive(one_gather("a", "b", "c", quorum=3), Stage(a=1.0, b=1.0, c=1.0))
+    assert loop.time() - began < 1.9
 
 
 async def test_after_the_quorum_stragglers_have_their_grace_and_are_cut_then():

@@ -374,7 +374,7 @@ class TestLeaving:
                 await task
             began = asyncio.get_running_loop().time()
             await until(lambda: up.open_now == 0)
-            assert asyncio.get_running_loop().time() - began < 1.0
+            assert asyncio.get_running_loop().time() - began < 10  # of its twenty seconds
             trace = router.engine.traces.latest(1)[0]
         assert trace.outcome == "cancelled"
         assert [a.status for a in trace.attempts] == ["cancelled"]

@@ -166,7 +166,7 @@ class Visits(RuleBasedStateMachine):
         ends = await asyncio.gather(*self.visits, return_exceptions=True)
         statuses = {end.status for end in ends if not isinstance(end, BaseException)}
         assert statuses <= {200, 429, 503}
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             while taken(self.router) or self.router.app[LIVE].streams:
                 await asyncio.sleep(0.01)
         reply = await send(self.router, body("/chat/completions"), key=self.texts["ci"])

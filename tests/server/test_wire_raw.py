@@ -242,7 +242,7 @@ async def test_s01_half_open_connections_do_not_keep_others_waiting(router):
         began = asyncio.get_running_loop().time()
         (reply,) = answers(await raw(router, request()))
         assert reply.status == 200
-        assert asyncio.get_running_loop().time() - began < 2
+        assert asyncio.get_running_loop().time() - began < 5
     finally:
         for writer in opened:
             writer.transport.abort()

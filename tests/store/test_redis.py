@@ -62,9 +62,9 @@ async def test_who_answers_nothing_costs_a_quarter_of_a_second_once(tmp_path):
     port = server.sockets[0].getsockname()[1]
     way = link(f"redis://127.0.0.1:{port}/0")
     began = asyncio.get_running_loop().time()
-    for _ in range(5):
+    for _ in range(40):
         assert await way.ask(lambda r: r.get("a")) is None
-    assert asyncio.get_running_loop().time() - began < 2.0
+    assert asyncio.get_running_loop().time() - began < 5  # not ten
     await way.close()
     server.close()
 

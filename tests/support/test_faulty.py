@@ -18,6 +18,7 @@ STATUSES = {
     "F22": 403, "F23": 404, "F24": 400, "F25": 400, "F26": 422, "F27": 418, "F28": 302, "F29": 307, "F30": 204,
 }  # fmt: skip
 ENDLESS = {"F04", "F07", "F73", "F74"}
+UNREAD = {"F72", "F73", "F74"}  # aiohttp's client waits on after a broken chunk, too
 NO_ANSWER = {"F01", "F02", "F03", "F04", "F05", "F06"}
 
 
@@ -49,11 +50,14 @@ def post(session, up, prompt, *, stream=False, **more):
     return session.post(f"{up.url}/chat/completions", json=body, allow_redirects=False)
 
 
-async def ask(session, up, prompt, **more):
-    """Return (status, headers, body), and what cut the answer short, if anything did."""
+async def ask(session, up, prompt, *, patience_s=60, **more):
+    """Return (status, headers, body), and what cut the answer short, if anything did.
+
+    Only a fault that is silent for ever needs a short patience: a busy machine reads 20,000 events in seconds.
+    """
     raw, status, headers = b"", None, {}
     try:
-        async with asyncio.timeout(1), post(session, up, prompt, **more) as response:
+        async with asyncio.timeout(patience_s), post(session, up, prompt, **more) as response:
             status, headers = response.status, response.headers
             async for piece in response.content.iter_any():
                 raw += piece
@@ -221,14 +225,14 @@ async def test_nobody_listens_at_the_closed_address(session):
 
 @pytest.mark.parametrize("id_", sorted(ENDLESS))
 async def test_silence_lasts_until_the_client_leaves_and_that_is_seen(up, session, id_):
-    _, _, _, cut = await ask(session, up, f"[[fault:{id_}]] q", stream=True)
+    _, _, _, cut = await ask(session, up, f"[[fault:{id_}]] q", stream=True, patience_s=1)
     assert isinstance(cut, TimeoutError)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         while not up.hung_up:
             await asyncio.sleep(0.01)
     (left,) = up.hung_up
     assert left.request.fault == id_
-    assert 0.5 < left.at_s - left.request.at_s < 3
+    assert 0.5 < left.at_s - left.request.at_s < 30
     assert up.open_now == 0
 
 
@@ -257,7 +261,10 @@ BREAKS = sorted(i for i, f in FAULTS.items() if "error_event" in f.stream and f.
 
 @pytest.mark.parametrize("id_", BREAKS)
 async def test_broken_streams_are_broken(up, session, id_):
-    status, headers, raw, cut = await ask(session, up, f"[[fault:{id_}]] q r s t", stream=True)
+    patience_s = 1 if id_ in UNREAD else 60
+    status, headers, raw, cut = await ask(
+        session, up, f"[[fault:{id_}]] q r s t", stream=True, patience_s=patience_s
+    )
     assert status == 200
     if id_ == "G10":
         assert headers["content-type"] == "application/json"
@@ -307,7 +314,7 @@ async def test_big_answers_stop_when_the_client_leaves(session):
         async with post(session, up, "[[fault:F58]] q") as response:
             await response.content.readany()
             response.close()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while not up.hung_up:
                 await asyncio.sleep(0.01)
 
