@@ -19,7 +19,7 @@ import numpy.typing as npt
 from openfusion_auto.core.experience import BUCKETS, Experience
 from openfusion_auto.errors import ConfigError
 
-SCHEMA = 1
+SCHEMA = 2  # 2: the form of a text is read, too
 MOST_BYTES = 50_000_000  # [bytes] of the file, and of what it unpacks to
 MOST_CANDIDATES = 500
 _ARRAYS = ("about", "ease", "lifts")

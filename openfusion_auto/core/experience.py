@@ -1,9 +1,10 @@
 """What recorded outcomes taught: how easy a task's words sound, and who does better on such words than elsewhere.
 
-An `Experience` is two linear readings of hashed words and word pairs. One says how much easier or harder a task is
-than the recorded ones on average [log-odds of success], for all candidates alike. The other says by how much one
-candidate's chance lies above or below what its strength and that ease predict [share]. Both shrink to nothing where the
-words told nothing on held-out tasks (`evals/learn.py` fits and checks them), and no lift is above `MOST_LIFT`.
+An `Experience` is two linear readings of hashed words, word pairs and the form of a text (length, digits, code and so
+on). One says how much easier or harder a task is than the recorded ones on average [log-odds of success], for all
+candidates alike. The other says by how much one candidate's chance lies above or below what its strength and that ease
+predict [share]. Both shrink to nothing where the words told nothing on held-out tasks (`evals/learn.py` fits and checks
+them), and no lift is above `MOST_LIFT`.
 
 No text is kept: a word is one of `BUCKETS` numbers.
 """
@@ -28,7 +29,11 @@ BUCKETS = 8192
 MOST_CHARS = 6_000  # [characters] of a task that are looked at, head and tail
 MOST_EASE = 4.0  # [log-odds]
 MOST_LIFT = 0.35  # [share] that experience may add to or take from a candidate's chance
+FORM_SHARE = 0.4  # of a text's squared length that its form makes up, the rest is words
 _WORD = re.compile(r"\w+|[^\w\s]")
+_CODE = re.compile(r"```|\bdef |\bclass |#include|;\n")
+_CHOICE = re.compile(r"(?:^|\n)\(?[A-D][).:]")
+_FORMULA = re.compile(r"\$|\\frac|\\\(|=")
 
 
 class Lesson(NamedTuple):
@@ -79,7 +84,8 @@ def ease_of(share: float, mean: float, slope: float) -> float:
 
 
 def hashed(text: str) -> tuple[npt.NDArray[np.int64], Vector]:
-    """Return a text as (buckets, values): words and word pairs, counts damped, the whole of length 1."""
+    """Return a text as (buckets, values): words and word pairs, counts damped, and form; the whole of length 1."""
+    form = form_of(text)
     if len(text) > MOST_CHARS:
         text = text[: MOST_CHARS // 2] + " " + text[-MOST_CHARS // 2 :]
     words = _WORD.findall(text.lower())
@@ -87,9 +93,37 @@ def hashed(text: str) -> tuple[npt.NDArray[np.int64], Vector]:
     counts.update(bucket(f"{a} {b}") for a, b in pairwise(words))
     if not counts:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
-    places = np.fromiter(counts, dtype=np.int64, count=len(counts))
-    values = 1.0 + np.log(np.fromiter(counts.values(), dtype=np.float64, count=len(counts)))
+    value = {place: 1.0 + math.log(count) for place, count in counts.items()}
+    size = math.sqrt(sum(v * v for v in value.values()) * FORM_SHARE / (1 - FORM_SHARE) / len(form))
+    for name in form:
+        value[bucket(name)] = value.get(bucket(name), 0.0) + size
+    places = np.fromiter(value, dtype=np.int64, count=len(value))
+    values = np.fromiter(value.values(), dtype=np.float64, count=len(value))
     return places, values / math.sqrt(float(values @ values))
+
+
+def form_of(text: str) -> tuple[str, ...]:
+    """Return what a text looks like, whatever its words: how long, how much of it digits and signs, code, choices.
+
+    The words of a set of recorded tasks hardly repeat in the next task; its form does.
+    """
+    size, octaves = max(1, len(text)), int(2 * math.log2(len(text) + 1))
+    digits = sum(map(str.isdigit, text)) / size
+    capitals = sum(map(str.isupper, text)) / size
+    signs = 1 - (sum(map(str.isalnum, text)) + sum(map(str.isspace, text))) / size
+    return (
+        # Two neighbouring steps of length, so that texts of nearly the same length have one in common.
+        f"#length {octaves}",
+        f"#length {octaves + 1}",
+        f"#lines {int(2 * math.log2(text.count(chr(10)) + 1))}",
+        f"#digits {int(math.log2(256 * digits + 1))}",
+        f"#capitals {int(math.log2(256 * capitals + 1))}",
+        f"#signs {int(20 * signs)}",
+        f"#code {_CODE.search(text) is not None}",
+        f"#choices {_CHOICE.search(text) is not None}",
+        f"#formula {_FORMULA.search(text) is not None}",
+        f"#question {text.rstrip().endswith('?')}",
+    )
 
 
 @lru_cache(maxsize=65_536)

@@ -110,8 +110,8 @@ def test_without_a_date_it_is_refused(tmp_path, day):
 
 def test_another_version_is_named(tmp_path, monkeypatch):
     path = saved(tmp_path)
-    monkeypatch.setattr(module, "SCHEMA", 2)
-    assert "is of another version (schema 1" in refusal(path)
+    monkeypatch.setattr(module, "SCHEMA", 1)
+    assert "is of another version (schema 2" in refusal(path)
 
 
 def test_what_is_too_large_is_not_read(tmp_path, monkeypatch):

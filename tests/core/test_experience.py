@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.experience import (
     BUCKETS,
+    FORM_SHARE,
     MOST_CHARS,
     MOST_EASE,
     MOST_LIFT,
     Experience,
     bucket,
     ease_of,
+    form_of,
     hashed,
 )
 
@@ -36,7 +39,11 @@ def test_a_word_seen_on_solved_tasks_makes_a_task_easier():
 
 
 def test_lifts_name_each_candidate_and_are_bounded():
-    assert taught("x", lift=0.2).of("x").lifts == (("a", 0.2), ("b", 0.0))
+    (a, lift), b = taught("x", lift=0.2).of("x").lifts
+    assert (a, b) == ("a", ("b", 0.0))
+    assert lift == pytest.approx(
+        0.2 * (1 - FORM_SHARE) ** 0.5, abs=1e-6
+    )  # of the word; the form says nothing
     assert taught("x", lift=9.0).of("x").lifts[0] == ("a", MOST_LIFT)
     assert taught("x", lift=-9.0).of("x").lifts[0] == ("a", -MOST_LIFT)
     assert taught("x", candidates=()).of("x").lifts == ()
@@ -65,7 +72,10 @@ def test_any_text_is_hashed_to_length_one_or_nothing(text):
 
 
 def test_letter_case_is_folded_and_neighbours_count():
-    assert hashed("Fix It")[0].tolist() == hashed("fix it")[0].tolist()
+    words = [
+        set(hashed(t)[0].tolist()) - set(map(bucket, form_of(t))) for t in ("Fix It", "fix it")
+    ]
+    assert words[0] == words[1] != set()
     assert bucket("fix it") in hashed("fix it")[0]
     assert sorted(hashed("a b")[0]) != sorted(hashed("b a")[0])
 
@@ -76,6 +86,23 @@ def test_of_a_long_text_head_and_tail_are_read():
     assert {bucket("head"), bucket("tail")} <= set(hashed("head " + middle + " tail")[0].tolist())
     quiet = "x" * (MOST_CHARS // 2) + " middle " + "x" * (MOST_CHARS // 2)
     assert bucket("middle") not in hashed(quiet)[0]
+
+
+def test_form_is_told_from_words_and_makes_up_a_fixed_share():
+    short, long = form_of("why?"), form_of("a = 1;\n" * 40 + "```\nA) 1\nB) 2\n```")
+    assert dict.fromkeys(short) == dict.fromkeys(form_of("who?"))
+    assert {"#code False", "#choices False", "#formula False", "#question True"} <= set(short)
+    assert {"#code True", "#choices True", "#formula True", "#question False"} <= set(long)
+    assert not {n for n in short if n.startswith("#length")} & set(long)
+    places, values = hashed("fix the parser")
+    of = dict(zip(places.tolist(), values.tolist(), strict=True))
+    form = sum(of[bucket(n)] ** 2 for n in form_of("fix the parser"))
+    assert form == pytest.approx(FORM_SHARE)
+
+
+def test_neighbouring_lengths_have_a_step_in_common():
+    steps = [{n for n in form_of("x" * n) if n.startswith("#length")} for n in range(1, 400)]
+    assert all(a & b for a, b in itertools.pairwise(steps))
 
 
 def test_a_repeated_word_counts_more_but_damped():
