@@ -21,8 +21,8 @@ from openfusion_auto.cli import evaluate, output
 def command(tasks: str, baseline: tuple[str, ...], earlier: Path | None, **shared: Any) -> None:  # noqa: ANN401 - click's
     """Measure accuracy, cost of a right answer and latency on TASKS.
 
-    TASKS is a folder or a file of cases, TOML or JSONL, each with its grader; `shipped` are ours. Worse is an accuracy below
-    the earlier one's 95 % interval, or a right answer that costs a quarter more.
+    TASKS is a folder or a file of cases, TOML or JSONL, each with its grader; `shipped` are ours. Worse is an
+    accuracy below the earlier one's 95 % interval, or a right answer that costs a quarter more.
     """
     from openfusion_auto.errors import ConfigError
     from openfusion_auto.evals.regression import regressions

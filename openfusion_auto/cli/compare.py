@@ -21,9 +21,9 @@ from openfusion_auto.cli import evaluate
 def command(cases: tuple[str, ...], baseline: tuple[str, ...], grade: bool, **shared: Any) -> None:  # noqa: ANN401 - click's
     """Ask Auto and its baselines the same and write a receipt of it.
 
-    The baselines are the strongest and the cheapest candidate and a panel for every request, unless --baseline names others.
-    A dry run needs no key and no configuration; it proves orchestration, not quality. Exit code 1 when a request failed or a
-    decision is not the expected one.
+    The baselines are the strongest and the cheapest candidate and a panel for every request, unless --baseline names
+    others. A dry run needs no key and no configuration; it proves orchestration, not quality. Exit code 1 when a
+    request failed or a decision is not the expected one.
     """
     from openfusion_auto.evals.contenders import DEFAULT_BASELINES
 

@@ -24,8 +24,8 @@ FILE = "FILE"  # a path, a number, the beginning of a digest, or `last`
 def command() -> None:
     """Show, check and replay receipts.
 
-    Receipts are written by `eval`, `compare`, `bench` and `receipt make`. FILE is a path, or one of the state folder's: its
-    number, the beginning of its digest, or `last`.
+    Receipts are written by `eval`, `compare`, `bench` and `receipt make`. FILE is a path, or one of the state
+    folder's: its number, the beginning of its digest, or `last`.
     """
 
 
@@ -88,8 +88,8 @@ def show(file: str, as_json: bool) -> None:
 def verify(file: str | None, as_json: bool, key: str | None) -> None:
     """Recompute every digest, decision and sum of a receipt.
 
-    Without FILE all receipts of the state folder, and whether each names the one before it. Says where something is not as it
-    was written. Exit code 1 then.
+    Without FILE all receipts of the state folder, and whether each names the one before it. Says where something is
+    not as it was written. Exit code 1 then.
     """
     from openfusion_auto.evals.shelf import read_bytes
     from openfusion_auto.evals.verify import verify as check
@@ -113,8 +113,8 @@ def verify(file: str | None, as_json: bool, key: str | None) -> None:
 def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> None:
     """Make every decision of a receipt again, from the receipt alone.
 
-    Exit code 1 when one is not the same, bit for bit. With --pool or --config: what would differ, term by term. The text of
-    requests is not in a receipt, so rules of another configuration are not applied.
+    Exit code 1 when one is not the same, bit for bit. With --pool or --config: what would differ, term by term. The
+    text of requests is not in a receipt, so rules of another configuration are not applied.
     """
     from openfusion_auto.store.records import Unreadable
 
@@ -262,9 +262,11 @@ def other(document: Document, pool: str | None, config: Path | None, *, as_json:
 def told(row: Document) -> list[str]:
     """Return one decision's differences, for people."""
     lines = [f"{row['case']}  {row['contender']}: {'the same' if row['same'] else 'differs'}"]
-    for name in ("pick", "mode", "worst_case_usd"):
-        if row[name][0] != row[name][1]:
-            lines.append(f"  {name}: {row[name][0]} -> {row[name][1]}")
+    lines += [
+        f"  {name}: {row[name][0]} -> {row[name][1]}"
+        for name in ("pick", "mode", "worst_case_usd")
+        if row[name][0] != row[name][1]
+    ]
     for found in row["candidates"]:
         before, after = found["total"]
         place = "ranked {} -> {}".format(*(r or "out" for r in found["rank"]))

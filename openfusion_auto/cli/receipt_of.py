@@ -29,8 +29,8 @@ def make(trace_id: str, out: Path | None, settings: Settings) -> Path:
         )
     if decision.pool_digest != settings.pool.digest:
         raise output.Failure(
-            f"{trace_id}: was decided with the pool {decision.pool_digest}, the configured one is {settings.pool.digest}: "
-            "name the configuration of that time with --config"
+            f"{trace_id}: was decided with the pool {decision.pool_digest}, the configured one is "
+            f"{settings.pool.digest}: name the configuration of that time with --config"
         )
     origin = receipt.origin_of(settings, dry_run=trace.dry_run)
     now = Clock().wall()

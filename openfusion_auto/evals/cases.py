@@ -189,7 +189,8 @@ def _of_lines(path: Path) -> Iterator[Case]:
         try:
             yield Case.model_validate(data)
         except ValidationError as error:
-            shown = describe(
-                error.errors(), Case, lambda loc, start=start: f"{start}: {dotted(loc)}"
-            )  # type: ignore[misc]
-            raise ConfigError("\n".join(shown)) from None
+            raise ConfigError("\n".join(_problems(error, start))) from None
+
+
+def _problems(error: ValidationError, start: str) -> list[str]:
+    return describe(error.errors(), Case, lambda loc: f"{start}: {dotted(loc)}")

@@ -85,7 +85,7 @@ def _candidate(name: str, pool: Pool) -> Candidate:
 
 
 def _extreme(name: str, pool: Pool, unready: Mapping[str, str]) -> Candidate:
-    """Return the strongest candidate at mending bugs, which benchmarks measure, or the one of the lowest usual price."""
+    """Return the strongest candidate at mending bugs (what benchmarks measure), or that of the lowest usual price."""
     usd = cost.usual(cost.prices(pool.candidates)).tolist()
     strength = strengths(pool, "bugfix").logit
     ready = [i for i, c in enumerate(pool.candidates) if c.upstream not in unready]

@@ -30,10 +30,10 @@ OBJECT = "openfusion.receipt"
 RECEIPT_SCHEMA = 1
 SERVED = "served"  # the contender and the case of a receipt about one request
 DRY_RUN = (
-    "DRY RUN: no model was called and every answer is made up. This proves that reading, deciding, calling, booking and "
-    "grading work together. It says nothing about quality."
+    "DRY RUN: no model was called and every answer is made up. This proves that reading, deciding, calling, booking "
+    "and grading work together. It says nothing about quality."
 )
-REAL = "The models named in the attempts were called. Figures hold for these cases and this day, within their intervals."
+REAL = "The models named in the attempts were called. Figures hold for these cases on that day, in their intervals."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def evaluation(
     grading: Json | None,
 ) -> Json:
     """Return the receipt of an evaluation, sealed."""
-    listed = [{"id": c.id, "digest": c.digest} for c in cases]
+    listed: list[Json] = [{"id": c.id, "digest": c.digest} for c in cases]
     names = [c.name for c in contenders]
     settings = {
         "parallel": how.parallel,
@@ -99,7 +99,7 @@ def evaluation(
         "code_was_run": how.sandbox is not None,
     }
     records = [r.record for r in runs]
-    shown = [
+    shown: list[Json] = [
         {"name": c.name, "model": c.model, "what": c.what, "options": dict(c.options)}
         for c in contenders
     ]
@@ -119,7 +119,12 @@ def of_request(made: Made, origin: Origin, trace: Trace) -> Json:
         "checks": [],
         "grade": None,
     }
-    shown = {"name": SERVED, "model": trace.requested_model, "what": "one request", "options": {}}
+    shown: Json = {
+        "name": SERVED,
+        "model": trace.requested_model,
+        "what": "one request",
+        "options": {},
+    }
     return whole("request", made, origin, [], [shown], {}, [record], None, [SERVED])
 
 

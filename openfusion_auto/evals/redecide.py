@@ -1,7 +1,7 @@
 """Decides again what a receipt says was decided, from the receipt alone; or with another pool or policy, and compares.
 
-The receipt holds what a decision is a function of: task, state, policy, and the pool. The text of the request is not in it,
-so rules and reader of another configuration are not asked again.
+The receipt holds what a decision is a function of: task, state, policy, and the pool. The text of the request is not
+in it, so rules and reader of another configuration are not asked again.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def candidate_difference(
             for key in ("raw", "value", "weight", "points"):
                 row[key] = [before[key] if before else None, after[key] if after else None]
             moved.append(row)
-    pairs = {
+    pairs: dict[str, list[Any]] = {
         "rank": [old[0] if old else None, new[0] if new else None],
         "total": [old[1]["total"] if old else None, new[1]["total"] if new else None],
         "rejected": [rules[0].get(name), rules[1].get(name)],

@@ -1,4 +1,4 @@
-"""A receipt as Markdown that a person can paste into an issue. It shows what stands in the receipt and computes nothing."""
+"""A receipt as Markdown that a person can paste into an issue. It shows what is in the receipt and computes nothing."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _pairs(document: Document) -> Iterator[str]:
         return
     yield f"### Judged by {grading['what']}"
     yield ""
-    yield "Blind, each pair twice with the places swapped. A win is one in both orders; where the place decided, it is a tie."
+    yield "Blind, each pair twice with the places swapped. A win is one in both orders; else it is a tie."
     yield ""
     head = (
         "against",
@@ -126,8 +126,8 @@ def _routing(routing: Document) -> Iterator[str]:
     yield "### How Auto routed"
     yield ""
     yield (
-        f"{routing['decisions']} decisions, {routing['distinct_plans']} different plans, {routing['distinct_picks']} different "
-        f"first picks ({routing['pick_entropy_bits']:.2f} bits)."
+        f"{routing['decisions']} decisions, {routing['distinct_plans']} different plans, "
+        f"{routing['distinct_picks']} different first picks ({routing['pick_entropy_bits']:.2f} bits)."
     )
     yield ""
     for name in ("modes", "picks", "kinds"):

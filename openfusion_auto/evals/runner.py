@@ -7,6 +7,7 @@ contenders, however many go on at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -91,10 +92,8 @@ async def run_one(engine: Engine, case: Case, contender: Contender, repeat: int,
     incoming, sent = request(case, contender, f"eval {contender.name} {case.id} {repeat}")
     trace = engine.open(incoming)
     answer: Json = {}
-    try:
+    with contextlib.suppress(FusionError):  # the trace has it
         answer = json.loads(await engine.answer(incoming, trace, None))
-    except FusionError:
-        pass  # the trace has it
     text, tools = said(answer)
     record: Json = {
         "case": case.id,

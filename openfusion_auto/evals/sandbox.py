@@ -1,7 +1,7 @@
 """Runs a model's code with tests behind it: another process, bounded, without environment, network or a way to fork.
 
-This holds back accidents and clumsy code, and on Linux the network where the kernel lets anyone make a namespace. It is no
-jail against an attacker: the files of the user can be read. So code runs only when somebody allows it.
+This holds back accidents and clumsy code, and on Linux the network where the kernel lets anyone make a namespace. It is
+no jail against an attacker: the files of the user can be read. So code runs only when somebody allows it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def without_network() -> bool:
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):
-        return ctypes.CDLL(None, use_errno=True).unshare(NEW_USER | NEW_NET) == 0
+        return bool(ctypes.CDLL(None).unshare(NEW_USER | NEW_NET) == 0)
     return False
 
 

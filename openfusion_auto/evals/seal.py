@@ -1,7 +1,7 @@
 """A document that anyone can check: one form of its bytes, a digest for every part, one digest over all of them.
 
-A *seal* is the digest of one object or list at most `DEPTH` levels down; what stands in a part that has a seal of its own is
-not covered twice. So a change is found in the part where it is. The document's digest covers the list of seals.
+A *seal* is the digest of one object or list at most `DEPTH` levels down; what stands in a part that has a seal of its
+own is not covered twice. So a change is found in the part where it is. The document's digest covers the list of seals.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ed25519 signatures of receipts (RFC 8032), by the extra `sign`. What is signed is the digest, which covers all the rest."""
+"""Ed25519 signatures of receipts (RFC 8032), by the extra `sign`. Signed is the digest, which covers all the rest."""
 
 from __future__ import annotations
 

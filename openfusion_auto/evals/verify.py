@@ -1,7 +1,7 @@
 """Is a receipt what it was when it was made, and does everything in it add up? Every finding says where.
 
-Looked at, in this order: the bytes, the schema, the seals and the digest over them, the signature, the pool and its digest, every
-decision (made again from its inputs), the price of every call, the sums, the figures.
+Looked at, in this order: the bytes, the schema, the seals and the digest over them, the signature, the pool and its
+digest, every decision (made again from its inputs), the price of every call, the sums, the figures.
 """
 
 from __future__ import annotations
