@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from openfusion_auto.evals.cases import Grade
 from openfusion_auto.evals.sandbox import Sandbox
 
-Verdict = Literal["correct", "wrong", "unparsed", "skipped"]
+Verdict = Literal["correct", "wrong", "unparsed", "unanswered", "skipped"]
 
 NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -22,7 +22,10 @@ MAX_PATTERN_TEXT = 100_000  # [characters] of an answer that an expression is lo
 
 
 class Graded(NamedTuple):
-    """What a grader says. `unparsed`: there was nothing to judge in the answer; `skipped`: it was not judged."""
+    """What a grader says.
+
+    `unparsed`: there was nothing to judge in the answer; `unanswered`: there was none; `skipped`: it was not judged.
+    """
 
     verdict: Verdict
     detail: str

@@ -78,9 +78,12 @@ def _contenders(document: Document) -> Iterator[str]:
         ),
     )
     grades = [f["grades"] for f in figures]
-    skipped, unparsed = (sum(g[k] for g in grades) for k in ("skipped", "unparsed"))
-    if skipped or unparsed:
-        yield f"{unparsed} answers could not be read by their grader (counted as wrong), {skipped} were not graded."
+    lost = {k: sum(g[k] for g in grades) for k in ("unparsed", "unanswered", "skipped")}
+    if any(lost.values()):
+        yield (
+            f"Not right either: {lost['unparsed']} answers that their grader could not read, {lost['unanswered']} that "
+            f"did not come. Not graded: {lost['skipped']}."
+        )
         yield ""
 
 
@@ -145,19 +148,25 @@ def _runs(document: Document) -> Iterator[str]:
     if len(runs) > MOST_ROWS:
         yield f"{len(runs) - MOST_ROWS} more stand in the receipt."
         yield ""
-    for run in runs:
-        for check in run["checks"]:
-            if not check["ok"]:
-                wanted = " or ".join(check["wanted"])
-                got = ", ".join(check["got"]) or "nothing"
-                yield f"- {run['case']}: expected {check['of']} {wanted}, got {got}"
-        if run["outcome"] != "ok":
-            yield f"- {run['case']}, {run['contender']}: {run['outcome']} ({run['error'] or 'no code'})"
-        for side in ("request", "answer"):
-            excerpt = (run[side] or {}).get("excerpt")
-            if excerpt:
-                yield f"- {run['case']}, {run['contender']}, {side}: {cell(excerpt)}"
-    yield ""
+    notes = [line for run in runs for line in _notes(run)]
+    if notes:
+        yield from notes
+        yield ""
+
+
+def _notes(run: Document) -> Iterator[str]:
+    for check in run["checks"]:
+        if not check["ok"]:
+            wanted = " or ".join(check["wanted"])
+            got = ", ".join(check["got"]) or "nothing"
+            yield f"- {run['case']}: expected {check['of']} {wanted}, got {got}"
+    who = f"{run['case']}, {run['contender']}"
+    if run["outcome"] != "ok":
+        yield f"- {who}: {run['outcome']} ({run['error'] or 'no code'})"
+    for side in ("request", "answer"):
+        excerpt = (run[side] or {}).get("excerpt")
+        if excerpt:
+            yield f"- {who}, {side}: {cell(excerpt)}"
 
 
 def _run(run: Document) -> tuple[str, ...]:

@@ -106,8 +106,10 @@ async def run_one(engine: Engine, case: Case, contender: Contender, repeat: int,
         "checks": checks(case.expect, trace, tools, judged=contender.name == "auto"),
         "grade": None,
     }
-    if case.grade is not None and answer:
-        found = await asyncio.to_thread(grade, case.grade, text, how.sandbox)
+    if case.grade is not None:
+        found = Graded("unanswered", "there is no answer")
+        if answer:
+            found = await asyncio.to_thread(grade, case.grade, text, how.sandbox)
         record["grade"] = graded(case.grade.by, found)
     return Run(case, contender, text, record)
 

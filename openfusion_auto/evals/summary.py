@@ -13,7 +13,7 @@ from openfusion_auto.evals.metrics import wilson
 
 Record = Mapping[str, Any]
 Json = dict[str, object]
-VERDICTS = ("correct", "wrong", "unparsed", "skipped")
+VERDICTS = ("correct", "wrong", "unparsed", "unanswered", "skipped")
 OUTCOMES = ("won", "lost", "tie", "unparsed", "unanswered")  # of Auto against a baseline
 DIGITS = 10
 
@@ -45,10 +45,9 @@ def figures(name: str, runs: Sequence[Record], *, dry_run: bool) -> Json:
     """Return the figures of one contender; money is None when a price is unknown, quality in a dry run."""
     answered = [r for r in runs if r["outcome"] == "ok"]
     verdicts = Counter(r["grade"]["verdict"] for r in runs if r["grade"] is not None)
-    unanswered = sum(r["outcome"] not in ("ok", "not_run") for r in runs if r["grade"] is None)
     correct = verdicts["correct"]
     # What cannot be read, and what did not come, is not right either; what was not judged says nothing.
-    of = correct + verdicts["wrong"] + verdicts["unparsed"]
+    of = sum(verdicts.values()) - verdicts["skipped"]
     usd = total([r["usd"] for r in runs])
     checks = [c["ok"] for r in runs for c in r["checks"]]
     interval = wilson(correct, of)
@@ -58,7 +57,7 @@ def figures(name: str, runs: Sequence[Record], *, dry_run: bool) -> Json:
         "contender": name,
         "runs": len(runs),
         "answered": len(answered),
-        "unanswered": unanswered,
+        "unanswered": sum(r["outcome"] not in ("ok", "not_run") for r in runs),
         "not_run": sum(r["outcome"] == "not_run" for r in runs),
         "checks": {"passed": sum(checks), "of": len(checks)},
         "grades": {v: verdicts[v] for v in VERDICTS},
