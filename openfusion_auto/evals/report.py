@@ -70,7 +70,9 @@ def _contenders(document: Document) -> Iterator[str]:
                 interval(f["accuracy_interval"]),
                 usd(f["usd"]),
                 usd(f["usd_per_run"]),
-                usd(f["usd_per_correct"]) if f["accuracy"] is not None else "-",
+                usd(f["usd_per_correct"])
+                if f["grades"]["correct"] and f["accuracy"] is not None
+                else "-",
                 number(f["ms_p50"]),
                 str(f["calls"]),
             )

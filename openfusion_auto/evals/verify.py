@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.digest import digest, plain
@@ -20,6 +21,9 @@ from openfusion_auto.evals.receipt import OBJECT, RECEIPT_SCHEMA, statement
 from openfusion_auto.evals.summary import summary, total
 from openfusion_auto.store.records import Unreadable, read
 from openfusion_auto.wire.jsons import JsonError, loads
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 Document = Mapping[str, Any]
 MOST = 50  # findings that are told; one change can break many sums
@@ -74,13 +78,18 @@ def form(data: bytes, wanted: bytes) -> Iterator[Finding]:
 
 def schema(document: Document) -> Iterator[Finding]:
     """Yield where the document is not valid by its JSON Schema."""
+    for error in validator().iter_errors(document):
+        where = "/" + "/".join(seal.escaped(str(p)) for p in error.absolute_path)
+        yield Finding("schema", where, f"breaks {error.validator}")
+
+
+@lru_cache(maxsize=1)
+def validator() -> Validator:
+    """Return what checks a document against the schema of receipts."""
     from jsonschema import Draft202012Validator  # takes 0.2 s to import
 
     path = data_root() / "receipts" / "schemas" / "receipt.schema.json"
-    rules = json.loads(path.read_text(encoding="utf-8"))
-    for error in Draft202012Validator(rules).iter_errors(document):
-        where = "/" + "/".join(seal.escaped(str(p)) for p in error.absolute_path)
-        yield Finding("schema", where, f"breaks {error.validator}")
+    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
 
 
 def seals(document: Document) -> Iterator[Finding]:
