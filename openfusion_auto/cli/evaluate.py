@@ -60,7 +60,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--parallel", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
                  help="So many cases at once. Times are those of a busy machine then."),
     click.option("--max-usd", type=click.FloatRange(min=0), metavar="X",
-                 help="Begin no further case once this is spent; what is left out is counted."),
+                 help="Begin nothing further once this is spent, or a price is unknown; what is left out is counted."),
     click.option("--excerpts", type=click.IntRange(0, 100_000), default=0, metavar="N",
                  help="Keep the first N characters of questions and answers; else only their digests and sizes."),
     click.option("--allow-code", is_flag=True,
@@ -179,12 +179,13 @@ async def play(
 ) -> tuple[list[Run], dict[str, object] | None]:
     """Run everything; returns the runs and the judged pairs."""
     from openfusion_auto.evals import judge
-    from openfusion_auto.evals.runner import run_all
+    from openfusion_auto.evals.runner import Purse, run_all
 
     watch = Progress(len(cases) * len(who) * how.repeat)
     try:
-        runs = await run_all(engine, cases, who, how, watch.step)
-        judging = judge.Grader(engine, grader)
+        purse = Purse(how.max_usd)
+        runs = await run_all(engine, cases, who, how, watch.step, purse)
+        judging = judge.Grader(engine, grader, purse=purse)
         runs = [await judge.checked(judging, run) for run in runs]
         grading = await judge.compared(judging, runs, how.parallel) if pairs else None
     finally:

@@ -12,12 +12,12 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from openfusion_auto.errors import FusionError
 from openfusion_auto.evals.contenders import Contender
 from openfusion_auto.evals.graders import Graded
-from openfusion_auto.evals.runner import Run, graded, recorded, said
+from openfusion_auto.evals.runner import Purse, Run, graded, recorded, said
 from openfusion_auto.evals.summary import total
 from openfusion_auto.runtime.engine import Engine, Incoming
 from openfusion_auto.wire.chat_request import parse_request
@@ -72,11 +72,15 @@ Answer with one JSON object: {{"right": "no"|"yes", "why": "one sentence"}}"""
 
 @dataclass(frozen=True, slots=True)
 class Grader:
-    """Who judges: `who` as a contender names it; `seed` decides which answer of a pair comes first at first."""
+    """Who judges: `who` as a contender names it; `seed` decides which answer of a pair comes first at first.
+
+    Nothing is judged once `purse` is empty.
+    """
 
     engine: Engine
     who: Contender
     seed: int = 0
+    purse: Purse = field(default_factory=Purse)
 
 
 async def compared(grader: Grader, runs: Sequence[Run], parallel: int) -> Json:
@@ -112,6 +116,8 @@ async def pair(grader: Grader, own: Run, other: Run) -> Json:
     }
     if own.record["outcome"] != "ok" or other.record["outcome"] != "ok":
         return {**record, "outcome": "unanswered", "rounds": [], "usd": 0}
+    if grader.purse.empty:
+        return {**record, "outcome": "not_judged", "rounds": [], "usd": 0}
     named = f"{grader.seed}:{own.case.id}:{own.record['repeat']}:{other.contender.name}"
     own_first = hashlib.sha256(named.encode()).digest()[0] % 2 == 0
     rounds = []
@@ -143,6 +149,8 @@ async def checked(grader: Grader, run: Run) -> Run:
     wanted = run.case.grade
     if wanted is None or wanted.by != "judge" or run.record["outcome"] != "ok":
         return run
+    if grader.purse.empty:
+        return run
     named = f"{run.case.id}:{run.contender.name}:{run.record['repeat']}"
     prompt = CHECK.format(
         mark=mark_of(named),
@@ -172,6 +180,7 @@ async def asked(grader: Grader, prompt: str, identity: str) -> tuple[str, Json]:
     with contextlib.suppress(FusionError):  # the trace has it
         text = said(json.loads(await grader.engine.answer(incoming, trace, None)))[0]
     made = recorded(trace)
+    grader.purse.pay(made["usd"])
     kept = {k: made[k] for k in ("trace", "outcome", "answered_by", "attempts", "usage", "usd")}
     return text, {**kept, "sha256": hashlib.sha256(text.encode(errors="replace")).hexdigest()}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from openfusion_auto.evals.summary import OUTCOMES
+
 Document = Mapping[str, Any]
 TITLES = {
     "eval": "Evaluation of Auto",
@@ -104,6 +106,7 @@ def _pairs(document: Document) -> Iterator[str]:
         "tie",
         "unparsed",
         "unanswered",
+        "not judged",
         "share won",
         "95 %",
         "first place preferred",
@@ -113,7 +116,7 @@ def _pairs(document: Document) -> Iterator[str]:
         (
             (
                 p["against"],
-                *(str(p[k]) for k in ("won", "lost", "tie", "unparsed", "unanswered")),
+                *(str(p[k]) for k in OUTCOMES),
                 share(p["win_share"]),
                 interval(p["win_interval"]),
                 share(p["first_share"]),

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,23 @@ class How:
     sandbox: Sandbox | None = None
 
 
+@dataclass(slots=True)
+class Purse:
+    """What may be spent [USD], and what was. An unknown price may be any: after one nothing is left."""
+
+    max_usd: float | None = None
+    spent: float = 0.0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.max_usd is not None and self.spent >= self.max_usd
+
+    def pay(self, usd: object) -> None:
+        """Take money out; None is an unknown sum."""
+        self.spent += usd if isinstance(usd, int | float) else math.inf
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One request and its answer: the record that a receipt keeps, and the text, which it does not."""
@@ -55,12 +73,6 @@ class Run:
     text: str
     record: Json
 
-    @property
-    def usd(self) -> float | None:
-        """What its calls cost [USD]; None = unknown."""
-        found = self.record["usd"]
-        return found if isinstance(found, int | float) else None
-
 
 async def run_all(
     engine: Engine,
@@ -68,18 +80,18 @@ async def run_all(
     contenders: Sequence[Contender],
     how: How,
     progress: Callable[[Run], None] = lambda _: None,
+    purse: Purse | None = None,
 ) -> list[Run]:
-    """Return a run for each case, repetition and contender."""
+    """Return a run for each case, repetition and contender; `purse` pays, a new one by `how` when there is none."""
     gate = asyncio.Semaphore(how.parallel)
-    spent = 0.0
+    money = purse or Purse(how.max_usd)
 
     async def one(case: Case, contender: Contender, repeat: int) -> Run:
-        nonlocal spent
         async with gate:
-            if how.max_usd is not None and spent >= how.max_usd:
+            if money.empty:
                 return left_out(case, contender, repeat)
             run = await run_one(engine, case, contender, repeat, how)
-            spent += run.usd or 0.0
+            money.pay(run.record["usd"])
             progress(run)
             return run
 

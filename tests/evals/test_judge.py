@@ -10,7 +10,7 @@ from openfusion_auto.core.types import Policy
 from openfusion_auto.evals import judge
 from openfusion_auto.evals.cases import Case
 from openfusion_auto.evals.contenders import contender, contenders
-from openfusion_auto.evals.runner import How, run_all
+from openfusion_auto.evals.runner import How, Purse, run_all
 from openfusion_auto.evals.summary import versus
 from openfusion_auto.upstream.reply import Reply
 from tests.evals.samples import POOL
@@ -89,6 +89,18 @@ async def test_what_cannot_be_read_is_counted_and_its_money_too():
     assert {p["outcome"] for p in found["pairs"]} == {"unparsed"}
     assert found["usd"] == pytest.approx(sum(r["usd"] for p in found["pairs"] for r in p["rounds"]))
     assert found["usd"] > 0
+
+
+async def test_nothing_is_judged_once_the_purse_is_empty():
+    rig = Rig(lambda body: Reply("ok"), pool=POOL, policy=Policy(mode="single"))
+    case = Case.model_validate({"id": "c", "prompt": "Go.", "grade": {"by": "judge", "rubric": "x"}})  # fmt: skip
+    runs = await run_all(rig.engine, (case,), contenders(("strongest",), POOL, {}), How())
+    grader = judge.Grader(rig.engine, contender("reasoner-a", POOL, {}), purse=Purse(0.1, 0.1))
+    before = len(rig.upstream.calls)
+    (pair,) = (await judge.compared(grader, runs, 1))["pairs"]
+    assert pair["outcome"] == "not_judged"
+    assert (await judge.checked(grader, runs[0])).record["grade"]["verdict"] == "skipped"
+    assert len(rig.upstream.calls) == before
 
 
 async def test_a_pair_without_two_answers_is_not_judged():
