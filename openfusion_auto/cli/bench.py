@@ -18,7 +18,7 @@ from openfusion_auto.cli import evaluate, output
     help="Exit code 1 when Auto is worse than in this earlier receipt of the same tasks.",
 )  # fmt: skip
 @evaluate.options
-def command(tasks: str, baseline: tuple[str, ...], earlier: Path | None, **shared: Any) -> None:  # noqa: ANN401 - click's
+def command(tasks: str, baseline: tuple[str, ...], earlier: Path | None, **shared: Any) -> None:  # noqa: ANN401 - as click gives them
     """Measure accuracy, cost of a right answer and latency on TASKS.
 
     TASKS is a folder or a file of cases, TOML or JSONL, each with its grader; `shipped` are ours. Worse is an

@@ -18,7 +18,7 @@ from openfusion_auto.cli import evaluate
     help="Let a model judge Auto's answers against each baseline's, blind and in both orders.",
 )
 @evaluate.options
-def command(cases: tuple[str, ...], baseline: tuple[str, ...], grade: bool, **shared: Any) -> None:  # noqa: ANN401 - click's
+def command(cases: tuple[str, ...], baseline: tuple[str, ...], grade: bool, **shared: Any) -> None:  # noqa: ANN401 - as click gives them
     """Ask Auto and its baselines the same and write a receipt of it.
 
     The baselines are the strongest and the cheapest candidate and a panel for every request, unless --baseline names

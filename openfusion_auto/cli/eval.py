@@ -13,7 +13,7 @@ from openfusion_auto.cli import evaluate
 @evaluate.cases_option
 @evaluate.baseline_option
 @evaluate.options
-def command(cases: tuple[str, ...], baseline: tuple[str, ...], **shared: Any) -> None:  # noqa: ANN401 - click's
+def command(cases: tuple[str, ...], baseline: tuple[str, ...], **shared: Any) -> None:  # noqa: ANN401 - as click gives them
     """Ask Auto every case and write a receipt of it.
 
     Each answer is graded as its case says; decisions are held against what the case expects. --baseline asks others

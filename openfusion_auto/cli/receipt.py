@@ -136,30 +136,40 @@ def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> N
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there."
 )
+@json_option
 @config_option
-def make(trace_id: str, out: Path | None, config: Path | None) -> None:
+def make(trace_id: str, out: Path | None, as_json: bool, config: Path | None) -> None:
     """Make a receipt of a request that was served, by the id of its trace.
 
     It must be in the store, and the pool must be the one that it was decided with.
     """
     from openfusion_auto.cli import receipt_of
 
-    output.note(f"receipt: {receipt_of.make(trace_id, out, load_settings(config))}")
+    path = receipt_of.make(trace_id, out, load_settings(config))
+    if as_json:
+        output.data({"file": str(path), "digest": document_of(path).get("digest")})
+    output.note(f"receipt: {path}")
 
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar=FILE)
-def key(file: Path) -> None:
+@json_option
+def key(file: Path, as_json: bool) -> None:
     """Make a private key for signing, and print its public key."""
     from openfusion_auto.evals.signing import create_key
 
-    output.emit(create_key(file.expanduser()))
+    public = create_key(file.expanduser())
+    if as_json:
+        output.data({"file": str(file), "public_key": public})
+    else:
+        output.emit(public)
 
 
 @command.command()
 @click.argument("file", metavar=FILE)
 @click.argument("key_file", type=click.Path(path_type=Path, dir_okay=False), metavar="KEY")
-def sign(file: str, key_file: Path) -> None:
+@json_option
+def sign(file: str, key_file: Path, as_json: bool) -> None:
     """Sign a receipt that is whole, in its file."""
     from openfusion_auto.config import private
     from openfusion_auto.evals.seal import rendered
@@ -170,7 +180,10 @@ def sign(file: str, key_file: Path) -> None:
     path = shelf().find(file)
     if check(read_bytes(path)):
         raise output.Failure(f"{path}: is not whole, and is not signed; see receipt verify")
-    private.write(path, rendered(signed(document_of(path), load_key(key_file.expanduser()))))
+    document = signed(document_of(path), load_key(key_file.expanduser()))
+    private.write(path, rendered(document))
+    if as_json:
+        output.data({"file": str(path), "signature": document["signature"]})
     output.note(f"signed: {path}")
 
 

@@ -163,7 +163,7 @@ def whole(
         "grading": grading,
     }
     content = plain(content)  # type: ignore[assignment] # an object stays one
-    figures = summary(content["runs"], content["grading"], names, dry_run=origin.dry_run)  # type: ignore[arg-type] # JSON
+    figures = summary(content["runs"], content["grading"], names, dry_run=origin.dry_run)  # type: ignore[arg-type] # JSON as it was made
     return sealed({**content, "summary": plain(figures)})
 
 

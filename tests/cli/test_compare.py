@@ -51,10 +51,8 @@ def upstream(body):
         right = number in RIGHT[body["model"]]
         return Reply(f"It is {2 * number if right else 0}.", usage=Usage(1000, 100))
     first = said.partition("First answer:")[2].partition("Second answer:")[0]
-    if number in (1, 2):
-        winner = "first" if f"It is {2 * number}." in first else "second"
-    else:
-        winner = "first"
+    knows = number in (1, 2)
+    winner = "second" if knows and f"It is {2 * number}." not in first else "first"
     text = "no idea" if number == 4 else json.dumps({"winner": winner, "why": "known"})
     return Reply(text, usage=Usage(2000, 10))
 

@@ -108,8 +108,9 @@ def test_what_is_no_receipt_is_refused_in_a_sentence(run, folder, data):
 
 
 def test_a_receipt_is_signed_in_its_file_when_it_is_whole(run, sample, folder):
-    public = run("receipt", "key", "own.pem").out.strip()
-    assert run("receipt", "sign", sample, "own.pem").code == 0
+    public = run("receipt", "key", "own.pem", "--json").json["public_key"]
+    signed = run("receipt", "sign", sample, "own.pem", "--json")
+    assert (signed.code, signed.json["signature"]["public_key"]) == (0, public)
     assert json.loads((folder / "c.json").read_bytes())["signature"]["public_key"] == public
     assert run("receipt", "verify", sample, "--key", public).code == 0
     (folder / "c.json").write_bytes((folder / "c.json").read_bytes().replace(b"days", b"year"))
@@ -121,9 +122,10 @@ def test_a_receipt_is_signed_in_its_file_when_it_is_whole(run, sample, folder):
 def test_what_was_answered_becomes_a_receipt_by_its_trace(run, configured, scripted, folder):
     scripted(lambda body: Reply("ok"))
     trace = run("ask", "fix the bug in the parser").err.split()[-1]
-    result = run("receipt", "make", trace, "--out", "r.json")
+    result = run("receipt", "make", trace, "--out", "r.json", "--json")
     assert result.code == 0, result.err
     document = json.loads((folder / "r.json").read_bytes())
+    assert result.json == {"file": "r.json", "digest": document["digest"]}
     assert (document["kind"], document["runs"][0]["trace"]) == ("request", trace)
     assert run("receipt", "verify", "r.json").code == 0
     assert "1 of 1 decisions are the same" in run("receipt", "replay", "r.json").out

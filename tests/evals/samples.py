@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,8 @@ def answering(body) -> Reply:
     if '"winner"' in said:
         first = said.partition("First answer:")[2]
         right = first.find("366") < first.find("365") if "365" in said else None
-        return Reply('{"winner": "%s"}' % {True: "first", False: "second", None: "tie"}[right])
+        winner = {True: "first", False: "second", None: "tie"}[right]
+        return Reply(json.dumps({"winner": winner}))
     if "Answer with one JSON object" in said:
         return Reply('{"verdict": "accept", "best": 1, "findings": [], "defect": null}')
     if "leap year" in said:

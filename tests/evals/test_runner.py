@@ -87,7 +87,7 @@ async def test_nothing_is_begun_once_the_ceiling_is_reached():
     )  # fmt: skip
     assert [r.record["outcome"] for r in found] == ["ok", "not_run", "not_run", "not_run"]
     assert len(seen) == len(here.upstream.calls) == 1
-    assert found[1].usd == 0
+    assert found[1].record["usd"] == 0
 
 
 def test_a_request_has_its_options_and_no_trace_in_the_answer():
