@@ -125,7 +125,7 @@ def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> N
             same(document, as_json=as_json)
         else:
             other(document, pool, config, as_json=as_json)
-    except (KeyError, TypeError, AttributeError, IndexError, Unreadable):
+    except (LookupError, TypeError, AttributeError, ArithmeticError, Unreadable):
         raise output.Failure(
             f"{path}: is not a receipt that can be replayed; see receipt verify"
         ) from None

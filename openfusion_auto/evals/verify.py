@@ -19,7 +19,7 @@ from openfusion_auto.data import data_root
 from openfusion_auto.evals import judge, redecide, seal, signing
 from openfusion_auto.evals.receipt import OBJECT, RECEIPT_SCHEMA, statement
 from openfusion_auto.evals.summary import summary, total
-from openfusion_auto.store.records import Unreadable, read
+from openfusion_auto.store.records import read
 from openfusion_auto.wire.jsons import JsonError, loads
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 MOST = 50  # findings that are told; one change can break many sums
-BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, Unreadable, RecursionError)
+BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Finding(NamedTuple):

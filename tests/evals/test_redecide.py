@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -25,8 +28,9 @@ from openfusion_auto.core.types import (
     State,
     Stats,
 )
-from openfusion_auto.evals import redecide
+from openfusion_auto.evals import receipt, redecide
 from openfusion_auto.store.records import Unreadable
+from tests.cli.processes import PACKAGE
 from tests.evals import samples
 from tests.support.pools import candidate, price, task
 
@@ -67,6 +71,53 @@ def test_a_decision_is_the_same_from_what_a_receipt_keeps(asked, state, policy):
     inputs = {"task": plain(asked), "state": plain(state), "policy": plain(policy)}
     kept = json.loads(json.dumps({"decision": plain(made), "inputs": inputs}))
     assert redecide.again(kept, samples.POOL)["digest"] == made["digest"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_thousand_decisions_are_the_same_in_another_process(tmp_path):
+    rng = random.Random(3)
+    runs = []
+    for _ in range(1000):
+        asked, state, policy = drawn(rng)
+        made = decision_json(decide(asked, samples.POOL, state, policy))
+        inputs = {"task": plain(asked), "state": plain(state), "policy": plain(policy)}
+        runs.append({"decision": plain(made), "inputs": inputs, "case": "c", "contender": "auto"})
+    kept = tmp_path / "decisions.json"
+    kept.write_text(json.dumps({"pool": receipt.pool_content(samples.POOL), "runs": runs}))
+    code = (
+        "import json, sys; from openfusion_auto.evals.redecide import replay\n"
+        "print(json.dumps([[r.found, r.same] for r in replay(json.load(open(sys.argv[1])))]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(kept)],
+        env={"PYTHONPATH": PACKAGE, "PYTHONHASHSEED": "1234"},
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found == [[r["decision"]["digest"], True] for r in runs]
+    assert len({digest for digest, _ in found}) > 900
+
+
+def drawn(rng):
+    """Random inputs of a decision."""
+    names = [rng.choice(NAMES) for _ in range(2)]
+    asked = task(
+        kind=rng.choice(["bugfix", "docs", "review", "chat", "ops"]),
+        risk=rng.choice(LEVELS),
+        complexity=rng.choice(LEVELS),
+        turn=rng.choice(["user", "tool", "aux"]),
+        needs=Needs(tools=rng.random() < 0.5, input_tokens=rng.randrange(300_000)),
+        lifts=((names[0], rng.uniform(-0.2, 0.2)),),
+        ease=rng.choice([None, rng.uniform(-3, 3)]),
+    )
+    now_s = rng.uniform(0, 1e6)
+    seen = Stats(*(rng.uniform(0, 1000) for _ in range(8)), at_s=now_s - rng.uniform(0, 9000))
+    pin = Pin(
+        names[1], (Cached(names[1], rng.randrange(9000), now_s + 99.5),), rng.randrange(1, 30)
+    )
+    state = State(now_s, {names[0]: seen}, {}, rng.choice([None, pin]))
+    return asked, state, Policy(cost_quality=rng.uniform(0, 10), max_usd=rng.choice([None, 0.05]))
 
 
 @pytest.fixture(scope="module")
