@@ -116,8 +116,6 @@ def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> N
     Exit code 1 when one is not the same, bit for bit. With --pool or --config: what would differ, term by term. The
     text of requests is not in a receipt, so rules of another configuration are not applied.
     """
-    from openfusion_auto.store.records import Unreadable
-
     path = shelf().find(file)
     document = document_of(path)
     try:
@@ -125,7 +123,7 @@ def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> N
             same(document, as_json=as_json)
         else:
             other(document, pool, config, as_json=as_json)
-    except (LookupError, TypeError, AttributeError, ArithmeticError, Unreadable):
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError):
         raise output.Failure(
             f"{path}: is not a receipt that can be replayed; see receipt verify"
         ) from None

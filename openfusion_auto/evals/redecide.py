@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.digest import digest, plain
 from openfusion_auto.core.explain import decision_json
@@ -74,7 +76,9 @@ def again(run: Document, pool: Pool) -> Json:
         Unreadable: its inputs cannot be read.
     """
     task, state, policy = inputs_of(run)
-    return plain(decision_json(decide(task, pool, state, policy)))  # type: ignore[return-value] # an object stays one
+    with np.errstate(all="ignore"):  # a stranger's numbers may be any
+        made = decision_json(decide(task, pool, state, policy))
+    return plain(made)  # type: ignore[return-value] # an object stays one
 
 
 def replay(document: Document) -> Iterator[Replayed]:

@@ -50,8 +50,9 @@ def test_a_changed_one_is_told_with_the_place(run, sample, folder):
 
 
 def test_a_receipt_taken_out_of_the_folder_is_found(run, folder):
+    (folder / "cases.toml").write_text('schema = 1\n[[cases]]\nid = "a"\nprompt = "Say hello."\n')
     for _ in range(3):
-        run("eval", "--dry-run", "--json")
+        run("eval", "--dry-run", "--json", "--cases", "cases.toml")
     assert run("receipt", "verify").code == 0
     next((folder / "state" / "receipts").glob("000002-*")).unlink()
     result = run("receipt", "verify")

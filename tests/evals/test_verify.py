@@ -170,6 +170,33 @@ def test_a_receipt_without_its_parts_is_told_and_never_a_traceback():
     assert {"schema", "seal", "digest", "unreadable"} <= {f.rule for f in found}
 
 
+JUNK = (None, True, -1, 1e308, 10**30, "", "x", [], {}, [None], {"a": 1}, "9" * 50)
+
+
+def parts(value, path=()):
+    """Paths of everything in a document."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*path, key)
+        if isinstance(inner, dict | list):
+            yield from parts(inner, (*path, key))
+
+
+def test_whatever_a_stranger_puts_in_and_seals_is_judged_and_never_a_traceback():
+    rng = random.Random(11)
+    whole = json.loads(FILES["failed-nobody"])
+    places = [p for p in parts(whole) if p[0] not in seal.UNSEALED]
+    for _ in range(100):
+        path = rng.choice(places)
+        forged = resealed(changed(whole, path, rng.choice(JUNK)))
+        found = verify(seal.rendered(forged))
+        assert {f.rule for f in found} <= RULES
+
+
+def test_numbers_beyond_measure_are_judged():
+    path = ("pool", "candidates", 0, "price", "input")
+    assert verify(seal.rendered(resealed(changed(json.loads(FILES["single"]), path, 1e308))))
+
+
 def test_other_bytes_of_the_same_content_are_found_as_such():
     found = verify(json.dumps(json.loads(FILES["single"])).encode())
     assert [f.rule for f in found] == ["form"]
