@@ -181,13 +181,14 @@ async def play(
     from openfusion_auto.evals import judge
     from openfusion_auto.evals.runner import Purse, run_all
 
-    watch = Progress(len(cases) * len(who) * how.repeat)
+    judged = len(who) - 1 if pairs else 0
+    watch = Progress(len(cases) * how.repeat * (len(who) + judged))
     try:
         purse = Purse(how.max_usd)
         runs = await run_all(engine, cases, who, how, watch.step, purse)
         judging = judge.Grader(engine, grader, purse=purse)
         runs = [await judge.checked(judging, run) for run in runs]
-        grading = await judge.compared(judging, runs, how.parallel) if pairs else None
+        grading = await judge.compared(judging, runs, how.parallel, watch.step) if pairs else None
     finally:
         watch.end()
         for upstream in engine.means.upstreams.values():
@@ -205,7 +206,7 @@ class Progress:
         self._seen = sys.stderr is not None and sys.stderr.isatty()
 
     def step(self, run: Run) -> None:
-        """Count a run."""
+        """Count a run that was made or judged."""
         self._done += 1
         if self._seen:
             said = f"{self._done}/{self._total}  {run.case.id}  {run.contender.name}"

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.errors import FusionError
@@ -83,14 +83,21 @@ class Grader:
     purse: Purse = field(default_factory=Purse)
 
 
-async def compared(grader: Grader, runs: Sequence[Run], parallel: int) -> Json:
+async def compared(
+    grader: Grader,
+    runs: Sequence[Run],
+    parallel: int,
+    progress: Callable[[Run], None] = lambda _: None,
+) -> Json:
     """Return Auto's answers against each baseline's, judged: what a receipt keeps of it."""
     gate = asyncio.Semaphore(parallel)
     at = {(r.case.id, r.record["repeat"], r.contender.name): r for r in runs}
 
     async def one(own: Run, other: Run) -> Json:
         async with gate:
-            return await pair(grader, own, other)
+            found = await pair(grader, own, other)
+            progress(other)
+            return found
 
     order = [
         (at[case, repeat, "auto"], other)

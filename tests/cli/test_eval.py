@@ -111,3 +111,6 @@ def test_progress_is_shown_where_a_person_looks(run, cases, monkeypatch, capsys)
     assert "1/1" not in run("eval", "--dry-run", "--cases", cases).err
     monkeypatch.setattr(evaluate, "Progress", Seen)
     assert "1/1  greet  auto" in run("eval", "--dry-run", "--cases", cases).err
+    judged = run("compare", "--dry-run", "--cases", cases, "--baseline", "cheapest", "--grade").err
+    assert "2/3  greet  cheapest" in judged
+    assert "3/3  greet  cheapest" in judged
