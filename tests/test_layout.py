@@ -53,6 +53,10 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/server/test_chat.py",
         "the whole way is tested from its outer end",
     ),
+    "openfusion_auto/runtime/judging.py": (
+        "tests/server/test_info.py",
+        "what is decided is asked of the debug route",
+    ),
     "openfusion_auto/server/surface.py": (
         "tests/server/test_chat.py",
         "the surfaces are tested by what they answer",

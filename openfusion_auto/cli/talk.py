@@ -13,7 +13,8 @@ from openfusion_auto.cli.common import announce_state, is_dry_run, load_settings
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.server.build import build_store
 from openfusion_auto.wire.chat_request import parse_request

@@ -25,7 +25,8 @@ from openfusion_auto.errors import (
     UpstreamBroken,
 )
 from openfusion_auto.runtime.attempt import Caller
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.names import AUTO, PREFIX
 from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.session import session_of

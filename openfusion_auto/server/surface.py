@@ -10,7 +10,8 @@ from aiohttp.typedefs import Handler
 
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import BadRequest, FusionError, Overloaded, TooLarge
-from openfusion_auto.runtime.engine import Engine, Incoming, answer_id
+from openfusion_auto.runtime.engine import Engine, answer_id
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
