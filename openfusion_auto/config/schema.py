@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
 from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
 from openfusion_auto.config.section import Section, Strings, listed
+from openfusion_auto.core.hedge import Hedging
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences
 
@@ -177,6 +178,34 @@ class TimeoutsSection(Section):
     )
     idle_s: float = Field(default=120.0, gt=0, description="silence inside an answer, seconds")
     total_s: float = Field(default=900.0, gt=0, description="one whole upstream call, seconds")
+
+
+class HedgeSection(Section):
+    """`[hedge]`: asking a second model when the first says nothing for too long, on a person's turns."""
+
+    enabled: bool = Field(default=False, description="ask a second model beside a silent one")
+    quantile: float = Field(
+        default=0.95,
+        ge=0,
+        lt=1,
+        description="silent for longer than this quantile of its latest waits; 0 = always the times below",
+    )
+    after_s: float = Field(
+        default=8.0, gt=0, description="silent for so long, while too little is measured, seconds"
+    )
+    whole_after_s: float = Field(
+        default=45.0, gt=0, description="the same for answers that are not streamed, seconds"
+    )
+    max_share: float = Field(
+        default=0.05, gt=0, le=1, description="second calls, as a share of all requests"
+    )
+    max_usd_per_day: float = Field(
+        default=1.0, gt=0, le=1e6, description="what second calls may cost in 24 hours, USD"
+    )
+
+    def hedging(self) -> Hedging | None:
+        """Return these settings as what the rules take, None where it is off."""
+        return Hedging(**self.model_dump(exclude={"enabled"})) if self.enabled else None
 
 
 class ServerSection(Section):
@@ -367,6 +396,7 @@ class Config(Section):
     classifier: ClassifierSection = Field(default_factory=ClassifierSection)
     learn: LearnSection = Field(default_factory=LearnSection)
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
+    hedge: HedgeSection = Field(default_factory=HedgeSection)
     server: ServerSection = Field(default_factory=ServerSection)
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)

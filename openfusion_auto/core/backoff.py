@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from openfusion_auto.errors import FusionError, UpstreamTimeout
+from openfusion_auto.errors import ContextTooLong, FusionError, UpstreamError, UpstreamTimeout
 
 TRIES = 2  # attempts at one candidate: a second one mends most passing faults, a third rarely does
 BASE_S = 0.2  # [s] mean wait before a retry; jitter makes it 0.1 to 0.3
@@ -52,3 +52,23 @@ def next_move(
         if wait_s <= min(MAX_WAIT_S, remaining_s):
             return Move("retry", wait_s)
     return Move("next", skip_upstream=error.scope == "provider")
+
+
+def summary(errors: list[FusionError]) -> FusionError:
+    """Return the one error that tells the client most: the only kind there was, else all kinds in one sentence."""
+    if not errors:
+        return UpstreamError("no candidate could be called")
+    first = errors[0]
+    too_long = next((e for e in errors if e.code == ContextTooLong.default_code), None)
+    if too_long is not None:
+        return too_long  # agents compact on it; any other error would end their session
+    if len({(type(e), e.status) for e in errors}) == 1:
+        waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
+        first.retry_after_s = min(waits) if waits else None
+        return first
+    kinds = ", ".join(dict.fromkeys(e.code or "error" for e in errors))
+    waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
+    return UpstreamError(
+        f"no candidate could answer: {len(errors)} attempts failed ({kinds})",
+        retry_after_s=min(waits) if waits else None,
+    )

@@ -10,7 +10,7 @@ from openfusion_auto.core.classify import Verdict
 from openfusion_auto.core.facts import Facts
 from openfusion_auto.core.question import question, reply_of
 from openfusion_auto.core.recipes import Ask
-from openfusion_auto.runtime.attempt import Caller
+from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.wire.chat_request import parse_request
 

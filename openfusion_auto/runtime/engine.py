@@ -17,8 +17,9 @@ from openfusion_auto.errors import (
     InternalError,
 )
 from openfusion_auto.runtime.access import owner_of
-from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
+from openfusion_auto.runtime.attempt import Means, StreamBroken
 from openfusion_auto.runtime.cache import Cache, Kept, recorded
+from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.judging import Incoming, Judged, Judging, raise_if_empty
 from openfusion_auto.runtime.limits import Allowance
@@ -188,6 +189,7 @@ class Engine:
         raise_if_empty(judged)
         if client is not None:
             client.patient = judged.decision.mode != "single"
+        hedger, named = self.means.hedger, bool(judged.want.only)
         caller = Caller(
             self._means_of(judged),
             trace,
@@ -197,6 +199,7 @@ class Engine:
             max_usd=self._ceiling(judged.prompt),
             headers=forwarded(incoming.headers),
             allowance=allowance,
+            hedge=hedger.turn(judged.decision, named=named) if hedger is not None else None,
         )
         outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
         body = await self._deliver(judged, outcome, trace, client)

@@ -12,7 +12,8 @@ from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.core.types import Decision, Policy, Pool, State, Task
 from openfusion_auto.errors import BadRequest, ContextTooLong, NoCandidate
 from openfusion_auto.runtime.access import View
-from openfusion_auto.runtime.attempt import Caller, Means
+from openfusion_auto.runtime.attempt import Means
+from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of

@@ -27,8 +27,9 @@ from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.exchange import Outbox
+from openfusion_auto.runtime.hedge import hedger_of
 from openfusion_auto.runtime.learner import Learner
-from openfusion_auto.runtime.limits import Limiter, MemoryCounters
+from openfusion_auto.runtime.limits import Counters, Limiter, MemoryCounters
 from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
 from openfusion_auto.runtime.shared import SharedCounters
@@ -92,10 +93,12 @@ def build_engine(
     store: Store | None = None,
     outbox: Outbox | None = None,
     link: Link | None = None,
+    counters: Counters | None = None,
 ) -> Engine:
     """Return the engine of a configuration; in a dry run every upstream is the fake one and ready.
 
     Without a store it begins with nothing and keeps nothing. `outbox` and `link`: what others are told, and how.
+    `counters`: where the money of second calls is counted.
     """
     config = settings.config
     books = Books(store)
@@ -117,6 +120,7 @@ def build_engine(
         settings.policy.max_calls,
         config.timeouts.total_s,
         books,
+        hedger_of(config.hedge.hedging(), counters or MemoryCounters(clock, books.store)),
     )
     traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
     return engine_of(settings, means, traces, cache, dry_run=dry_run)
@@ -271,7 +275,13 @@ def build(
         )
     outbox = Outbox(store) if link else None
     engine = build_engine(
-        settings, dry_run=dry_run, clock=clock, store=store, outbox=outbox, link=link
+        settings,
+        dry_run=dry_run,
+        clock=clock,
+        store=store,
+        outbox=outbox,
+        link=link,
+        counters=counters,
     )
     host = settings.config.server.host
     app = build_app(engine, server_options(settings, host), clock, keyring, limiter)
@@ -315,7 +325,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
     same = {n for n in upstreams if n in before.upstreams and calls_alike(old, new, n)}
     upstreams |= {name: before.upstreams[name] for name in same}
     app[KEYRING].take(new.client_keys)
-    means = replace(before, pool=new.pool, upstreams=upstreams)
+    hedger = hedger_of(config.hedge.hedging(), app[LIMITER].counters, before.hedger)
+    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger)
     before.live.configure(
         {} if engine.dry_run else new.unready,
         pin_ttl_s=config.session.ttl_s,

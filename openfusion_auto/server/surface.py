@@ -119,8 +119,8 @@ def trace_headers(
         headers["x-openfusion-cache"] = "hit"
         headers["x-openfusion-model"] = trace.cached.model
         return headers
-    candidate_id = trace.answered_by or (trace.attempts[-1].candidate if trace.attempts else None)
-    candidate = engine.means.pool.get(candidate_id) if candidate_id else None
+    speaker = trace.speaker()
+    candidate = engine.means.pool.get(speaker) if speaker else None
     if candidate is not None:
         headers["x-openfusion-model"] = candidate.model
     return headers

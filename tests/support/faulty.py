@@ -959,8 +959,8 @@ class FaultyUpstream:
     """The server. See the module's docstring.
 
     Attributes:
-        script: Fault ids that the next requests get, in order; "ok" for none, "say:TEXT" for a text. Goes before
-            directives.
+        script: Fault ids that the next requests get, in order; "ok" for none, "say:TEXT" for a text, "sleep:S"
+            and "sleep:S:ID" for a pause of S seconds before it. Goes before directives.
         requests: All that came.
         open_now: Requests in work.
         hung_up: Clients that left before the end.
@@ -1057,6 +1057,9 @@ class FaultyUpstream:
         if self.script:
             request.fault, *rest = self.script
             self.script = rest
+            if request.fault.startswith("sleep:"):
+                _, seconds, *after = request.fault.split(":", 2)
+                request.sleep_s, request.fault = float(seconds), after[0] if after else "ok"
             if request.fault.startswith("say:"):
                 request.text, request.fault = request.fault[4:], "ok"
         seen = (request.fault, prompt)
