@@ -48,7 +48,12 @@ def next_move(
     if isinstance(error, UpstreamTimeout):
         return Move("stop" if timeouts >= TIMEOUTS else "next")
     if error.retryable and tries < TRIES:
-        wait_s = BASE_S * (0.5 + jitter) if error.retry_after_s is None else error.retry_after_s
+        wait_s = BASE_S * (0.5 + jitter)
+        if error.retry_after_s is not None:
+            # Never earlier, and those that were told the same second do not come back together.
+            wait_s = max(
+                error.retry_after_s, min(MAX_WAIT_S, error.retry_after_s + BASE_S * jitter)
+            )
         if wait_s <= min(MAX_WAIT_S, remaining_s):
             return Move("retry", wait_s)
     return Move("next", skip_upstream=error.scope == "provider")
