@@ -74,6 +74,6 @@ def summary(errors: list[FusionError]) -> FusionError:
     kinds = ", ".join(dict.fromkeys(e.code or "error" for e in errors))
     waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
     return UpstreamError(
-        f"no candidate could answer: {len(errors)} attempts failed ({kinds})",
+        f"no candidate could answer: {len(errors)} failures ({kinds})",
         retry_after_s=min(waits) if waits else None,
     )

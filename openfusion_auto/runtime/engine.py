@@ -30,6 +30,7 @@ from openfusion_auto.runtime.trace import Again, Trace, TraceStore, compact, ful
 from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.portable import seals_of_answer
 from openfusion_auto.wire.telling import stream_of, telling
+from openfusion_auto.wire.traceparent import read_traceparent
 
 
 class Engine:
@@ -76,6 +77,7 @@ class Engine:
 
     def open(self, incoming: Incoming) -> Trace:
         """Start the trace of a request; it is in the store at once, so that a crash on the way is seen."""
+        parent = read_traceparent(incoming.headers.get("traceparent"))
         trace = Trace(
             id="tr_" + secrets.token_hex(12),
             requested_model=incoming.prompt.model,
@@ -84,6 +86,7 @@ class Engine:
             at=self.means.clock.wall(),
             dry_run=self.dry_run,
             owner=owner_of(incoming.client),
+            parent=parent.header() if parent is not None else None,
         )
         self.traces.add(trace)
         return trace

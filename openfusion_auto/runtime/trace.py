@@ -83,7 +83,8 @@ class Trace:
     """One request. `outcome` is `ok`, `error`, `cancelled` or `running`.
 
     `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
-    `surface` names where it came in when that is not its dialect's own path.
+    `surface` names where it came in when that is not its dialect's own path. `parent` is the caller's span, as a
+    `traceparent` of W3C's version 00.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Trace:
     cached: Again | None = None
     surface: str | None = None
     hedge: Hedged | None = None
+    parent: str | None = None
 
     def speaker(self) -> str | None:
         """Return who answers, as far as that is known: when it is not over, who was asked last or won."""
@@ -256,6 +258,7 @@ def full(trace: Trace) -> dict[str, object]:
         "ms": trace.ms,
         "attempts": [plain(a) for a in trace.attempts],
         "usage": usage_lines(trace),
+        "parent": trace.parent,
         "hedge": plain(trace.hedge) if trace.hedge is not None else None,
         "notes": list(trace.notes),
         "decision": decision_json(trace.decision) if trace.decision else None,

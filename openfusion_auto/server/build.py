@@ -127,9 +127,15 @@ def build_engine(
 
 
 def engine_of(
-    settings: Settings, means: Means, traces: TraceStore, cache: Cache | None, *, dry_run: bool
+    settings: Settings,
+    means: Means,
+    traces: TraceStore,
+    cache: Cache | None,
+    *,
+    dry_run: bool,
+    before: Reader | None = None,
 ) -> Engine:
-    """Return the engine that answers by a configuration with certain means."""
+    """Return the engine that answers by a configuration with certain means, and what the reader `before` knows."""
     config = settings.config
     return Engine(
         replace(means, max_calls=settings.policy.max_calls, total_s=config.timeouts.total_s),
@@ -138,7 +144,7 @@ def engine_of(
         {u.name: u.offers for u in config.upstreams},
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        reader=build_reader(settings, means.live),
+        reader=build_reader(settings, means.live, before),
         cache=cache,
     )
 
@@ -162,25 +168,24 @@ def build_cache(
 
 
 def ways_of(settings: Settings) -> tuple[object, ...]:
-    """Return how a configuration reads and decides: what was answered by another is not given again."""
-    config = settings.config
-    rules = [rule.model_dump(mode="json") for rule in config.rules]
-    return settings.policy, rules, config.classifier.model_dump(mode="json")
+    """Return how a configuration reads, decides and calls: what was answered by another is not given again."""
+    config, known = settings.config, settings.experience
+    said = [part.model_dump(mode="json") for part in (*config.upstreams, *config.rules)]
+    experience = known.digest() if known is not None else None
+    return settings.policy, said, config.classifier.model_dump(mode="json"), experience
 
 
-def build_reader(settings: Settings, live: LiveState) -> Reader:
-    """Return how requests are read, as the configuration says."""
-    asked = settings.config.classifier
-    named = settings.classifier
-    classifier = (
-        Classifier(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars) if named else None
-    )
-    learn = settings.config.learn
-    learner = (
-        Learner(live, half_life_days=learn.half_life_days, max_lift=learn.max_lift)
-        if learn.enabled
-        else None
-    )
+def build_reader(settings: Settings, live: LiveState, before: Reader | None = None) -> Reader:
+    """Return how requests are read, as the configuration says; what the reader `before` remembers stays remembered."""
+    asked, named, learn = settings.config.classifier, settings.classifier, settings.config.learn
+    old = before or Reader()
+    classifier = learner = None
+    if named:
+        ask = old.classifier.following if old.classifier else Classifier
+        classifier = ask(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars)
+    if learn.enabled:
+        watch = old.learner.following if old.learner else partial(Learner, live)
+        learner = watch(half_life_days=learn.half_life_days, max_lift=learn.max_lift)
     return Reader(settings.rules, every_turn(asked.mode), classifier, settings.experience, learner)
 
 
@@ -334,7 +339,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
         caches=cache_rules(config),
     )
     cache = build_cache(new, means.clock, app.get(LINK), engine.cache)
-    engine.take(engine_of(new, means, engine.traces, cache, dry_run=engine.dry_run))
+    reader, dry_run = engine.reader, engine.dry_run
+    engine.take(engine_of(new, means, engine.traces, cache, dry_run=dry_run, before=reader))
     app[OPTIONS].take(server_options(new, host))
     app[VIEWS].take(new.pool)
     app[LIMITER].server, app[LIMITER].session = limits_of(new)

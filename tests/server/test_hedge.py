@@ -14,7 +14,7 @@ from openfusion_auto.runtime.limits import SERVER
 from openfusion_auto.server.keys import LIMITER, LIVE
 from openfusion_auto.wire.chat_request import parse_request
 from tests.server.conftest import FOUR
-from tests.server.dialects import PATHS, heard
+from tests.server.dialects import DIALECTS, PATHS, Says, Scripted, heard, request_for
 from tests.server.live import send, serving
 from tests.server.test_keyring import SURFACES, body, keyed
 from tests.server.test_limits import until
@@ -93,6 +93,29 @@ async def test_the_second_answers_where_the_first_stays_silent(tmp_path, path, s
             "rule": "hedge.after_s" if stream else "hedge.whole_after_s",
         }  # fmt: skip
         await settled(router)
+
+
+@STREAM
+@pytest.mark.parametrize("upstream", DIALECTS)
+async def test_in_every_dialect_of_an_upstream_the_bytes_of_one_answer_go_out(
+    start_router, upstream, stream
+):
+    """Client and upstream speak the same: relayed as it came. The silent one has sent its head already."""
+    hedge = {"hedge": HEDGE, "auto": {"mode": "single"}}
+    calls = (("function", "edit", '{"path": "a"}', "call_1"),)
+    async with (
+        Scripted(upstream) as up,
+        start_router(up.url, dialect=upstream, candidates=FOUR, **hedge) as router,
+    ):
+        up.script += [Says("of the first", sleep_s=60.0), Says("of the second", calls=calls)]
+        asked = request_for(upstream, "hi", tools=True) | {"stream": stream}
+        status, _, raw = await router.post("/v1" + PATHS[upstream], asked)
+        found = heard(upstream, raw, streamed=stream)
+        assert (status, found.text) == (200, "of the second")
+        assert [json.loads(given) for _, _, given, _ in found.calls] == [{"path": "a"}]
+        assert found.trace["hedge"]["won"] == found.trace["hedge"]["second"]
+        assert b"of the first" not in raw
+        assert [a["status"] for a in found.trace["attempts"]] == ["cancelled", "ok"]
 
 
 @STREAM
