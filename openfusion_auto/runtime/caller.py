@@ -136,7 +136,6 @@ class Caller(Attempts):
         hedge, first = self._hedge, ask.final and candidate.id == ask.candidates[0]
         if hedge is None or not first or (client is not None and client.head_sent):
             return await self._reply(ask, candidate, worst_usd, client)
-        self._hedge = None  # once a request
         *others, last = await self._raced(hedge, ask, candidate, worst_usd)
         for reply in others:
             if reply.error is not None:
@@ -149,10 +148,8 @@ class Caller(Attempts):
         self, hedge: Hedge, ask: Ask, candidate: Candidate, worst_usd: float | None
     ) -> tuple[Reply, ...]:
         """Make one call, and a second one beside it when it is silent for too long; see `Race.run`."""
-        trace, patience = (
-            self._trace,
-            hedge.hedger.patience(candidate.id, streamed=ask.prompt.stream),
-        )
+        trace = self._trace
+        patience = hedge.hedger.patience(candidate.id, streamed=ask.prompt.stream)
 
         def won(name: str) -> None:
             if trace.hedge is not None:
@@ -171,6 +168,7 @@ class Caller(Attempts):
             return Runner(other.id, partial(begin, other))
 
         async def begin(other: Candidate, lane: Lane) -> Reply:
+            self._hedge = None  # once a request
             after_ms = round(patience.s * 1000, 2)
             trace.hedge = Hedged(candidate.id, other.id, after_ms, patience.rule)
             asked = replace(ask, phase=HEDGE)
@@ -188,8 +186,11 @@ class Caller(Attempts):
 
     async def _refuses(self, hedge: Hedge, ask: Ask, other: Candidate | None) -> str | None:
         """Return why a second call must not be made, None when its worst case is held."""
+        client = self._client_of(ask)
         if other is None:
             return "the others' breakers are not closed"
+        if client is not None and client.head_sent:
+            return "something has reached the client"
         worst_usd = worst_case(ask.prompt, other)
         if len(self._trace.attempts) >= self._max_calls:
             return f"the limit of {self._max_calls} calls is used up"
@@ -203,15 +204,15 @@ class Caller(Attempts):
         Its provider may bill the prompt of a call that was cut before it said anything: the budget counts that, the
         books what came.
         """
-        usd, found = 0.0, self._trace.hedge
+        usd, found, streamed = 0.0, self._trace.hedge, ask.prompt.stream
+        lost = found is not None and found.won == found.second
         for line in self._trace.attempts:
             candidate = self._means.pool.get(line.candidate)
             if line.phase == HEDGE and candidate is not None and candidate.price is not None:
                 least = cost.usd(candidate.price, Usage(estimate(prompt_bytes(ask.prompt))))
                 usd += 0.0 if self._trace.dry_run else max(line.usd or 0.0, least)
-            lost = found is not None and found.won == found.second
-            if lost and line.candidate == ask.candidates[0] and line.ttft_ms is None and line.ms:
-                streamed = ask.prompt.stream
+            cut = line.phase == ask.phase and line.status == "cancelled" and line.ttft_ms is None
+            if lost and cut and line.ms is not None:
                 hedge.hedger.waited(line.candidate, line.ms / 1000, streamed=streamed)
                 if streamed:
                     self._means.live.waited(line.candidate, line.ms)

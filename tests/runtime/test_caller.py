@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from openfusion_auto.core.backoff import BASE_S, MAX_WAIT_S
 from openfusion_auto.core.breaker import FAILURES_TO_OPEN, OPEN_S
+from openfusion_auto.core.hedge import WHOLE, Hedging, Share
 from openfusion_auto.core.recipes import Ask
 from openfusion_auto.core.types import Breaker
 from openfusion_auto.errors import UpstreamOverloaded
 from openfusion_auto.runtime.caller import Caller
+from openfusion_auto.runtime.hedge import ACCOUNT, Hedge, Hedger
+from openfusion_auto.runtime.limits import MemoryCounters
+from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.upstream.reply import Reply
 from tests.support.rig import Rig
 
@@ -22,13 +27,15 @@ BOTH = ("coder-a", "fast-a")
 class Played:
     """One ask, played over a script of replies."""
 
+    hedger = None
+
     def __init__(self, *script, **more):
         self.rig = Rig(list(script), **more)
         self.incoming = self.rig.incoming("hi")
         self.trace = self.rig.engine.open(self.incoming)
 
     async def ask(self, *candidates, began_s=None, max_calls=12):
-        means = self.rig.engine.means
+        means = replace(self.rig.engine.means, hedger=self.hedger)
         before_s = self.rig.now_s
         caller = Caller(
             means,
@@ -36,6 +43,7 @@ class Played:
             None,
             began_s=before_s if began_s is None else began_s,
             max_calls=max_calls,
+            hedge=None if self.hedger is None else Hedge(self.hedger),
         )
         reply = await caller.perform(Ask("primary", candidates, self.incoming.prompt, final=True))
         self.waited_s = self.rig.now_s - before_s
@@ -51,6 +59,21 @@ class Played:
 
     def breaker(self, candidate):
         return self.rig.live.breakers().get(candidate, Breaker()).phase
+
+
+@pytest.fixture
+def hedged():
+    """A function: as `Played`, and where the first is silent for a moment a second one is asked."""
+
+    def play(*script):
+        played = Played(*script)
+        clock = played.rig.engine.means.clock
+        played.counters = MemoryCounters(clock, MemoryStore())
+        played.hedger = Hedger(played.counters, Hedging(0.02, 0.02, 0.0, 1.0, 100.0))
+        played.hedger.share = Share(10 * WHOLE)
+        return played
+
+    return play
 
 
 async def test_a_passing_fault_is_tried_once_more_after_a_short_wait_with_jitter():
@@ -113,6 +136,50 @@ async def test_the_limit_of_calls_holds():
     reply = await played.ask(*BOTH, max_calls=2)
     assert played.asked == ["coder-a", "coder-a"]
     assert (reply.error.status, reply.error.code) == (502, "upstream_error")
+
+
+# -- a second call ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_retry_may_have_the_second_call_that_its_first_try_did_not_need(hedged):
+    played = hedged(DOWN, Reply(hang=True), GOOD)
+    reply = await played.ask(*BOTH)
+    assert reply.answer.text == "fine"
+    ended = [(a.phase, a.candidate, a.error or a.status) for a in played.trace.attempts]
+    assert ended == [
+        ("primary", "coder-a", "upstream_unavailable"),
+        ("primary", "coder-a", "cancelled"),
+        ("hedge", "fast-a", "ok"),
+    ]
+    waits = played.hedger._waits
+    assert len(waits["coder-a", False]) == 1  # of the call that was cut, not of the one that failed
+
+
+async def test_a_request_has_one_second_call_at_most(hedged):
+    played = hedged(DOWN, Reply(hang=True), Reply(status=404), Reply(hang=True), GOOD)
+    task = asyncio.create_task(played.ask("coder-a", "fast-a", "reasoner-a"))
+    while len(played.trace.attempts) < 3:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert [a.phase for a in played.trace.attempts] == ["primary", "primary", "hedge"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [a.status for a in played.trace.attempts] == ["error", "cancelled", "error"]
+    assert played.counters.held(ACCOUNT) == 0
+
+
+async def test_both_are_cut_where_one_fails_by_a_defect_of_ours(hedged):
+    played = hedged(Reply(hang=True), GOOD)
+
+    def broken(*_args, **_more):
+        raise ValueError("ours")
+
+    played.rig.live.succeeded = broken
+    with pytest.raises(ValueError, match="ours"):
+        await played.ask(*BOTH)
+    assert played.trace.attempts[0].status == "cancelled"
+    assert played.counters.held(ACCOUNT) == 0
 
 
 # -- breakers --------------------------------------------------------------------------------------------------------

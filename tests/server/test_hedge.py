@@ -35,8 +35,8 @@ STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"
 PATH = pytest.mark.parametrize("path", SURFACES)
 SOME = pytest.mark.parametrize(
     ("path", "stream"),
-    [("/chat/completions", False), ("/chat/completions", True), ("/messages", True), ("/responses", False)],
-)  # fmt: skip
+    [("/chat/completions", False), ("/messages", True), ("/responses", True)],
+)
 
 
 def hedging(folder, **tables):
@@ -222,8 +222,7 @@ async def test_a_stream_that_breaks_after_its_first_word_is_not_mended_by_the_ot
         await settled(router)
 
 
-@STREAM
-@PATH
+@SOME
 async def test_a_client_that_leaves_ends_both(tmp_path, path, stream):
     limits = {"max_concurrent": 3, "usd_per_day": 50.0, "usd_per_session": 20.0}
     async with keyed(
@@ -269,12 +268,11 @@ ALONE = {
 }
 
 
-@STREAM
 @pytest.mark.parametrize("name", ALONE)
-async def test_no_second_call_beside(tmp_path, name, stream):
+async def test_no_second_call_beside(tmp_path, name):
     async with hedging(tmp_path, hedge=QUICK) as router:
         router.up.script = ["sleep:0.3:say:first speaks"]
-        asked = body("/chat/completions", stream=stream) | ALONE[name]
+        asked = body("/chat/completions", stream=True) | ALONE[name]
         reply = await send(router, asked)
         assert reply.status == 200
         trace = trace_of(router)
@@ -283,12 +281,11 @@ async def test_no_second_call_beside(tmp_path, name, stream):
         await settled(router)
 
 
-@STREAM
-async def test_not_without_being_asked_for(tmp_path, stream):
+async def test_not_without_being_asked_for(tmp_path):
     async with serving(tmp_path, candidates=FOUR, auto={"mode": "single"}) as router:
         assert router.engine.means.hedger is None
         router.up.script = ["sleep:0.3:say:first speaks"]
-        await send(router, body("/chat/completions", stream=stream))
+        await send(router, body("/chat/completions", stream=True))
         assert len(trace_of(router).attempts) == 1
 
 
