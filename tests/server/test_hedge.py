@@ -17,10 +17,11 @@ from tests.server.conftest import FOUR
 from tests.server.dialects import DIALECTS, PATHS, Says, Scripted, heard, request_for
 from tests.server.live import send, serving
 from tests.server.test_keyring import SURFACES, body, keyed
-from tests.server.test_limits import until
+from tests.server.test_limits import slow, until
 from tests.server.test_slots import taken
 
-NEVER = "sleep:60"  # longer than any test: who is not cut fails it
+CHAT = "/chat/completions"
+NEVER = "gate:never:ok"  # who is not cut hangs its test
 HEDGE = {
     "enabled": True,
     "quantile": 0.0,
@@ -35,7 +36,7 @@ STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"
 PATH = pytest.mark.parametrize("path", SURFACES)
 SOME = pytest.mark.parametrize(
     ("path", "stream"),
-    [("/chat/completions", False), ("/messages", True), ("/responses", True)],
+    [(CHAT, False), ("/messages", True), ("/responses", True)],
 )
 
 
@@ -49,7 +50,21 @@ def models(router):
     return [r.body["model"].removeprefix("vendor/") for r in router.up.requests]
 
 
-def said(reply, stream, path="/chat/completions"):
+async def told_when(router, path, stream, *gates):
+    """Send a request; when both calls are out, open gates in turn, each when the call before has ended."""
+    visit = asyncio.create_task(send(router, body(path, stream=stream), path=path))
+    await until(lambda: len(router.up.requests) == 2, PATIENT_S)
+    for number, gate in enumerate(gates):
+        await until(lambda n=number: not n or ended_calls(router) >= n, PATIENT_S)
+        router.up.gates[gate].set()
+    return await visit
+
+
+def ended_calls(router):
+    return sum(a.status != "running" for a in trace_of(router).attempts)
+
+
+def said(reply, stream, path=CHAT):
     """The text of an answer as a client of its dialect reads it."""
     dialect = next(d for d, p in PATHS.items() if p == path)
     return heard(dialect, reply.raw, streamed=stream).text
@@ -122,8 +137,8 @@ async def test_in_every_dialect_of_an_upstream_the_bytes_of_one_answer_go_out(
 @PATH
 async def test_the_first_answers_when_it_speaks_before_the_second(tmp_path, path, stream):
     async with hedging(tmp_path) as router:
-        router.up.script = ["sleep:1.5:say:first speaks", NEVER]
-        reply = await send(router, body(path, stream=stream), path=path)
+        router.up.script = ["gate:a:say:first speaks", NEVER]
+        reply = await told_when(router, path, stream, "a")
         assert reply.status == 200
         assert said(reply, stream, path) == "first speaks"
         first, second = models(router)
@@ -138,9 +153,8 @@ async def test_the_first_answers_when_it_speaks_before_the_second(tmp_path, path
 @SOME
 async def test_who_speaks_in_time_is_alone(tmp_path, path, stream):
     async with hedging(tmp_path, hedge={**HEDGE, "after_s": 30.0, "whole_after_s": 30.0}) as router:
-        router.up.script = ["sleep:0.3:say:first speaks"]
-        reply = await send(router, body(path, stream=stream), path=path)
-        assert said(reply, stream, path) == "first speaks"
+        reply = await send(router, slow(path, 0.3, stream=stream), path=path)
+        assert said(reply, stream, path) == "fine"
         trace = trace_of(router)
         assert [(a.phase, a.status) for a in trace.attempts] == [("primary", "ok")]
         assert trace.hedge is None
@@ -150,8 +164,8 @@ async def test_who_speaks_in_time_is_alone(tmp_path, path, stream):
 @SOME
 async def test_when_the_first_fails_meanwhile_the_second_goes_on(tmp_path, path, stream):
     async with hedging(tmp_path) as router:
-        router.up.script = ["sleep:0.6:F15", "sleep:1.5:say:second speaks"]
-        reply = await send(router, body(path, stream=stream), path=path)
+        router.up.script = ["gate:a:F15", "gate:b:say:second speaks"]
+        reply = await told_when(router, path, stream, "a", "b")
         assert reply.status == 200
         assert said(reply, stream, path) == "second speaks"
         first, second = models(router)
@@ -165,8 +179,8 @@ async def test_when_the_first_fails_meanwhile_the_second_goes_on(tmp_path, path,
 @SOME
 async def test_when_the_second_fails_the_first_goes_on(tmp_path, path, stream):
     async with hedging(tmp_path) as router:
-        router.up.script = ["sleep:1.5:say:first speaks", "F15"]
-        reply = await send(router, body(path, stream=stream), path=path)
+        router.up.script = ["gate:a:say:first speaks", "gate:b:F15"]
+        reply = await told_when(router, path, stream, "b", "a")
         assert reply.status == 200
         assert said(reply, stream, path) == "first speaks"
         first, second = models(router)
@@ -182,8 +196,8 @@ async def test_when_the_second_fails_the_first_goes_on(tmp_path, path, stream):
 @SOME
 async def test_when_both_fail_the_others_are_asked_and_neither_again(tmp_path, path, stream):
     async with hedging(tmp_path) as router:
-        router.up.script = ["sleep:0.6:F31", "F31", "say:third speaks"]
-        reply = await send(router, body(path, stream=stream), path=path)
+        router.up.script = ["gate:a:F31", "gate:b:F31", "say:third speaks"]
+        reply = await told_when(router, path, stream, "a", "b")
         assert reply.status == 200
         assert said(reply, stream, path) == "third speaks"
         assert len(set(models(router))) == 3
@@ -198,8 +212,8 @@ async def test_when_both_fail_the_others_are_asked_and_neither_again(tmp_path, p
 @SOME
 async def test_when_everybody_fails_it_is_one_error(tmp_path, path, stream):
     async with hedging(tmp_path) as router:
-        router.up.script = ["sleep:0.6:F31", *["F31"] * 11]
-        reply = await send(router, body(path, stream=stream), path=path)
+        router.up.script = ["gate:a:F31", "gate:b:F31", "F31", "F31"]
+        reply = await told_when(router, path, stream, "a", "b")
         assert reply.status == 502
         assert reply.kind == "application/json"
         assert reply.body["error"]["message"]
@@ -247,7 +261,7 @@ async def test_a_client_that_leaves_ends_both(tmp_path, path, stream):
 # -- when there is none ----------------------------------------------------------------------------------------------
 
 TOOL_TURN = [
-    {"role": "user", "content": "Run the tests"},
+    {"role": "user", "content": "[[sleep:0.3]] Run the tests"},
     {
         "role": "assistant",
         "content": None,
@@ -271,9 +285,7 @@ ALONE = {
 @pytest.mark.parametrize("name", ALONE)
 async def test_no_second_call_beside(tmp_path, name):
     async with hedging(tmp_path, hedge=QUICK) as router:
-        router.up.script = ["sleep:0.3:say:first speaks"]
-        asked = body("/chat/completions", stream=True) | ALONE[name]
-        reply = await send(router, asked)
+        reply = await send(router, slow(CHAT, 0.3, stream=True) | ALONE[name])
         assert reply.status == 200
         trace = trace_of(router)
         assert trace.hedge is None
@@ -284,9 +296,19 @@ async def test_no_second_call_beside(tmp_path, name):
 async def test_not_without_being_asked_for(tmp_path):
     async with serving(tmp_path, candidates=FOUR, auto={"mode": "single"}) as router:
         assert router.engine.means.hedger is None
-        router.up.script = ["sleep:0.3:say:first speaks"]
-        await send(router, body("/chat/completions", stream=True))
+        await send(router, slow(CHAT, 0.3, stream=True))
         assert len(trace_of(router).attempts) == 1
+
+
+async def refused(router, asked):
+    """Send a request whose first call is silent until a second one has been refused."""
+    router.up.script = ["gate:a:say:first speaks"]
+    visit = asyncio.create_task(send(router, asked))
+    await until(lambda: router.up.requests and trace_of(router).notes, PATIENT_S)
+    router.up.gates["a"].set()
+    reply = await visit
+    assert len(trace_of(router).attempts) == 1
+    return reply
 
 
 @STREAM
@@ -299,37 +321,30 @@ async def test_not_without_being_asked_for(tmp_path):
 )
 async def test_a_budget_that_is_used_up_refuses_and_says_so(tmp_path, setting, why, stream):
     async with hedging(tmp_path, hedge={**QUICK, **setting}) as router:
-        router.up.script = ["sleep:0.3:say:first speaks"]
-        reply = await send(router, body("/chat/completions", stream=stream))
+        reply = await refused(router, body(CHAT, stream=stream))
         assert said(reply, stream) == "first speaks"
-        trace = trace_of(router)
-        assert len(trace.attempts) == 1
-        assert [n for n in trace.notes if n.endswith(f"no second call: {why}")]
+        assert trace_of(router).notes[-1].endswith(f"no second call: {why}")
         await settled(router)
 
 
 async def test_no_second_call_where_the_others_rest(tmp_path):
-    async with hedging(tmp_path, hedge=QUICK) as router:
-        router.up.script = ["sleep:0.3:say:first speaks"]
-        visit = asyncio.create_task(send(router, body("/chat/completions")))
+    async with hedging(tmp_path, hedge={**HEDGE, "whole_after_s": 2.0}) as router:
+        visit = asyncio.create_task(refused(router, body(CHAT)))
         await until(lambda: router.up.requests, PATIENT_S)
         for other in {c["id"] for c in FOUR} - set(models(router)):
             for _ in range(3):
                 router.engine.means.live.failed(other, UpstreamOverloaded("down"))
         assert (await visit).status == 200
-        assert len(trace_of(router).attempts) == 1
         assert "breakers are not closed" in trace_of(router).notes[-1]
 
 
 async def test_a_request_without_money_for_a_second_call_has_none(tmp_path):
     async with hedging(tmp_path, hedge=QUICK) as router:
-        asked = body("/chat/completions", max_tokens=100)
+        asked = body(CHAT, max_tokens=100)
         prompt = parse_request(json.dumps(asked).encode())
         most = worst_case(prompt, router.engine.means.pool.get("coder-a"))
-        router.up.script = ["sleep:0.3:say:first speaks"]
-        reply = await send(router, asked | {"openfusion": {"max_usd": most * 1.05}})
+        reply = await refused(router, asked | {"openfusion": {"max_usd": most * 1.05}})
         assert reply.status == 200
-        assert len(trace_of(router).attempts) == 1
         assert "does not fit what is left of the budget" in trace_of(router).notes[-1]
 
 
@@ -340,11 +355,11 @@ async def test_both_calls_are_lines_and_the_accounts_agree(tmp_path):
     limits = {"usd_per_day": 50.0}
     async with hedging(tmp_path, limits=limits, timeouts={"idle_s": 1.0}) as router:
         router.up.script = ["F73", "say:second speaks"]
-        await send(router, body("/chat/completions", stream=True))
+        await send(router, body(CHAT, stream=True))
         # It spoke before it fell silent: it answers alone, and is the only one booked.
         assert ended(trace_of(router)) == [("primary", models(router)[0], "upstream_timeout")]
         router.up.script = [NEVER, "say:second speaks"]
-        await send(router, body("/chat/completions"))
+        await send(router, body(CHAT))
         await settled(router)
         counters = router.app[LIMITER].counters
         traces = router.engine.traces.latest(10)
@@ -359,8 +374,8 @@ async def test_both_calls_are_lines_and_the_accounts_agree(tmp_path):
 
 async def test_a_second_call_that_was_cut_counts_its_prompt_in_the_budget_alone(tmp_path):
     async with hedging(tmp_path) as router:
-        router.up.script = ["sleep:1.5:say:first speaks", NEVER]
-        await send(router, body("/chat/completions", stream=True))
+        router.up.script = ["gate:a:say:first speaks", NEVER]
+        await told_when(router, CHAT, True, "a")
         await settled(router)
         hedge = trace_of(router).attempts[1]
         assert (hedge.usage, hedge.usd) == (None, None)  # nothing of it came
@@ -375,11 +390,11 @@ async def test_waits_are_measured_and_a_lost_one_counts_as_long_as_it_was_out(tm
     async with hedging(tmp_path) as router:
         hedger, live = router.engine.means.hedger, router.engine.means.live
         router.up.script = ["say:first speaks"]
-        await send(router, body("/chat/completions", stream=True))
+        await send(router, body(CHAT, stream=True))
         first = models(router)[0]
         assert len(hedger._waits[first, True]) == 1
         router.up.script = [NEVER, "say:second speaks"]
-        await send(router, body("/chat/completions", stream=True))
+        await send(router, body(CHAT, stream=True))
         first, second = models(router)[1:]
         assert hedger._waits[first, True][-1] >= 0.2
         assert hedger._waits[second, True][-1] < 0.2 + PATIENT_S
@@ -389,7 +404,7 @@ async def test_waits_are_measured_and_a_lost_one_counts_as_long_as_it_was_out(tm
 async def test_a_stream_shows_one_answer_and_its_trace_names_the_hedge(tmp_path):
     async with hedging(tmp_path) as router:
         router.up.script = [NEVER, "say:second speaks"]
-        reply = await send(router, body("/chat/completions", stream=True))
+        reply = await send(router, body(CHAT, stream=True))
         objects = [
             json.loads(line[6:])
             for line in reply.raw.decode().splitlines()
