@@ -149,8 +149,6 @@ class Race:
                 runner = await second()
                 if runner is not None and self.open:
                     self._enter(runner)
-                elif self.open:
-                    self.claim(self._lanes[0])
             return await self._end()
         finally:
             for lane in self._lanes:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta
 from openfusion_auto.core.recipes import Reply
 from openfusion_auto.errors import UpstreamBroken, UpstreamOverloaded
+from openfusion_auto.runtime.cache import Tape
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.race import Race, Runner
 from openfusion_auto.runtime.stream import ClientStream
@@ -20,7 +21,7 @@ from openfusion_auto.wire.telling import telling
 from tests.runtime.test_relay import DONE, END, ROLE, event
 
 ASKED = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}'
-LONG_S = 60.0
+LONG_S, PATIENT_S = 60.0, 20.0
 
 
 def deltas(*events):
@@ -106,6 +107,28 @@ async def test_the_second_answers_when_the_first_is_silent(streamed):
     a, b = Call("a", LONG_S), Call("b", *(words("b") if streamed else ()))
     assert await play(a, b, client=line) == ([("b", True)], ["b"])
     assert (a.ended, b.ended) == ("cut", "answered")
+
+
+async def test_the_loser_is_cut_when_the_other_speaks_and_not_when_it_has_ended():
+    spoken = deltas(ROLE, event({"content": "b "}))
+    a, b = Call("a", LONG_S), Call("b", spoken, LONG_S)
+    task = asyncio.create_task(play(a, b, client=Line()))
+    async with asyncio.timeout(PATIENT_S):
+        while a.ended is None:
+            await asyncio.sleep(0.01)
+    assert (a.ended, b.ended) == ("cut", None)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert b.ended == "cut"
+
+
+async def test_what_an_earlier_attempt_left_is_forgotten_when_one_speaks():
+    line = Line()
+    line.stream.tape = Tape(1000)
+    await line.stream.relay(deltas(ROLE))  # of an attempt that came to nothing
+    await play(Call("a", *words("a")), None, client=line, after_s=LONG_S)
+    assert line.stream.tape.data().count(ROLE) == 1
 
 
 async def test_who_only_opens_a_stream_has_not_spoken_and_leaves_nothing_of_it():
