@@ -49,9 +49,17 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/server/test_faults.py",
         "each failure is played over real sockets",
     ),
+    "openfusion_auto/runtime/sending.py": (
+        "tests/server/test_portable.py",
+        "what is sent is read by who gets it",
+    ),
     "openfusion_auto/runtime/engine.py": (
         "tests/server/test_chat.py",
         "the whole way is tested from its outer end",
+    ),
+    "openfusion_auto/runtime/judging.py": (
+        "tests/server/test_info.py",
+        "what is decided is asked of the debug route",
     ),
     "openfusion_auto/server/surface.py": (
         "tests/server/test_chat.py",

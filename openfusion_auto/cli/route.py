@@ -100,7 +100,7 @@ def request_body(
 def decide_here(settings: Settings, body: Mapping[str, object]) -> dict[str, object]:
     """Return what `/debug/route` of a fresh server would answer."""
     from openfusion_auto.core.explain import decision_json
-    from openfusion_auto.runtime.engine import Incoming
+    from openfusion_auto.runtime.judging import Incoming
     from openfusion_auto.wire.chat_request import parse_request
 
     dry = is_dry_run(settings, asked=False)

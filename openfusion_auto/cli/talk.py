@@ -14,7 +14,8 @@ from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.engine import Engine, Incoming, raise_if_empty
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.judging import Incoming, raise_if_empty
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.server.build import build_store
 from openfusion_auto.wire.chat_request import parse_request
@@ -91,7 +92,7 @@ class Talk:
         return estimate_json(
             judged.decision,
             judged.pool,
-            engine.policy,
+            judged.policy,
             left_usd=judged.left_usd,
             dry_run=engine.dry_run,
         )

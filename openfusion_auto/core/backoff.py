@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from openfusion_auto.errors import FusionError, UpstreamTimeout
+from openfusion_auto.errors import ContextTooLong, FusionError, UpstreamError, UpstreamTimeout
 
 TRIES = 2  # attempts at one candidate: a second one mends most passing faults, a third rarely does
 BASE_S = 0.2  # [s] mean wait before a retry; jitter makes it 0.1 to 0.3
@@ -48,7 +48,32 @@ def next_move(
     if isinstance(error, UpstreamTimeout):
         return Move("stop" if timeouts >= TIMEOUTS else "next")
     if error.retryable and tries < TRIES:
-        wait_s = BASE_S * (0.5 + jitter) if error.retry_after_s is None else error.retry_after_s
+        wait_s = BASE_S * (0.5 + jitter)
+        if error.retry_after_s is not None:
+            # Never earlier, and those that were told the same second do not come back together.
+            wait_s = max(
+                error.retry_after_s, min(MAX_WAIT_S, error.retry_after_s + BASE_S * jitter)
+            )
         if wait_s <= min(MAX_WAIT_S, remaining_s):
             return Move("retry", wait_s)
     return Move("next", skip_upstream=error.scope == "provider")
+
+
+def summary(errors: list[FusionError]) -> FusionError:
+    """Return the one error that tells the client most: the only kind there was, else all kinds in one sentence."""
+    if not errors:
+        return UpstreamError("no candidate could be called")
+    first = errors[0]
+    too_long = next((e for e in errors if e.code == ContextTooLong.default_code), None)
+    if too_long is not None:
+        return too_long  # agents compact on it; any other error would end their session
+    if len({(type(e), e.status) for e in errors}) == 1:
+        waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
+        first.retry_after_s = min(waits) if waits else None
+        return first
+    kinds = ", ".join(dict.fromkeys(e.code or "error" for e in errors))
+    waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
+    return UpstreamError(
+        f"no candidate could answer: {len(errors)} failures ({kinds})",
+        retry_after_s=min(waits) if waits else None,
+    )

@@ -67,6 +67,13 @@ def succeeded(
     )  # fmt: skip
 
 
+def waited(stats: Stats, now_s: float, ttft_ms: float) -> Stats:
+    """Add a call that was cut without a first token after `ttft_ms` [ms]: it would have taken at least that."""
+    old = decayed(stats, now_s)
+    mean, weight = mean_with(old.ttft_ms, old.ttft_weight, ttft_ms)
+    return replace(old, ttft_ms=mean, ttft_weight=weight, at_s=max(now_s, old.at_s))
+
+
 def failed(stats: Stats, now_s: float) -> Stats:
     """Add an attempt that failed by the candidate's or its provider's fault."""
     old = decayed(stats, now_s)

@@ -19,7 +19,8 @@ from openfusion_auto.evals.contenders import Contender
 from openfusion_auto.evals.graders import Graded
 from openfusion_auto.evals.runner import Purse, Run, graded, recorded, said
 from openfusion_auto.evals.summary import total
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.wire.chat_request import parse_request
 
 Json = dict[str, object]

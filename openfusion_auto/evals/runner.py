@@ -23,7 +23,8 @@ from openfusion_auto.evals.cases import Case, Expect
 from openfusion_auto.evals.contenders import Contender
 from openfusion_auto.evals.graders import Graded, grade
 from openfusion_auto.evals.sandbox import Sandbox
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.wire.chat_request import parse_request
 

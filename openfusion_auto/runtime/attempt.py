@@ -1,4 +1,4 @@
-"""The calls of one request: one attempt after the other, each a line in the books, until an answer is there.
+"""One call, from what is sent to the last byte of its answer, and its line in the books.
 
 No retry and no fallback once a byte of the answer has reached the client: then `StreamBroken` ends the request.
 """
@@ -6,33 +6,25 @@ No retry and no fallback once a byte of the answer has reached the client: then 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.backoff import Move, next_move
-from openfusion_auto.core.checks import is_json
-from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
-from openfusion_auto.core.recipes import Ask, Reply
-from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
-from openfusion_auto.core.types import Candidate, Needs, Pool, State, Task
+from openfusion_auto.core.recipes import Ask
+from openfusion_auto.core.tokens import estimate, prompt_bytes
+from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
-    BadRequest,
-    ContextTooLong,
     FusionError,
     InternalError,
-    UpstreamBroken,
-    UpstreamError,
-    UpstreamTimeout,
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.limits import Allowance
+from openfusion_auto.runtime.hedge import Hedger
 from openfusion_auto.runtime.relay import Received, Relay
+from openfusion_auto.runtime.sending import is_stream, outgoing, refuse_broken_calls
 from openfusion_auto.runtime.state import LiveState
-from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.codec import CODECS, Reader
@@ -62,143 +54,32 @@ class Means:
     max_calls: int
     total_s: float
     books: Books = field(default_factory=Books)
+    hedger: Hedger | None = None
 
 
-class Caller:
-    """Makes the calls of one request; `client` is the stream to relay a final answer to, or None.
+class Attempts:
+    """Makes single calls for one request and books each, however it ends.
 
-    `headers` of a Messages client (`anthropic-beta` and the like) go on to Messages upstreams. `allowance` holds the
-    worst case of every call before it is made.
+    `headers` of a Messages client (`anthropic-beta` and the like) go on to Messages upstreams.
     """
 
     def __init__(
         self,
         means: Means,
         trace: Trace,
-        client: ClientStream | None,
         *,
         began_s: float,
-        max_calls: int,
-        max_usd: float | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
-        allowance: Allowance | None = None,
     ) -> None:
         self._means = means
         self._trace = trace
-        self._client = client
         self._began_s = began_s
-        self._max_calls = max_calls
-        # With budgets every call is counted, whether the request has a ceiling of its own or not.
-        self._max_usd = max_usd if allowance is None else tightest(max_usd, math.inf)
-        self._allowance = allowance
         self._headers = headers
-        self._reserved_usd = 0.0  # the worst case of the calls in flight
 
     def _elapsed_ms(self) -> float:
         return round((self._means.clock.now() - self._began_s) * 1000, 2)
 
-    async def perform(self, ask: Ask) -> Reply:
-        """Ask the candidates in order until one answers; see `core/backoff.py` for what follows a failure."""
-        clock, skip, timeouts = self._means.clock, set[str](), 0
-        errors: list[FusionError] = []
-        candidate_id = ask.candidates[0]
-        for candidate_id in ask.candidates:
-            candidate = self._means.pool.get(candidate_id)
-            if candidate is None or candidate.upstream in skip:
-                continue
-            if errors and not self._means.live.may_call(candidate_id):
-                continue  # it rests, or somebody else is trying whether it is back
-            tries = 0
-            while True:
-                if len(self._trace.attempts) >= self._max_calls:
-                    errors.append(UpstreamError(f"the limit of {self._max_calls} calls is used up"))
-                    return Reply(ask.phase, candidate_id, error=summary(errors))
-                worst_usd = self._worst_usd(ask.prompt, candidate)
-                if not self._affords(worst_usd) or not await self._covered(worst_usd):
-                    errors.append(
-                        UpstreamError(f"{candidate_id} does not fit what is left of the budget")
-                    )
-                    break
-                tries += 1
-                self._reserved_usd += worst_usd or 0.0
-                try:
-                    return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
-                except FusionError as error:
-                    errors.append(error)
-                    timeouts += isinstance(error, UpstreamTimeout)
-                    move = self._move(error, tries, timeouts)
-                finally:
-                    self._reserved_usd -= worst_usd or 0.0
-                if move.kind == "stop":
-                    return Reply(ask.phase, candidate_id, error=summary(errors))
-                if move.kind == "next":
-                    skip |= {candidate.upstream} if move.skip_upstream else set()
-                    break
-                await clock.sleep(move.wait_s)
-        return Reply(ask.phase, candidate_id, error=summary(errors))
-
-    async def once(self, ask: Ask) -> Reply:
-        """Ask the first candidate one time, inside the limits: no retry and no fallback."""
-        candidate_id = ask.candidates[0]
-        candidate = self._means.pool.get(candidate_id)
-        worst_usd = self._worst_usd(ask.prompt, candidate) if candidate else None
-        if candidate is None or not self._means.live.may_call(candidate_id):
-            error: FusionError = UpstreamError(f"{candidate_id} cannot be called now")
-        elif len(self._trace.attempts) >= self._max_calls or not self._affords(worst_usd):
-            error = UpstreamError(f"{candidate_id} does not fit the limits of this request")
-        else:
-            try:
-                return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
-            except FusionError as failed:
-                error = failed
-        return Reply(ask.phase, candidate_id, error=error)
-
-    def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:
-        """Return what follows a failed attempt.
-
-        A request that cannot be said in one upstream's dialect may be fine in another's: no call was made, and the
-        next candidate is tried.
-        """
-        if isinstance(error, BadRequest):
-            return Move("next")
-        clock = self._means.clock
-        return next_move(
-            error,
-            tries=tries,
-            timeouts=timeouts,
-            remaining_s=self._began_s + self._means.total_s - clock.now(),
-            jitter=clock.chance(),
-        )
-
-    def _worst_usd(self, prompt: Prompt, candidate: Candidate) -> float | None:
-        """Return the most the next call can cost [USD]; None when the price is unknown or nobody asks."""
-        if self._max_usd is None:
-            return None
-        bound = prompt.overrides.get("max_tokens", prompt.max_output_tokens)
-        added = estimate(sum(text_bytes(m.text) for m in prompt.added))
-        needs = Needs(
-            input_tokens=input_tokens(prompt) + added,
-            max_output_tokens=bound if isinstance(bound, int) else None,
-            n=prompt.n,
-        )
-        return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs))
-
-    def _affords(self, worst_usd: float | None) -> bool:
-        """Whether a call fits the request's budget beside what is spent and what is in flight: reserve, then settle."""
-        if self._max_usd is None:
-            return True
-        return worst_usd is not None and self._with(worst_usd) <= self._max_usd
-
-    def _with(self, worst_usd: float) -> float:
-        """Return what the request costs at worst with one more call [USD]."""
-        spent = sum(a.usd for a in self._trace.attempts if a.usd is not None)
-        return spent + self._reserved_usd + worst_usd
-
-    async def _covered(self, worst_usd: float | None) -> bool:
-        """Whether the budgets of key, server and session hold enough for a call: more than was planned, if need be."""
-        return self._allowance is None or await self._allowance.cover(self._with(worst_usd or 0.0))
-
-    async def _attempt(self, ask: Ask, candidate: Candidate) -> Answer:
+    async def _attempt(self, ask: Ask, candidate: Candidate, client: Outlet | None) -> Answer:
         """Make one call and enter it in the books, however it ends."""
         line = Attempt(
             ask.phase, candidate.id, candidate.model, candidate.upstream, self._elapsed_ms()
@@ -206,7 +87,6 @@ class Caller:
         self._trace.attempts.append(line)
         live, received = self._means.live, Received()
         live.started(candidate.id)
-        client = self._client if ask.final and ask.prompt.stream else None
         try:
             answer = await self._exchange(ask.prompt, candidate, line, client, received)
         except FusionError as error:
@@ -230,6 +110,9 @@ class Caller:
                 self._means.books.enter(self._trace, line)
         self._book(line, ask.prompt, candidate, answer)
         self._means.books.enter(self._trace, line)
+        hedger = self._means.hedger
+        if hedger is not None and ask.final and line.ttft_ms is not None:
+            hedger.waited(candidate.id, line.ttft_ms / 1000, streamed=ask.prompt.stream)
         return answer
 
     def _book(self, line: Attempt, prompt: Prompt, candidate: Candidate, answer: Answer) -> None:
@@ -268,7 +151,7 @@ class Caller:
         prompt: Prompt,
         candidate: Candidate,
         line: Attempt,
-        client: ClientStream | None,
+        client: Outlet | None,
         received: Received,
     ) -> Answer:
         """Send the prompt to one candidate and read its whole answer, relaying it to `client` as it comes."""
@@ -300,7 +183,7 @@ class Caller:
             await opened.close()
         refuse_broken_calls(answer)
         if client is not None:
-            client.relayed = True
+            await client.whole()
         return answer
 
     def _outgoing(self, prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
@@ -335,7 +218,7 @@ class Caller:
         opened: Opened,
         reader: Reader,
         candidate: Candidate,
-        client: ClientStream | None,
+        client: Outlet | None,
         received: Received,
     ) -> Answer:
         means = self._means
@@ -364,62 +247,3 @@ def confirmed_share(state: State | None, candidate_id: str, usage: Usage | None)
         return None
     believed = min(usage.input, cost.warm_tokens(state.pin, candidate_id, state.now_s))
     return min(1.0, usage.cached / believed) if believed > 0 else None
-
-
-def refuse_broken_calls(answer: Answer) -> None:
-    """Fail an attempt whose tool calls cannot be run: another try may bring whole ones.
-
-    An answer that says itself that it was cut (at the output limit, by a filter) is told as it is: trying again would
-    end in the same place.
-
-    Raises:
-        UpstreamBroken: the arguments of a function call are not JSON.
-    """
-    if answer.finish in ("length", "content_filter"):
-        return
-    for call in answer.tool_calls:
-        if call.kind == "function" and call.arguments.strip() and not is_json(call.arguments):
-            raise UpstreamBroken("a tool call's arguments are not JSON")
-
-
-def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
-    """Return what to send to a candidate whose upstream speaks `dialect`.
-
-    The client's own bytes with the model's name spliced in where nothing was changed and the dialect is the same;
-    else written anew, with what was lost.
-    """
-    codec = CODECS[dialect]
-    if prompt.raw and prompt.dialect == dialect:
-        return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
-    most = candidate.max_output_tokens
-    if dialect == "messages" and most is not None and prompt.dialect != dialect:
-        # This dialect demands a bound, and refuses one over the model's own.
-        prompt = replace(prompt, max_output_tokens=min(prompt.max_output_tokens or most, most))
-    return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
-
-
-def is_stream(opened: Opened, *, asked: bool) -> bool:
-    """Whether an answer is an event stream; some upstreams answer JSON to a stream request, or the other way."""
-    if opened.content_type == "text/event-stream":
-        return True
-    return asked and opened.content_type not in ("application/json", "text/html")
-
-
-def summary(errors: list[FusionError]) -> FusionError:
-    """Return the one error that tells the client most: the only kind there was, else all kinds in one sentence."""
-    if not errors:
-        return UpstreamError("no candidate could be called")
-    first = errors[0]
-    too_long = next((e for e in errors if e.code == ContextTooLong.default_code), None)
-    if too_long is not None:
-        return too_long  # agents compact on it; any other error would end their session
-    if len({(type(e), e.status) for e in errors}) == 1:
-        waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
-        first.retry_after_s = min(waits) if waits else None
-        return first
-    kinds = ", ".join(dict.fromkeys(e.code or "error" for e in errors))
-    waits = [e.retry_after_s for e in errors if e.retry_after_s is not None]
-    return UpstreamError(
-        f"no candidate could answer: {len(errors)} attempts failed ({kinds})",
-        retry_after_s=min(waits) if waits else None,
-    )

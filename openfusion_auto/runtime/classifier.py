@@ -10,7 +10,7 @@ from openfusion_auto.core.classify import Verdict
 from openfusion_auto.core.facts import Facts
 from openfusion_auto.core.question import question, reply_of
 from openfusion_auto.core.recipes import Ask
-from openfusion_auto.runtime.attempt import Caller
+from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.wire.chat_request import parse_request
 
@@ -19,14 +19,29 @@ SHARE = 0.1  # of a request's budget that the question may take at most
 MAX_KEPT = 5_000  # sessions whose last verdict is remembered; the one unused for longest goes first
 
 
+Memory = OrderedDict[str, tuple[str, Verdict]]
+
+
 class Classifier:
     """Asks one candidate, once a task, and remembers. Holds no words: a hash says whether a task is the same."""
 
-    def __init__(self, candidate: str, *, timeout_s: float, max_chars: int) -> None:
+    def __init__(
+        self, candidate: str, *, timeout_s: float, max_chars: int, kept: Memory | None = None
+    ) -> None:
         self.candidate = candidate
         self._timeout_s = timeout_s
         self._max_chars = max_chars
-        self._kept: OrderedDict[str, tuple[str, Verdict]] = OrderedDict()
+        self._kept: Memory = OrderedDict() if kept is None else kept
+
+    def following(self, candidate: str, *, timeout_s: float, max_chars: int) -> Classifier:
+        """Return the classifier of another configuration; both remember all where the same model is asked the same."""
+        same = (candidate, max_chars) == (self.candidate, self._max_chars)
+        return Classifier(
+            candidate,
+            timeout_s=timeout_s,
+            max_chars=max_chars,
+            kept=self._kept if same else None,
+        )
 
     def known(self, session: str, facts: Facts) -> Verdict | None:
         """Return what was said about this session's standing task, None when nothing was."""

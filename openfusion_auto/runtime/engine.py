@@ -6,66 +6,31 @@ import asyncio
 import copy
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from openfusion_auto.core import tokens
-from openfusion_auto.core.decide import decide, tightest
-from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
-from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State, Task
+from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import (
-    BadRequest,
-    ContextTooLong,
     FusionError,
     InternalError,
-    NoCandidate,
 )
-from openfusion_auto.runtime.access import View, owner_of
-from openfusion_auto.runtime.attempt import Caller, Means, StreamBroken
+from openfusion_auto.runtime.access import owner_of
+from openfusion_auto.runtime.attempt import Means, StreamBroken
 from openfusion_auto.runtime.cache import Cache, Kept, recorded
+from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.driver import drive
+from openfusion_auto.runtime.judging import Incoming, Judged, Judging, raise_if_empty
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import Wanted, wanted
-from openfusion_auto.runtime.reader import Reader, left_of, share_of
-from openfusion_auto.runtime.session import Session, session_hash, session_of
+from openfusion_auto.runtime.reader import Reader
+from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Again, Trace, TraceStore, compact, full
 from openfusion_auto.wire.jsons import dumps
-from openfusion_auto.wire.portable import is_bound, seals_of_answer, undroppable
+from openfusion_auto.wire.portable import seals_of_answer
 from openfusion_auto.wire.telling import stream_of, telling
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request as a surface hands it over. `identity` tells this client from others (credential and address).
-
-    With gateway keys: `client` is the id of its key, `view` what that may ask for (None = everything). `allowance` is
-    what the request may use, None where nothing is limited.
-    """
-
-    prompt: Prompt
-    headers: Mapping[str, str]
-    identity: str = ""
-    client: str | None = None
-    view: View | None = None
-    allowance: Allowance | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A request that has been read and decided, before any call. `left_usd` is what budgets left it, None = none."""
-
-    prompt: Prompt
-    want: Wanted
-    session: Session
-    task: Task
-    state: State
-    pool: Pool
-    policy: Policy
-    decision: Decision
-    left_usd: float | None = None
-    identity: str = ""
+from openfusion_auto.wire.traceparent import read_traceparent
 
 
 class Engine:
@@ -102,88 +67,17 @@ class Engine:
         self.report_requested, self.reader = other.report_requested, other.reader
         self.cache = other.cache
 
-    def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
-        """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
+    @property
+    def _judging(self) -> Judging:
+        return Judging(self.means, self.policy, self.offers, self.reader)
 
-        What `spent` has used already is taken off the limits.
-        """
-        prompt, pool = incoming.prompt, self.means.pool
-        if incoming.view is not None:
-            incoming.view.check(prompt.model)
-            pool = incoming.view.pool
-        want = wanted(prompt.model, prompt.options, pool, self.offers)
-        if want.options is not prompt.options:
-            prompt = replace(prompt, options=want.options)
-        session = session_of(prompt, incoming.headers, incoming.identity)
-        state = self.means.live.snapshot(session.key)
-        only = want.only or self._bound_to(prompt, pool)
-        read = self.reader.read(prompt, session.key, role=want.role, only=only)
-        task = self._calibrated(read, prompt, state)
-        pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
-        if self.reader.learner is not None:
-            task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
-        policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
-        left = None
-        if incoming.allowance is not None:
-            left = incoming.allowance.left_usd(session.key)
-            policy = replace(policy, max_usd=tightest(policy.max_usd, left))
-        decision = decide(task, pool, state, policy)
-        who = incoming.identity
-        return Judged(prompt, want, session, task, state, pool, policy, decision, left, who)
-
-    async def _judged(self, incoming: Incoming, trace: Trace, began_s: float) -> Judged:
-        """Learn from what a request says about the answers before it, and decide it.
-
-        The classifier is asked where there is one and something to ask; then it is decided again by what it said.
-        """
-        known, learner = self.reader.classifier, self.reader.learner
-        if learner is not None:
-            key = session_of(incoming.prompt, incoming.headers, incoming.identity).key
-            trace.notes += learner.observe(incoming.prompt, key, incoming.identity)
-        judged = self.judge(incoming)
-        if known is None or judged.task.only:
-            return judged
-        facts = read_facts(judged.prompt)
-        if not known.asks(judged.session.key, facts):
-            return judged
-        calls, usd = share_of(self.policy, judged.prompt.options)
-        caller = Caller(
-            self.means,
-            trace,
-            None,
-            began_s=began_s,
-            max_calls=calls,
-            max_usd=tightest(usd, judged.left_usd),
-            allowance=None if judged.left_usd is None else incoming.allowance,
-        )
-        problem = await known.ask(judged.session.key, facts, caller)
-        if problem is not None:
-            trace.notes.append(problem)
-        return self.judge(incoming, spent=trace)
-
-    def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
-        """Return the candidates that alone can serve a history; () when all can, or none.
-
-        A compacted history is its maker's. What only the client's dialect knows goes where that is spoken.
-        """
-        makers = self.means.live.makers(undroppable(prompt), pool)
-        if makers or not is_bound(prompt):
-            return makers
-        spoken = {n for n, u in self.means.upstreams.items() if u.dialect == prompt.dialect}
-        return tuple(c.id for c in pool.candidates if c.upstream in spoken)
-
-    def _calibrated(self, task: Task, prompt: Prompt, state: State) -> Task:
-        """Return the task with its token estimate in the measure of the session's model, once that is known."""
-        if state.pin is None:
-            return task
-        measured = self.means.live.bytes_per_token(state.pin.candidate)
-        if measured is None:
-            return task
-        counted = tokens.input_tokens(prompt, measured)
-        return replace(task, needs=replace(task.needs, input_tokens=counted))
+    def judge(self, incoming: Incoming) -> Judged:
+        """Read and decide a request; see `Judging.judge`."""
+        return self._judging.judge(incoming)
 
     def open(self, incoming: Incoming) -> Trace:
         """Start the trace of a request; it is in the store at once, so that a crash on the way is seen."""
+        parent = read_traceparent(incoming.headers.get("traceparent"))
         trace = Trace(
             id="tr_" + secrets.token_hex(12),
             requested_model=incoming.prompt.model,
@@ -192,6 +86,7 @@ class Engine:
             at=self.means.clock.wall(),
             dry_run=self.dry_run,
             owner=owner_of(incoming.client),
+            parent=parent.header() if parent is not None else None,
         )
         self.traces.add(trace)
         return trace
@@ -289,7 +184,7 @@ class Engine:
     ) -> tuple[bytes, Judged, Outcome]:
         """Decide, call, deliver; returns the body with what it came from."""
         began_s = self.means.clock.now()
-        judged = await self._judged(incoming, trace, began_s)
+        judged = await self._judging.judged(incoming, trace, began_s)
         trace.decision, trace.state, trace.policy = judged.decision, judged.state, judged.policy
         trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
         trace.session = session_hash(judged.session.key)
@@ -297,6 +192,7 @@ class Engine:
         raise_if_empty(judged)
         if client is not None:
             client.patient = judged.decision.mode != "single"
+        hedger, named = self.means.hedger, bool(judged.want.only)
         caller = Caller(
             self._means_of(judged),
             trace,
@@ -306,6 +202,7 @@ class Engine:
             max_usd=self._ceiling(judged.prompt),
             headers=forwarded(incoming.headers),
             allowance=allowance,
+            hedge=hedger.turn(judged.decision, named=named) if hedger is not None else None,
         )
         outcome = await drive(recipe(judged.prompt, judged.decision), caller.perform)
         body = await self._deliver(judged, outcome, trace, client)
@@ -327,8 +224,8 @@ class Engine:
         return incoming.allowance
 
     def _means_of(self, judged: Judged) -> Means:
-        own = self.means
-        return own if judged.pool is own.pool else replace(own, pool=judged.pool)
+        same = judged.pool is self.means.pool
+        return self.means if same else replace(self.means, pool=judged.pool)
 
     def _ceiling(self, prompt: Prompt) -> float | None:
         """Return what the operator or the request lets it cost [USD]; budgets come besides."""
@@ -387,9 +284,10 @@ class Engine:
         return candidate.model if candidate else outcome.candidate
 
     def _shown(self, prompt: Prompt, trace: Trace) -> dict[str, object] | None:
-        if prompt.options.trace == "none":
+        level = prompt.options.trace
+        if level == "none":
             return None
-        return full(trace) if prompt.options.trace == "full" else compact(trace)
+        return full(trace) if level == "full" else compact(trace)
 
     def _pin(self, judged: Judged, outcome: Outcome) -> None:
         """Keep the session where its answer came from; a call a client makes for itself pins nothing."""
@@ -425,26 +323,3 @@ def forwarded(headers: Mapping[str, str]) -> dict[str, str]:
 def answer_id(trace: Trace) -> str:
     """Return the id of an answer that is put together here, in the form of its dialect."""
     return ID_PREFIX[trace.dialect] + trace.id[3:]
-
-
-def raise_if_empty(judged: Judged) -> None:
-    """Raise when nobody can serve: too long for all, too dear for all, or every rejection listed."""
-    decision = judged.decision
-    if decision.plan.steps:
-        return
-    if decision.ranking:
-        raise BadRequest(
-            f"No candidate fits the budget of this request: {decision.reasons[-1]}.",
-            param="openfusion.max_usd",
-            code="budget_exceeded",
-        )
-    rules = {r.rule for r in decision.rejected if r.rule != "not_requested"}
-    if rules == {"context_too_small"}:
-        windows = [c.context_tokens for c in judged.pool.candidates if c.context_tokens]
-        raise ContextTooLong(
-            f"This model's maximum context length is {max(windows)} tokens. However, your messages resulted in "
-            f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",
-            param="messages",
-        )
-    listed = "; ".join(f"{r.candidate}: {r.rule} ({r.detail})" for r in decision.rejected[:20])
-    raise NoCandidate(f"No candidate can serve this request. {listed}")

@@ -22,11 +22,24 @@ MAX_WATCHED = (
 class Learner:
     """Watches sessions and counts hard signals; the counts live in `LiveState`. Holds no words, only their hashes."""
 
-    def __init__(self, live: LiveState, *, half_life_days: float, max_lift: float) -> None:
+    def __init__(
+        self,
+        live: LiveState,
+        *,
+        half_life_days: float,
+        max_lift: float,
+        watched: OrderedDict[str, Watch] | None = None,
+    ) -> None:
         self._live = live
         self._half_life_s = half_life_days * DAY_S
         self._max_lift = max_lift
-        self._watched: OrderedDict[str, Watch] = OrderedDict()
+        self._watched: OrderedDict[str, Watch] = OrderedDict() if watched is None else watched
+
+    def following(self, *, half_life_days: float, max_lift: float) -> Learner:
+        """Return the learner of another configuration; both watch the same, for requests that began with this one."""
+        return Learner(
+            self._live, half_life_days=half_life_days, max_lift=max_lift, watched=self._watched
+        )
 
     def observe(self, prompt: Prompt, session: str, identity: str) -> tuple[str, ...]:
         """Count what a request says about the answers before it; returns a sentence for each signal.

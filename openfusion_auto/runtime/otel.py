@@ -12,6 +12,7 @@ from openfusion_auto import __version__
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.genai import SpanOf, call_span, request_span
 from openfusion_auto.runtime.trace import Trace
+from openfusion_auto.wire.traceparent import read_traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -59,13 +60,22 @@ class Spans:
         """Make the spans of a finished request."""
         kind = self._api.SpanKind
         whole = request_span(trace)
-        # Without a parent: what else runs in this task is nobody's business here.
-        span = self._start(whole, kind.SERVER, self._nothing)
+        span = self._start(whole, kind.SERVER, self._around(trace))
         inside = self._api.set_span_in_context(span, self._nothing)
         for call in trace.attempts:
             made = call_span(trace, call)
             self._end(self._start(made, kind.CLIENT, inside), made)
         self._end(span, whole)
+
+    def _around(self, trace: Trace) -> Context:
+        """Return the caller's span as a context; else nothing: what runs in this task is nobody's business here."""
+        caller = read_traceparent(trace.parent)
+        if caller is None:
+            return self._nothing
+        flags = self._api.TraceFlags(int(caller.sampled))
+        ids = int(caller.trace_id, 16), int(caller.span_id, 16)
+        remote = self._api.SpanContext(*ids, is_remote=True, trace_flags=flags)
+        return self._api.set_span_in_context(self._api.NonRecordingSpan(remote), self._nothing)
 
     def _start(self, span: SpanOf, kind: SpanKind, context: Context) -> Span:
         return self._tracer.start_span(

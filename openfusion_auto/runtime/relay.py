@@ -10,7 +10,7 @@ from openfusion_auto.core.types import Candidate
 from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.state import LiveState
-from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.wire.codec import Reader
 from openfusion_auto.wire.portable import Seals
 
@@ -21,7 +21,7 @@ class Received:
 
     Attributes:
         size: Of what the model wrote [characters]; of a whole answer, its bytes.
-        first_s: When the first piece came.
+        first_s: When the first token came; of a whole answer, its first byte.
     """
 
     size: int = 0
@@ -44,7 +44,7 @@ class Relay:
     def __init__(
         self,
         reader: Reader,
-        client: ClientStream | None,
+        client: Outlet | None,
         received: Received,
         candidate: Candidate,
         *,
@@ -72,8 +72,6 @@ class Relay:
         """
         now_s = self._now()
         received = self._received
-        if received.first_s is None:
-            received.first_s = now_s
         deltas = self._reader.feed(chunk)
         if not deltas:
             # Comments show that the upstream lives, not that it works: bounded, if generously.
@@ -84,6 +82,8 @@ class Relay:
         self._progress_s = now_s
         for delta in deltas:
             received.size += weight(delta)
+        if received.first_s is None and any(says(d) for d in deltas):
+            received.first_s = now_s
         # Before the client has it: its next request may be here before this answer's end.
         sealed = self._seals.take(deltas)
         if sealed:
@@ -107,6 +107,11 @@ def refuse_error(deltas: list[Delta]) -> None:
     """Raise `UpstreamBroken` when the last of the events says that the answer broke."""
     if deltas and deltas[-1].error is not None:
         raise UpstreamBroken(deltas[-1].error)
+
+
+def says(delta: Delta) -> bool:
+    """Whether an event holds something of the answer: comments, a role, an opening or a closing event do not."""
+    return bool(delta.text or delta.reasoning or delta.calls or delta.opaque)
 
 
 def weight(delta: Delta) -> int:

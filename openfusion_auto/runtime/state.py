@@ -197,6 +197,12 @@ class LiveState:
         self._store.keep(Stats, candidate_id, known, epoch_s)
         self._store.keep(Breaker, candidate_id, broken, epoch_s)
 
+    def waited(self, candidate_id: str, ttft_ms: float) -> None:
+        """A call was cut for another one, without a first token after so long [ms]."""
+        known = stats.waited(self._stats.get(candidate_id, Stats()), self._clock.now(), ttft_ms)
+        self._stats[candidate_id] = known
+        self._store.keep(Stats, candidate_id, known, self._epoch_s())
+
     def released(self, candidate_id: str) -> None:
         """A call ended without a verdict (the client left)."""
         known = self._breakers.get(candidate_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Protocol
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
@@ -18,6 +19,31 @@ SendNow = Callable[[bytes], bool]
 def never(_data: bytes) -> bool:
     """Send nothing at once: each write is awaited."""
     return False
+
+
+class Outlet(Protocol):
+    """Where a call's events go as they come: the client, or what stands before it while two calls run."""
+
+    @property
+    def started(self) -> bool:
+        """Whether a byte of the answer has gone out: from then on nothing can be retried."""
+        ...
+
+    def fresh(self) -> None:
+        """Forget what was held of an attempt that came to nothing."""
+        ...
+
+    def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
+        """Pass events on, at once or when it is awaited; see `ClientStream.push` for what is raised."""
+        ...
+
+    async def relay(self, deltas: Iterable[Delta]) -> None:
+        """Pass events on; see `ClientStream.relay` for what is raised."""
+        ...
+
+    async def whole(self) -> None:
+        """Note that a whole answer has been passed on."""
+        ...
 
 
 class ClientStream:
@@ -123,6 +149,10 @@ class ClientStream:
         await self._write(data)
         if broken is not None:
             raise broken
+
+    async def whole(self) -> None:
+        """Note that a whole answer has been passed on: only `end` is missing."""
+        self.relayed = True
 
     async def end(self, trace: Mapping[str, object] | None, usage: Usage | None) -> None:
         """Send what was held, the trace on the last data object, and the terminal event."""

@@ -10,6 +10,7 @@ from typing import Literal
 from openfusion_auto.core import cost
 from openfusion_auto.core.digest import plain
 from openfusion_auto.core.explain import decision_json, one_sentence
+from openfusion_auto.core.hedge import PHASE
 from openfusion_auto.core.prompt import Dialect, Usage
 from openfusion_auto.core.types import Candidate, Decision, Policy, State
 
@@ -51,6 +52,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Hedged:
+    """A second call was made beside a first that was silent.
+
+    Attributes:
+        first, second: Who was asked.
+        after_ms: How long the first had been silent then [ms], which `rule` said.
+        won: Who said something first; None while, or when, neither did.
+    """
+
+    first: str
+    second: str
+    after_ms: float
+    rule: str
+    won: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """The answer was kept from an earlier request: its trace and mode, who answered, when it came [s since 1970]."""
 
@@ -65,7 +83,8 @@ class Trace:
     """One request. `outcome` is `ok`, `error`, `cancelled` or `running`.
 
     `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
-    `surface` names where it came in when that is not its dialect's own path.
+    `surface` names where it came in when that is not its dialect's own path. `parent` is the caller's span, as a
+    `traceparent` of W3C's version 00.
     """
 
     id: str
@@ -90,6 +109,17 @@ class Trace:
     dry_run: bool = False
     cached: Again | None = None
     surface: str | None = None
+    hedge: Hedged | None = None
+    parent: str | None = None
+
+    def speaker(self) -> str | None:
+        """Return who answers, as far as that is known: when it is not over, who was asked last or won."""
+        if self.answered_by is not None or not self.attempts:
+            return self.answered_by
+        last = self.attempts[-1]
+        if last.phase == PHASE and self.hedge is not None and self.hedge.won is not None:
+            return self.hedge.won
+        return last.candidate
 
     @property
     def mode(self) -> str | None:
@@ -150,6 +180,8 @@ def compact(trace: Trace) -> dict[str, object]:
     }
     if trace.dry_run:
         rendered["dry_run"] = True
+    if trace.hedge is not None:
+        rendered["hedge"] = {"second": trace.hedge.second, "won": trace.hedge.won}
     if trace.cached is not None:
         rendered["cached"] = True
         rendered["why"] = (
@@ -227,6 +259,8 @@ def full(trace: Trace) -> dict[str, object]:
         "ms": trace.ms,
         "attempts": [plain(a) for a in trace.attempts],
         "usage": usage_lines(trace),
+        "parent": trace.parent,
+        "hedge": plain(trace.hedge) if trace.hedge is not None else None,
         "notes": list(trace.notes),
         "decision": decision_json(trace.decision) if trace.decision else None,
         "state": plain(state) if state is not None else None,

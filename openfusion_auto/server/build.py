@@ -27,8 +27,9 @@ from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.exchange import Outbox
+from openfusion_auto.runtime.hedge import hedger_of
 from openfusion_auto.runtime.learner import Learner
-from openfusion_auto.runtime.limits import Limiter, MemoryCounters
+from openfusion_auto.runtime.limits import Counters, Limiter, MemoryCounters
 from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
 from openfusion_auto.runtime.shared import SharedCounters
@@ -92,10 +93,12 @@ def build_engine(
     store: Store | None = None,
     outbox: Outbox | None = None,
     link: Link | None = None,
+    counters: Counters | None = None,
 ) -> Engine:
     """Return the engine of a configuration; in a dry run every upstream is the fake one and ready.
 
     Without a store it begins with nothing and keeps nothing. `outbox` and `link`: what others are told, and how.
+    `counters`: where the money of second calls is counted.
     """
     config = settings.config
     books = Books(store)
@@ -117,15 +120,22 @@ def build_engine(
         settings.policy.max_calls,
         config.timeouts.total_s,
         books,
+        hedger_of(config.hedge.hedging(), counters or MemoryCounters(clock, books.store)),
     )
     traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
     return engine_of(settings, means, traces, cache, dry_run=dry_run)
 
 
 def engine_of(
-    settings: Settings, means: Means, traces: TraceStore, cache: Cache | None, *, dry_run: bool
+    settings: Settings,
+    means: Means,
+    traces: TraceStore,
+    cache: Cache | None,
+    *,
+    dry_run: bool,
+    before: Reader | None = None,
 ) -> Engine:
-    """Return the engine that answers by a configuration with certain means."""
+    """Return the engine that answers by a configuration with certain means, and what the reader `before` knows."""
     config = settings.config
     return Engine(
         replace(means, max_calls=settings.policy.max_calls, total_s=config.timeouts.total_s),
@@ -134,7 +144,7 @@ def engine_of(
         {u.name: u.offers for u in config.upstreams},
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
-        reader=build_reader(settings, means.live),
+        reader=build_reader(settings, means.live, before),
         cache=cache,
     )
 
@@ -158,25 +168,24 @@ def build_cache(
 
 
 def ways_of(settings: Settings) -> tuple[object, ...]:
-    """Return how a configuration reads and decides: what was answered by another is not given again."""
-    config = settings.config
-    rules = [rule.model_dump(mode="json") for rule in config.rules]
-    return settings.policy, rules, config.classifier.model_dump(mode="json")
+    """Return how a configuration reads, decides and calls: what was answered by another is not given again."""
+    config, known = settings.config, settings.experience
+    said = [part.model_dump(mode="json") for part in (*config.upstreams, *config.rules)]
+    experience = known.digest() if known is not None else None
+    return settings.policy, said, config.classifier.model_dump(mode="json"), experience
 
 
-def build_reader(settings: Settings, live: LiveState) -> Reader:
-    """Return how requests are read, as the configuration says."""
-    asked = settings.config.classifier
-    named = settings.classifier
-    classifier = (
-        Classifier(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars) if named else None
-    )
-    learn = settings.config.learn
-    learner = (
-        Learner(live, half_life_days=learn.half_life_days, max_lift=learn.max_lift)
-        if learn.enabled
-        else None
-    )
+def build_reader(settings: Settings, live: LiveState, before: Reader | None = None) -> Reader:
+    """Return how requests are read, as the configuration says; what the reader `before` remembers stays remembered."""
+    asked, named, learn = settings.config.classifier, settings.classifier, settings.config.learn
+    old = before or Reader()
+    classifier = learner = None
+    if named:
+        ask = old.classifier.following if old.classifier else Classifier
+        classifier = ask(named, timeout_s=asked.timeout_s, max_chars=asked.max_chars)
+    if learn.enabled:
+        watch = old.learner.following if old.learner else partial(Learner, live)
+        learner = watch(half_life_days=learn.half_life_days, max_lift=learn.max_lift)
     return Reader(settings.rules, every_turn(asked.mode), classifier, settings.experience, learner)
 
 
@@ -271,7 +280,13 @@ def build(
         )
     outbox = Outbox(store) if link else None
     engine = build_engine(
-        settings, dry_run=dry_run, clock=clock, store=store, outbox=outbox, link=link
+        settings,
+        dry_run=dry_run,
+        clock=clock,
+        store=store,
+        outbox=outbox,
+        link=link,
+        counters=counters,
     )
     host = settings.config.server.host
     app = build_app(engine, server_options(settings, host), clock, keyring, limiter)
@@ -315,7 +330,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
     same = {n for n in upstreams if n in before.upstreams and calls_alike(old, new, n)}
     upstreams |= {name: before.upstreams[name] for name in same}
     app[KEYRING].take(new.client_keys)
-    means = replace(before, pool=new.pool, upstreams=upstreams)
+    hedger = hedger_of(config.hedge.hedging(), app[LIMITER].counters, before.hedger)
+    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger)
     before.live.configure(
         {} if engine.dry_run else new.unready,
         pin_ttl_s=config.session.ttl_s,
@@ -323,7 +339,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
         caches=cache_rules(config),
     )
     cache = build_cache(new, means.clock, app.get(LINK), engine.cache)
-    engine.take(engine_of(new, means, engine.traces, cache, dry_run=engine.dry_run))
+    reader, dry_run = engine.reader, engine.dry_run
+    engine.take(engine_of(new, means, engine.traces, cache, dry_run=dry_run, before=reader))
     app[OPTIONS].take(server_options(new, host))
     app[VIEWS].take(new.pool)
     app[LIMITER].server, app[LIMITER].session = limits_of(new)

@@ -24,12 +24,13 @@ from openfusion_auto.errors import (
     Overloaded,
     UpstreamBroken,
 )
-from openfusion_auto.runtime.attempt import Caller
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.caller import Caller
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.names import AUTO, PREFIX
 from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.session import session_of
-from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace, compact, full
 from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
@@ -142,7 +143,7 @@ class EmbeddingsCaller(Caller):
         prompt: Prompt,
         candidate: Candidate,
         line: Attempt,
-        client: ClientStream | None,  # noqa: ARG002 - of the method that this one stands for
+        client: Outlet | None,  # noqa: ARG002 - of the method that this one stands for
         received: Received,
     ) -> Answer:
         upstream = self._means.upstreams.get(candidate.upstream)

@@ -14,7 +14,7 @@ from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.access import View
-from openfusion_auto.runtime.engine import Judged, raise_if_empty
+from openfusion_auto.runtime.judging import Judged, raise_if_empty
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
 from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
 from openfusion_auto.server.middleware import error_response
@@ -182,7 +182,7 @@ async def estimate(request: web.Request) -> web.Response:
         estimate_json(
             judged.decision,
             judged.pool,
-            engine.policy,
+            judged.policy,
             left_usd=judged.left_usd,
             dry_run=engine.dry_run,
         )

@@ -10,7 +10,8 @@ from aiohttp.typedefs import Handler
 
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import BadRequest, FusionError, Overloaded, TooLarge
-from openfusion_auto.runtime.engine import Engine, Incoming, answer_id
+from openfusion_auto.runtime.engine import Engine, answer_id
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
@@ -118,8 +119,8 @@ def trace_headers(
         headers["x-openfusion-cache"] = "hit"
         headers["x-openfusion-model"] = trace.cached.model
         return headers
-    candidate_id = trace.answered_by or (trace.attempts[-1].candidate if trace.attempts else None)
-    candidate = engine.means.pool.get(candidate_id) if candidate_id else None
+    speaker = trace.speaker()
+    candidate = engine.means.pool.get(speaker) if speaker else None
     if candidate is not None:
         headers["x-openfusion-model"] = candidate.model
     return headers

@@ -59,8 +59,8 @@ def test_past_the_deadline_nothing_is_tried():
 @pytest.mark.parametrize(
     ("asked_s", "remaining_s", "expected"),
     [
-        (0.0, 60, Move("retry", 0.0)),
-        (1.5, 60, Move("retry", 1.5)),
+        (0.0, 60, Move("retry", BASE_S / 2)),
+        (1.5, 60, Move("retry", 1.5 + BASE_S / 2)),
         (MAX_WAIT_S, 60, Move("retry", MAX_WAIT_S)),
         (MAX_WAIT_S + 0.1, 60, NEXT),
         (3600.0, 60, NEXT),
@@ -81,6 +81,13 @@ def test_jitter_spreads_the_wait_around_its_mean(jitter):
     assert wait_s == pytest.approx(BASE_S * (0.5 + jitter))
 
 
+@given(st.floats(0.0, MAX_WAIT_S), st.floats(0.0, 1.0))
+def test_a_retry_after_is_never_cut_short_and_spread_by_jitter(asked_s, jitter):
+    got = move(made("UpstreamRateLimited", retry_after_s=asked_s), jitter=jitter)
+    assert got.kind == "retry"
+    assert asked_s <= got.wait_s <= min(MAX_WAIT_S, asked_s + BASE_S)
+
+
 UPSTREAM_FAULTS = [
     "UpstreamUnreachable", "UpstreamTimeout", "UpstreamRateLimited", "UpstreamOverloaded",
     "UpstreamBroken", "UpstreamRejected", "UpstreamDenied", "UpstreamError",
@@ -89,7 +96,7 @@ UPSTREAM_FAULTS = [
 
 @given(st.lists(st.sampled_from(UPSTREAM_FAULTS), min_size=40, max_size=40), st.integers(1, 6))
 def test_attempts_are_bounded_whatever_fails(faults, candidates):
-    """Plays the loop of `runtime/attempt.py`: candidates in order, until a move says otherwise."""
+    """Plays the loop of `runtime/caller.py`: candidates in order, until a move says otherwise."""
     script, attempts, timeouts = iter(faults), 0, 0
     for _ in range(candidates):
         tries = 0

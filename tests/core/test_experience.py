@@ -49,6 +49,17 @@ def test_lifts_name_each_candidate_and_are_bounded():
     assert taught("x", candidates=()).of("x").lifts == ()
 
 
+def test_its_digest_names_what_it_holds():
+    one = taught("docs", 0.3).digest()
+    assert one == taught("docs", 0.3).digest()
+    others = (
+        taught("docs", 0.4),
+        taught("docs", 0.3, lift=0.1),
+        taught("docs", 0.3, candidates=("a", "c")),
+    )
+    assert one not in {other.digest() for other in others}
+
+
 def test_ease_is_the_gap_in_log_odds_stretched_and_bounded():
     assert ease_of(0.5, 0.5, 2.0) == 0.0
     assert ease_of(0.75, 0.5, 2.0) == pytest.approx(2 * math.log(3))

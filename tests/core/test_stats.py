@@ -22,6 +22,7 @@ from openfusion_auto.core.stats import (
     merged,
     minus,
     succeeded,
+    waited,
 )
 from openfusion_auto.core.types import Stats
 from tests.core import strategies
@@ -33,6 +34,14 @@ def test_after_a_half_life_a_sample_counts_half_and_its_mean_stays():
     assert (old.ok, old.ttft_weight, old.tps_weight, old.bpt_weight) == (0.5, 0.5, 0.5, 0.5)
     assert (old.ttft_ms, old.tokens_per_s, old.bytes_per_token) == (800.0, 50.0, 3.5)
     assert old.at_s == HALF_LIFE_S
+
+
+def test_a_call_that_was_cut_is_a_wait_and_neither_success_nor_failure():
+    fresh = succeeded(Stats(), 0.0, ttft_ms=800.0, tokens_per_s=50.0)
+    cut = waited(fresh, HALF_LIFE_S, 2_000.0)
+    assert (cut.ok, cut.failed, cut.tokens_per_s, cut.tps_weight) == (0.5, 0.0, 50.0, 0.5)
+    assert (cut.ttft_ms, cut.ttft_weight) == (1_600.0, 1.5)  # the older one counts half
+    assert waited(fresh, -50.0, 1.0).at_s == 0.0
 
 
 def test_a_clock_that_goes_back_changes_nothing():

@@ -205,3 +205,15 @@ async def test_what_is_remembered_is_bounded(monkeypatch):
         await found.ask(WORDS, session=f"s{i}")
     assert len(found.engine.reader.classifier._kept) == 3
     assert WORDS not in str(found.engine.reader.classifier._kept)
+
+
+def test_a_new_configuration_asks_nothing_again_of_the_same_model():
+    before = Classifier("fast-a", timeout_s=3.0, max_chars=2000)
+    same = before.following("fast-a", timeout_s=1.0, max_chars=2000)
+    before._kept["s"] = ("task", None)  # also what a request in flight is told yet
+    assert same._kept == before._kept
+    for changed in (
+        before.following("coder-a", timeout_s=3.0, max_chars=2000),
+        before.following("fast-a", timeout_s=3.0, max_chars=100),
+    ):
+        assert not changed._kept

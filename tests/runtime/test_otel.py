@@ -36,6 +36,27 @@ def test_a_request_is_a_span_with_its_calls_below(exporter):
     spans.close()
 
 
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def test_a_callers_span_is_the_parent(exporter):
+    spans = Spans(exporter)
+    spans.observe(trace(call(), parent=f"00-{TRACE}-{SPAN}-01"))
+    inner, whole = exporter.get_finished_spans()
+    assert f"{whole.context.trace_id:032x}" == f"{inner.context.trace_id:032x}" == TRACE
+    assert f"{whole.parent.span_id:016x}" == SPAN
+    assert whole.parent.is_remote
+    assert inner.parent.span_id == whole.context.span_id
+    spans.close()
+
+
+def test_what_its_caller_does_not_record_is_not_recorded(exporter):
+    spans = Spans(exporter)
+    spans.observe(trace(call(), parent=f"00-{TRACE}-{SPAN}-00"))
+    assert exporter.get_finished_spans() == ()
+    spans.close()
+
+
 def test_the_standard_variables_name_the_service(exporter, monkeypatch):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "team-router")
     spans = Spans(exporter)
@@ -70,3 +91,20 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(ConfigError, match=r"openfusion-auto\[otel\]"):
         spanning(None)
+
+
+async def test_a_callers_header_reaches_the_span_and_the_trace_and_junk_does_not(
+    exporter,
+    start_router,  # noqa: F811 - the fixture
+):
+    async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+        spans = Spans(exporter)
+        router.engine.means.books.observers.append(spans.observe)
+        body = {"model": "coder-a", "messages": [{"role": "user", "content": "hi"}]}
+        kept = []
+        for header in (f"00-{TRACE}-{SPAN}-01", "canary-8f3a1c5e"):
+            _, headers, _ = await router.chat(body, traceparent=header)
+            kept.append((await router.trace(headers["x-openfusion-trace-id"]))["parent"])
+    assert kept == [f"00-{TRACE}-{SPAN}-01", None]
+    parents = [s.parent for s in exporter.get_finished_spans() if s.kind.name == "SERVER"]
+    assert (f"{parents[0].span_id:016x}", parents[1]) == (SPAN, None)

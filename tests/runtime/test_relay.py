@@ -102,13 +102,16 @@ async def test_a_client_that_takes_nothing_is_waited_for(made):
     assert line.at_once == []
 
 
-async def test_what_came_is_counted_and_when_it_began(made, times):
+async def test_what_came_is_counted_and_when_its_first_token_did(made, times):
     relay, received, _, reader = made()
     times[0] = 3.0
-    await take(relay, ROLE)
+    await take(relay, b": the upstream lives\n\n", ROLE)
+    assert received.first_s is None  # nothing of the answer yet
     times[0] = 4.0
-    await take(relay, WORD, WORD)
-    assert (received.first_s, received.size) == (3.0, 8)
+    await take(relay, WORD)
+    times[0] = 5.0
+    await take(relay, WORD)
+    assert (received.first_s, received.size) == (4.0, 8)
     assert reader.answer().text == "wordword"
 
 

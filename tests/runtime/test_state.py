@@ -97,6 +97,14 @@ def test_an_upstream_gets_ready(live):
     assert live.snapshot(None).unready == {}
 
 
+def test_a_call_that_was_cut_for_another_counts_its_wait_and_no_success(live):
+    works(live)
+    live.waited("a", 9_500.0)
+    known = live.snapshot(None).stats["a"]
+    assert (known.ttft_ms, known.ttft_weight) == (5_000.0, 2.0)
+    assert (known.ok, known.failed) == (1.0, 0.0)
+
+
 # -- what counts against a candidate ----------------------------------------------------------------------------------
 
 

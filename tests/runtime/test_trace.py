@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from openfusion_auto.runtime.trace import (
     COMPACT_BYTES,
     WHY_CHARS,
     Attempt,
+    Hedged,
     Trace,
     TraceStore,
     compact,
@@ -191,6 +193,30 @@ def test_a_compact_trace_always_fits(members, attempts, id_chars, model_chars):
     assert size(shown) <= COMPACT_BYTES
     if "more" not in shown:
         assert len(shown["attempts"]) == attempts
+
+
+def test_who_answers_is_known_before_it_is_over():
+    assert trace().speaker() is None
+    first = attempt(CODER)
+    assert trace(attempts=[first]).speaker() == "coder-a"
+    beside = attempt(FAST, phase="hedge")
+    hedged = Hedged("coder-a", "fast-a", 200.0, "hedge.after_s")
+    both = trace(attempts=[first, beside], hedge=hedged)
+    assert both.speaker() == "fast-a"
+    both.hedge = replace(hedged, won="coder-a")
+    assert both.speaker() == "coder-a"
+    both.attempts.append(attempt(UNPRICED))  # the winner broke before a byte: somebody else speaks
+    assert both.speaker() == "free-a"
+    both.answered_by = "coder-a"
+    assert both.speaker() == "coder-a"
+
+
+def test_a_hedge_is_told_in_both_forms():
+    told = {"first": "coder-a", "second": "fast-a", "after_ms": 200, "rule": "r", "won": None}
+    made = trace(hedge=Hedged("coder-a", "fast-a", 200.0, "r"))
+    assert full(made)["hedge"] == told
+    assert compact(made)["hedge"] == {"second": "fast-a", "won": None}
+    assert (full(trace())["hedge"], "hedge" in compact(trace())) == (None, False)
 
 
 def test_a_short_trace_is_not_cut():

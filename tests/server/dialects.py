@@ -7,6 +7,7 @@ A `Says` is what the model does for one call; after the last one the answer is "
 conversation in a client's dialect, `heard` reads an answer of any dialect, whole or streamed.
 """
 
+import asyncio
 import json
 from collections import deque
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Says:
     error: object = "it failed"
     headers: tuple[tuple[str, str], ...] = ()
     extra: tuple[object, ...] = ()  # items or blocks of no known type, behind all others
+    sleep_s: float = 0.0  # before the answer; of a stream, behind its head
 
 
 @dataclass
@@ -111,12 +113,15 @@ class Scripted:
             return web.json_response(
                 {**shape, "error": error}, status=says.fail, headers=dict(says.headers)
             )
+        if not body.get("stream"):
+            await asyncio.sleep(says.sleep_s)
         if not body.get("stream") or says.fail == "json":
             data = b"" if says.fail == "empty" else whole(self.dialect, says, body["model"])
             self.sent.append(data)
             return web.Response(body=data, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        await asyncio.sleep(says.sleep_s)
         data = stream(self.dialect, says, body["model"])
         self.sent.append(data)
         await response.write(data)

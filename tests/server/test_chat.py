@@ -7,7 +7,7 @@ import pytest
 
 from openfusion_auto.core.prompt import Answer, ToolCall
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.runtime.attempt import refuse_broken_calls
+from openfusion_auto.runtime.sending import refuse_broken_calls
 from tests.server.conftest import FOUR, candidate, openfusion_of
 from tests.support.faulty import FaultyUpstream
 

@@ -272,6 +272,52 @@ async def test_kept_answers_stay_and_what_is_kept_follows(place):
         assert hit not in (await router.chat(still))[1]
 
 
+async def test_an_answer_of_another_address_is_not_given_again(place):
+    async with place.serve() as router:
+        hit, still = "x-openfusion-cache", ask(temperature=0)
+        place.write(cache={"enabled": True})
+        await place.tick()
+        await router.chat(still)
+        place.write(cache={"enabled": True}, url=place.url.replace("/v1", "/v2"))
+        await place.tick()
+        assert hit not in (await router.chat(still))[1], "somebody else answers there"
+        assert (await router.chat(still))[1][hit] == "hit"
+        place.write(cache={"enabled": True})
+        await place.tick()
+        assert (await router.chat(still))[1][hit] == "hit", "the first one's is still there"
+
+
+async def test_what_sessions_are_watched_for_outlives_a_new_configuration(place):
+    learn = {"enabled": True, "half_life_days": 3.0}
+    place.write(learn=learn)
+    async with place.serve() as router:
+        await router.chat(ask("Fix the parser"), **{"session-id": "s"})
+        watched = dict(router.engine.reader.learner._watched)
+        assert len(watched) == 1
+        place.write(learn={**learn, "half_life_days": 9.0})
+        await place.tick()
+        learner = router.engine.reader.learner
+        assert (learner._half_life_s, dict(learner._watched)) == (9 * 86_400.0, watched)
+        place.write()
+        await place.tick()
+        assert router.engine.reader.learner is None
+
+
+async def test_hedging_follows_and_keeps_what_it_measured(place):
+    place.write(hedge={"enabled": True, "after_s": 5.0})
+    async with place.serve() as router:
+        await router.chat(ask())
+        before = router.engine.means.hedger
+        assert before._waits
+        place.write(hedge={"enabled": True, "after_s": 3.0})
+        await place.tick()
+        assert router.engine.means.hedger is before
+        assert before.settings.after_s == 3.0
+        place.write()
+        await place.tick()
+        assert router.engine.means.hedger is None
+
+
 async def test_an_upstream_that_gets_its_key_becomes_ready(place):
     place.key("'no key has blanks'")
     async with place.serve() as router:

@@ -17,7 +17,8 @@ from openfusion_auto.core.types import Policy, Pool
 from openfusion_auto.errors import UpstreamOverloaded, UpstreamRejected
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.engine import Engine, Incoming, answer_id
+from openfusion_auto.runtime.engine import Engine, answer_id
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import TraceStore

@@ -24,6 +24,10 @@ LIMITS = {"max_concurrent": CAP, "usd_per_day": 50.0, "usd_per_session": 20.0}
 WISH = Wish(
     "ci", max_usd_per_day=40.0, tokens_per_minute=10**8, requests_per_minute=10**6, concurrent=CAP
 )
+# A second call beside every first one that says nothing for a moment; money enough.
+HEDGE = {
+    "enabled": True, "quantile": 0.0, "after_s": 0.01, "whole_after_s": 0.01, "max_share": 1.0, "max_usd_per_day": 1000.0,
+}  # fmt: skip
 LONGEST = 400  # awaits of one request here; more would be a loop
 
 
@@ -70,9 +74,11 @@ def scenario(name, path):
         "whole": {}, "stream": {"stream": True}, "late": {"stream": True}, "pieces": {"stream": True}, "refused": {"stream": True},
         "panel": {"openfusion": {"mode": "panel"}}, "panel stream": {"openfusion": {"mode": "panel"}, "stream": True},
         "verify": {"openfusion": {"mode": "verify"}},
+        "hedge": {"openfusion": {"mode": "single"}}, "hedge stream": {"openfusion": {"mode": "single"}, "stream": True},
     }[name]  # fmt: skip
     say = {
         "late": "[[sleep:0.05]] [[say:late]] go", "refused": "[[fault:F17]] go", "pieces": "[[fault:F102]] [[say:x]] go",
+        "hedge": "[[sleep:0.1]] [[say:late]] go", "hedge stream": "[[sleep:0.1]] [[say:late]] go",
     }.get(name, say)  # fmt: skip
     if path == "/responses":
         return body(path, input=say, **options)
@@ -82,13 +88,15 @@ def scenario(name, path):
 # Awaits that really wait, at least; the ends of sockets decide how many there are. Pieces of a stream go on without one.
 SCENARIOS = {
     "whole": 2, "stream": 2, "late": 2, "pieces": 4, "refused": 2, "panel": 2, "panel stream": 2, "verify": 2,
+    "hedge": 2, "hedge stream": 2,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("path", SURFACES)
 async def test_a_request_cut_at_any_await_gives_back_all_it_took(tmp_path, monkeypatch, path, name):
-    async with keyed(tmp_path, WISH, candidates=FOUR, limits=LIMITS) as (router, texts):
+    tables = {"limits": LIMITS, "hedge": HEDGE if name.startswith("hedge") else {}}
+    async with keyed(tmp_path, WISH, candidates=FOUR, **tables) as (router, texts):
         answer, runs = surface.answer, []
 
         async def cut(request, dialect):
@@ -102,6 +110,8 @@ async def test_a_request_cut_at_any_await_gives_back_all_it_took(tmp_path, monke
                 await send(router, scenario(name, path), path=path, key=texts["ci"])
             assert taken(router) == {}
             assert router.app[LIVE].streams == {}
+        hedged = [t for t in router.engine.traces.latest(LONGEST) if t.hedge is not None]
+        assert bool(hedged) == name.startswith("hedge")
         assert len(runs) > SCENARIOS[name]
         monkeypatch.undo()
         reply = await send(router, body(path), path=path, key=texts["ci"])
@@ -118,7 +128,7 @@ class Visits(RuleBasedStateMachine):
         self.folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.router, self.texts = self.do(
             self.stack.enter_async_context(
-                keyed(Path(self.folder), WISH, candidates=FOUR, limits=LIMITS)
+                keyed(Path(self.folder), WISH, candidates=FOUR, limits=LIMITS, hedge=HEDGE)
             )
         )
         self.visits = []
@@ -130,7 +140,7 @@ class Visits(RuleBasedStateMachine):
         path=st.sampled_from(SURFACES),
         seconds=st.sampled_from([0, 0.02, 5]),
         stream=st.booleans(),
-        mode=st.sampled_from(["auto", "panel", "verify"]),
+        mode=st.sampled_from(["auto", "single", "panel", "verify"]),
     )
     def come(self, path, seconds, stream, mode):
         asked = slow(path, seconds, stream=stream, openfusion={"mode": mode})

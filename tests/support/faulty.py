@@ -16,7 +16,7 @@ import re
 import socket
 import struct
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -83,6 +83,7 @@ class Request:
     text: str = ""
     tools: tuple[tuple[str, str], ...] = ()
     sleep_s: float = 0.0
+    gate: str = ""
 
 
 @dataclass(frozen=True)
@@ -959,8 +960,9 @@ class FaultyUpstream:
     """The server. See the module's docstring.
 
     Attributes:
-        script: Fault ids that the next requests get, in order; "ok" for none, "say:TEXT" for a text. Goes before
-            directives.
+        script: Fault ids that the next requests get, in order; "ok" for none, "say:TEXT" for a text,
+            "gate:NAME:..." for what comes when the gate of that name is open. Goes before directives.
+        gates: Events by name, for "gate:".
         requests: All that came.
         open_now: Requests in work.
         hung_up: Clients that left before the end.
@@ -969,6 +971,7 @@ class FaultyUpstream:
 
     def __init__(self, *, big_bytes=BIG_BYTES):
         self.script: deque[str] | list[str] = []
+        self.gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.requests: list[Request] = []
         self.open_now = 0
         self.hung_up: list[HungUp] = []
@@ -1057,6 +1060,8 @@ class FaultyUpstream:
         if self.script:
             request.fault, *rest = self.script
             self.script = rest
+            if request.fault.startswith("gate:"):
+                _, request.gate, request.fault = request.fault.split(":", 2)
             if request.fault.startswith("say:"):
                 request.text, request.fault = request.fault[4:], "ok"
         seen = (request.fault, prompt)
@@ -1097,4 +1102,6 @@ class FaultyUpstream:
             await x.refuse(404, "unknown path")
         else:
             await asyncio.sleep(request.sleep_s)
+            if request.gate:
+                await self.gates[request.gate].wait()
             await (x.right() if request.fault == "ok" else FAULTS[request.fault].handler(x))

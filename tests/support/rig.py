@@ -10,7 +10,8 @@ from openfusion_auto.core.types import Policy, Pool
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.engine import Engine
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.trace import Trace, TraceStore
 from openfusion_auto.store.memory import MemoryStore

@@ -1,0 +1,174 @@
+"""Reading and deciding a request, before any call for its answer: the same for an answer and for `/debug/route`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from openfusion_auto.core import tokens
+from openfusion_auto.core.decide import decide, tightest
+from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.prompt import Prompt
+from openfusion_auto.core.types import Decision, Policy, Pool, State, Task
+from openfusion_auto.errors import BadRequest, ContextTooLong, NoCandidate
+from openfusion_auto.runtime.access import View
+from openfusion_auto.runtime.attempt import Means
+from openfusion_auto.runtime.caller import Caller
+from openfusion_auto.runtime.limits import Allowance
+from openfusion_auto.runtime.names import Wanted, wanted
+from openfusion_auto.runtime.reader import Reader, left_of, share_of
+from openfusion_auto.runtime.session import Session, session_of
+from openfusion_auto.runtime.trace import Trace
+from openfusion_auto.wire.portable import is_bound, undroppable
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as a surface hands it over. `identity` tells this client from others (credential and address).
+
+    With gateway keys: `client` is the id of its key, `view` what that may ask for (None = everything). `allowance` is
+    what the request may use, None where nothing is limited.
+    """
+
+    prompt: Prompt
+    headers: Mapping[str, str]
+    identity: str = ""
+    client: str | None = None
+    view: View | None = None
+    allowance: Allowance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A request that has been read and decided, before any call. `left_usd` is what budgets left it, None = none."""
+
+    prompt: Prompt
+    want: Wanted
+    session: Session
+    task: Task
+    state: State
+    pool: Pool
+    policy: Policy
+    decision: Decision
+    left_usd: float | None = None
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Reads and decides requests.
+
+    Attributes:
+        means: What is decided over: the pool, and live state.
+        policy: The operator's settings.
+        offers: Upstream name -> what it offers.
+        reader: How requests are read.
+    """
+
+    means: Means
+    policy: Policy
+    offers: Mapping[str, tuple[str, ...]]
+    reader: Reader
+
+    def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
+        """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
+
+        What `spent` has used already is taken off the limits.
+        """
+        prompt, pool = incoming.prompt, self.means.pool
+        if incoming.view is not None:
+            incoming.view.check(prompt.model)
+            pool = incoming.view.pool
+        want = wanted(prompt.model, prompt.options, pool, self.offers)
+        if want.options is not prompt.options:
+            prompt = replace(prompt, options=want.options)
+        session = session_of(prompt, incoming.headers, incoming.identity)
+        state = self.means.live.snapshot(session.key)
+        only = want.only or self._bound_to(prompt, pool)
+        read = self.reader.read(prompt, session.key, role=want.role, only=only)
+        task = self._calibrated(read, prompt, state)
+        pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
+        if self.reader.learner is not None:
+            task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
+        policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
+        left = None
+        if incoming.allowance is not None:
+            left = incoming.allowance.left_usd(session.key)
+            policy = replace(policy, max_usd=tightest(policy.max_usd, left))
+        decision = decide(task, pool, state, policy)
+        who = incoming.identity
+        return Judged(prompt, want, session, task, state, pool, policy, decision, left, who)
+
+    async def judged(self, incoming: Incoming, trace: Trace, began_s: float) -> Judged:
+        """Learn from what a request says about the answers before it, and decide it.
+
+        The classifier is asked where there is one and something to ask; then it is decided again by what it said.
+        """
+        known, learner = self.reader.classifier, self.reader.learner
+        if learner is not None:
+            key = session_of(incoming.prompt, incoming.headers, incoming.identity).key
+            trace.notes += learner.observe(incoming.prompt, key, incoming.identity)
+        judged = self.judge(incoming)
+        if known is None or judged.task.only:
+            return judged
+        facts = read_facts(judged.prompt)
+        if not known.asks(judged.session.key, facts):
+            return judged
+        calls, usd = share_of(self.policy, judged.prompt.options)
+        caller = Caller(
+            self.means,
+            trace,
+            None,
+            began_s=began_s,
+            max_calls=calls,
+            max_usd=tightest(usd, judged.left_usd),
+            allowance=None if judged.left_usd is None else incoming.allowance,
+        )
+        problem = await known.ask(judged.session.key, facts, caller)
+        if problem is not None:
+            trace.notes.append(problem)
+        return self.judge(incoming, spent=trace)
+
+    def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
+        """Return the candidates that alone can serve a history; () when all can, or none.
+
+        A compacted history is its maker's. What only the client's dialect knows goes where that is spoken.
+        """
+        makers = self.means.live.makers(undroppable(prompt), pool)
+        if makers or not is_bound(prompt):
+            return makers
+        spoken = {n for n, u in self.means.upstreams.items() if u.dialect == prompt.dialect}
+        return tuple(c.id for c in pool.candidates if c.upstream in spoken)
+
+    def _calibrated(self, task: Task, prompt: Prompt, state: State) -> Task:
+        """Return the task with its token estimate in the measure of the session's model, once that is known."""
+        if state.pin is None:
+            return task
+        measured = self.means.live.bytes_per_token(state.pin.candidate)
+        if measured is None:
+            return task
+        counted = tokens.input_tokens(prompt, measured)
+        return replace(task, needs=replace(task.needs, input_tokens=counted))
+
+
+def raise_if_empty(judged: Judged) -> None:
+    """Raise when nobody can serve: too long for all, too dear for all, or every rejection listed."""
+    decision = judged.decision
+    if decision.plan.steps:
+        return
+    if decision.ranking:
+        raise BadRequest(
+            f"No candidate fits the budget of this request: {decision.reasons[-1]}.",
+            param="openfusion.max_usd",
+            code="budget_exceeded",
+        )
+    rules = {r.rule for r in decision.rejected if r.rule != "not_requested"}
+    if rules == {"context_too_small"}:
+        windows = [c.context_tokens for c in judged.pool.candidates if c.context_tokens]
+        raise ContextTooLong(
+            f"This model's maximum context length is {max(windows)} tokens. However, your messages resulted in "
+            f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",
+            param="messages",
+        )
+    listed = "; ".join(f"{r.candidate}: {r.rule} ({r.detail})" for r in decision.rejected[:20])
+    raise NoCandidate(f"No candidate can serve this request. {listed}")

@@ -1,0 +1,52 @@
+"""One call: what is sent to a candidate, and which of its answers count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from openfusion_auto.core.checks import is_json
+from openfusion_auto.core.prompt import Answer, Dialect, Prompt
+from openfusion_auto.core.types import Candidate
+from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.upstream.base import Opened
+from openfusion_auto.wire.codec import CODECS
+from openfusion_auto.wire.rendered import Rendered
+
+
+def refuse_broken_calls(answer: Answer) -> None:
+    """Fail an attempt whose tool calls cannot be run: another try may bring whole ones.
+
+    An answer that says itself that it was cut (at the output limit, by a filter) is told as it is: trying again would
+    end in the same place.
+
+    Raises:
+        UpstreamBroken: the arguments of a function call are not JSON.
+    """
+    if answer.finish in ("length", "content_filter"):
+        return
+    for call in answer.tool_calls:
+        if call.kind == "function" and call.arguments.strip() and not is_json(call.arguments):
+            raise UpstreamBroken("a tool call's arguments are not JSON")
+
+
+def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
+    """Return what to send to a candidate whose upstream speaks `dialect`.
+
+    The client's own bytes with the model's name spliced in where nothing was changed and the dialect is the same;
+    else written anew, with what was lost.
+    """
+    codec = CODECS[dialect]
+    if prompt.raw and prompt.dialect == dialect:
+        return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
+    most = candidate.max_output_tokens
+    if dialect == "messages" and most is not None and prompt.dialect != dialect:
+        # This dialect demands a bound, and refuses one over the model's own.
+        prompt = replace(prompt, max_output_tokens=min(prompt.max_output_tokens or most, most))
+    return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
+
+
+def is_stream(opened: Opened, *, asked: bool) -> bool:
+    """Whether an answer is an event stream; some upstreams answer JSON to a stream request, or the other way."""
+    if opened.content_type == "text/event-stream":
+        return True
+    return asked and opened.content_type not in ("application/json", "text/html")
