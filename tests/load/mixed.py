@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import hashlib
 import itertools
-import json
 import random
 import sys
 import tempfile
@@ -39,11 +38,11 @@ from tests.load.rig import (
     configured,
     doing,
     finish,
-    get,
     metric,
     router,
     slope,
     sockets,
+    state,
     upstream,
 )
 from tests.load.upstream import read_journal
@@ -139,22 +138,12 @@ async def all_slots(url: str, up: Running) -> tuple[list[Seen], tuple[int, int, 
     wants = [Want(f"slot{n}", "chat", False, "slow", f"slot-{n}") for n in range(SLOTS)]
     async with session(SLOTS) as http:
         tasks = [asyncio.create_task(ask(http, url, want)) for want in wants]
-        full = await asyncio.to_thread(becomes, lambda: still_open(up) >= SLOTS, 30.0)
+        full = await asyncio.to_thread(becomes, lambda: state(up)["open"] >= SLOTS, 30.0)
         more = await ask(http, url, Want("slotmore", "chat", False, "text", "slot-more"))
         seen = [await task for task in tasks]
     good = sum(s.outcome == "ok" for s in seen)
     refused = int(more.status == 503)
     return seen + ([] if refused else [more]), (good, refused, full)
-
-
-def still_open(up: Running) -> int:
-    """Return how many calls the upstream is answering."""
-    return int(state(up)["open"])
-
-
-def state(up: Running) -> dict[str, int]:
-    """Return what the upstream has open."""
-    return json.loads(get(f"{up.url}/state"))
 
 
 def run(folder: Path, *, span_s: float, clients: int, faults: float, seed: int) -> Ran:

@@ -56,15 +56,16 @@ CONFIG = """
 file = "pool.toml"
 
 [timeouts]
-first_token_s = 20
-idle_s = 3
-total_s = 60
-
-[limits]
-max_concurrent = {slots}
+first_token_s = {first_s}
+idle_s = {idle_s}
+total_s = 900
 
 [store]
 max_mb = 4000
+"""
+LIMITS = """
+[limits]
+max_concurrent = {slots}
 """
 GIVE_UP_S = 60.0  # [s] for a process to start or to end
 
@@ -87,12 +88,23 @@ def nano_usd(model: str, read: int, written: int) -> int:
     return read * round(price_in * 1000) + written * round(price_out * 1000)
 
 
-def configured(folder: Path, port: int) -> Path:
-    """Write the configuration of a router before an upstream on `port`; return its path."""
+def configured(
+    folder: Path, port: int, *, slots: int | None = SLOTS, patience_s: float = 3.0
+) -> Path:
+    """Write the configuration of a router before an upstream on `port`; return its path.
+
+    Args:
+        folder: Where to.
+        port: The upstream's.
+        slots: Requests that are answered at once; None = no bound.
+        patience_s: Longest silence inside an answer [s].
+    """
     (folder / "pool.toml").write_text(pool_text(), encoding="utf-8")
     places = [UPSTREAM.format(name=d, port=port, key_env=KEY_ENV) for d in DIALECTS]
     path = folder / "openfusion.toml"
-    path.write_text("".join(places) + CONFIG.format(slots=SLOTS), encoding="utf-8")
+    more = CONFIG.format(first_s=max(20.0, patience_s), idle_s=patience_s)
+    more += LIMITS.format(slots=slots) if slots is not None else ""
+    path.write_text("".join(places) + more, encoding="utf-8")
     return path
 
 
@@ -195,6 +207,11 @@ def metric(url: str, name: str) -> float:
     """Return a metric without labels."""
     line = next(x for x in get(f"{url}/metrics").splitlines() if x.startswith(name + " "))
     return float(line.split()[1])
+
+
+def state(up: Running) -> dict[str, int]:
+    """Return what the scripted upstream has open."""
+    return json.loads(get(f"{up.url}/state"))
 
 
 def sockets(pid: int) -> int:

@@ -27,7 +27,20 @@ FAULTS = ("503", "429", "cut", "clean end", "error event", "empty", "stall")
 MARK = re.compile(rb"\[\[load (\w+)( tool| slow)?\]\]")
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 REVIEWER, JUDGE = b"You are a strict reviewer", b"You are a judge"  # of core/recipes/prompts.py
-WORDS = "the slice excludes its end so the last window was dropped and the test said so".split()
+WORDS = (
+    "the",
+    "slice",
+    "excludes",
+    "its",
+    "end",
+    "so",
+    "last",
+    "window",
+    "was",
+    "dropped",
+    "and",
+    "test",
+)
 STALL_S = 30.0  # [s] longest silence; the router's own patience ends long before
 SLOW_S = 8.0  # [s] time enough for all slots to be taken on a slow machine
 CODES = 1000  # numbers a digit of `tokens_of` has
