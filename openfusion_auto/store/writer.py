@@ -170,25 +170,30 @@ class Writer:
         self._disconnect()
 
     def _work(self, *, whole: bool) -> bool:
-        """Write one batch and look after the file; False when that failed and the batch waits again."""
-        batch = self._taken(whole=whole)
+        """Write one batch and look after the file; False when that failed and what is left of the batch waits again.
+
+        Traces come last, in a transaction of their own: they take longest, and the books are what a kill must not cost.
+        """
+        batch = left = self._taken(whole=whole)
         try:
             if not any(batch) and self._tell is None and self._db is None:
                 return True
             db = self._connected()
             last, forgotten = self._forgotten(db)
-            self._write(db, batch, forgotten)
+            self._write(db, batch._replace(traces=[]), forgotten)
+            left = Batch({}, [], batch.traces)
+            self._write(db, left, forgotten)
             self._last_reset = last  # not before: who was not told is told with the next batch
         except (sqlite3.Error, OSError, StoreTooNew) as error:
-            self._put_back(batch)
+            self._put_back(left)
             self._disconnect()
             self._say(reason(error))
             return False
         except Exception:  # a defect of ours must not end the thread that keeps the books
-            lost = len(batch.live) + len(batch.traces)
+            lost = len(left.live) + len(left.traces)
             log.exception("%d values and traces are dropped, the books are tried again", lost)
             self.dropped += lost
-            self._put_back(Batch({}, batch.lines, []))
+            self._put_back(Batch({}, left.lines, []))
             self._disconnect()
             return False
         if self.problem is not None:
