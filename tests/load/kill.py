@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -44,6 +45,7 @@ from tests.load.rig import (
 )
 from tests.load.upstream import Metered, read_journal
 
+ROUND = re.compile(r"k(\d+)")  # in the id of a request
 FILES = ("state.sqlite3", "state.sqlite3-wal", "state.sqlite3-shm")
 STARTING = 5  # every so many kills one comes while the server starts
 ANSWERS = (
@@ -63,7 +65,7 @@ class Killed:
     """What a series of kills left behind."""
 
     seen: list[Seen] = field(default_factory=list)  # `ended_s` and the kills are on one clock
-    kills_s: list[float] = field(default_factory=list)
+    kills_s: list[float] = field(default_factory=list)  # of each round, the last one apart
     starting: int = 0
     bad_files: list[str] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)
@@ -232,16 +234,21 @@ def losses(
     had = {s.want.id: s.ended_s for s in done.seen if s.outcome == "ok"}
     for call in calls:
         if counts[call.tokens] == 0:
-            unbooked(call, had.get(call.asked), done.kills_s, window_s, found)
+            unbooked(call, had.get(call.asked), killed_s(call, done.kills_s), window_s, found)
     return found
 
 
+def killed_s(call: Metered, kills_s: Sequence[float]) -> float | None:
+    """Return when the server of a call was killed; None when that was the last one, which was not."""
+    number = int(ROUND.match(call.asked)[1])
+    return kills_s[number] if number < len(kills_s) else None
+
+
 def unbooked(
-    call: Metered, had_s: float | None, kills_s: Sequence[float], window_s: float, found: Losses
+    call: Metered, had_s: float | None, kill_s: float | None, window_s: float, found: Losses
 ) -> None:
     """Judge a call without a line by when its client, and its upstream, were done with it."""
     nano = nano_usd(call.model, *call.tokens)
-    kill_s = min((k for k in kills_s if k >= (had_s or call.began_s)), default=None)
     if kill_s is None:
         found.problems.append(f"call {call.number} has no line, and nothing was killed after it")
         return
@@ -252,7 +259,9 @@ def unbooked(
         if call.whole and ended_ms > SURELY_S * 1000:
             found.problems.append(f"call {call.number} ended {ended_ms:.0f} ms before: no line")
         return
-    lost_ms = (kill_s - had_s) * 1000
+    lost_ms = (
+        max(0.0, kill_s - had_s) * 1000
+    )  # what was on its way to the client is read after the kill
     found.lost_nano += nano
     found.lost_ms.append(lost_ms)
     found.ended_ms.append(ended_ms)

@@ -109,9 +109,10 @@ def test_who_leaves_before_the_first_byte_is_found_by_its_session_if_it_came_at_
 
 def killed_after(ms, lines=(), **changes):
     """Judge one call whose client had its answer so long before a kill."""
-    answered = replace(seen(), ended_s=10.0 - ms / 1000)
+    answered = replace(seen("k0c1n1"), ended_s=10.0 - ms / 1000)
     done = Killed(seen=[answered], kills_s=[10.0])
-    return losses(list(lines), [call(ended_s=answered.ended_s - 0.01, **changes)], done, 0.1)
+    ended = call(asked="k0c1n1", ended_s=answered.ended_s - 0.01, **changes)
+    return losses(list(lines), [ended], done, 0.1)
 
 
 def test_of_a_killed_server_the_last_moment_may_be_missing_and_no_more():
@@ -122,15 +123,21 @@ def test_of_a_killed_server_the_last_moment_may_be_missing_and_no_more():
 
 
 def test_a_call_in_flight_when_it_was_killed_is_no_loss_unless_it_had_long_ended():
-    done = Killed(seen=[seen(outcome="gone")], kills_s=[10.0])
-    found = losses([], [call(ended_s=9.9, whole=False)], done, 0.1)
+    done = Killed(seen=[seen("k0c1n1", outcome="gone")], kills_s=[10.0, 20.0])
+    found = losses([], [call(asked="k0c1n1", ended_s=9.9, whole=False)], done, 0.1)
     assert (found.problems, found.in_flight) == ([], 1)
-    assert losses([], [call(ended_s=5.0)], done, 0.1).problems
+    assert losses([], [call(asked="k0c1n1", ended_s=5.0)], done, 0.1).problems
 
 
 def test_what_nobody_killed_is_lost():
-    done = Killed(seen=[replace(seen(), ended_s=11.0)], kills_s=[10.0])
-    assert losses([], [call()], done, 0.1).problems
+    done = Killed(seen=[replace(seen("k1again0"), ended_s=11.0)], kills_s=[10.0])
+    assert losses([], [call(asked="k1again0")], done, 0.1).problems
+
+
+def test_what_came_out_of_the_wire_after_the_kill_is_of_that_kill_and_not_of_the_next():
+    done = Killed(seen=[replace(seen("k0c1n1"), ended_s=10.2)], kills_s=[10.0, 40.0])
+    found = losses([], [call(asked="k0c1n1", ended_s=9.95)], done, 0.1)
+    assert (found.problems, found.lost_ms) == ([], [0.0])
 
 
 @pytest.mark.parametrize("lines", [[line(), line()], [line(2)], [line(usd=0.1)]])
