@@ -24,7 +24,7 @@ from openfusion_auto.store.retention import Limits, prune_large, prune_old
 
 log = logging.getLogger(__name__)
 
-GATHER_S = 0.05  # [s] a batch gathers for so long: with the writing itself it stays under 100 ms
+GATHER_S = 0.03  # [s] a batch gathers for so long: with the writing itself, and a busy machine, it stays under 100 ms
 IDLE_S = 1.0  # [s] how often an idle writer looks whether somebody else forgot something
 RETRY_S = (1.0, 30.0)  # [s] first and longest pause after a batch that could not be written
 PRUNE_S = 3600.0  # [s] how often what is too old is looked for
@@ -35,7 +35,7 @@ MAX_TRACES = (
 MAX_LIVE = 150_000  # keys that wait: more than there can be of pins and seals
 # Writing a trace takes the interpreter for some 0.4 ms, more than a request itself may. So many a batch leave 95 % of
 # it to requests: over a hundred traces a second for as long as it lasts; beyond that the oldest waiting ones go.
-TRACES_A_BATCH = 8
+TRACES_A_BATCH = 5
 MAX_INTEGER = 2**63 - 1  # SQLite's largest; a broken upstream may report any number of tokens
 
 LiveKey = tuple[str, str]  # kind, key
