@@ -85,22 +85,26 @@ class Round:
         self.over = False
 
     async def again(self, sessions: Sequence[str]) -> list[Seen]:
-        """Ask sessions of an earlier life once more."""
+        """Ask a session of its own, and those of an earlier life once more; returns what these got."""
         async with session(len(sessions) + 1) as http:
             wants = [
                 Want(f"k{self.number}again{n}", "chat", False, "text", name)
                 for n, name in enumerate(sessions)
             ]
+            own = f"k{self.number}first"
+            self.seen.append(await ask(http, self.url, Want(own, "chat", True, "text", own)))
             found = [await ask(http, self.url, want) for want in wants]
         self.seen += found
         return found
 
-    async def load(self, answers: int, victim: Running) -> float:
-        """Let clients ask until the server is killed, after so many answers; returns when that was."""
+    async def load(self, answers: int, least_s: float, victim: Running) -> float:
+        """Let clients ask until the server is killed, after so many answers and so long; returns when that was."""
         async with session(self.clients) as http:
             tasks = [asyncio.create_task(self.client(http, n)) for n in range(self.clients)]
-            ends_s = time.monotonic() + LOAD_S
-            while len(self.seen) < answers and time.monotonic() < ends_s:
+            began_s = time.monotonic()
+            while (took_s := time.monotonic() - began_s) < LOAD_S:
+                if len(self.seen) >= answers and took_s > least_s:
+                    break
                 await asyncio.sleep(0.01)
             killed_s = time.monotonic()
             victim.process.send_signal(signal.SIGKILL)
@@ -169,7 +173,9 @@ def run(folder: Path, *, kills: int, clients: int, window_s: float, seed: int) -
                 if last:
                     done.status = running.end()
                 else:
-                    killed_s = asyncio.run(life.load(chance.randint(*ANSWERS), running))
+                    killed_s = asyncio.run(
+                        life.load(chance.randint(*ANSWERS), 2 * window_s, running)
+                    )
                     running.end(signal.SIGKILL)
                     done.kills_s.append(killed_s)
                     known = settled(life.seen, killed_s - window_s)
