@@ -24,6 +24,7 @@ UNSPACED = "\u2e80"  # from here on (CJK, kana, Hangul) words are not told apart
 PIECES = (3, 4, 5)  # letters in a piece of a word
 PIECES_UNSPACED = (1, 2, 3)
 LONG_WORD = 24  # [letters] of a word that are cut into pieces
+WORDS_REMEMBERED = 4_096  # words whose pieces are kept in memory: 1 to 4 KB each
 CODE_WORDS = 60  # of pasted code
 LONGEST_THANKS = 80  # [characters] at the end of a text where a please or thanks is looked for
 SHAPE = 0.35  # value of a feature of form; those of words share a length of 1
@@ -120,7 +121,7 @@ def _add_words(text: str, words: dict[str, str]) -> tuple[list[str], tuple[str, 
     return plain, tuple(every)
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=WORDS_REMEMBERED)
 def pieces_of(word: str) -> tuple[str, ...]:
     """Return the pieces of a word, its ends marked."""
     if word[:1] >= UNSPACED:

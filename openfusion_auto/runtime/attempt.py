@@ -27,7 +27,7 @@ from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
-from openfusion_auto.wire.codec import CODECS, Reader
+from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
 
@@ -141,10 +141,19 @@ class Attempts:
     def _book_partial(
         self, line: Attempt, prompt: Prompt, candidate: Candidate, received: Received
     ) -> None:
-        """Enter a call that was cut: providers bill what they read and wrote, so what came is counted by bytes."""
-        if received.size:
-            usage = Usage(estimate(prompt_bytes(prompt)), estimate(received.size))
-            line.book(candidate, usage, estimated=True)
+        """Enter a call that came to nothing: providers bill what they read and wrote.
+
+        What the upstream told counts; what it did not get to tell is counted by the bytes that came.
+        """
+        told = received.usage
+        if told is not None and received.final:
+            line.book(candidate, told)
+        elif told is not None or received.size:
+            told = told or Usage(estimate(prompt_bytes(prompt)))
+            written = max(told.output, estimate(received.size))
+            line.book(candidate, replace(told, output=written), estimated=True)
+        if self._trace.dry_run and line.usd is not None:
+            line.usd = 0.0
 
     async def _exchange(
         self,
@@ -172,15 +181,24 @@ class Attempts:
                 reader = codec.Reader(keep=client is None)
                 try:
                     answer = await self._read_stream(opened, reader, candidate, client, received)
+                except BaseException:
+                    received.tell(reader.answer())
+                    raise
                 finally:
                     self._note_first(line, received)
             else:
-                answer = codec.read_answer(await self._read_body(opened, line, received))
+                body = await self._read_body(opened, line, received)
+                try:
+                    answer = codec.read_answer(body)
+                except UpstreamBroken:
+                    received.usage, received.final = usage_of(codec, body), True
+                    raise
                 self._means.live.first_seen(seals_of_answer(answer), candidate)
                 if client is not None:
                     await client.relay(codec.deltas_of(answer))
         finally:
             await opened.close()
+        received.usage, received.final = answer.usage, True
         refuse_broken_calls(answer)
         if client is not None:
             await client.whole()

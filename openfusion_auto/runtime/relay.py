@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from openfusion_auto.core.prompt import Delta
+from openfusion_auto.core.prompt import Answer, Delta, Usage
 from openfusion_auto.core.types import Candidate
 from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
 from openfusion_auto.runtime.clock import Clock
@@ -22,10 +22,18 @@ class Received:
     Attributes:
         size: Of what the model wrote [characters]; of a whole answer, its bytes.
         first_s: When the first token came; of a whole answer, its first byte.
+        usage: What the upstream has told of the tokens.
+        final: It is all of them; else there may be more output.
     """
 
     size: int = 0
     first_s: float | None = None
+    usage: Usage | None = None
+    final: bool = False
+
+    def tell(self, answer: Answer) -> None:
+        """Note what an answer, whole or not, says of its tokens."""
+        self.usage, self.final = answer.usage, answer.finish is not None
 
 
 class Relay:

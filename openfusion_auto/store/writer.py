@@ -24,7 +24,7 @@ from openfusion_auto.store.retention import Limits, prune_large, prune_old
 
 log = logging.getLogger(__name__)
 
-GATHER_S = 0.05  # [s] a batch gathers for so long: with the writing itself it stays under 100 ms
+GATHER_S = 0.03  # [s] a batch gathers for so long: with the writing itself, and a busy machine, it stays under 100 ms
 IDLE_S = 1.0  # [s] how often an idle writer looks whether somebody else forgot something
 RETRY_S = (1.0, 30.0)  # [s] first and longest pause after a batch that could not be written
 PRUNE_S = 3600.0  # [s] how often what is too old is looked for
@@ -35,7 +35,7 @@ MAX_TRACES = (
 MAX_LIVE = 150_000  # keys that wait: more than there can be of pins and seals
 # Writing a trace takes the interpreter for some 0.4 ms, more than a request itself may. So many a batch leave 95 % of
 # it to requests: over a hundred traces a second for as long as it lasts; beyond that the oldest waiting ones go.
-TRACES_A_BATCH = 8
+TRACES_A_BATCH = 5
 MAX_INTEGER = 2**63 - 1  # SQLite's largest; a broken upstream may report any number of tokens
 
 LiveKey = tuple[str, str]  # kind, key
@@ -170,25 +170,30 @@ class Writer:
         self._disconnect()
 
     def _work(self, *, whole: bool) -> bool:
-        """Write one batch and look after the file; False when that failed and the batch waits again."""
-        batch = self._taken(whole=whole)
+        """Write one batch and look after the file; False when that failed and what is left of the batch waits again.
+
+        Traces come last, in a transaction of their own: they take longest, and the books are what a kill must not cost.
+        """
+        batch = left = self._taken(whole=whole)
         try:
             if not any(batch) and self._tell is None and self._db is None:
                 return True
             db = self._connected()
             last, forgotten = self._forgotten(db)
-            self._write(db, batch, forgotten)
+            self._write(db, batch._replace(traces=[]), forgotten)
+            left = Batch({}, [], batch.traces)
+            self._write(db, left, forgotten)
             self._last_reset = last  # not before: who was not told is told with the next batch
         except (sqlite3.Error, OSError, StoreTooNew) as error:
-            self._put_back(batch)
+            self._put_back(left)
             self._disconnect()
             self._say(reason(error))
             return False
         except Exception:  # a defect of ours must not end the thread that keeps the books
-            lost = len(batch.live) + len(batch.traces)
+            lost = len(left.live) + len(left.traces)
             log.exception("%d values and traces are dropped, the books are tried again", lost)
             self.dropped += lost
-            self._put_back(Batch({}, batch.lines, []))
+            self._put_back(Batch({}, left.lines, []))
             self._disconnect()
             return False
         if self.problem is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -22,6 +23,32 @@ ADDRESSES_S = 300.0  # [s] a name's addresses are used before they are looked up
 HEAD_START_S = (
     0.25  # [s] of the first address before the next one is tried beside it (RFC 8305, section 5)
 )
+# A patience ends after so many looks at it. A process that is busy with a burst of requests comes round to its
+# connections late, and a clock alone would take its own lateness for the other side's.
+LOOKS = 10
+
+
+@contextlib.asynccontextmanager
+async def patience(span_s: float) -> AsyncIterator[None]:
+    """Raise `TimeoutError` when a block is not done in `span_s` [s], of which a stretch in which this process did not
+    get to look counts for one look alone.
+    """
+    loop, left = asyncio.get_running_loop(), LOOKS
+    async with asyncio.timeout(None) as limit:
+
+        def look() -> None:
+            nonlocal left, timer
+            left -= 1
+            if left:
+                timer = loop.call_later(span_s / LOOKS, look)
+            else:
+                limit.reschedule(loop.time())
+
+        timer = loop.call_later(span_s / LOOKS, look)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 @functools.cache
@@ -69,7 +96,7 @@ class Connections:
             OSError: no address, nobody there, or no secure connection (`ssl.SSLError`).
         """
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._connect_s):
+        async with patience(self._connect_s):
             sock = await start_connection(
                 await self._find(), happy_eyeballs_delay=HEAD_START_S, loop=loop
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError
-from openfusion_auto.wire.chat import read_answer, render_answer
+from openfusion_auto.wire.chat import read_answer, read_usage, render_answer
 from openfusion_auto.wire.chat_foreign import render_foreign
 from openfusion_auto.wire.chat_reader import ChatReader as Reader
 from openfusion_auto.wire.chat_request import parse_request, splice_request
@@ -21,6 +21,7 @@ __all__ = [
     "error_body",
     "parse_request",
     "read_answer",
+    "read_usage",
     "render_answer",
     "render_request",
     "splice_request",

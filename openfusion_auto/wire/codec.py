@@ -13,6 +13,7 @@ from typing import Protocol
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.errors import FusionError
 from openfusion_auto.wire.chat_tools import as_custom
+from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads
 from openfusion_auto.wire.rendered import Rendered
 
 
@@ -117,6 +118,10 @@ class Codec(Protocol):
         """Return the answer that a body holds. Raises `UpstreamBroken` for anything else."""
         ...
 
+    def read_usage(self, value: object) -> Usage | None:
+        """Return reported tokens; None when `value` is no usage."""
+        ...
+
     def render_answer(
         self,
         answer: Answer,
@@ -186,6 +191,15 @@ class _Codecs(Mapping[Dialect, Codec]):
 
 
 CODECS: Mapping[Dialect, Codec] = _Codecs()
+
+
+def usage_of(codec: Codec, raw: bytes) -> Usage | None:
+    """Return the tokens that a body reports, whether it holds an answer or not; None when it reports none."""
+    try:
+        data = as_object(loads(raw.removeprefix(BOM)))
+    except JsonError:
+        return None
+    return codec.read_usage(data.get("usage")) if data is not None else None
 
 
 def custom_names(prompt: Prompt) -> frozenset[str]:

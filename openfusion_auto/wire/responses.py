@@ -16,6 +16,7 @@ from openfusion_auto.wire.responses_answer import (
     echo_of,
     error_body,
     read_answer,
+    read_usage,
     render_answer,
 )
 from openfusion_auto.wire.responses_compose import Event, item_events
@@ -45,6 +46,7 @@ __all__ = [
     "error_body",
     "parse_request",
     "read_answer",
+    "read_usage",
     "render_answer",
     "render_request",
     "splice_request",

@@ -298,6 +298,7 @@ class ResponsesReader(StreamReader):
         response = as_object(event.get("response"))
         if response is None:
             raise UpstreamBroken("the response at its end is not an object")
+        self._usage = read_usage(response.get("usage"))  # it is billed, whatever else is wrong
         if response.get("error"):
             raise UpstreamBroken(f"the response failed{safe_reason(response['error'])}")
         output = response.get("output")
@@ -315,7 +316,6 @@ class ResponsesReader(StreamReader):
         self._finish = finish_of({**response, **ended}, calls=calls)
         if self._finish not in CUT and not self._content:
             raise UpstreamBroken("empty answer: neither text nor a tool call")
-        self._usage = read_usage(response.get("usage"))
         if isinstance(response.get("model"), str):
             self._model = str(response["model"])
         self._response = {**response, "output": output or items}
@@ -331,6 +331,7 @@ class ResponsesReader(StreamReader):
 
     def _failure(self, event: Mapping[str, object]) -> Delta:
         response = as_object(event.get("response")) or event
+        self._usage = read_usage(response.get("usage"))
         return self._fail(
             f"the upstream sent an error event{safe_reason(response.get('error') or event)}"
         )

@@ -85,12 +85,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Turn:
-    """What to answer. `step` names it for the journal: `list`, `list+write`, `done`, `edit diff`, `aux title`."""
+    """What to answer. `step` names it for the journal: `list`, `list+write`, `done`, `edit diff`, `aux title`.
+
+    `tokens` is what it says it used, (in, out); None = something plausible.
+    """
 
     step: str
     text: str
     calls: tuple[Call, ...] = ()
     thought: str = ""
+    tokens: tuple[int, int] | None = None
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

@@ -34,17 +34,17 @@ def pieces(text: str) -> list[str]:
     return [text[i : i + PIECE] for i in range(0, len(text), PIECE)]
 
 
-def counts(body: Mapping) -> tuple[int, int]:
-    """Return a plausible usage [tokens]: what came in by its length, a fixed number out."""
-    return max(1, len(str(body)) // 4), 12
+def counts(body: Mapping, turn: Turn) -> tuple[int, int]:
+    """Return the turn's own usage [tokens], or a plausible one: what came in by its length, a fixed number out."""
+    return turn.tokens or (max(1, len(str(body)) // 4), 12)
 
 
 # -- Chat Completions -------------------------------------------------------------------------------------------------
 
 
-def chat_usage(body: Mapping) -> dict:
+def chat_usage(body: Mapping, turn: Turn) -> dict:
     """Return usage as chat says it."""
-    came, went = counts(body)
+    came, went = counts(body, turn)
     return {"prompt_tokens": came, "completion_tokens": went, "total_tokens": came + went}
 
 
@@ -75,7 +75,7 @@ def chat_whole(body: Mapping, turn: Turn) -> dict:
         "created": 1_760_000_000,
         "model": body["model"],
         "choices": [choice],
-        "usage": chat_usage(body),
+        "usage": chat_usage(body, turn),
     }
 
 
@@ -100,7 +100,7 @@ def chat_stream(body: Mapping, turn: Turn) -> Iterator[Event]:
             yield chunk({"tool_calls": [{"index": i, "function": {"arguments": piece}}]})
     yield chunk({}, chat_finish(turn))
     if (body.get("stream_options") or {}).get("include_usage"):
-        yield None, {**head, "choices": [], "usage": chat_usage(body)}
+        yield None, {**head, "choices": [], "usage": chat_usage(body, turn)}
     yield None, "[DONE]"
 
 
@@ -147,9 +147,9 @@ def responses_head(body: Mapping) -> dict:
     }
 
 
-def responses_end(body: Mapping, head: dict, items: list[dict]) -> dict:
+def responses_end(body: Mapping, turn: Turn, head: dict, items: list[dict]) -> dict:
     """Return the finished response."""
-    came, went = counts(body)
+    came, went = counts(body, turn)
     usage = {
         "input_tokens": came,
         "input_tokens_details": {"cached_tokens": 0},
@@ -162,7 +162,7 @@ def responses_end(body: Mapping, head: dict, items: list[dict]) -> dict:
 
 def responses_whole(body: Mapping, turn: Turn) -> dict:
     """Return the answer as one object."""
-    return responses_end(body, responses_head(body), list(responses_items(turn)))
+    return responses_end(body, turn, responses_head(body), list(responses_items(turn)))
 
 
 def responses_stream(body: Mapping, turn: Turn) -> Iterator[Event]:
@@ -189,7 +189,7 @@ def unnumbered(body: Mapping, turn: Turn) -> Iterator[tuple[str, dict]]:
         yield "response.output_item.added", {"output_index": index, "item": begun}
         yield from item_events(item, at)
         yield "response.output_item.done", {"output_index": index, "item": item}
-    yield "response.completed", {"response": responses_end(body, head, items)}
+    yield "response.completed", {"response": responses_end(body, turn, head, items)}
 
 
 def item_events(item: dict, at: dict) -> Iterator[tuple[str, dict]]:
@@ -241,9 +241,9 @@ def json_of(call: Call) -> object:
     return json.loads(call.arguments)
 
 
-def messages_head(body: Mapping) -> dict:
+def messages_head(body: Mapping, turn: Turn) -> dict:
     """Return a message that has begun."""
-    came, _ = counts(body)
+    came, _ = counts(body, turn)
     return {
         "id": new_id("msg_"),
         "type": "message",
@@ -258,7 +258,7 @@ def messages_head(body: Mapping) -> dict:
 
 def messages_end(body: Mapping, turn: Turn) -> tuple[dict, dict]:
     """Return (why it ends, usage)."""
-    came, went = counts(body)
+    came, went = counts(body, turn)
     reason = "tool_use" if turn.calls else "end_turn"
     return {"stop_reason": reason, "stop_sequence": None}, {
         "input_tokens": came,
@@ -270,7 +270,7 @@ def messages_whole(body: Mapping, turn: Turn) -> dict:
     """Return the answer as one object."""
     end, usage = messages_end(body, turn)
     content = [whole for whole, _, _ in messages_blocks(turn)]
-    return {**messages_head(body), "content": content, **end, "usage": usage}
+    return {**messages_head(body, turn), "content": content, **end, "usage": usage}
 
 
 def messages_stream(body: Mapping, turn: Turn) -> Iterator[Event]:
@@ -281,7 +281,7 @@ def messages_stream(body: Mapping, turn: Turn) -> Iterator[Event]:
 
 def untyped(body: Mapping, turn: Turn) -> Iterator[tuple[str, dict]]:
     """Yield (name, data) of each event."""
-    yield "message_start", {"message": messages_head(body)}
+    yield "message_start", {"message": messages_head(body, turn)}
     yield "ping", {}
     for index, (_, begun, deltas) in enumerate(messages_blocks(turn)):
         yield "content_block_start", {"index": index, "content_block": begun}

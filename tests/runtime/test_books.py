@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import time
 
-from openfusion_auto.core.prompt import Usage
+import pytest
+
+from openfusion_auto.core.prompt import ToolCall, Usage
 from openfusion_auto.core.types import Stats
+from openfusion_auto.runtime.attempt import Caller
 from openfusion_auto.runtime.books import Books, line_of
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.state import LiveState
+from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.store.base import Line
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.sqlite import SqliteStore
+from openfusion_auto.upstream.reply import Reply
+from openfusion_auto.wire.codec import CODECS
+from openfusion_auto.wire.telling import telling
 from tests.support.pools import CODER, candidate
+from tests.support.rig import Rig
 
 HOT_PATH_US = 30.0  # [µs] of processor time that the store may add to a request
 
@@ -101,3 +111,65 @@ def test_a_request_pays_next_to_nothing_for_being_kept(tmp_path):
     assert added < HOT_PATH_US
     assert store.load(Stats, 0.0)
     store.close()
+
+
+# -- calls that came to nothing ---------------------------------------------------------------------------------------
+
+TOLD = Usage(100, 7, 40)
+USELESS = {"empty": {"text": ""}, "broken call": {"tool_calls": (ToolCall("c1", "run", '{"cmd'),)}}
+
+
+async def first_line_of(reply: Reply, *, stream: bool) -> Line:
+    """Return the first line of a request whose first call is answered by `reply`, the next one well."""
+    rig = Rig([reply, Reply(text="well")])
+    asked = rig.incoming("hello", stream=stream)
+    made = rig.engine.open(asked)
+    client = None
+    if stream:
+        words = telling(asked.prompt, answer_id="chatcmpl-1", created=1)
+        client = ClientStream(words, nowhere, rig.clock, guarded=True, model=None)
+    await rig.engine.answer(asked, made, client)
+    assert made.outcome == "ok"
+    return line_of(made, made.attempts[0])
+
+
+async def nowhere(_data: bytes) -> None:
+    """Send to nobody."""
+
+
+# A broken call in a stream is found out before the usage has come: it is counted.
+@pytest.mark.parametrize(
+    ("reply", "stream"), [("empty", False), ("empty", True), ("broken call", False)]
+)
+async def test_what_an_answer_of_no_use_said_it_used_is_booked(reply, stream):
+    line = await first_line_of(Reply(**USELESS[reply], usage=TOLD), stream=stream)
+    assert line.status == "upstream_broken"
+    assert (line.input, line.cached, line.output, line.estimated) == (100, 40, 7, False)
+    assert line.usd
+
+
+async def test_of_an_answer_that_told_nothing_the_bytes_count():
+    line = await first_line_of(Reply(raw=b'{"choices": [' + b" " * 350), stream=False)
+    assert (line.output, line.estimated) == (101, True)
+    assert line.usd
+
+
+def test_what_a_stream_told_before_it_was_cut_counts_and_the_rest_by_bytes():
+    rig = Rig([])
+    usage = {"input_tokens": 60, "cache_read_input_tokens": 40, "output_tokens": 1}
+    begun = {"type": "message_start", "message": {"usage": usage}}
+    reader = CODECS["messages"].Reader()
+    reader.feed(b"event: message_start\ndata: " + json.dumps(begun).encode() + b"\n\n")
+    received = Received(size=360)
+    received.tell(reader.answer())
+    line = call()
+    caller = Caller(rig.engine.means, trace(), None, began_s=0.0, max_calls=1)
+    caller._book_partial(line, rig.incoming("hello").prompt, CODER, received)
+    assert (line.usage, line.estimated) == (Usage(100, 100, 40), True)
+
+
+def test_a_call_of_a_dry_run_costs_nothing_however_it_ends():
+    rig, line = Rig([]), call()
+    caller = Caller(rig.engine.means, trace(dry_run=True), None, began_s=0.0, max_calls=1)
+    caller._book_partial(line, rig.incoming("hello").prompt, CODER, Received(size=360))
+    assert (line.usage.output, line.usd) == (100, 0.0)

@@ -122,6 +122,37 @@ def test_traces_come_in_portions_and_all_of_them_in_the_end(writer, path, monkey
     assert len(ids(path)) == 20
 
 
+def test_lines_are_in_the_file_before_the_traces_that_came_with_them_are_rendered(writer, path):
+    found = []
+
+    def render():
+        found.append(len(rows(path, "SELECT id FROM ledger")))
+        return row("tr_1")
+
+    writer.record(("tr_1", render))
+    writer.enter(line("tr_1"))
+    assert writer.flush(5)
+    assert (found, ids(path)) == ([1], ["tr_1"])
+
+
+def test_lines_that_are_written_do_not_wait_again_when_their_traces_cannot_be(
+    writer, path, impatient, monkeypatch
+):
+    written, failures = Writer._write, [sqlite3.OperationalError("disk is full")]
+
+    def fail_once(self, db, batch, forgotten):
+        if batch.traces and failures:
+            raise failures.pop()
+        written(self, db, batch, forgotten)
+
+    monkeypatch.setattr(Writer, "_write", fail_once)
+    record(writer, "tr_1")
+    writer.enter(line("tr_1"))
+    until(lambda: not failures and writer.waiting == 0)
+    assert writer.flush(5)
+    assert (len(rows(path, "SELECT id FROM ledger")), ids(path)) == (1, ["tr_1"])
+
+
 # -- back-pressure ----------------------------------------------------------------------------------------------------
 
 

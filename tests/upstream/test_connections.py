@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 
 import pytest
 
 from openfusion_auto.upstream import connections as module
-from openfusion_auto.upstream.connections import Connections, verifying
+from openfusion_auto.upstream.connections import Connections, patience, verifying
 from tests.support.faulty import closed_url
 from tests.upstream.conftest import CLOSE, ok
 
@@ -133,3 +134,40 @@ def test_certificates_and_names_are_checked():
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert verifying() is context
+
+
+async def test_a_process_that_was_busy_takes_its_own_lateness_for_nobody_elses(peer):
+    connections = Connections(peer.url, 0.1)
+    making = asyncio.create_task(connections.make())
+    for _ in range(
+        4
+    ):  # about what it takes to come round to a connection: to be told, to be woken, to begin
+        await asyncio.sleep(0)
+        time.sleep(0.15)
+    (await making).close()
+
+
+async def test_patience_ends_where_the_process_could_look_all_the_time():
+    began_s = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with patience(0.2):
+            await asyncio.sleep(60)
+    assert 0.2 <= time.monotonic() - began_s < 30
+
+
+async def test_what_is_done_in_time_leaves_no_timer_behind():
+    async with patience(0.05):
+        pass
+    await asyncio.sleep(0.1)
+
+
+async def test_a_patience_that_is_cut_from_outside_is_cancelled_and_no_timeout():
+    async def wait():
+        async with patience(60):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

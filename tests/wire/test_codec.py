@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Answer, Prompt, Tool, ToolCall, Usage
 from openfusion_auto.errors import BadRequest, Overloaded, UpstreamBroken
-from openfusion_auto.wire.codec import CODECS, Codec, custom_names, with_custom
+from openfusion_auto.wire.codec import CODECS, Codec, custom_names, usage_of, with_custom
 from openfusion_auto.wire.jsons import dumps
 
 DIALECTS = ("chat", "responses", "messages")
@@ -182,3 +182,17 @@ def test_calls_of_free_text_tools_are_custom_again():
     found = with_custom(Answer(tool_calls=(call,)), frozenset({"patch"}))
     assert found.tool_calls == (ToolCall("c", "patch", "x", "custom"),)
     assert with_custom(ANSWER, frozenset({"patch"})) is ANSWER
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_a_body_says_was_used_is_read_whether_it_holds_an_answer_or_not(dialect):
+    codec = CODECS[dialect]
+    body = codec.render_answer(
+        codec.read_answer(codec.render_answer(ANSWER, None, model="m", usage=None, answer_id="i", created=1)),
+        None, model="m", usage=None, answer_id="i", created=1,
+    )  # fmt: skip
+    empty = dumps({"usage": json.loads(body)["usage"]})
+    with pytest.raises(UpstreamBroken):
+        codec.read_answer(empty)
+    assert usage_of(codec, empty) == usage_of(codec, body) == Usage(9, 4, 5)
+    assert all(usage_of(codec, said) is None for said in (b"", b"[]", b"{}", b'{"usage": 3}'))

@@ -159,6 +159,16 @@ def test_a_cut_answer_may_be_empty():
     assert found[-2].finish == "length"
 
 
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_what_an_answer_without_content_used_is_told_all_the_same(status):
+    failed = {"error": {"code": "server_error", "message": "no"}} if status == "failed" else {}
+    end = event(f"response.{status}", response=response(status=status, output=[], **failed))
+    reader = ResponsesReader()
+    found = reader.feed(sse(created(), end))
+    assert found[-1].error
+    assert reader.answer().usage == Usage(9, 5, 4, 1, 2)
+
+
 # --- servers that leave something out ------------------------------------------------------------------------
 
 

@@ -1,0 +1,1 @@
+"""What runs under load, for long, and killed: programs with figures of their own (docs/contributing.md)."""
