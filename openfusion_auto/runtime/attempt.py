@@ -259,7 +259,7 @@ class Caller:
         self, line: Attempt, prompt: Prompt, candidate: Candidate, received: Received
     ) -> None:
         """Enter a call that was cut: providers bill what they read and wrote, so what came is counted by bytes."""
-        if received.size:
+        if received.size or received.began:
             usage = Usage(estimate(prompt_bytes(prompt)), estimate(received.size))
             line.book(candidate, usage, estimated=True)
 

@@ -21,10 +21,12 @@ class Received:
 
     Attributes:
         size: Of what the model wrote [characters]; of a whole answer, its bytes.
+        began: An event of an answer came, if an empty one: the prompt has been read, and is billed.
         first_s: When the first piece came.
     """
 
     size: int = 0
+    began: bool = False
     first_s: float | None = None
 
 
@@ -82,6 +84,7 @@ class Relay:
                 raise UpstreamTimeout(f"upstream {name}: keep-alives only, no answer")
             return None
         self._progress_s = now_s
+        received.began = received.began or deltas[0].error is None
         for delta in deltas:
             received.size += weight(delta)
         # Before the client has it: its next request may be here before this answer's end.

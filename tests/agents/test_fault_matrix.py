@@ -99,12 +99,12 @@ def test_the_grid_has_a_word_for_all_upstreams_or_one_for_each():
 
 def test_the_part_is_put_between_its_marks(tmp_path):
     file = tmp_path / "page.md"
-    file.write_text(f"head\n{BEGIN}old\n{END}tail\n")
+    file.write_text(f"head\n{BEGIN}what was there\n{END}tail\n")
     write(file, section(results(), dt.date(2026, 11, 26)))
     text = file.read_text()
     assert text.startswith("head\n")
     assert text.endswith("tail\n")
-    assert "old" not in text
+    assert "what was there" not in text
     assert "| codex | aider |" in text
     assert "on 2026-11-26" in text
 

@@ -117,3 +117,8 @@ def test_small_jobs_and_answers_without_calls_are_spared_where_a_call_should_bre
 def test_what_has_no_such_place_is_a_mistake_of_the_caller():
     with pytest.raises(LookupError, match="cut@call"):
         faults.broken(Fault("cut", "call"), [(None, {"choices": [{"delta": {"content": "a"}}]})])
+
+
+def test_an_upstream_that_is_well_never_fails():
+    with ScriptedUpstream("chat", well=True) as up:
+        assert post(up, "chat", Fault("503").mark("k"))[0] == 200
