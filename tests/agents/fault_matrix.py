@@ -167,11 +167,11 @@ def summary(results: Mapping[Cell, Ran]) -> str:
 
 BEGIN, END = "<!-- agents -->\n", "<!-- /agents -->\n"
 SECTION = """
-`python -m tests.agents.fault_matrix --write docs/reference/failures.md` ran them on {date} with openfusion_auto {version}: {versions}.
-The upstream failed once in a task, spoke {dialects}, and had two candidates of one price. `done`: the router mended it, the agent saw nothing.
-`again`: text was out already, so the agent was told of the failure, and asked again by itself. A run counts when the program it wrote
-does what was asked, the agent shows its last word and ends with exit code 0, and the model played each step of the task once beside
-the failed one.
+`python -m tests.agents.fault_matrix --write docs/reference/failures.md` ran them on {date} with openfusion_auto {version}:
+{versions}. The upstream failed once in a task; it spoke {dialects}; there were two candidates.
+`done`: the router mended it, the agent saw nothing. `again`: text was out already, so the agent was told of the failure, and asked
+again by itself. A run counts when the program it wrote does what was asked, the agent shows its last word and ends with exit
+code 0, and the model played each step of the task once beside the failed one.
 
 {table}
 
@@ -189,7 +189,7 @@ def section(results: Mapping[Cell, Ran], today: dt.date) -> str:
         date=today.isoformat(),
         version=openfusion_auto.__version__,
         versions=", ".join(f"{a.name} {a.version}" for a in who),
-        dialects=", ".join(dict.fromkeys(c.dialect for c in results)) + " (a run with each)",
+        dialects=", ".join(dict.fromkeys(c.dialect for c in results)) + ", a run with each",
         table="\n".join("| " + " | ".join(line) + " |" for line in lines),
         summary=summary(results),
     )
