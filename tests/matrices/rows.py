@@ -318,7 +318,7 @@ SECURITY = (
 def rows() -> list[Row]:
     """Return every id of the three matrices, in their order."""
     found = [
-        Row("fault", n, id_, FAULTS[id_].about, PLAYED)
+        Row("fault", n, id_, FAULTS[id_].about.partition(";")[0], PLAYED)
         for n, ids in FAULT_ROWS.items()
         for id_ in ids.split()
     ]
