@@ -73,6 +73,18 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/runtime/test_shared.py",
         "Lua, held against the same rules in Python",
     ),
+    "openfusion_auto/cli/evaluate.py": (
+        "tests/cli/test_eval.py",
+        "what three commands share is held by the simplest of them",
+    ),
+    "openfusion_auto/cli/receipt_of.py": (
+        "tests/cli/test_receipt.py",
+        "one subcommand, asked on the command line",
+    ),
+    "openfusion_auto/evals/sandbox_child.py": (
+        "tests/evals/test_sandbox.py",
+        "a process of its own, seen by what its program can do",
+    ),
     "openfusion_auto/cli/pool_common.py": (
         "tests/cli/test_pool.py",
         "which pool is meant shows in each command about it",

@@ -7,6 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
+CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+)
 EXACT = 2.0**53  # above, a float is not every integer (IEEE 754)
 
 
@@ -42,11 +45,14 @@ def canonical(value: object) -> bytes:
 
     Source: the idea of RFC 8785 (JCS), with Python's shortest form for floats with a fraction.
     """
-    return json.dumps(
-        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode("ascii")
+    return CANONICAL.encode(plain(value)).encode("ascii")
 
 
 def digest(value: object) -> str:
     """Return `sha256:<hex>` of the canonical form."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+    return digest_of_plain(plain(value))
+
+
+def digest_of_plain(value: object) -> str:
+    """Return the digest of what `plain` returned: the same as `digest`, without the walk."""
+    return "sha256:" + hashlib.sha256(CANONICAL.encode(value).encode("ascii")).hexdigest()

@@ -7,6 +7,7 @@ cheapest and the strongest model that is recovered, averaged over the calls that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,14 +21,28 @@ Vector = npt.NDArray[np.float64]
 GRID = 2001  # places at which a front's height is read
 RESAMPLES = 200  # bootstrap samples of tasks
 LOW, HIGH = 0.025, 0.975  # a 95 % interval
+Z = 1.959963984540054  # the normal distribution's quantile of 97.5 %
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A bootstrap interval of 95 %: (low, high)."""
+    """An interval of 95 %: (low, high)."""
 
     low: float
     high: float
+
+
+def wilson(successes: int, of: int) -> Interval | None:
+    """Return the 95 % interval of a share; None of nothing. Holds also for few, and for none or all of them.
+
+    Source: Wilson (1927), J. Am. Stat. Assoc. 22, 209-212, without continuity correction.
+    """
+    if of == 0:
+        return None
+    share, spread = successes / of, Z * Z / of
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z / (1 + spread) * math.sqrt(share * (1 - share) / of + spread / (4 * of))
+    return Interval(round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6))
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> Front:

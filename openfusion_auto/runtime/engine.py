@@ -62,6 +62,7 @@ class Judged:
     task: Task
     state: State
     pool: Pool
+    policy: Policy
     decision: Decision
     left_usd: float | None = None
     identity: str = ""
@@ -125,10 +126,10 @@ class Engine:
         left = None
         if incoming.allowance is not None:
             left = incoming.allowance.left_usd(session.key)
-            if left is not None:
-                policy = replace(policy, max_usd=tightest(policy.max_usd, left))
+            policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         decision = decide(task, pool, state, policy)
-        return Judged(prompt, want, session, task, state, pool, decision, left, incoming.identity)
+        who = incoming.identity
+        return Judged(prompt, want, session, task, state, pool, policy, decision, left, who)
 
     async def _judged(self, incoming: Incoming, trace: Trace, began_s: float) -> Judged:
         """Learn from what a request says about the answers before it, and decide it.
@@ -289,7 +290,7 @@ class Engine:
         """Decide, call, deliver; returns the body with what it came from."""
         began_s = self.means.clock.now()
         judged = await self._judged(incoming, trace, began_s)
-        trace.decision, trace.state = judged.decision, judged.state
+        trace.decision, trace.state, trace.policy = judged.decision, judged.state, judged.policy
         trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
         trace.session = session_hash(judged.session.key)
         allowance = await self._reserved(incoming, judged, trace)
@@ -326,8 +327,8 @@ class Engine:
         return incoming.allowance
 
     def _means_of(self, judged: Judged) -> Means:
-        same = judged.pool is self.means.pool
-        return self.means if same else replace(self.means, pool=judged.pool)
+        own = self.means
+        return own if judged.pool is own.pool else replace(own, pool=judged.pool)
 
     def _ceiling(self, prompt: Prompt) -> float | None:
         """Return what the operator or the request lets it cost [USD]; budgets come besides."""
@@ -386,10 +387,9 @@ class Engine:
         return candidate.model if candidate else outcome.candidate
 
     def _shown(self, prompt: Prompt, trace: Trace) -> dict[str, object] | None:
-        level = prompt.options.trace
-        if level == "none":
+        if prompt.options.trace == "none":
             return None
-        return full(trace) if level == "full" else compact(trace)
+        return full(trace) if prompt.options.trace == "full" else compact(trace)
 
     def _pin(self, judged: Judged, outcome: Outcome) -> None:
         """Keep the session where its answer came from; a call a client makes for itself pins nothing."""

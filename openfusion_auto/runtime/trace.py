@@ -11,7 +11,7 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.digest import plain
 from openfusion_auto.core.explain import decision_json, one_sentence
 from openfusion_auto.core.prompt import Dialect, Usage
-from openfusion_auto.core.types import Candidate, Decision, State
+from openfusion_auto.core.types import Candidate, Decision, Policy, State
 
 Status = Literal["ok", "error", "cancelled", "running"]
 WHY_CHARS = 300  # [characters] of the sentence in a compact trace
@@ -79,6 +79,7 @@ class Trace:
     pinned: bool = False
     decision: Decision | None = None
     state: State | None = None
+    policy: Policy | None = None
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outcome: Status = "running"
@@ -229,6 +230,7 @@ def full(trace: Trace) -> dict[str, object]:
         "notes": list(trace.notes),
         "decision": decision_json(trace.decision) if trace.decision else None,
         "state": plain(state) if state is not None else None,
+        "policy": plain(trace.policy) if trace.policy is not None else None,
     }
 
 

@@ -155,6 +155,8 @@ def _named_tuple_reader(hint: Any) -> Reader:  # noqa: ANN401 - a named tuple's 
     ordered = list(readers.values())
 
     def read_items(data: Any, layout: Layout) -> Any:  # noqa: ANN401 - JSON as it comes
+        if isinstance(data, dict):  # as `digest.plain` writes it
+            return hint(**{n: read(data[n], layout) for n, read in readers.items() if n in data})
         names = layout.get(hint.__name__)
         if names is None or (*names,) == own:
             return hint(*[read(d, layout) for read, d in zip(ordered, _list(data), strict=False)])

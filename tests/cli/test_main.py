@@ -65,15 +65,17 @@ def test_help_lists_every_command_in_the_order_of_the_table(run):
 
 def test_every_command_takes_json_config_and_help():
     context = click.Context(cli)
-    commands = [cli.get_command(context, name) for name in COMMANDS if name != "replay"]
+    alone = {"replay", "receipt"}
+    commands = [cli.get_command(context, name) for name in COMMANDS if name not in alone]
     flat = [c for c in commands if not isinstance(c, click.Group)]
     flat += [c for g in commands if isinstance(g, click.Group) for c in g.commands.values()]
     for command in flat:
         names = {opt for p in command.params for opt in p.opts}
         assert {"--json", "--config"} <= names, command.name
-    # A replay depends on its data alone: what somebody has configured must not change what others get.
-    replay = cli.get_command(context, "replay")
-    assert "--json" in {opt for p in replay.params for opt in p.opts}
+    # These depend on their file alone: what somebody has configured must not change what others get.
+    receipt = cli.get_command(context, "receipt").commands.values()
+    for command in (cli.get_command(context, "replay"), *receipt):
+        assert "--json" in {opt for p in command.params for opt in p.opts}, command.name
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from openfusion_auto.config.load import load, shipped_pool
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.core import breaker, cost
 from openfusion_auto.core.prompt import Options
+from openfusion_auto.evals.cases import load_cases
 from openfusion_auto.runtime.names import check_ids, known_names, wanted
 from openfusion_auto.wire.chat_request import parse_request
 from tests.docs.regenerate import CALL, QUOTED, README, ROOT, bare_environment, between
@@ -42,6 +43,13 @@ def short(path):
 
 def text_of(path):
     return path.read_text(encoding="utf-8")
+
+
+CASES = """schema = 1
+[[cases]]
+id = "hello"
+prompt = "Say hello."
+"""
 
 
 def blocks(path, *languages):
@@ -242,9 +250,11 @@ def put_down(arguments, home):
         ("--from", json.dumps(OPENROUTER)),
         ("--pool", text_of(shipped_pool("default"))),
     ):
-        if option in arguments:
-            name = arguments[arguments.index(option) + 1]
+        name = arguments[arguments.index(option) + 1] if option in arguments else "default"
+        if name != "default":  # a shipped pool is there
             (home / name).write_text(text, encoding="utf-8")
+    (home / "receipt.json").write_bytes((ROOT / "receipts/samples/comparison.json").read_bytes())
+    (home / "cases.toml").write_text(CASES, encoding="utf-8")
 
 
 @pytest.mark.parametrize("arguments", list(commands()))
@@ -339,6 +349,9 @@ def test_toml_in_the_docs_is_a_configuration_or_a_pool(path, body, tmp_path):
     file.write_text(body)
     if "[[candidates]]" in body:
         assert load_pool(file).candidates
+        return
+    if "[[cases]]" in body:
+        assert load_cases(file)
         return
     for other in blocks(path, "toml"):
         if "[[candidates]]" in other:

@@ -44,7 +44,10 @@ DATA = {
     "openfusion_auto/_data/adapters/qwen-code/template.json",
     "openfusion_auto/_data/candidates/default.toml",
     "openfusion_auto/_data/candidates/local.toml",
+    "openfusion_auto/_data/receipts/cases/coding-agent.toml",
+    "openfusion_auto/_data/receipts/cases/tools.toml",
     "openfusion_auto/_data/receipts/schemas/pool.schema.json",
+    "openfusion_auto/_data/receipts/schemas/receipt.schema.json",
     "openfusion_auto/core/reading.npz",
     "openfusion_auto/py.typed",
 }
@@ -56,6 +59,7 @@ DIST_INFO = {
 STRAY = (
     "receipts/local/mine.json",
     "receipts/mine.json",
+    "receipts/cases/mine.toml",
     "candidates/mine.toml",
     "adapters/mine.toml",
     "openfusion.toml",

@@ -1,0 +1,276 @@
+"""What `eval`, `compare` and `bench` share: options, the run itself, the receipt, what is said about it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from openfusion_auto.cli import output
+from openfusion_auto.cli.common import (
+    announce_state,
+    config_option,
+    dry_run_option,
+    is_dry_run,
+    json_option,
+    load_settings,
+    local_engine,
+)
+
+if TYPE_CHECKING:
+    from openfusion_auto.config.load import Settings
+    from openfusion_auto.core.types import Pool
+    from openfusion_auto.evals.cases import Case
+    from openfusion_auto.evals.contenders import Contender
+    from openfusion_auto.evals.receipt import Kind
+    from openfusion_auto.evals.runner import How, Run
+    from openfusion_auto.runtime.engine import Engine
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the options say; `grader` None = the best verifier, `out` None = the folder of receipts."""
+
+    dry_run: bool
+    as_json: bool
+    repeat: int
+    parallel: int
+    max_usd: float | None
+    excerpts: int
+    allow_code: bool
+    grader: str | None
+    out: Path | None
+    sign: Path | None
+    config: Path | None
+
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    dry_run_option,
+    json_option,
+    click.option("--repeat", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N",
+                 help="Ask every case so often."),
+    click.option("--parallel", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
+                 help="So many cases at once. Times are those of a busy machine then."),
+    click.option("--max-usd", type=click.FloatRange(min=0), metavar="X",
+                 help="Begin nothing further once this is spent, or a price is unknown; what is left out is counted."),
+    click.option("--excerpts", type=click.IntRange(0, 100_000), default=0, metavar="N",
+                 help="Keep the first N characters of questions and answers; else only their digests and sizes."),
+    click.option("--allow-code", is_flag=True,
+                 help="Let graders run the code that models write, in a bounded process (POSIX only)."),
+    click.option("--grader", metavar="NAME",
+                 help="Who judges where a model must: a candidate or a role. Default: the best verifier."),
+    click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+                 help="Write the receipt there. Default: the next one of the state folder, chained to the last."),
+    click.option("--sign", type=click.Path(path_type=Path, dir_okay=False), metavar="KEY",
+                 help="Sign with this private key, see `openfusion receipt key`."),
+    config_option,
+)  # fmt: skip
+
+cases_option = click.option(
+    "--cases", multiple=True, metavar="PATH",
+    help="A folder or file of cases (TOML, JSONL) instead of ours; may be repeated; `shipped` are ours.",
+)  # fmt: skip
+baseline_option = click.option(
+    "--baseline", multiple=True, metavar="NAME",
+    help="Who answers beside Auto: strongest, cheapest, panel, panel:a,b,c, a role, a candidate. May be repeated.",
+)  # fmt: skip
+
+
+def options(command: Command) -> Command:
+    """Add the options that all three have."""
+    for add in reversed(OPTIONS):
+        command = add(command)
+    return command
+
+
+def asked(values: Mapping[str, Any]) -> Asked:
+    """Return the shared options among a command's parameters."""
+    return Asked(**{name: values[name] for name in Asked.__dataclass_fields__})
+
+
+def evaluate(
+    kind: Kind, wanted: Asked, cases: Sequence[Case], baselines: Sequence[str], *, pairs: bool
+) -> Document:
+    """Run the cases, keep the receipt, print it; returns it.
+
+    Args:
+        kind: Which receipt is made.
+        wanted: The options.
+        cases: What is asked.
+        baselines: Who answers beside Auto.
+        pairs: Let a model judge Auto against each baseline.
+
+    Raises:
+        ConfigError: a name is unknown, nobody is ready, a file cannot be written.
+    """
+    from openfusion_auto.evals import receipt, signing
+    from openfusion_auto.evals.contenders import contender, contenders
+    from openfusion_auto.evals.seal import rendered
+
+    settings = load_settings(wanted.config)
+    dry = is_dry_run(settings, asked=wanted.dry_run)
+    key = signing.load_key(wanted.sign) if wanted.sign else None
+    unready = {} if dry else settings.unready
+    who = contenders(baselines, settings.pool, unready)
+    grader = contender(wanted.grader or default_grader(settings.pool), settings.pool, unready)
+    announce_state(settings, dry_run=dry, asked=wanted.dry_run)
+    engine = engine_of(settings, dry=dry)
+    how = how_of(wanted)
+    runs, grading = asyncio.run(play(engine, cases, who, how, grader, pairs=pairs))
+    origin = receipt.origin_of(settings, dry_run=dry)
+    now = engine.means.clock.wall()
+
+    def make(prev: str | None) -> Document:
+        made = receipt.Made(now, prev)
+        document = receipt.evaluation(kind, made, origin, cases, who, how, runs, grading)
+        return signing.signed(document, key) if key else document
+
+    document, path = keep(make, wanted.out, settings)
+    if wanted.as_json:
+        output.emit(rendered(document).decode("ascii"), newline=False)
+    else:
+        show(document)
+    output.note(f"receipt: {path}" if path else "the receipt was not kept")
+    return document
+
+
+def engine_of(settings: Settings, *, dry: bool) -> Engine:
+    """Return an engine: a dry run begins with nothing and keeps nothing, a real one books what it spends."""
+    if dry:
+        return local_engine(settings, dry_run=True)
+    from openfusion_auto.runtime.clock import Clock
+    from openfusion_auto.server.build import build_store
+
+    return local_engine(
+        settings, dry_run=False, store=build_store(settings, dry_run=False, clock=Clock())
+    )
+
+
+def default_grader(pool: Pool) -> str:
+    """Return the role that judges when nobody is named; Auto's own choice where the pool has no verifier."""
+    return "verifier" if any("verifier" in c.roles for c in pool.candidates) else "auto"
+
+
+def how_of(wanted: Asked) -> How:
+    """Return how cases are run."""
+    from openfusion_auto.evals.runner import How
+    from openfusion_auto.evals.sandbox import Sandbox
+
+    sandbox = Sandbox() if wanted.allow_code else None
+    return How(wanted.parallel, wanted.repeat, wanted.max_usd, wanted.excerpts, sandbox)
+
+
+async def play(
+    engine: Engine,
+    cases: Sequence[Case],
+    who: Sequence[Contender],
+    how: How,
+    grader: Contender,
+    *,
+    pairs: bool,
+) -> tuple[list[Run], dict[str, object] | None]:
+    """Run everything; returns the runs and the judged pairs."""
+    from openfusion_auto.evals import judge
+    from openfusion_auto.evals.runner import Purse, run_all
+
+    judged = len(who) - 1 if pairs else 0
+    watch = Progress(len(cases) * how.repeat * (len(who) + judged))
+    try:
+        purse = Purse(how.max_usd)
+        runs = await run_all(engine, cases, who, how, watch.step, purse)
+        judging = judge.Grader(engine, grader, purse=purse)
+        runs = [await judge.checked(judging, run) for run in runs]
+        grading = await judge.compared(judging, runs, how.parallel, watch.step) if pairs else None
+    finally:
+        watch.end()
+        for upstream in engine.means.upstreams.values():
+            await upstream.close()
+        await asyncio.to_thread(engine.means.books.store.close)
+    return runs, grading
+
+
+class Progress:
+    """A line on stderr that counts, where a person looks; nothing when piped."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._seen = sys.stderr is not None and sys.stderr.isatty()
+
+    def step(self, run: Run) -> None:
+        """Count a run that was made or judged."""
+        self._done += 1
+        if self._seen:
+            said = f"{self._done}/{self._total}  {run.case.id}  {run.contender.name}"
+            click.echo(f"\r\x1b[K{output.clean(said)[:70]}", err=True, nl=False)
+
+    def end(self) -> None:
+        """Leave the line empty."""
+        if self._seen:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def keep(
+    make: Callable[[str | None], Document], out: Path | None, settings: Settings
+) -> tuple[Document, Path | None]:
+    """Return the receipt and where it was written; a folder that cannot be used costs a warning, not the receipt.
+
+    Raises:
+        ConfigError: the file that was asked for cannot be written.
+    """
+    from openfusion_auto.errors import ConfigError
+    from openfusion_auto.evals.seal import rendered
+    from openfusion_auto.evals.shelf import FOLDER, Shelf
+
+    made: list[Document] = []
+
+    def remembered(prev: str | None) -> Document:
+        made.append(make(prev))
+        return made[-1]
+
+    if out is not None:
+        document = make(None)
+        try:
+            out.expanduser().write_bytes(rendered(document))
+        except OSError as error:
+            raise ConfigError(f"{out}: cannot be written ({error.strerror})") from error
+        return document, out
+    try:
+        path = Shelf(settings.state_path / FOLDER).add(remembered)
+    except ConfigError as error:
+        output.problem(error.message)
+        return made[-1] if made else make(None), None
+    return made[-1], path
+
+
+def show(document: Document) -> None:
+    """Print the receipt as Markdown."""
+    from openfusion_auto.evals.report import markdown
+
+    output.emit(markdown(document), newline=False)
+
+
+def chosen(names: Sequence[str]) -> tuple[Case, ...]:
+    """Return the cases of these names, ours without any.
+
+    Raises:
+        ConfigError: a file is wrong, or an id stands twice.
+    """
+    from openfusion_auto.evals.cases import SHIPPED, named, unique
+
+    return unique([case for name in names or (SHIPPED,) for case in named(name)])
+
+
+def finish(document: Document) -> None:
+    """End with 1 when a request failed or Auto decided otherwise than a case expects."""
+    if not document["summary"]["passed"]:
+        output.problem("a request failed or was decided otherwise than its case expects; see above")
+        raise click.exceptions.Exit(1)

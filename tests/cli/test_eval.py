@@ -1,0 +1,116 @@
+"""`openfusion eval`: Auto on cases, held against what they expect."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from openfusion_auto.data import data_root
+from openfusion_auto.upstream.reply import Reply
+
+CASES = """\
+schema = 1
+[[cases]]
+id = "greet"
+prompt = "Write the docs of hello()."
+expect = { kind = ["docs"], mode = ["single"] }
+grade = { by = "contains", any = ["hello"] }
+"""
+
+
+@pytest.fixture
+def cases(folder):
+    (folder / "cases.toml").write_text(CASES)
+    return "cases.toml"
+
+
+def test_ours_are_decided_as_they_expect(run):
+    result = run("eval", "--dry-run", "--json")
+    assert result.code == 0, result.err
+    schema = json.loads((data_root() / "receipts/schemas/receipt.schema.json").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(result.json)) == []
+    assert (result.json["kind"], result.json["prev"]) == ("eval", None)
+    assert [c["name"] for c in result.json["contenders"]] == ["auto"]
+
+
+def test_own_cases_stand_beside_ours_and_receipts_are_chained(run, cases):
+    one = run("eval", "--dry-run", "--json", "--cases", cases, "--cases", "shipped")
+    assert one.json["cases"][0]["id"] == "greet"
+    two = run("eval", "--dry-run", "--json", "--cases", cases)
+    assert two.json["prev"] == one.json["digest"]
+    assert run("receipt", "verify").code == 0
+
+
+def test_a_decision_that_is_not_the_expected_one_is_a_finding(run, folder):
+    (folder / "cases.toml").write_text(CASES.replace('"docs"', '"ops"'))
+    result = run("eval", "--dry-run", "--cases", "cases.toml")
+    assert result.code == 1
+    assert "greet: expected kind ops, got docs" in result.out
+    assert "decided otherwise than its case expects" in result.err
+
+
+def test_a_request_that_fails_is_a_finding_and_still_a_receipt(run, cases, configured, scripted):
+    scripted(lambda body: Reply("no", status=400))
+    result = run("eval", "--cases", cases)
+    assert result.code == 1
+    assert "greet, auto: error" in result.out
+    assert "receipt: " in result.err
+
+
+def test_excerpts_stand_there_only_when_asked_for(run, cases, configured, scripted):
+    scripted(lambda body: Reply("hello there, this is long"))
+    assert "hello there" not in run("eval", "--cases", cases, "--json").out
+    kept = run("eval", "--cases", cases, "--json", "--excerpts", "11").json["runs"][0]
+    assert (kept["answer"]["excerpt"], kept["request"]["excerpt"]) == ("hello there", "Write the d")
+
+
+def test_what_is_spent_is_booked_and_has_a_ceiling(run, cases, configured, scripted, folder):
+    fake = scripted(lambda body: Reply("hello"))
+    result = run("eval", "--cases", cases, "--repeat", "3", "--max-usd", "5", "--json")
+    outcomes = [r["outcome"] for r in result.json["runs"]]
+    assert outcomes == ["ok", "not_run", "not_run"], "its price is unknown: it may be any"
+    assert len(fake.calls) == 1
+    assert (folder / "state" / "state.sqlite3").is_file()
+
+
+def test_a_receipt_can_be_signed(run, cases):
+    public = run("receipt", "key", "own.pem").out.strip()
+    result = run("eval", "--dry-run", "--cases", cases, "--sign", "own.pem", "--out", "r.json")
+    assert result.code == 0
+    assert run("receipt", "verify", "r.json", "--key", public).code == 0
+    assert run("receipt", "verify", "r.json", "--key", "other").code == 1
+
+
+def test_a_wrong_case_is_said_with_its_line(run, folder):
+    (folder / "cases.toml").write_text(CASES.replace("prompt", "promt"))
+    result = run("eval", "--dry-run", "--cases", "cases.toml")
+    assert result.code == 2
+    assert "cases.toml:4" in result.err
+
+
+def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_receipt(run, cases, folder, monkeypatch):  # fmt: skip
+    (folder / "file").write_text("")
+    monkeypatch.setenv("OPENFUSION_STATE_DIR", str(folder / "file"))
+    result = run("eval", "--dry-run", "--cases", cases, "--json")
+    assert result.code == 0
+    assert result.json["kind"] == "eval"
+    assert "the receipt was not kept" in result.err
+    assert run("eval", "--dry-run", "--cases", cases, "--out", "no/such/folder.json").code == 2
+
+
+def test_progress_is_shown_where_a_person_looks(run, cases, monkeypatch, capsys):
+    from openfusion_auto.cli import evaluate
+
+    class Seen(evaluate.Progress):
+        def __init__(self, total):
+            super().__init__(total)
+            self._seen = True
+
+    assert "1/1" not in run("eval", "--dry-run", "--cases", cases).err
+    monkeypatch.setattr(evaluate, "Progress", Seen)
+    assert "1/1  greet  auto" in run("eval", "--dry-run", "--cases", cases).err
+    judged = run("compare", "--dry-run", "--cases", cases, "--baseline", "cheapest", "--grade").err
+    assert "2/3  greet  cheapest" in judged
+    assert "3/3  greet  cheapest" in judged
