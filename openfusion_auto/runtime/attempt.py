@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
@@ -17,6 +17,7 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
+    UpstreamBroken,
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
@@ -148,7 +149,7 @@ class Attempts:
         told = received.usage
         if told is not None and received.final:
             line.book(candidate, told)
-        elif told is not None or received.size:
+        elif told is not None or received.size or received.began:
             told = told or Usage(estimate(prompt_bytes(prompt)))
             written = max(told.output, estimate(received.size))
             line.book(candidate, replace(told, output=written), estimated=True)

@@ -21,12 +21,14 @@ class Received:
 
     Attributes:
         size: Of what the model wrote [characters]; of a whole answer, its bytes.
+        began: An event of an answer came, if an empty one: the prompt has been read, and is billed.
         first_s: When the first token came; of a whole answer, its first byte.
         usage: What the upstream has told of the tokens.
         final: It is all of them; else there may be more output.
     """
 
     size: int = 0
+    began: bool = False
     first_s: float | None = None
     usage: Usage | None = None
     final: bool = False
@@ -88,6 +90,7 @@ class Relay:
                 raise UpstreamTimeout(f"upstream {name}: keep-alives only, no answer")
             return None
         self._progress_s = now_s
+        received.began = received.began or deltas[0].error is None
         for delta in deltas:
             received.size += weight(delta)
         if received.first_s is None and any(says(d) for d in deltas):

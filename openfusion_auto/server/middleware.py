@@ -23,6 +23,7 @@ from openfusion_auto.errors import (
     MethodNotAllowed,
     NotFound,
     UnsupportedMedia,
+    UpstreamRateLimited,
 )
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import CLIENT, KEYRING, OPTIONS, ServerOptions
@@ -34,6 +35,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/api/hello"})
 # What a web page may send to any address without asking first: refused, so that no page spends the user's money.
 SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
+# [s] told with a 429 for which the upstream names no time: Codex ends its session on one without any.
+RETRY_AFTER_S = 1.0
 
 
 def dialect_of(path: str) -> Dialect:
@@ -46,8 +49,11 @@ def error_response(
 ) -> web.Response:
     """Return an error as the dialect's API shapes it."""
     headers = dict(error.headers)
-    if error.retry_after_s is not None:
-        headers["Retry-After"] = str(max(0, math.ceil(error.retry_after_s)))
+    wait_s = error.retry_after_s
+    if wait_s is None and isinstance(error, UpstreamRateLimited):
+        wait_s = RETRY_AFTER_S
+    if wait_s is not None:
+        headers["Retry-After"] = str(max(0, math.ceil(wait_s)))
     return web.Response(
         status=error.status,
         body=json.dumps(CODECS[dialect].error_body(error, request_id)).encode(),

@@ -279,8 +279,8 @@ class HttpUpstream:
         A kept connection may be closed by the other side just then. When not a byte has come on it, the request is
         sent once more, on a new one (RFC 9112, section 9.3.1).
         """
+        kept = self._connections.take_idle()
         while True:
-            kept = self._connections.take_idle()
             connection = kept or await self._connections.make()
             opened = HttpOpened(
                 self.name, connection, self._connections, self._timeouts, stream=call.stream
@@ -291,6 +291,7 @@ class HttpUpstream:
                 opened.release()
                 if kept is None or connection.heard:
                     raise
+                kept = None  # others may be closed too, and each further try is a request
             except BaseException:
                 opened.release()
                 raise

@@ -237,8 +237,11 @@ def messages_blocks(turn: Turn) -> Iterator[tuple[dict, dict, list[dict]]]:
 
 
 def json_of(call: Call) -> object:
-    """Return the arguments of a call as a value."""
-    return json.loads(call.arguments)
+    """Return the arguments of a call as a value; none for those that a fault cut short."""
+    try:
+        return json.loads(call.arguments)
+    except ValueError:
+        return {}
 
 
 def messages_head(body: Mapping, turn: Turn) -> dict:

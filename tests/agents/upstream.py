@@ -2,11 +2,15 @@
 
 with ScriptedUpstream("chat") as up:
     ...   # point a router at up.url; up.journal says what was asked and what was played
+
+A prompt may ask for failures: see `tests/agents/faults.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,17 +18,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from tests.agents.play import plan
+from tests.agents import faults
+from tests.agents.faults import Fault
+from tests.agents.play import Turn, plan
 from tests.agents.say import DIALECTS, Event
+
+HANG_S = 60.0  # [s] that a fault which hangs waits for the other side
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One request: the dialect asked for (the path, where none is spoken), what was played, and the body."""
+    """One request: the dialect asked for (the path, where none is spoken), what was played, the body, what failed."""
 
     dialect: str
     step: str
     body: dict
+    fault: str = ""
 
 
 class Server(ThreadingHTTPServer):
@@ -33,11 +42,24 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, dialects: tuple[str, ...]) -> None:
+    def __init__(self, dialects: tuple[str, ...], *, well: bool) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.well = well
         self.paths = {DIALECTS[d].path: d for d in dialects}
         self.lock = threading.Lock()
         self.journal: list[Entry] = []
+        self.left: dict[str, int] = {}
+
+    def fault(self, text: str, turn: Turn) -> Fault | None:
+        """Return how a request fails, and count it; None for one that does not. Small jobs are spared."""
+        spared = self.well or turn.step.startswith("aux")
+        with self.lock:
+            for fault, times, key in () if spared else faults.asked(text):
+                left = self.left.setdefault(key, times)
+                if left and (turn.calls or not fault.needs_calls):
+                    self.left[key] = left - 1
+                    return fault
+        return None
 
     def note(self, entry: Entry) -> None:
         """Write a request down."""
@@ -59,7 +81,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Play one turn; 404 for a dialect that is not spoken here."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(raw)
         path = self.path.partition("?")[0]
         name = self.server.paths.get(path)
         if name is None:
@@ -73,22 +96,75 @@ class Handler(BaseHTTPRequestHandler):
             self.server.note(Entry(name, f"broken: {e!r}", body))
             self.say(500, {"error": {"message": repr(e), "type": "server_error"}})
             return
-        self.server.note(Entry(name, turn.step, body))
-        if body.get("stream"):
+        text = raw.decode()
+        fault = self.server.fault(text, turn)
+        self.server.note(Entry(name, turn.step, body, fault.name if fault else ""))
+        bare = any(f.place == "bare" for f, _, _ in faults.asked(text))
+        turn = faults.played(fault or Fault("", "bare" if bare else ""), turn)
+        if fault is not None:
+            self.fail(name, fault, body, turn)
+        elif body.get("stream"):
             self.stream(dialect.stream(body, turn))
         else:
             self.say(200, dialect.whole(body, turn))
 
-    def say(self, status: int, value: object) -> None:
+    def fail(self, name: str, fault: Fault, body: dict, turn: Turn) -> None:
+        """Answer as the fault wants it."""
+        dialect, breaks = DIALECTS[name], fault.kind in faults.BREAKS
+        if fault.status is not None:
+            retry = {"Retry_After": "1"} if fault.kind == "429ra" else {}
+            self.say(fault.status, faults.refusal(fault, name), **retry)
+        elif fault.kind == "html":
+            self.send(200, "text/html", faults.HTML)
+        elif fault.place == "head":
+            self.drop_or_hang(fault)
+        elif body.get("stream"):
+            events = list(dialect.stream(body, turn))
+            self.stream(faults.broken(fault, events) if breaks else events, end=False)
+            self.drop_or_hang(fault)
+        elif breaks and fault.kind != "fail":
+            data = json.dumps(dialect.whole(body, turn)).encode()
+            half = data[: len(data) // 2]
+            size = len(half) if fault.kind == "eof" else len(data)
+            self.send(200, "application/json", half, size)
+            self.drop_or_hang(fault, whole=True)
+        elif breaks:
+            self.say(200, {"error": {"message": faults.SAID, "type": "server_error"}})
+        else:
+            self.say(200, dialect.whole(body, turn))
+
+    def drop_or_hang(self, fault: Fault, *, whole: bool = False) -> None:
+        """Do what comes after the break: cut, wait until the other side goes away, or end the body."""
+        if fault.kind == "hang":
+            self.wfile.flush()
+            self.connection.settimeout(HANG_S)
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.rfile.read(1)
+        elif fault.kind == "cut":
+            self.close_connection = True
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+        elif not whole:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def say(self, status: int, value: object, **headers: str) -> None:
         """Answer with JSON."""
-        data = json.dumps(value).encode()
+        self.send(status, "application/json", json.dumps(value).encode(), **headers)
+
+    def send(
+        self, status: int, kind: str, data: bytes, size: int | None = None, **headers: str
+    ) -> None:
+        """Answer with a body, of another size than it has where one is named; `_` in a header stands for `-`."""
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data) if size is None else size))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(data)
 
-    def stream(self, events: Iterable[Event]) -> None:
+    def stream(self, events: Iterable[Event], *, end: bool = True) -> None:
         """Answer with events, each in a write of its own."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -99,7 +175,8 @@ class Handler(BaseHTTPRequestHandler):
             said = data if isinstance(data, str) else json.dumps(data)
             line = f"{head}data: {said}\n\n".encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
-        self.wfile.write(b"0\r\n\r\n")
+        if end:
+            self.wfile.write(b"0\r\n\r\n")
 
 
 class ScriptedUpstream:
@@ -107,13 +184,15 @@ class ScriptedUpstream:
 
     Args:
         dialects: What is spoken here, of `chat`, `responses` and `messages`; all three when none is named.
+        well: Nothing fails here, whatever prompts ask for.
     """
 
-    def __init__(self, *dialects: str) -> None:
+    def __init__(self, *dialects: str, well: bool = False) -> None:
         self.dialects = dialects or tuple(DIALECTS)
+        self.well = well
 
     def __enter__(self) -> Self:
-        self.server = Server(self.dialects)
+        self.server = Server(self.dialects, well=self.well)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
         return self

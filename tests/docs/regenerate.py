@@ -1,4 +1,4 @@
-"""What the README quotes, made anew: `python -m tests.docs.regenerate` writes it, a test compares it."""
+"""What the documents quote, made anew: `python -m tests.docs.regenerate` writes it, a test compares it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from tests.docs import failures
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+FAILURES = ROOT / "docs" / "reference" / "failures.md"
 TEXT = "Add a --dry-run flag to the import command"
 CALL = "import sys; from openfusion_auto.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -58,7 +62,12 @@ def latest_change() -> str:
     )
 
 
-MADE = {"route-output": route_output, "changelog": latest_change}
+Made = Mapping[str, Callable[[], str]]
+MADE: Made = {"route-output": route_output, "changelog": latest_change}
+QUOTED: Mapping[Path, Made] = {
+    README: MADE,
+    FAILURES: {"contract": failures.contract, "played": failures.played},
+}
 
 
 def between(text: str, mark: str) -> str:
@@ -69,13 +78,13 @@ def between(text: str, mark: str) -> str:
     """
     found = re.findall(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", text, flags=re.DOTALL)
     if len(found) != 1:
-        raise ValueError(f"README.md has {len(found)} blocks {mark!r}, wanted one")
+        raise ValueError(f"the page has {len(found)} blocks {mark!r}, wanted one")
     return str(found[0])
 
 
-def filled(text: str) -> str:
-    """Return the README with all its marked blocks made anew."""
-    for mark, make in MADE.items():
+def filled(text: str, made: Made) -> str:
+    """Return a page with all its marked blocks made anew."""
+    for mark, make in made.items():
         old = between(text, mark)
         text = text.replace(
             f"<!-- {mark} -->\n{old}<!-- /{mark} -->",
@@ -85,4 +94,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page, parts in QUOTED.items():
+        page.write_text(filled(page.read_text(encoding="utf-8"), parts), encoding="utf-8")

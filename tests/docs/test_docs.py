@@ -24,7 +24,7 @@ from openfusion_auto.core.prompt import Options
 from openfusion_auto.evals.cases import load_cases
 from openfusion_auto.runtime.names import check_ids, known_names, wanted
 from openfusion_auto.wire.chat_request import parse_request
-from tests.docs.regenerate import CALL, MADE, README, ROOT, bare_environment, between
+from tests.docs.regenerate import CALL, QUOTED, README, ROOT, bare_environment, between
 from tests.support.price_lists import OPENROUTER
 
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "adapters").rglob("*.md"))]
@@ -137,10 +137,12 @@ def test_every_page_is_in_the_index():
 # -- what is quoted --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mark", MADE)
-def test_what_the_readme_quotes_is_what_comes_out(mark):
-    quoted = between(text_of(README), mark).strip("\n")
-    assert quoted == MADE[mark](), "run: python -m tests.docs.regenerate"
+@pytest.mark.parametrize(
+    ("page", "mark"), [(page, mark) for page, made in QUOTED.items() for mark in made]
+)
+def test_what_a_page_quotes_is_what_comes_out(page, mark):
+    quoted = between(text_of(page), mark).strip("\n")
+    assert quoted == QUOTED[page][mark](), "run: python -m tests.docs.regenerate"
 
 
 def test_a_readme_without_its_marks_is_refused():

@@ -77,6 +77,18 @@ async def take(relay, *chunks):
             await waits
 
 
+async def test_an_answer_has_begun_with_its_first_event_but_not_with_a_comment_or_an_error(made):
+    relay, received, *_ = made(Line())
+    relay.take(b": keep-alive\n\n")
+    assert not received.began
+    relay.take(ROLE)
+    assert (received.began, received.size) == (True, 0)
+    relay, received, *_ = made()
+    with pytest.raises(UpstreamBroken):
+        relay.take(b'data: {"error": {"message": "no"}}\n\n')
+    assert not received.began
+
+
 async def test_the_first_write_is_awaited_and_the_others_go_out_at_once(made):
     line = Line()
     relay, *_ = made(line)

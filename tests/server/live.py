@@ -34,10 +34,16 @@ class Live(Router):
 
 @contextlib.asynccontextmanager
 async def serving(
-    folder, *, api_key="sk-upstream-secret", candidates=None, client_keys="", **tables
+    folder, *, api_key="sk-upstream-secret", candidates=None, client_keys="", closed="", **tables
 ):
-    """Serve a configuration written to `folder`; as `start_router`, but for as many tests as the caller likes."""
+    """Serve a configuration written to `folder`; as `start_router`, but for as many tests as the caller likes.
+
+    `closed` is the address of a further upstream of that name.
+    """
     async with FaultyUpstream() as up:
+        if closed:
+            both = {"relay": up.url, "closed": closed}
+            tables["upstreams"] = [upstream_entry(name, url) for name, url in both.items()]
         config = written(
             folder, up.url, candidates or [candidate(context_tokens=8_000_000)], tables
         )
@@ -58,10 +64,14 @@ async def serving(
             await runner.cleanup()
 
 
+def upstream_entry(name, url):
+    """Return the configuration of an upstream that speaks chat."""
+    return {"name": name, "base_url": url, "api_key_env": KEY_ENV, "dialect": "chat"}
+
+
 def written(folder, url, candidates, tables):
     """Write a pool and a configuration; return the latter's path."""
-    upstream = {"name": "relay", "base_url": url, "api_key_env": KEY_ENV, "dialect": "chat"}
-    config = {"upstreams": [upstream], "pool": {"file": "pool.toml"}, **tables}
+    config = {"upstreams": [upstream_entry("relay", url)], "pool": {"file": "pool.toml"}, **tables}
     (folder / "pool.toml").write_text(tomli_w.dumps({"schema": 1, "candidates": candidates}))
     path = folder / "openfusion.toml"
     path.write_text(tomli_w.dumps(config))

@@ -339,6 +339,22 @@ async def test_a_kept_connection_that_is_closed_at_reuse_is_replaced_unseen(upst
     assert (peer.connections, len(peer.requests)) == (2, 3)
 
 
+async def test_after_a_kept_connection_that_is_closed_comes_a_new_one_however_many_are_kept(
+    upstream, peer
+):
+    peer.script = [(0.05, ok()) for _ in range(4)]
+    await asyncio.gather(*(answer_of(upstream) for _ in range(4)))
+    assert peer.connections == 4
+    peer.script = [(CLOSE,)] * 4
+    with pytest.raises(UpstreamUnreachable):
+        await upstream.open(call())
+    assert (peer.connections, len(peer.requests)) == (5, 6)
+
+
+async def answer_of(upstream):
+    return await whole(await upstream.open(call()))
+
+
 async def test_a_new_connection_that_is_closed_is_an_error_and_nothing_is_sent_twice(
     upstream, peer
 ):
