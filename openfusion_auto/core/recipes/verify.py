@@ -1,6 +1,6 @@
 """One model answers, a check follows, and only a rejected answer is mended, once.
 
-Order: the free checks (`core/checks.py`); when they are silent, a verifier model; when either finds something, one
+Order: the free checks (`core/checks`); when they are silent, a verifier model; when either finds something, one
 mend with the findings. An accepted answer is delivered as it was written. A check that fails to run accepts: it
 may cost the chance to mend, never the answer.
 """
