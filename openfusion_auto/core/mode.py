@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
-from openfusion_auto.core.prompt import ModeName
+from openfusion_auto.core.prompt import ModeName, Strategy
 from openfusion_auto.core.score import SKILL, Table
 from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Score, Task
 
@@ -62,6 +62,9 @@ def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -
         pool: Theirs.
     """
     asked = task.options.mode
+    if task.options.strategy != "panel":
+        strategy = task.options.strategy
+        return Choice(mode_of(strategy), (f"{mode_of(strategy)}: the request asks for {strategy}",))
     if asked != "auto":
         return Choice(asked, (f"{asked}: the request asks for it",))
     single = single_reason(task, len(ranking))
@@ -73,6 +76,11 @@ def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -
     if policy.mode != "auto":
         return Choice(policy.mode, (f"{policy.mode}: the configuration asks for it",))
     return by_value(task, policy, ranking, pool)
+
+
+def mode_of(strategy: Strategy) -> ModeName:
+    """Return the mode that a strategy is one way of."""
+    return "verify" if strategy == "cascade" else "panel"
 
 
 def single_reason(task: Task, n_eligible: int) -> str | None:

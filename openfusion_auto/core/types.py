@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
-from openfusion_auto.core.prompt import ModeName, Options
+from openfusion_auto.core.prompt import ModeName, Options, Strategy
 
 Kind = Literal[
     "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat"
@@ -219,6 +219,11 @@ class Policy:
         fallbacks: How many further candidates stand behind the first.
         panel_size: Members of a panel.
         check: How good the check behind an answer is; None = as published judges are (`mode.CHECK`).
+        wait_s: How long a panel's members may take when another answer is there [s].
+        samples: Of strategy `self_fusion`: how often its one model answers.
+        rounds: Of strategy `debate`: how often the members see each other's answers and may revise theirs.
+        pipeline: Of strategy `pipeline`: its steps.
+        hold: Tool calls that destroy something are read by a verifier before the client gets them.
     """
 
     cost_quality: float = 5.0
@@ -229,6 +234,23 @@ class Policy:
     panel_size: int = 3
     preferences: Preferences = field(default_factory=Preferences)
     check: Check | None = None
+    wait_s: float = 120.0
+    samples: int = 3
+    rounds: int = 1
+    pipeline: tuple[Stage, ...] = ()
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of a pipeline: its name, the role of who does it, and what they are told.
+
+    `{name}` in the words stands for what the earlier step of that name wrote. The last step writes the answer.
+    """
+
+    name: str
+    role: RoleName
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,10 +385,11 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One phase of a plan: candidates in order, the first is tried first."""
+    """One phase of a plan: candidates in order, the first is tried first. `words` are a pipeline's."""
 
     phase: str
     candidates: tuple[str, ...]
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,8 +429,25 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the members of a panel are waited for.
+
+    After `quorum` answers the others have `grace_s` seconds more [s]. `limit_s` after the members were asked [s] no
+    more is waited for once there is any answer.
+    """
+
+    quorum: int
+    grace_s: float
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """The whole choice, with everything needed to show and to replay it."""
+    """The whole choice, with everything needed to show and to replay it.
+
+    `strategy` is how a panel (or, for `cascade`, a check) goes about it, "" where there is only one way. `patience` is
+    a panel's. `hold` says that calls which destroy something are read by a verifier.
+    """
 
     mode: ModeName
     reasons: tuple[str, ...]
@@ -420,3 +460,6 @@ class Decision:
     cost_quality: float
     staying: Staying | None = None
     escalates: bool = False
+    strategy: Strategy | Literal[""] = ""
+    patience: Patience | None = None
+    hold: bool = False

@@ -295,7 +295,7 @@ class Engine:
         allowance = await self._reserved(incoming, judged, trace)
         raise_if_empty(judged)
         if client is not None:
-            client.patient = judged.decision.mode != "single"
+            client.patient = len(judged.decision.plan.steps) > 1
         caller = Caller(
             self._means_of(judged),
             trace,
@@ -340,7 +340,7 @@ class Engine:
         self, judged: Judged, outcome: Outcome, trace: Trace, client: ClientStream | None
     ) -> bytes:
         """Send or return the answer with its trace; keep the session on the model that answered."""
-        trace.notes.extend(outcome.notes)
+        trace.heard(outcome)
         if outcome.answer is None:
             raise outcome.error or InternalError("the recipe ended without an answer")
         trace.answered_by, trace.answered_phase = outcome.candidate, outcome.phase

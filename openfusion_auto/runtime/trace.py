@@ -11,6 +11,7 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.digest import plain
 from openfusion_auto.core.explain import decision_json, one_sentence
 from openfusion_auto.core.prompt import Dialect, Usage
+from openfusion_auto.core.recipes import Deliberation, Outcome
 from openfusion_auto.core.types import Candidate, Decision, State
 
 Status = Literal["ok", "error", "cancelled", "running"]
@@ -89,6 +90,12 @@ class Trace:
     dry_run: bool = False
     cached: Again | None = None
     surface: str | None = None
+    deliberation: Deliberation | None = None
+
+    def heard(self, outcome: Outcome) -> None:
+        """Enter how an answer came about."""
+        self.notes.extend(outcome.notes)
+        self.deliberation = outcome.deliberation
 
     @property
     def mode(self) -> str | None:
@@ -227,8 +234,36 @@ def full(trace: Trace) -> dict[str, object]:
         "attempts": [plain(a) for a in trace.attempts],
         "usage": usage_lines(trace),
         "notes": list(trace.notes),
+        "panel": panel_json(trace),
         "decision": decision_json(trace.decision) if trace.decision else None,
         "state": plain(state) if state is not None else None,
+    }
+
+
+def panel_json(trace: Trace) -> dict[str, object] | None:
+    """Return how a panel came to its answer, beside who would have answered alone and for how much; None without one.
+
+    `alone.usd` is what that candidate's own call cost here, or (`estimated`) what it was expected to.
+    """
+    told, decision = trace.deliberation, trace.decision
+    if told is None or decision is None or not decision.ranking:
+        return None
+    first = decision.ranking[0]
+    calls = [a for a in trace.attempts if (a.phase, a.candidate) == ("member", first.candidate)]
+    own = next((a for a in calls if a.status == "ok"), None)
+    return {
+        "strategy": decision.strategy or "panel",
+        "aggregator": told.aggregator,
+        "best_of": told.best_of,
+        "members": [plain(m) for m in told.members],
+        "usd": trace.usd(),
+        "alone": {
+            "candidate": first.candidate,
+            "usd": first.expected_usd if own is None else own.usd,
+            "estimated": own is None,
+            "ms": None if own is None else own.ms,
+            "same_answer": None if own is None else first.candidate in told.same_as,
+        },
     }
 
 
