@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from openfusion_auto.config.section import Section
 from openfusion_auto.core.recipes.pipeline import places
-from openfusion_auto.core.types import Stage
+from openfusion_auto.core.strategy import Stage
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MOST_STEPS = 6

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
-from openfusion_auto.core.prompt import ModeName, Strategy
+from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL, Table
+from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Score, Task
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
@@ -76,11 +77,6 @@ def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -
     if policy.mode != "auto":
         return Choice(policy.mode, (f"{policy.mode}: the configuration asks for it",))
     return by_value(task, policy, ranking, pool)
-
-
-def mode_of(strategy: Strategy) -> ModeName:
-    """Return the mode that a strategy is one way of."""
-    return "verify" if strategy == "cascade" else "panel"
 
 
 def single_reason(task: Task, n_eligible: int) -> str | None:

@@ -11,7 +11,8 @@ from statistics import median
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.score import live
-from openfusion_auto.core.types import Candidate, Patience, Pool, State, Step, Task
+from openfusion_auto.core.strategy import Patience
+from openfusion_auto.core.types import Candidate, Pool, State, Step, Task
 
 QUORUM = 2  # answers with which a panel can decide; the others get the grace time
 GRACE = 0.5  # of the typical time, once the quorum is there

@@ -10,8 +10,9 @@ from typing import Literal
 from openfusion_auto.core import cascade, cost
 from openfusion_auto.core.prompt import ModeName, Strategy
 from openfusion_auto.core.score import Table
+from openfusion_auto.core.strategy import Stage
 from openfusion_auto.core.strength import chance, strengths
-from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Stage, Step, Task
+from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
 
 # Members of a panel lie at most this far below the strongest: quality of members beats diversity.
 CLOSE_STRENGTH = 0.25

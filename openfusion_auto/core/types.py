@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
 from openfusion_auto.core.prompt import ModeName, Options, Strategy
+from openfusion_auto.core.strategy import Patience, Stage
 
 Kind = Literal[
     "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat"
@@ -242,18 +243,6 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A step of a pipeline: its name, the role of who does it, and what they are told.
-
-    `{name}` in the words stands for what the earlier step of that name wrote. The last step writes the answer.
-    """
-
-    name: str
-    role: RoleName
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
 class Stats:
     """Live numbers of one candidate; weights are decayed sample counts (half-life in `stats.py`).
 
@@ -426,19 +415,6 @@ class Check:
 
     sensitivity: float
     specificity: float
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the members of a panel are waited for.
-
-    After `quorum` answers the others have `grace_s` seconds more [s]. `limit_s` after the members were asked [s] no
-    more is waited for once there is any answer.
-    """
-
-    quorum: int
-    grace_s: float
-    limit_s: float
 
 
 @dataclass(frozen=True, slots=True)

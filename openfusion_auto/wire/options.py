@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, cast
 
-from openfusion_auto.core.mode import mode_of
 from openfusion_auto.core.prompt import Aggregator, Options, Strategy, TraceLevel
+from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_checks import (
     boolean,

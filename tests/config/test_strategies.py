@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from openfusion_auto.config.schema import AutoSection
-from openfusion_auto.core.types import Stage
+from openfusion_auto.core.strategy import Stage
 
 PLAN = {"name": "plan", "role": "reasoner", "words": "Plan it."}
 WRITE = {"name": "write", "words": "Do it as planned: {plan}"}
