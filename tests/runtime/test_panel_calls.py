@@ -242,6 +242,7 @@ def test_emitted_calls_are_one_members_in_every_surface(members, judge, aggregat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @given(MEMBERS, st.integers(-1, 4), AGGREGATORS)
 @settings(UNHURRIED, max_examples=1_700)  # in six surfaces each: 10,200 cases
 def test_ten_thousand_cases_emit_one_members_calls(members, judge, aggregator):
