@@ -184,11 +184,11 @@ class AutoSection(Section):
             max_calls=self.max_calls,
             fallbacks=self.fallbacks,
             panel_size=self.panel_size,
-            wait_s=self.panel_wait_s,
+            panel_wait_s=self.panel_wait_s,
             samples=self.samples,
-            rounds=self.debate_rounds,
+            debate_rounds=self.debate_rounds,
             pipeline=tuple(s.stage() for s in self.pipeline),
-            hold=self.hold_destructive,
+            hold_destructive=self.hold_destructive,
             preferences=Preferences(**self.preferences.model_dump()),
         )
 

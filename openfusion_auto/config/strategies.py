@@ -16,14 +16,20 @@ MOST_WORDS = 8_000  # [characters] of what one step is told
 
 
 class StageSection(Section):
-    """One step of a pipeline."""
+    """`[[auto.pipeline]]`: a step of strategy pipeline; there must be two to six."""
 
-    name: str = Field(description="what later steps call what it wrote: {NAME} in their words")
+    name: str = Field(
+        examples=["plan"], description="what later steps call what it wrote: {NAME} in their words"
+    )
     role: str = Field(
-        default="coder", min_length=1, description="the role whose best-ranked candidate does it"
+        default="coder",
+        min_length=1,
+        examples=["reasoner"],
+        description="the role whose best-ranked candidate does it",
     )
     words: str = Field(
         max_length=MOST_WORDS,
+        examples=["Plan the change; do not answer yet."],
         description="what it is told, behind the client's own conversation; the last step may be told nothing",
     )
 

@@ -63,7 +63,11 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
     choice = mode.choose(task, policy, ranking, pool)
     reasons += choice.reasons
     taken, strategy, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)
-    hold = policy.hold and task.needs.tools and any(s.phase == "verify" for s in plan.steps)
+    hold = (
+        policy.hold_destructive
+        and task.needs.tools
+        and any(s.phase == "verify" for s in plan.steps)
+    )
     return Decision(
         mode=taken,
         reasons=tuple(reasons),
@@ -77,7 +81,7 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         staying=staying(ranking, task, state),
         escalates=stuck is not None,
         strategy=strategy,
-        patience=patience(plan.steps, task, pool, state, policy.wait_s)
+        patience=patience(plan.steps, task, pool, state, policy.panel_wait_s)
         if taken == "panel"
         else None,
         hold=hold,

@@ -51,7 +51,7 @@ def build(
     if strategy == "cascade":
         return climbing(ranking, task, pool)
     if name == "single":
-        held = policy.hold and task.needs.tools and len(ranking) > 1
+        held = policy.hold_destructive and task.needs.tools and len(ranking) > 1
         behind = checking(ranking, task, pool, ids[0]) if held else ()
         return priced((primary, *behind), ranking, task, pool)
     if name == "verify":
@@ -66,7 +66,7 @@ def build(
     writers = tuple(dict.fromkeys((*members, judges[0])))
     steps = tuple(Step("member", (m,)) for m in members)
     if strategy == "debate":
-        steps += tuple(Step("revision", (m,)) for m in members) * policy.rounds
+        steps += tuple(Step("revision", (m,)) for m in members) * policy.debate_rounds
     steps += (Step("judge", judges[:2]), Step("synthesis", writers))
     return priced(steps, ranking, task, pool)
 

@@ -220,11 +220,11 @@ class Policy:
         fallbacks: How many further candidates stand behind the first.
         panel_size: Members of a panel.
         check: How good the check behind an answer is; None = as published judges are (`mode.CHECK`).
-        wait_s: How long a panel's members may take when another answer is there [s].
+        panel_wait_s: How long a panel's members may take when another answer is there [s].
         samples: Of strategy `self_fusion`: how often its one model answers.
-        rounds: Of strategy `debate`: how often the members see each other's answers and may revise theirs.
+        debate_rounds: Of strategy `debate`: how often the members see each other's answers and may revise theirs.
         pipeline: Of strategy `pipeline`: its steps.
-        hold: Tool calls that destroy something are read by a verifier before the client gets them.
+        hold_destructive: Tool calls that destroy something are read by a verifier before the client gets them.
     """
 
     cost_quality: float = 5.0
@@ -235,11 +235,11 @@ class Policy:
     panel_size: int = 3
     preferences: Preferences = field(default_factory=Preferences)
     check: Check | None = None
-    wait_s: float = 120.0
+    panel_wait_s: float = 120.0
     samples: int = 3
-    rounds: int = 1
+    debate_rounds: int = 1
     pipeline: tuple[Stage, ...] = ()
-    hold: bool = False
+    hold_destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

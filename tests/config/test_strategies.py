@@ -23,7 +23,12 @@ def test_the_steps_reach_the_policy_in_order():
 def test_what_belongs_to_strategies_reaches_the_policy():
     asked = {"panel_wait_s": 9.0, "samples": 5, "debate_rounds": 2, "hold_destructive": True}
     policy = AutoSection.model_validate(asked).policy()
-    assert (policy.wait_s, policy.samples, policy.rounds, policy.hold) == (9.0, 5, 2, True)
+    assert (policy.panel_wait_s, policy.samples, policy.debate_rounds, policy.hold_destructive) == (
+        9.0,
+        5,
+        2,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

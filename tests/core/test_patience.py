@@ -56,7 +56,7 @@ def test_the_wait_is_within_its_bounds(ttft_ms, tokens_per_s, wait_s):
 
 
 def test_a_panel_has_its_patience_in_the_decision_and_others_have_none():
-    panel = decide(task(options=Options(mode="panel")), TRIO, State(), Policy(wait_s=7.0))
+    panel = decide(task(options=Options(mode="panel")), TRIO, State(), Policy(panel_wait_s=7.0))
     assert panel.patience is not None
     assert panel.patience.limit_s == 7.0
     assert decide(task(options=Options(mode="single")), TRIO, State()).patience is None

@@ -42,7 +42,7 @@ def test_self_fusion_needs_one_candidate_alone():
 
 
 def test_a_debate_has_a_revision_of_each_member_in_each_round():
-    one, two = decided("debate", EVEN, rounds=1), decided("debate", EVEN, rounds=2)
+    one, two = decided("debate", EVEN, debate_rounds=1), decided("debate", EVEN, debate_rounds=2)
     assert [p for p, _ in phases(one)] == [*["member"] * 3, *["revision"] * 3, "judge", "synthesis"]
     assert len(two.plan.steps) == len(one.plan.steps) + 3
     assert (
@@ -115,7 +115,7 @@ TOOLED = task(options=Options(mode="single"), needs=Needs(tools=True, input_toke
 
 
 def test_with_the_setting_a_single_answer_to_tools_has_a_verifier_behind_it():
-    got = decide(TOOLED, FOUR, State(), Policy(hold=True))
+    got = decide(TOOLED, FOUR, State(), Policy(hold_destructive=True))
     assert [s.phase for s in got.plan.steps] == ["primary", "verify", "mend"]
     assert got.hold
     assert got.plan.steps[1].candidates[0] != got.plan.steps[0].candidates[0]
@@ -126,5 +126,5 @@ def test_with_the_setting_a_single_answer_to_tools_has_a_verifier_behind_it():
 
 def test_without_tools_or_with_one_candidate_nothing_is_held():
     plain = task(options=Options(mode="single"))
-    assert not decide(plain, FOUR, State(), Policy(hold=True)).hold
-    assert not decide(TOOLED, pool(FAST), State(), Policy(hold=True)).hold
+    assert not decide(plain, FOUR, State(), Policy(hold_destructive=True)).hold
+    assert not decide(TOOLED, pool(FAST), State(), Policy(hold_destructive=True)).hold

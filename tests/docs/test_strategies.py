@@ -108,5 +108,5 @@ async def test_the_steps_of_the_pipeline_are_told_what_came_before():
 
 
 def test_holding_is_a_setting():
-    assert policy_of("Calls that destroy something").hold
-    assert not Policy().hold
+    assert policy_of("Calls that destroy something").hold_destructive
+    assert not Policy().hold_destructive
