@@ -67,6 +67,8 @@ def build(
     steps = tuple(Step("member", (m,)) for m in members)
     if strategy == "debate":
         steps += tuple(Step("revision", (m,)) for m in members) * policy.debate_rounds
+    if task.options.analysis:
+        steps += (Step("analysis", judges[:2]),)
     steps += (Step("judge", judges[:2]), Step("synthesis", writers))
     return priced(steps, ranking, task, pool)
 
@@ -231,7 +233,7 @@ def priced(
         shares = {"mend": mended, "synthesis": MENDED, "escalation": MENDED}.get(step.phase, 1.0)
         first = expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = short if step.phase in ("verify", "judge") or is_note(step) else task
+        asked = short if step.phase in ("verify", "judge", "analysis") or is_note(step) else task
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))

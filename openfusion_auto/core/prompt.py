@@ -140,6 +140,7 @@ class Options:
     session: str | None = None
     cache: bool | None = None
     strategy: Strategy = "panel"
+    analysis: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
-from openfusion_auto.runtime.trace import Again, Trace, TraceStore, compact, full
+from openfusion_auto.runtime.trace import Again, Trace, TraceStore, shown
 from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.portable import is_bound, seals_of_answer, undroppable
 from openfusion_auto.wire.telling import stream_of, telling
@@ -386,10 +386,7 @@ class Engine:
         return candidate.model if candidate else outcome.candidate
 
     def _shown(self, prompt: Prompt, trace: Trace) -> dict[str, object] | None:
-        level = prompt.options.trace
-        if level == "none":
-            return None
-        return full(trace) if level == "full" else compact(trace)
+        return shown(trace, prompt.options.trace)
 
     def _pin(self, judged: Judged, outcome: Outcome) -> None:
         """Keep the session where its answer came from; a call a client makes for itself pins nothing."""

@@ -10,7 +10,7 @@ from typing import Literal
 from openfusion_auto.core import cost
 from openfusion_auto.core.digest import plain
 from openfusion_auto.core.explain import decision_json, one_sentence
-from openfusion_auto.core.prompt import Dialect, Usage
+from openfusion_auto.core.prompt import Dialect, TraceLevel, Usage
 from openfusion_auto.core.recipes import Deliberation, Outcome
 from openfusion_auto.core.types import Candidate, Decision, State
 
@@ -238,6 +238,17 @@ def full(trace: Trace) -> dict[str, object]:
         "decision": decision_json(trace.decision) if trace.decision else None,
         "state": plain(state) if state is not None else None,
     }
+
+
+def shown(trace: Trace, level: TraceLevel) -> dict[str, object] | None:
+    """Return what stands of the trace in an answer; a panel's analysis too, which no stored trace holds."""
+    if level == "none":
+        return None
+    rendered = full(trace) if level == "full" else compact(trace)
+    told = trace.deliberation
+    if told is not None and told.analysis is not None:
+        rendered["analysis"] = dict(told.analysis)
+    return rendered
 
 
 def panel_json(trace: Trace) -> dict[str, object] | None:

@@ -64,6 +64,7 @@ def read_options(value: object) -> Options:
         session=_name(given, "session"),
         cache=boolean(f"{FIELD}.cache", given["cache"]) if "cache" in given else None,
         strategy=_strategy(given),
+        analysis="analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]),
     )
 
 
@@ -98,8 +99,6 @@ def _refuse_unsupported(given: Mapping[str, object]) -> None:
     if "preset" in given:
         string(f"{FIELD}.preset", given["preset"])
         raise _unsupported("preset")
-    if "analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]):
-        raise _unsupported("analysis")
     tools = members(f"{FIELD}.tools", given.get("tools", _NONE))
     _refuse_unknown(f"{FIELD}.tools", tools, ("web_search",))
     wanted = tools.get("web_search")

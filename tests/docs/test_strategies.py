@@ -23,6 +23,7 @@ SECTIONS = dict(part.split("\n", 1) for part in re.split(r"^## ", PAGE, flags=re
 PHASES = {
     "A panel": {"member", "judge"},
     "Several answers of one model": {"member"},
+    "What they agree on, and where they differ": {"member", "analysis", "judge"},
     "A debate": {"member", "revision", "judge"},
     "A cascade": {"primary", "verify"},
     "A pipeline": {"step:plan", "step:review", "final"},
@@ -54,6 +55,8 @@ class Models:
         self.told.append(last)
         if "You are a judge" in last:
             return Reply('{"best": 1, "why": "it is"}', usage=Usage(300, 20))
+        if "do not merge them" in last:
+            return Reply('{"consensus": ["it depends"], "blind_spots": []}', usage=Usage(300, 20))
         if "strict reviewer" in last:
             return Reply('{"verdict": "accept", "findings": []}', usage=Usage(300, 20))
         said = "42" if self.agree else f"{body['model']} says it at length ({len(self.told)})"
@@ -82,6 +85,9 @@ async def test_an_example_does_what_its_section_says(title, body):
     assert not [
         r for r in shown["decision"]["reasons"] if r.startswith(f"not {asked.get('strategy')}")
     ]
+    if asked.get("analysis"):
+        assert answer["openfusion"]["analysis"]["consensus"] == ["it depends"]
+        assert "it depends" not in json.dumps(shown)
     if "member" in called:
         assert shown["panel"]["best_of"] >= 2
         assert shown["panel"]["alone"]["usd"] is not None

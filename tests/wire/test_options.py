@@ -40,7 +40,6 @@ def test_asking_for_what_happens_anyway_is_fine(default):
     ("asked", "param"),
     [
         ({"preset": "quality"}, "openfusion.preset"),
-        ({"analysis": True}, "openfusion.analysis"),
         ({"tools": {"web_search": True}}, "openfusion.tools.web_search"),
     ],
 )
@@ -125,3 +124,8 @@ def test_a_strategy_beside_another_mode_is_a_contradiction(strategy, mode, fits)
     with pytest.raises(BadRequest, match="Leave one out") as caught:
         read_options(asked)
     assert (caught.value.code, caught.value.param) == ("conflicting_options", "openfusion.strategy")
+
+
+def test_an_analysis_is_asked_for():
+    assert read_options({"analysis": True}).analysis
+    assert not read_options({"analysis": False}).analysis

@@ -6,7 +6,7 @@ recipe is tested as a script of asks and replies.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from openfusion_auto.core.prompt import Answer, Prompt
@@ -77,12 +77,14 @@ class Deliberation:
         members: All, in rank order.
         best_of: How many answers were chosen from.
         same_as: The members that say what was delivered.
+        analysis: What they have in common and where they differ, where the request asks for it.
     """
 
     aggregator: str
     members: tuple[Member, ...]
     best_of: int
     same_as: tuple[str, ...] = ()
+    analysis: Mapping[str, list[object]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

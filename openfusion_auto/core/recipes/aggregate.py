@@ -14,6 +14,7 @@ from dataclasses import replace
 from openfusion_auto.core import checks, vote
 from openfusion_auto.core.prompt import Answer, Prompt
 from openfusion_auto.core.recipes import Ask, Deliberation, Member, Outcome, Reply, Step, prompts
+from openfusion_auto.core.recipes.analysis import analysed
 from openfusion_auto.core.types import Decision
 from openfusion_auto.core.vote import Said
 from openfusion_auto.errors import FusionError, UpstreamError
@@ -34,6 +35,8 @@ def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) ->
         kind = "call tools" if side[0][1].tool_calls else "answer in words"
         notes = (*notes, f"{len(side)} of {len(good)} members {kind}: the others do not count")
     told = Deliberation("only", members_of(prompt, replies, good), len(side))
+    found, said = yield from analysed(prompt, decision, side)
+    told, notes = replace(told, analysis=found), (*notes, *said)
     if len(side) == 1:
         return picked(prompt, side[0], side, told, (*notes, "one usable answer: taken as it is"))
     keys = [vote.key_of(prompt, a) for _, a in side]
@@ -43,10 +46,11 @@ def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) ->
         return picked(prompt, side[agreed], side, told, (*notes, "members agree"))
     if decision.aggregator == "vote":
         largest = vote.plurality(keys)
-        said = "no majority: the best-ranked member's answer"
-        said = said if largest is None else "no majority: the answer of most members"
+        whose = (
+            "the best-ranked member's answer" if largest is None else "the answer of most members"
+        )
         told = replace(told, aggregator="rank" if largest is None else "vote")
-        return picked(prompt, side[largest or 0], side, told, (*notes, said))
+        return picked(prompt, side[largest or 0], side, told, (*notes, f"no majority: {whose}"))
     return (yield from judged(prompt, decision, side, told, notes))
 
 
