@@ -21,6 +21,7 @@ INNER_WORDS = (
     1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
 )
 MENDED = 0.2  # share of answers that are written again, where nothing better is known
+CHECKING = ("verify", "judge", "analysis")  # phases that write a verdict
 ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
 
 
@@ -204,6 +205,11 @@ def by_review(pool: Pool) -> tuple[str, ...]:
 DRAFTS = ("primary", "member", "escalation")  # phases that answer the client's own prompt
 
 
+def is_short(step: Step) -> bool:
+    """Whether a step is asked for a verdict or a note, not for an answer."""
+    return step.phase in CHECKING or is_note(step)
+
+
 def is_note(step: Step) -> bool:
     """Whether a step is a pipeline's, before its last: its text is for later steps."""
     return step.phase.startswith("step:")
@@ -221,7 +227,12 @@ def priced(
     for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
     at most `INNER_OUTPUT` tokens."""
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
-    short = replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
+    checked = any(is_short(s) for s in steps)
+    short = (
+        replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
+        if checked
+        else task
+    )
     members = {s: [c for c in (pool.get(i) for i in s.candidates) if c] for s in steps}
     written = sum(
         max(cost.output_bound(c, task) for c in members[s]) for s in steps if s.phase in DRAFTS
@@ -233,7 +244,7 @@ def priced(
         shares = {"mend": mended, "synthesis": MENDED, "escalation": MENDED}.get(step.phase, 1.0)
         first = expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = short if step.phase in ("verify", "judge", "analysis") or is_note(step) else task
+        asked = short if is_short(step) else task
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))
