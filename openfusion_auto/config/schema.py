@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
 from openfusion_auto.config.hedge import HedgeSection
 from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
 from openfusion_auto.config.section import Section, Strings, listed
+from openfusion_auto.config.strategies import StageSection, checked
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences
 
@@ -142,6 +143,25 @@ class AutoSection(Section):
         default=3, ge=0, le=8, description="further candidates behind the first, 0 to 8"
     )
     panel_size: int = Field(default=3, ge=2, le=8, description="members of a panel, 2 to 8")
+    panel_wait_s: float = Field(
+        default=120.0, gt=0, description="longest wait for members once one has answered, seconds"
+    )
+    samples: int = Field(
+        default=3,
+        ge=2,
+        le=8,
+        description="answers of the one model in strategy self_fusion, 2 to 8",
+    )
+    debate_rounds: int = Field(
+        default=1, ge=1, le=3, description="rounds of revision in strategy debate, 1 to 3"
+    )
+    pipeline: Annotated[
+        tuple[StageSection, ...], BeforeValidator(listed), AfterValidator(checked)
+    ] = ()
+    hold_destructive: bool = Field(
+        default=False,
+        description="a verifier reads tool calls that destroy something before the client gets them",
+    )
     max_usd: float | None = Field(
         default=None, gt=0, description="ceiling for one request, worst case, USD", examples=[0.5]
     )
@@ -165,6 +185,11 @@ class AutoSection(Section):
             max_calls=self.max_calls,
             fallbacks=self.fallbacks,
             panel_size=self.panel_size,
+            panel_wait_s=self.panel_wait_s,
+            samples=self.samples,
+            debate_rounds=self.debate_rounds,
+            pipeline=tuple(s.stage() for s in self.pipeline),
+            hold_destructive=self.hold_destructive,
             preferences=Preferences(**self.preferences.model_dump()),
         )
 

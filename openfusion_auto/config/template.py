@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from openfusion_auto.config.rules import RuleConfig
 from openfusion_auto.config.schema import Config, UpstreamConfig
 from openfusion_auto.config.section import Section
+from openfusion_auto.config.strategies import StageSection
 
 # What is there without any file. OpenRouter's address and its extra body fields: openrouter.ai/docs.
 OPENROUTER: dict[str, object] = {
@@ -50,7 +51,8 @@ def config_template() -> str:
         section = info.annotation
         if isinstance(section, type) and issubclass(section, Section):
             blocks += _sections(name, section)
-    return "\n".join([*blocks, _example("[[rules]]", RuleConfig)])
+    blocks += [_example("[[auto.pipeline]]", StageSection), _example("[[rules]]", RuleConfig)]
+    return "\n".join(blocks)
 
 
 def _example(header: str, model: type[Section]) -> str:
@@ -82,6 +84,8 @@ def _table(header: str, model: type[Section], values: dict[str, object]) -> str:
     lines = [f"# {title[:1].upper()}{title[1:]}", header]
     for key, info in model.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            continue
+        if info.description is None:  # a list of tables: shown as an example of its own
             continue
         lines += [f"# {info.description}", _line(key, info, values)]
     return "\n".join(lines) + "\n"

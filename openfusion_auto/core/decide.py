@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from openfusion_auto.core import cost, lessons, mode
 from openfusion_auto.core.eligible import by_hard_rules, wished
-from openfusion_auto.core.plan import build
+from openfusion_auto.core.patience import patience
+from openfusion_auto.core.plan import LACKS, Chosen, build
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import Table, score
 from openfusion_auto.core.types import (
@@ -61,7 +62,12 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         reasons += lessons.told(ranking, without)
     choice = mode.choose(task, policy, ranking, pool)
     reasons += choice.reasons
-    taken, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)
+    taken, strategy, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)
+    hold = (
+        policy.hold_destructive
+        and task.needs.tools
+        and any(s.phase == "verify" for s in plan.steps)
+    )
     return Decision(
         mode=taken,
         reasons=tuple(reasons),
@@ -74,6 +80,11 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         cost_quality=float(knob),
         staying=staying(ranking, task, state),
         escalates=stuck is not None,
+        strategy=strategy,
+        patience=patience(plan.steps, task, pool, state, policy.panel_wait_s)
+        if taken == "panel"
+        else None,
+        hold=hold,
     )
 
 
@@ -149,23 +160,26 @@ def fit_budget(
     pool: Pool,
     policy: Policy,
     reasons: list[str],
-) -> tuple[ModeName, Plan]:
+) -> tuple[ModeName, Chosen, Plan]:
     """Return the first of panel, verify, single (from `wanted` down), then a cheaper single, that fits the limits.
 
-    When not even the cheapest single call fits, its plan has no steps and the reason says so.
+    A strategy that the request asks for comes before its plain mode. When not even the cheapest single call fits, its
+    plan has no steps and the reason says so.
     """
     if not ranking:
-        return "single", Plan((), None, None)
+        return "single", "", Plan((), None, None)
     max_usd = tightest(policy.max_usd, task.options.max_usd)
     max_calls = min(policy.max_calls, task.options.max_calls or policy.max_calls)
     if max_calls < 1:
         reasons.append("the limit of calls is 0")
-        return "single", Plan((), None, None)
-    order: tuple[ModeName, ...] = ("panel", "verify", "single")
-    for name in order[order.index(wanted) :]:
-        plan = build(name, ranking, task, pool, policy)
+        return "single", "", Plan((), None, None)
+    for mode_name, strategy in ways(wanted, task):
+        name = strategy or mode_name
+        plan = build(mode_name, ranking, task, pool, policy, strategy)
         if plan is None:
-            reasons.append(f"not {name}: it needs two candidates that can serve")
+            reasons.append(
+                f"not {name}: {LACKS.get(name, 'it needs two candidates that can serve')}"
+            )
             continue
         calls = len(plan.steps)
         if calls > max_calls:
@@ -177,8 +191,16 @@ def fit_budget(
                 f"not {name}: {plan.worst_case_usd:.4f} USD at worst, the limit is {max_usd:g} USD"
             )
         else:
-            return name, plan
-    return "single", cheaper_single(ranking, task, pool, policy, max_usd, reasons)
+            return mode_name, strategy, plan
+    return "single", "", cheaper_single(ranking, task, pool, policy, max_usd, reasons)
+
+
+def ways(wanted: ModeName, task: Task) -> list[tuple[ModeName, Chosen]]:
+    """Return what to try, the dearest first: the strategy asked for, then the modes from its own down."""
+    order: tuple[ModeName, ...] = ("panel", "verify", "single")
+    plain: list[tuple[ModeName, Chosen]] = [(m, "") for m in order[order.index(wanted) :]]
+    asked = task.options.strategy
+    return plain if asked == "panel" else [(wanted, asked), *plain]
 
 
 def tightest(a: float | None, b: float | None) -> float | None:

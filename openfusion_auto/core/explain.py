@@ -227,12 +227,16 @@ def content_json(decision: Decision) -> dict[str, object]:
         "ranking": ranking_json(decision),
         "rejected": [digests.plain(r) for r in decision.rejected],
         "plan": {
-            "steps": [digests.plain(s) for s in decision.plan.steps],
+            "steps": [
+                {"phase": s.phase, "candidates": list(s.candidates)} for s in decision.plan.steps
+            ],
             "expected_usd": decision.plan.expected_usd,
             "worst_case_usd": decision.plan.worst_case_usd,
         },
         "staying": None if decision.staying is None else digests.plain(decision.staying),
         "aggregator": decision.aggregator,
+        "strategy": decision.strategy,
+        "patience": None if decision.patience is None else digests.plain(decision.patience),
         "cost_quality": decision.cost_quality,
         "pool_digest": decision.pool_digest,
     }

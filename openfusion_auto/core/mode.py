@@ -22,6 +22,7 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL, Table
+from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Price, Score, Task
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
@@ -69,6 +70,9 @@ def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -
         pool: Theirs.
     """
     asked = task.options.mode
+    if task.options.strategy != "panel":
+        strategy = task.options.strategy
+        return Choice(mode_of(strategy), (f"{mode_of(strategy)}: the request asks for {strategy}",))
     if asked != "auto":
         return Choice(asked, (f"{asked}: the request asks for it",))
     single = single_reason(task, len(ranking))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Literal
 
 from openfusion_auto.core import cascade, cost
-from openfusion_auto.core.prompt import ModeName
+from openfusion_auto.core.prompt import ModeName, Strategy
 from openfusion_auto.core.score import Table
+from openfusion_auto.core.strategy import Stage
 from openfusion_auto.core.strength import chance, strengths
 from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
 
@@ -19,31 +21,100 @@ INNER_WORDS = (
     1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
 )
 MENDED = 0.2  # share of answers that are written again, where nothing better is known
-CHECKING = ("verify", "judge")  # phases that write a verdict
+CHECKING = ("verify", "judge", "analysis")  # phases that write a verdict
 ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
 
 
+Chosen = Strategy | Literal[""]  # the strategy of a plan; "" = its mode's only way
+# Why a strategy cannot be had, where that is not a second candidate.
+LACKS = {
+    "pipeline": "no pipeline is configured",
+    "cascade": "it needs a cheaper candidate before a better one",
+    "self_fusion": "it needs a candidate",
+}
+
+
 def build(
-    name: ModeName, ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy
+    name: ModeName,
+    ranking: tuple[Score, ...],
+    task: Task,
+    pool: Pool,
+    policy: Policy,
+    strategy: Chosen = "",
 ) -> Plan | None:
-    """Return the plan of a mode, or None when the ranking cannot carry it."""
+    """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it."""
     if not ranking:
         return Plan((), None, None) if name == "single" else None
     ids = tuple(s.candidate for s in ranking)
     primary = Step("primary", ids[: 1 + policy.fallbacks])
+    if strategy == "pipeline":
+        return piped(ranking, task, pool, policy)
+    if strategy == "cascade":
+        return climbing(ranking, task, pool)
     if name == "single":
-        return priced((primary,), ranking, task, pool)
+        held = policy.hold_destructive and task.needs.tools and len(ranking) > 1
+        behind = checking(ranking, task, pool, ids[0]) if held else ()
+        return priced((primary, *behind), ranking, task, pool)
     if name == "verify":
         return verified(ranking, task, pool, policy)
     members = panel_members(ranking, task, pool, policy)
+    if strategy == "self_fusion":
+        members = members[:1] * policy.samples if task.options.panel else ids[:1] * policy.samples
     if len(members) < 2:
         return None
     judges = verifiers(ranking, task, pool, away_from=members)
     # The picked member writes anew itself, whichever it is: all of them count for the worst case.
     writers = tuple(dict.fromkeys((*members, judges[0])))
     steps = tuple(Step("member", (m,)) for m in members)
+    if strategy == "debate":
+        steps += tuple(Step("revision", (m,)) for m in members) * policy.debate_rounds
+    if task.options.analysis:
+        steps += (Step("analysis", judges[:2]),)
     steps += (Step("judge", judges[:2]), Step("synthesis", writers))
     return priced(steps, ranking, task, pool)
+
+
+def checking(ranking: tuple[Score, ...], task: Task, pool: Pool, first: str) -> tuple[Step, Step]:
+    """Return the steps behind an answer of `first` whose calls may be held: who reads them, who answers anew."""
+    checkers = verifiers(ranking, task, pool, away_from=(first,))
+    menders = tuple(dict.fromkeys((first, checkers[0])))
+    return Step("verify", checkers[:2]), Step("mend", menders)
+
+
+def piped(ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy) -> Plan | None:
+    """Return the plan of the configured pipeline: each step has its role's best-ranked, then everybody else."""
+    if not policy.pipeline:
+        return None
+    ids = tuple(s.candidate for s in ranking)
+
+    def able(stage: Stage) -> tuple[str, ...]:
+        own = [i for i in ids if stage.role in pool.by_id[i].roles]
+        return tuple(dict.fromkeys((*own, *ids)))[: 1 + policy.fallbacks]
+
+    *before, last = policy.pipeline
+    steps = [Step(f"step:{s.name}", able(s), s.words) for s in before]
+    return priced((*steps, Step("final", able(last), last.words)), ranking, task, pool)
+
+
+def climbing(ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan | None:
+    """Return the plan of a cascade: the cheapest, then the best-ranked and the strongest, where they are more."""
+    strength = usual_chance(pool, task.kind)
+    known = {s.candidate: s.expected_usd for s in ranking if s.expected_usd is not None}
+    if not known:
+        return None
+    cheapest = min(known, key=lambda i: (known[i], i))
+    strongest = max(known, key=lambda i: (strength[i], i))
+    rungs = [cheapest]
+    for i in (ranking[0].candidate, strongest):
+        if i in known and known[i] > known[rungs[-1]] and strength[i] > strength[rungs[-1]]:
+            rungs.append(i)
+    if len(rungs) < 2:
+        return None
+    checkers = verifiers(ranking, task, pool, away_from=tuple(rungs[:-1]))[:2]
+    steps = [Step("primary", (rungs[0],))]
+    for i in rungs[1:]:
+        steps += [Step("verify", checkers), Step("escalation", (i,))]
+    return priced(tuple(steps), ranking, task, pool)
 
 
 def verified(ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy) -> Plan | None:
@@ -131,6 +202,19 @@ def by_review(pool: Pool) -> tuple[str, ...]:
     return tuple(sorted(strength, key=order))
 
 
+DRAFTS = ("primary", "member", "escalation")  # phases that answer the client's own prompt
+
+
+def is_short(step: Step) -> bool:
+    """Whether a step is asked for a verdict or a note, not for an answer."""
+    return step.phase in CHECKING or is_note(step)
+
+
+def is_note(step: Step) -> bool:
+    """Whether a step is a pipeline's, before its last: its text is for later steps."""
+    return step.phase.startswith("step:")
+
+
 def priced(
     steps: tuple[Step, ...],
     ranking: tuple[Score, ...],
@@ -143,27 +227,25 @@ def priced(
     for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
     at most `INNER_OUTPUT` tokens."""
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
-    checked = any(s.phase in CHECKING for s in steps)
-    checking = (
+    checked = any(is_short(s) for s in steps)
+    short = (
         replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
         if checked
         else task
     )
     members = {s: [c for c in (pool.get(i) for i in s.candidates) if c] for s in steps}
     written = sum(
-        max(cost.output_bound(c, task) for c in members[s])
-        for s in steps
-        if s.phase in ("primary", "member")
-    )
+        max(cost.output_bound(c, task) for c in members[s]) for s in steps if s.phase in DRAFTS
+    ) + INNER_OUTPUT * sum(is_note(s) for s in steps)
     behind = INNER_WORDS + int(written * ESCAPED)
     expected: list[float | None] = []
     worst: list[float | None] = []
     for step in steps:
-        shares = {"mend": mended, "synthesis": MENDED}.get(step.phase, 1.0)
+        shares = {"mend": mended, "synthesis": MENDED, "escalation": MENDED}.get(step.phase, 1.0)
         first = expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = checking if step.phase in CHECKING else task
-        extra = 0 if step.phase in ("primary", "member") else behind
+        asked = short if is_short(step) else task
+        extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))
     return Plan(steps, cost.total(expected), cost.total(worst))

@@ -16,6 +16,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 PartKind = Literal["text", "image", "audio", "file", "reasoning", "refusal", "other"]
 ModeName = Literal["single", "verify", "panel"]
 Aggregator = Literal["auto", "judge", "ranked", "vote"]
+Strategy = Literal["panel", "self_fusion", "debate", "pipeline", "cascade"]
 TraceLevel = Literal["none", "compact", "full"]
 Shape = Literal["text", "json_object", "json_schema"]
 
@@ -138,6 +139,8 @@ class Options:
     trace: TraceLevel = "compact"
     session: str | None = None
     cache: bool | None = None
+    strategy: Strategy = "panel"
+    analysis: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
-from openfusion_auto.core.prompt import ModeName, Options
+from openfusion_auto.core.prompt import ModeName, Options, Strategy
+from openfusion_auto.core.strategy import Patience, Stage
 
 Kind = Literal[
     "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat"
@@ -219,6 +220,11 @@ class Policy:
         fallbacks: How many further candidates stand behind the first.
         panel_size: Members of a panel.
         check: How good the check behind an answer is; None = as published judges are (`mode.CHECK`).
+        panel_wait_s: How long a panel's members may take when another answer is there [s].
+        samples: Of strategy `self_fusion`: how often its one model answers.
+        debate_rounds: Of strategy `debate`: how often the members see each other's answers and may revise theirs.
+        pipeline: Of strategy `pipeline`: its steps.
+        hold_destructive: Tool calls that destroy something are read by a verifier before the client gets them.
     """
 
     cost_quality: float = 5.0
@@ -229,6 +235,11 @@ class Policy:
     panel_size: int = 3
     preferences: Preferences = field(default_factory=Preferences)
     check: Check | None = None
+    panel_wait_s: float = 120.0
+    samples: int = 3
+    debate_rounds: int = 1
+    pipeline: tuple[Stage, ...] = ()
+    hold_destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,10 +374,11 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One phase of a plan: candidates in order, the first is tried first."""
+    """One phase of a plan: candidates in order, the first is tried first. `words` are a pipeline's."""
 
     phase: str
     candidates: tuple[str, ...]
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +419,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The whole choice, with everything needed to show and to replay it."""
+    """The whole choice, with everything needed to show and to replay it.
+
+    `strategy` is how a panel (or, for `cascade`, a check) goes about it, "" where there is only one way. `patience` is
+    a panel's. `hold` says that calls which destroy something are read by a verifier.
+    """
 
     mode: ModeName
     reasons: tuple[str, ...]
@@ -420,3 +436,6 @@ class Decision:
     cost_quality: float
     staying: Staying | None = None
     escalates: bool = False
+    strategy: Strategy | Literal[""] = ""
+    patience: Patience | None = None
+    hold: bool = False

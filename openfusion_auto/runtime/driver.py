@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from openfusion_auto.core.recipes import Ask, Gather, Outcome, Reply, Step
@@ -33,23 +34,28 @@ async def drive(recipe: Step, perform: Perform) -> Outcome:
 async def gather(step: Gather, perform: Perform) -> tuple[Reply, ...]:
     """Ask all at once; after the quorum of answers give the others their grace, then cut them.
 
+    At the limit everybody is cut as soon as there is an answer, quorum or not.
+
     Returns:
         One reply per ask, in the order of the asks; a straggler's holds an error.
     """
     tasks = [asyncio.ensure_future(perform(ask)) for ask in step.asks]
     loop = asyncio.get_running_loop()
-    cut_at: float | None = None
+    limit_at = loop.time() + (math.inf if step.limit_s is None else step.limit_s)
+    cut_at = math.inf
     try:
         pending = set(tasks)
         while pending:
-            left_s = None if cut_at is None else max(0.0, cut_at - loop.time())
+            here = answers(tasks)
+            if here >= step.quorum:
+                cut_at = min(cut_at, loop.time() + step.grace_s)
+            end_at = min(cut_at, limit_at) if here else math.inf
+            left_s = None if end_at == math.inf else max(0.0, end_at - loop.time())
             done, pending = await asyncio.wait(
                 pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
             )
             if not done or any(defect(t) for t in done):
                 break
-            if cut_at is None and answers(tasks) >= step.quorum:
-                cut_at = loop.time() + step.grace_s
     finally:
         for task in tasks:
             task.cancel()

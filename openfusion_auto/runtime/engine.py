@@ -26,7 +26,7 @@ from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
-from openfusion_auto.runtime.trace import Again, Trace, TraceStore, compact, full
+from openfusion_auto.runtime.trace import Again, Trace, TraceStore, shown
 from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.portable import seals_of_answer
 from openfusion_auto.wire.telling import stream_of, telling
@@ -191,7 +191,7 @@ class Engine:
         allowance = await self._reserved(incoming, judged, trace)
         raise_if_empty(judged)
         if client is not None:
-            client.patient = judged.decision.mode != "single"
+            client.patient = len(judged.decision.plan.steps) > 1
         hedger, named = self.means.hedger, bool(judged.want.only)
         caller = Caller(
             self._means_of(judged),
@@ -238,7 +238,7 @@ class Engine:
         self, judged: Judged, outcome: Outcome, trace: Trace, client: ClientStream | None
     ) -> bytes:
         """Send or return the answer with its trace; keep the session on the model that answered."""
-        trace.notes.extend(outcome.notes)
+        trace.heard(outcome)
         if outcome.answer is None:
             raise outcome.error or InternalError("the recipe ended without an answer")
         trace.answered_by, trace.answered_phase = outcome.candidate, outcome.phase
@@ -284,10 +284,7 @@ class Engine:
         return candidate.model if candidate else outcome.candidate
 
     def _shown(self, prompt: Prompt, trace: Trace) -> dict[str, object] | None:
-        level = prompt.options.trace
-        if level == "none":
-            return None
-        return full(trace) if level == "full" else compact(trace)
+        return shown(trace, prompt.options.trace)
 
     def _pin(self, judged: Judged, outcome: Outcome) -> None:
         """Keep the session where its answer came from; a call a client makes for itself pins nothing."""

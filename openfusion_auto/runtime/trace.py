@@ -11,7 +11,8 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.digest import plain
 from openfusion_auto.core.explain import decision_json, one_sentence
 from openfusion_auto.core.hedge import PHASE
-from openfusion_auto.core.prompt import Dialect, Usage
+from openfusion_auto.core.prompt import Dialect, TraceLevel, Usage
+from openfusion_auto.core.recipes import Deliberation, Outcome
 from openfusion_auto.core.types import Candidate, Decision, Policy, State
 
 Status = Literal["ok", "error", "cancelled", "running"]
@@ -109,6 +110,7 @@ class Trace:
     dry_run: bool = False
     cached: Again | None = None
     surface: str | None = None
+    deliberation: Deliberation | None = None
     hedge: Hedged | None = None
     parent: str | None = None
 
@@ -120,6 +122,11 @@ class Trace:
         if last.phase == PHASE and self.hedge is not None and self.hedge.won is not None:
             return self.hedge.won
         return last.candidate
+
+    def heard(self, outcome: Outcome) -> None:
+        """Enter how an answer came about."""
+        self.notes.extend(outcome.notes)
+        self.deliberation = outcome.deliberation
 
     @property
     def mode(self) -> str | None:
@@ -262,9 +269,48 @@ def full(trace: Trace) -> dict[str, object]:
         "parent": trace.parent,
         "hedge": plain(trace.hedge) if trace.hedge is not None else None,
         "notes": list(trace.notes),
+        "panel": panel_json(trace),
         "decision": decision_json(trace.decision) if trace.decision else None,
         "state": plain(state) if state is not None else None,
         "policy": plain(trace.policy) if trace.policy is not None else None,
+    }
+
+
+def shown(trace: Trace, level: TraceLevel) -> dict[str, object] | None:
+    """Return what stands of the trace in an answer; a panel's analysis too, which no stored trace holds."""
+    if level == "none":
+        return None
+    rendered = full(trace) if level == "full" else compact(trace)
+    told = trace.deliberation
+    if told is not None and told.analysis is not None:
+        rendered["analysis"] = dict(told.analysis)
+    return rendered
+
+
+def panel_json(trace: Trace) -> dict[str, object] | None:
+    """Return how a panel came to its answer, beside who would have answered alone and for how much; None without one.
+
+    `alone.usd` is what that candidate's own call cost here, or (`estimated`) what it was expected to.
+    """
+    told, decision = trace.deliberation, trace.decision
+    if told is None or decision is None or not decision.ranking:
+        return None
+    first = decision.ranking[0]
+    calls = [a for a in trace.attempts if (a.phase, a.candidate) == ("member", first.candidate)]
+    own = next((a for a in calls if a.status == "ok"), None)
+    return {
+        "strategy": decision.strategy or "panel",
+        "aggregator": told.aggregator,
+        "best_of": told.best_of,
+        "members": [plain(m) for m in told.members],
+        "usd": trace.usd(),
+        "alone": {
+            "candidate": first.candidate,
+            "usd": first.expected_usd if own is None else own.usd,
+            "estimated": own is None,
+            "ms": None if own is None else own.ms,
+            "same_answer": None if own is None else first.candidate in told.same_as,
+        },
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, cast
 
-from openfusion_auto.core.prompt import Aggregator, Options, TraceLevel
+from openfusion_auto.core.prompt import Aggregator, Options, Strategy, TraceLevel
+from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_checks import (
     boolean,
@@ -62,7 +63,23 @@ def read_options(value: object) -> Options:
         trace=cast("TraceLevel", _choice(given, "trace", _TRACES, "compact")),
         session=_name(given, "session"),
         cache=boolean(f"{FIELD}.cache", given["cache"]) if "cache" in given else None,
+        strategy=_strategy(given),
+        analysis="analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]),
     )
+
+
+def _strategy(given: Mapping[str, object]) -> Strategy:
+    """Read the strategy: one way of a mode, so another mode beside it is a contradiction."""
+    name_ = cast("Strategy", _choice(given, "strategy", _STRATEGIES, "panel"))
+    mode = _choice(given, "mode", _MODES, "auto")
+    if name_ != "panel" and mode not in ("auto", mode_of(name_)):
+        wanted = mode_of(name_)
+        raise BadRequest(
+            f"'{FIELD}.strategy' {name_} is a way of mode {wanted}, and '{FIELD}.mode' is {mode}. Leave one out.",
+            param=f"{FIELD}.strategy",
+            code="conflicting_options",
+        )
+    return name_
 
 
 def _refuse_unknown(at: str, given: Mapping[str, object], known: tuple[str, ...]) -> None:
@@ -79,13 +96,9 @@ def _refuse_unknown(at: str, given: Mapping[str, object], known: tuple[str, ...]
 
 def _refuse_unsupported(given: Mapping[str, object]) -> None:
     """Refuse what the contract names but this version does not have, unless it asks for the default."""
-    if _choice(given, "strategy", _STRATEGIES, "panel") != "panel":
-        raise _unsupported("strategy")
     if "preset" in given:
         string(f"{FIELD}.preset", given["preset"])
         raise _unsupported("preset")
-    if "analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]):
-        raise _unsupported("analysis")
     tools = members(f"{FIELD}.tools", given.get("tools", _NONE))
     _refuse_unknown(f"{FIELD}.tools", tools, ("web_search",))
     wanted = tools.get("web_search")

@@ -186,11 +186,17 @@ class Composer:
         return events
 
     def _whole_calls(self) -> list[Event]:
-        """Show the held calls that are whole, as a further one begins: agents start on them at once."""
+        """Show the held calls that are whole, as a further one begins: agents start on them at once.
+
+        In their order: behind one that is not whole yet (or has a blank at its end), none is shown.
+        """
         events: list[Event] = []
         for call in self._calls.values():
-            if call.item is None and call.name and self._is_whole(call):
-                events += self._end_call(call, cut=False)
+            if call.item is not None:
+                continue
+            if not call.name or not self._is_whole(call):
+                break
+            events += self._end_call(call, cut=False)
         return events
 
     def _disguised(self, call: _Call) -> bool:

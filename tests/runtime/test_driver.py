@@ -214,3 +214,30 @@ async def test_a_defect_in_the_recipe_is_raised():
 
     with pytest.raises(ZeroDivisionError):
         await drive(recipe(), Stage())
+
+
+def limited(*candidates: str, quorum: int = 2, limit_s: float = 0.05):
+    """As `one_gather`, with a limit and much grace."""
+    replies = yield Gather(tuple(ask(c) for c in candidates), quorum, NEVER, limit_s)
+    return Outcome(
+        "", "", None, notes=tuple(r.answer.text if r.answer else str(r.error.code) for r in replies)
+    )
+
+
+async def test_at_the_limit_one_answer_is_enough_and_the_others_are_cut():
+    stage = Stage(a=0.0, b=NEVER, c=NEVER)
+    outcome = await drive(limited("a", "b", "c"), stage)
+    assert outcome.notes == ("by a", "straggler", "straggler")
+    assert sorted(stage.cut) == ["b", "c"]
+
+
+async def test_the_limit_without_any_answer_waits_for_the_first():
+    stage = Stage(a=0.3, b=NEVER)
+    outcome = await drive(limited("a", "b", limit_s=0.01), stage)
+    assert outcome.notes == ("by a", "straggler")
+
+
+async def test_failed_members_alone_end_at_once_whatever_the_limit():
+    stage = Stage(a=UpstreamBroken("x"), b=UpstreamBroken("x"))
+    outcome = await drive(limited("a", "b", limit_s=NEVER), stage)
+    assert outcome.notes == ("upstream_broken", "upstream_broken")

@@ -39,9 +39,7 @@ def test_asking_for_what_happens_anyway_is_fine(default):
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
-        ({"strategy": "debate"}, "openfusion.strategy"),
         ({"preset": "quality"}, "openfusion.preset"),
-        ({"analysis": True}, "openfusion.analysis"),
         ({"tools": {"web_search": True}}, "openfusion.tools.web_search"),
     ],
 )
@@ -107,3 +105,27 @@ def test_the_field_is_an_object(other):
 def test_any_object_is_options_or_a_400(value):
     found = outcome(read_options, value, of=BadRequest)
     assert isinstance(found, Options) or (found.status == 400 and found.param)
+
+
+@pytest.mark.parametrize("strategy", ["self_fusion", "debate", "pipeline", "cascade"])
+def test_a_strategy_is_read(strategy):
+    assert read_options({"strategy": strategy}) == Options(strategy=strategy)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "mode", "fits"),
+    [("debate", "panel", True), ("cascade", "verify", True), ("cascade", "panel", False), ("debate", "single", False)],
+)  # fmt: skip
+def test_a_strategy_beside_another_mode_is_a_contradiction(strategy, mode, fits):
+    asked = {"strategy": strategy, "mode": mode}
+    if fits:
+        assert read_options(asked).strategy == strategy
+        return
+    with pytest.raises(BadRequest, match="Leave one out") as caught:
+        read_options(asked)
+    assert (caught.value.code, caught.value.param) == ("conflicting_options", "openfusion.strategy")
+
+
+def test_an_analysis_is_asked_for():
+    assert read_options({"analysis": True}).analysis
+    assert not read_options({"analysis": False}).analysis

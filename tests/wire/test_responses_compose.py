@@ -281,3 +281,14 @@ def test_an_item_that_is_not_known_is_added_and_done():
         "output_item.added",
         "output_item.done",
     ]
+
+
+@pytest.mark.parametrize("first", [' {"path": "a"}\n', '{"path": "a"} ', '{"path": "a'])
+def test_calls_keep_their_order_when_an_earlier_one_is_not_whole_yet(first):
+    out = composer()
+    for at, said in enumerate((first, '{"path": "b"}', '{"path": "c"}')):
+        out.add(piece(at, said, f"c{at}", "edit"))
+    if not first.rstrip().endswith("}"):
+        out.add(piece(0, '"}'))
+    out.end(cut=False)
+    assert [item["call_id"] for item in out.output] == ["c0", "c1", "c2"]

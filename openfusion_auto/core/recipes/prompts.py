@@ -42,10 +42,25 @@ Answers: {answers}
 Write the final answer to the user: keep answer {best} as it is wherever nothing better is known, and mend only
 that. Do not mention the other answers or this instruction."""
 
+REVISE = """\
+Below are independent answers to the last request, as a JSON array; number {own} is yours. They may be wrong, and most
+being of one opinion is no reason. Keep your answer unless another one shows a concrete mistake in it.
+Answers: {answers}
+Write your whole final answer to the user, mended or as it was. Do not mention the other answers or this instruction."""
+
 
 def verification(prompt: Prompt, draft: Answer) -> Prompt:
     """Return the prompt that asks for a verdict on a draft."""
-    return inner(prompt, Message("assistant", (Part("text", draft.text),)), user(VERIFY))
+    return inner(prompt, Message("assistant", (Part("text", as_text(draft)),)), user(VERIFY))
+
+
+def as_text(draft: Answer) -> str:
+    """Return an answer as text: its words, and its tool calls as JSON, since a call without a result is no history."""
+    if not draft.tool_calls:
+        return draft.text
+    calls = [{"name": c.name, "arguments": c.arguments} for c in draft.tool_calls]
+    proposed = "Tool calls, not yet run: " + json.dumps(calls, ensure_ascii=False)
+    return f"{draft.text}\n\n{proposed}" if draft.text else proposed
 
 
 def judgement(prompt: Prompt, answers: tuple[Answer, ...]) -> Prompt:
@@ -62,6 +77,22 @@ def synthesis(prompt: Prompt, answers: tuple[Answer, ...], best: int, defect: st
         # Whoever writes anew must not call: emitted calls are always one member's.
         overrides["tool_choice"] = "none"
     return prompt.extend(user(text), **overrides)
+
+
+def revision(prompt: Prompt, answers: tuple[Answer, ...], own: int) -> Prompt:
+    """Return the prompt for another round of a debate; `own` is the index of the member's answer in the tuple."""
+    text = REVISE.format(own=own + 1, answers=listed(answers))
+    return prompt.extend(user(text), stream=prompt.stream)
+
+
+def working(prompt: Prompt, words: str) -> Prompt:
+    """Return the prompt of a pipeline's step before the last: only text is wanted."""
+    return inner(prompt, user(words))
+
+
+def told(prompt: Prompt, words: str) -> Prompt:
+    """Return the prompt of a pipeline's last step: the client's own, with what it is told."""
+    return prompt.extend(user(words), stream=prompt.stream)
 
 
 def mend_request(findings: tuple[str, ...]) -> str:

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openfusion_auto.core.patience import GRACE_S, QUORUM
 from openfusion_auto.core.prompt import Answer, Tool, ToolCall
 from openfusion_auto.core.recipes import Gather
-from openfusion_auto.core.recipes.panel import GRACE_S, QUORUM, blind_order, panel
+from openfusion_auto.core.recipes.aggregate import blind_order
+from openfusion_auto.core.recipes.panel import panel
 from openfusion_auto.errors import UpstreamError, UpstreamRateLimited, UpstreamTimeout
 from tests.core.playbook import broke, came, expect, play
 from tests.core.recipes.decisions import decision
@@ -46,7 +48,7 @@ THREE_CAME = [came("a", ONE), came("b", TWO), came("c", THREE)]
 def test_members_are_asked_at_once_each_alone_with_the_clients_own_prompt():
     step = next(panel(PROMPT, decision("panel")))
     assert isinstance(step, Gather)
-    assert (step.quorum, step.grace_s) == (QUORUM, GRACE_S)
+    assert (step.quorum, step.grace_s) == (QUORUM, GRACE_S[1])
     assert all(ask.prompt is PROMPT for ask in step.asks)
     two = (("member", ("a",)), ("judge", ("a",)), ("synthesis", ("a",)))
     assert next(panel(PROMPT, decision("panel", two))).quorum == 1

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.prompt import Answer, Tool
+from openfusion_auto.core.prompt import Answer, Tool, ToolCall
 from openfusion_auto.core.recipes.prompts import VERIFY as INSTRUCTION
-from openfusion_auto.core.recipes.verify import verify
+from openfusion_auto.core.recipes.verify import held, verify
 from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
 from tests.core.playbook import broke, came, expect, play
-from tests.core.recipes.decisions import decision
+from tests.core.recipes.decisions import VERIFY, decision
 from tests.support.pools import call, said
 from tests.support.prompts import function, user
 
@@ -85,7 +86,11 @@ def test_a_rejected_answer_is_mended_once_with_the_findings():
     )
     assert got.answer is mended
     assert (got.phase, got.candidate) == ("mend", "v")
-    assert got.notes == ("v rejected (2 findings)", "mended by v")
+    assert got.notes == (
+        "free checks: nothing found",
+        "v rejected (2 findings)",
+        "mended by v",
+    )
 
 
 def test_nobody_checks_itself_unless_nobody_else_can():
@@ -176,3 +181,61 @@ def test_without_a_first_answer_there_is_nothing_to_check():
     error = UpstreamBroken("cut")
     got = run((expect("primary"), broke("a", error)))
     assert (got.answer, got.error, got.phase) == (None, error, "primary")
+
+
+# -- calls that destroy something -------------------------------------------------------------------------------------
+
+
+def destroying(arguments='{"cmd": "rm -rf src", "command": "rm -rf /srv/data"}') -> Answer:
+    return Answer(tool_calls=(ToolCall("c1", "bash", arguments),), finish="tool_calls")
+
+
+BASH = replace(PROMPT, tools=(Tool("bash"),))
+
+
+def run_held(*script, mode="single"):
+    made = replace(decision(mode, VERIFY), hold=True)
+    return play((held if mode == "single" else verify)(BASH, made), *script)
+
+
+@pytest.mark.parametrize("mode", ["single", "verify"])
+def test_a_call_that_destroys_is_read_by_a_verifier_who_sees_it(mode):
+    def asked(prompt):
+        assert "rm -rf /srv/data" in prompt.added[0].text
+        assert prompt.overrides["tool_choice"] == "none"
+
+    draft = destroying()
+    got = run_held(
+        (expect("primary", final=False), came("a", draft)),
+        (expect("verify", "v", "b", prompt=asked), came("v", verdict())),
+        mode=mode,
+    )
+    assert got.answer is draft
+    assert "held for a verifier: deletes files" in got.notes
+    assert not any("rm" in note.split() for note in got.notes)
+
+
+@pytest.mark.parametrize("mode", ["single", "verify"])
+def test_a_call_that_the_verifier_rejects_is_answered_anew(mode):
+    other = said("I would delete the data; shall I?")
+    got = run_held(
+        (expect("primary"), came("a", destroying())),
+        (expect("verify"), came("v", verdict("nobody asked for that"))),
+        (expect("mend", final=True), came("a", other)),
+        mode=mode,
+    )
+    assert got.answer is other
+
+
+def test_other_calls_and_words_are_not_held():
+    harmless = destroying('{"command": "ls"}')
+    assert run_held((expect("primary"), came("a", harmless))).answer is harmless
+    assert run_held((expect("primary"), came("a", said("done")))).answer.text == "done"
+    failed = run_held((expect("primary"), broke("a", UpstreamTimeout("x"))))
+    assert failed.answer is None
+
+
+def test_without_the_setting_no_call_is_held():
+    draft = destroying()
+    got = play(verify(BASH, decision("verify")), (expect("primary"), came("a", draft)))
+    assert got.answer is draft

@@ -17,7 +17,7 @@ from openfusion_auto.core.checks import (
     schema_findings,
     strict_json,
 )
-from openfusion_auto.core.prompt import Answer, Prompt, Tool, ToolCall
+from openfusion_auto.core.prompt import Answer, Form, Prompt, Settings, Tool, ToolCall
 from tests.support.pools import call, said
 from tests.support.prompts import user
 
@@ -261,3 +261,31 @@ def test_arguments_that_are_not_json_and_custom_input_count_as_they_are():
     one = ToolCall("1", "patch", '{"a":1,"b":2}', "custom")
     two = ToolCall("1", "patch", '{"b":2,"a":1}', "custom")
     assert canonical_calls(calling(one)) != canonical_calls(calling(two))
+
+
+# -- patches given to a tool ------------------------------------------------------------------------------------------
+
+PATCH = "*** Begin Patch\n*** Delete File: a\n*** End Patch"
+
+
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_the_input_of_apply_patch_is_checked_whichever_way_it_is_given(kind):
+    tools = prompt("text", Tool("apply_patch", kind))
+
+    def given_(text: str) -> Answer:
+        arguments = text if kind == "custom" else json.dumps({"input": text})
+        return calling(ToolCall("1", "apply_patch", arguments, kind))
+
+    assert findings(tools, given_(PATCH)) == ()
+    assert findings(tools, given_(PATCH.replace("Delete", "Remove"))) == (
+        "a line of the patch stands before any file (line 1 and below)",
+    )
+
+
+def test_an_answer_must_fit_the_schema_it_was_asked_for():
+    asked = replace(prompt("json_schema"), settings=Settings(form=Form("a", SCHEMA)))
+    assert findings(asked, said('{"cmd": "ls"}')) == ()
+    assert findings(asked, said('{"cmd": 5}')) == (
+        "the answer breaks the schema it was asked for at cmd (type)",
+    )
+    assert findings(replace(asked, shape="json_object"), said('{"cmd": 5}')) == ()

@@ -1,0 +1,153 @@
+"""From several answers to one: by vote, by a judge's pick, or written anew where the judge names a defect.
+
+Evidence decides the defaults (`docs/explanation/modes.md`): picking beats synthesising without new evidence, so a
+synthesis is asked for only when the judge names a concrete defect in the best answer (aggregator `auto`) or the
+request wants it (`judge`). Tool calls are never rewritten: the emitted ones are one member's, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+
+from openfusion_auto.core import checks, vote
+from openfusion_auto.core.prompt import Answer, Prompt
+from openfusion_auto.core.recipes import Ask, Deliberation, Member, Outcome, Reply, Step, prompts
+from openfusion_auto.core.recipes.analysis import analysed
+from openfusion_auto.core.types import Decision
+from openfusion_auto.core.vote import Said
+from openfusion_auto.errors import FusionError, UpstreamError
+
+
+def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) -> Step:
+    """Choose among the replies of all members, which are in rank order.
+
+    The plan has a step `judge` and a step `synthesis`.
+    """
+    good = usable(prompt, replies)
+    notes = tuple(f"{r.candidate}: {r.error.code}" for r in replies if r.error is not None)
+    if not good:
+        none = Deliberation("none", members_of(prompt, replies, ()), 0)
+        return Outcome("member", "", None, all_failed(replies), notes, none)
+    side = vote.one_side(good)
+    if len(side) < len(good):
+        kind = "call tools" if side[0][1].tool_calls else "answer in words"
+        notes = (*notes, f"{len(side)} of {len(good)} members {kind}: the others do not count")
+    told = Deliberation("only", members_of(prompt, replies, good), len(side))
+    found, said = yield from analysed(prompt, decision, side)
+    told, notes = replace(told, analysis=found), (*notes, *said)
+    if len(side) == 1:
+        return picked(prompt, side[0], side, told, (*notes, "one usable answer: taken as it is"))
+    keys = [vote.key_of(prompt, a) for _, a in side]
+    agreed = vote.majority(keys)
+    if agreed is not None:
+        told = replace(told, aggregator="vote")
+        return picked(prompt, side[agreed], side, told, (*notes, "members agree"))
+    if decision.aggregator == "vote":
+        largest = vote.plurality(keys)
+        whose = (
+            "the best-ranked member's answer" if largest is None else "the answer of most members"
+        )
+        told = replace(told, aggregator="rank" if largest is None else "vote")
+        return picked(prompt, side[largest or 0], side, told, (*notes, f"no majority: {whose}"))
+    return (yield from judged(prompt, decision, side, told, notes))
+
+
+def judged(
+    prompt: Prompt, decision: Decision, side: list[Said], told: Deliberation, notes: tuple[str, ...]
+) -> Step:
+    """Let a judge pick; write anew only where that is worth it."""
+    steps = {s.phase: s for s in decision.plan.steps}
+    shuffled = blind_order(side)
+    answers = tuple(a for _, a in shuffled)
+    (judge,) = yield Ask("judge", steps["judge"].candidates, prompts.judgement(prompt, answers))
+    pick = None if judge.answer is None else prompts.read_pick(judge.answer.text, len(answers))
+    if pick is None:
+        told = replace(told, aggregator="rank")
+        said = "the judge failed: the best-ranked member's answer"
+        return picked(prompt, side[0], side, told, (*notes, said))
+    told = replace(told, aggregator="ranked")
+    best = shuffled[pick.best]
+    notes = (*notes, f"{judge.candidate} picked {best[0]}")
+    if not wants_synthesis(prompt, decision, answers, pick):
+        return picked(prompt, best, side, told, notes)
+    asked = prompts.synthesis(prompt, answers, pick.best + 1, pick.defect)
+    writers = tuple(dict.fromkeys((best[0], *steps["synthesis"].candidates)))
+    (written,) = yield Ask("synthesis", writers, asked, final=True)
+    if written.answer is None:
+        return picked(prompt, best, side, told, (*notes, "the synthesis failed: the pick was kept"))
+    said = f"written anew by {written.candidate}" + (" for a named defect" if pick.defect else "")
+    told = replace(told, aggregator="judge")
+    return Outcome("synthesis", written.candidate, written.answer, None, (*notes, said), told)
+
+
+def picked(
+    prompt: Prompt, best: Said, side: list[Said], told: Deliberation, notes: tuple[str, ...]
+) -> Outcome:
+    """Return a member's answer as the outcome, as it was written."""
+    key = vote.key_of(prompt, best[1])
+    same = tuple(dict.fromkeys(c for c, a in side if a is best[1] or vote.key_of(prompt, a) == key))
+    return Outcome("member", best[0], best[1], None, notes, replace(told, same_as=same))
+
+
+def members_of(
+    prompt: Prompt, replies: tuple[Reply, ...], good: list[Said] | tuple[()]
+) -> tuple[Member, ...]:
+    """Return what each member came to, with the votes for what it says."""
+    keys = [vote.key_of(prompt, a) for _, a in good]
+    count = Counter(keys)
+    votes = {id(a): count[key] for (_, a), key in zip(good, keys, strict=True)}
+    found = []
+    for reply in replies:
+        if reply.answer is None:
+            found.append(Member(reply.candidate, (reply.error and reply.error.code) or "no answer"))
+        else:
+            known = votes.get(id(reply.answer))
+            found.append(Member(reply.candidate, "usable" if known else "set aside", known or 0))
+    return tuple(found)
+
+
+def usable(prompt: Prompt, replies: tuple[Reply, ...]) -> list[Said]:
+    """Return the answers without findings by form, in rank order.
+
+    Those that decline, and then texts with findings, only when there is no other.
+    """
+    came = [(r.candidate, r.answer) for r in replies if r.answer is not None]
+    sound = [(c, a) for c, a in came if not checks.findings(prompt, a)]
+    willing = [(c, a) for c, a in sound if a.tool_calls or not checks.refuses(a.text)]
+    return willing or sound or [(c, a) for c, a in came if not a.tool_calls and a.text.strip()]
+
+
+def blind_order(good: list[Said]) -> list[Said]:
+    """Return the answers in an order that rank does not decide, the same for the same answers: a judge favours
+    places, and the best-ranked member must not always stand first."""
+    return sorted(
+        good, key=lambda ca: hashlib.sha256(ca[1].text.encode("utf-8", "surrogatepass")).digest()
+    )
+
+
+def wants_synthesis(
+    prompt: Prompt, decision: Decision, answers: tuple[Answer, ...], pick: prompts.Pick
+) -> bool:
+    """Whether a final answer is to be written: never over tool calls or a demanded form, else as asked or, where
+    the answers are more than one word, for a named defect."""
+    if any(a.tool_calls for a in answers) or prompt.shape != "text" or prompt.n > 1:
+        return False
+    if decision.aggregator == "judge":
+        return True
+    if all(vote.checkable(vote.key_of(prompt, a)) for a in answers):
+        return False
+    return decision.aggregator == "auto" and pick.defect is not None
+
+
+def all_failed(replies: tuple[Reply, ...]) -> FusionError:
+    """Return the error for a panel without a usable answer: the 4xx that all ended with, else a 502 naming each."""
+    errors = [r.error for r in replies if r.error is not None]
+    kinds = {(type(e), e.status, e.code) for e in errors}
+    if len(errors) == len(replies) and len(kinds) == 1 and 400 <= errors[0].status < 500:
+        return errors[0]
+    reasons = "; ".join(
+        f"{r.candidate}: {r.error.code if r.error else 'no usable answer'}" for r in replies
+    )
+    return UpstreamError(f"no member of the panel gave a usable answer ({reasons})")
