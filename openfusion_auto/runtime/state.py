@@ -145,6 +145,12 @@ class LiveState:
         while len(self._tallies) > MAX_TALLIES:
             self._tallies.popitem(last=False)
 
+    def lacks(self, session: str, opaque: str | None) -> bool:
+        """Whether nothing is known of a session, or nobody knows who made what is sealed."""
+        if opaque is not None and seal_of(opaque) not in self._makers:
+            return True
+        return session_hash(session) not in self._pins
+
     def bytes_per_token(self, candidate_id: str) -> float | None:
         """Return the measured prompt bytes per input token, once it is known."""
         known = self._stats.get(candidate_id)
@@ -171,8 +177,8 @@ class LiveState:
         cache_hit: float | None = None,
     ) -> None:
         """A call brought an answer."""
-        known = stats.succeeded(
-            self._stats.get(candidate_id, Stats()),
+        sample = stats.succeeded(
+            Stats(),
             self._clock.now(),
             ttft_ms=ttft_ms,
             tokens_per_s=tokens_per_s,
@@ -180,8 +186,7 @@ class LiveState:
             cache_hit=cache_hit,
         )
         epoch_s = self._epoch_s()
-        self._stats[candidate_id] = known
-        self._store.keep(Stats, candidate_id, known, epoch_s)
+        self._measured(candidate_id, sample, epoch_s)
         if self._breakers.pop(candidate_id, None) is not None:
             self._store.keep(Breaker, candidate_id, None, epoch_s)
 
@@ -191,11 +196,15 @@ class LiveState:
             self.released(candidate_id)
             return
         now, epoch_s = self._clock.now(), self._epoch_s()
-        known = stats.failed(self._stats.get(candidate_id, Stats()), now)
+        self._measured(candidate_id, stats.failed(Stats(), now), epoch_s)
         broken = breaker.fail(self._breakers.get(candidate_id, Breaker()), now)
-        self._stats[candidate_id], self._breakers[candidate_id] = known, broken
-        self._store.keep(Stats, candidate_id, known, epoch_s)
+        self._breakers[candidate_id] = broken
         self._store.keep(Breaker, candidate_id, broken, epoch_s)
+
+    def _measured(self, candidate_id: str, sample: Stats, epoch_s: float) -> None:
+        whole = stats.merged(self._stats.get(candidate_id, Stats()), sample)
+        self._stats[candidate_id] = whole
+        self._store.measure(candidate_id, sample, whole, epoch_s)
 
     def released(self, candidate_id: str) -> None:
         """A call ended without a verdict (the client left)."""
@@ -293,7 +302,8 @@ class LiveState:
             case Breaker():
                 value = self._breakers[key] = replace(value, probing=False)
             case Pin():
-                self._pins[key] = value
+                known_pin = self._pins.get(key, value)
+                value = self._pins[key] = max(value, known_pin, key=lambda pin: pin.expires_s)
                 self._pins.move_to_end(key)
             case Maker():
                 self._makers.setdefault(key, value)
