@@ -62,9 +62,7 @@ class Accounts(Protocol):
         """Whether what was spent is kept there for good; else each process keeps it in its own store too."""
         ...
 
-    async def ask(
-        self, names: Sequence[str], asked: Mapping[str, Any]
-    ) -> Mapping[str, Any] | None:
+    async def ask(self, names: Sequence[str], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Ask about some accounts in one step; None when there is no answer."""
         ...
 

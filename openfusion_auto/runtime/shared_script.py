@@ -11,9 +11,11 @@ from openfusion_auto.store.redis import Link
 # KEYS: one hash for each account, and last the hash of processes with the end of their lease [ms].
 # ARGV[1]: JSON {me, lease_ms, op, count, first_day, first_month, scopes: [{rpm, tpm, conc, day, month (limits, -1 =
 # none), run, held (of this process), known_day, new_day, known_month, new_month ([[slot, amount]]), requests, tokens
-# (to add to the buckets), uses, known_uses (requests that ended), last_s}]}. op: `admit` a request of `count` tokens, `reserve` `count` units of money, or `sync`.
+# (to add to the buckets), uses, known_uses (requests that ended), last_s}]}. op: `admit` a request of `count` tokens,
+# `reserve` `count` units of money, or `sync`.
 # Fields of an account: r:PROCESS running, h:PROCESS held, d:SLOT and m:SLOT money, rq/rt and tq/tt what a bucket is
-# owed and as of when, n how many requests ended and e when the last one did. Money goes out as text: cjson writes 14 digits.
+# owed and as of when, n how many requests ended and e when the last one did. Money goes out as text: cjson writes 14
+# digits.
 SCRIPT = """
 local asked = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
@@ -148,9 +150,7 @@ class RedisAccounts:
         """Whether Redis answers."""
         return self._link.up
 
-    async def ask(
-        self, names: Sequence[str], asked: Mapping[str, Any]
-    ) -> Mapping[str, Any] | None:
+    async def ask(self, names: Sequence[str], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Run the script; None when Redis does not answer."""
         keys = [self._link.key("account", name) for name in names]
         keys.append(self._link.key("processes"))

@@ -36,7 +36,7 @@ SESSION = "session:"  # accounts of these are not listed among the live values: 
 
 @dataclass(slots=True)
 class Kept:
-    """An account as the file has it. `run` and `held` by process; money by slot; buckets are owed [parts], as of [ms]."""
+    """An account as the file has it: `run` and `held` by process; money by slot; buckets owe [parts], as of [ms]."""
 
     run: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
@@ -110,7 +110,7 @@ def answer(op: str, count: int, me: str, asked: Sequence[Asked], now_ms: int) ->
         elif refused is None and op == "reserve":
             after = account._replace(held=account.held + count)
             kept.held[me] += count
-        kept.requests, kept.tokens = tuple(after.requests), tuple(after.tokens)
+        kept.requests, kept.tokens = after.requests, after.tokens
         accounts.append(
             {
                 "run": after.running - kept.run[me],  # of the others
@@ -126,9 +126,7 @@ def answer(op: str, count: int, me: str, asked: Sequence[Asked], now_ms: int) ->
     return {"refused": refused or False, "scopes": accounts}
 
 
-def first_refusal(
-    op: str, count: int, asked: Sequence[Asked], now_ms: int
-) -> list[object] | None:
+def first_refusal(op: str, count: int, asked: Sequence[Asked], now_ms: int) -> list[object] | None:
     """Return which account is against it, by what, and for how long [ms], -1 = for ever; None when all agree."""
     for index, (_, account, bounds) in enumerate(asked):
         if op == "admit":
@@ -153,9 +151,7 @@ class FileAccounts:
         self._file: object = None
         self.up = True
 
-    async def ask(
-        self, names: Sequence[str], asked: Mapping[str, Any]
-    ) -> Mapping[str, Any] | None:
+    async def ask(self, names: Sequence[str], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Ask about some accounts; None when the file does not answer."""
         return await self._try(partial(self._step, names, asked)) if self.up else None
 
@@ -228,7 +224,9 @@ class FileAccounts:
 
 def leases(db: sqlite3.Connection, me: str, now_ms: int, lease_ms: int) -> frozenset[str]:
     """Renew the lease of a process, and return who has one."""
-    db.execute("INSERT OR REPLACE INTO processes (id, until) VALUES (?, ?)", (me, now_ms + lease_ms))
+    db.execute(
+        "INSERT OR REPLACE INTO processes (id, until) VALUES (?, ?)", (me, now_ms + lease_ms)
+    )
     db.execute("DELETE FROM processes WHERE until < ?", (now_ms,))
     return frozenset(name for (name,) in db.execute("SELECT id FROM processes"))
 

@@ -51,7 +51,7 @@ class Shelf:
     def copy(self) -> Shelf:
         """Return it as it is now, for when a transaction fails."""
         found = Shelf(self._me)
-        found._known, found._rev = dict(self._known), self._rev  # noqa: SLF001 - of its own kind
+        found._known, found._rev = dict(self._known), self._rev
         return found
 
     def forget(self, whose: Iterable[str | None]) -> None:

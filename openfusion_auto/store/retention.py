@@ -20,9 +20,7 @@ OLD = (
     "DELETE FROM resets WHERE id IN (SELECT id FROM resets WHERE at < ? LIMIT ?)",
 )
 # Accounts: what was spent in the longest window of a budget counts whatever else is kept; a month and two days.
-OLD_ACCOUNTS = (
-    "DELETE FROM accounts WHERE name IN (SELECT name FROM accounts WHERE at < ? LIMIT ?)"
-)
+OLD_ACCOUNTS = "DELETE FROM accounts WHERE name IN (SELECT name FROM accounts WHERE at < ? LIMIT ?)"
 ACCOUNTS_S = 32 * DAY_S
 # Number: of a kind the newest stay.
 TOO_MANY = (
