@@ -177,16 +177,21 @@ class LiveState:
         cache_hit: float | None = None,
     ) -> None:
         """A call brought an answer."""
-        sample = stats.succeeded(
-            Stats(),
-            self._clock.now(),
-            ttft_ms=ttft_ms,
-            tokens_per_s=tokens_per_s,
-            bytes_per_token=bytes_per_token,
-            cache_hit=cache_hit,
+        now, epoch_s = self._clock.now(), self._epoch_s()
+        before = self._stats.get(candidate_id)
+        sample, whole = (
+            stats.succeeded(
+                known,
+                now,
+                ttft_ms=ttft_ms,
+                tokens_per_s=tokens_per_s,
+                bytes_per_token=bytes_per_token,
+                cache_hit=cache_hit,
+            )
+            for known in (Stats(at_s=now), before or Stats(at_s=now))
         )
-        epoch_s = self._epoch_s()
-        self._measured(candidate_id, sample, epoch_s)
+        self._stats[candidate_id] = whole
+        self._store.measure(candidate_id, sample, whole, epoch_s)
         if self._breakers.pop(candidate_id, None) is not None:
             self._store.keep(Breaker, candidate_id, None, epoch_s)
 
@@ -196,15 +201,12 @@ class LiveState:
             self.released(candidate_id)
             return
         now, epoch_s = self._clock.now(), self._epoch_s()
-        self._measured(candidate_id, stats.failed(Stats(), now), epoch_s)
+        known = self._stats.get(candidate_id, Stats(at_s=now))
+        self._stats[candidate_id] = whole = stats.failed(known, now)
+        self._store.measure(candidate_id, stats.failed(Stats(at_s=now), now), whole, epoch_s)
         broken = breaker.fail(self._breakers.get(candidate_id, Breaker()), now)
         self._breakers[candidate_id] = broken
         self._store.keep(Breaker, candidate_id, broken, epoch_s)
-
-    def _measured(self, candidate_id: str, sample: Stats, epoch_s: float) -> None:
-        whole = stats.merged(self._stats.get(candidate_id, Stats()), sample)
-        self._stats[candidate_id] = whole
-        self._store.measure(candidate_id, sample, whole, epoch_s)
 
     def released(self, candidate_id: str) -> None:
         """A call ended without a verdict (the client left)."""
@@ -271,17 +273,26 @@ class LiveState:
         last = next((maker for maker in reversed(known) if maker is not None), None)
         return tuple(c.id for c in pool.candidates if (c.upstream, c.model) == last)
 
-    def forget(self, candidate_id: str | None) -> None:
-        """Forget what was measured and learned of a candidate, or of all (None); `LEARNED`: all that was learned."""
-        for key in [k for k in self._tallies if is_forgotten(KINDS[Tally], k, (candidate_id,))]:
-            del self._tallies[key]
-            self._store.keep(Tally, key, None, 0.0)
+    def forget(self, candidate_id: str | None, *, is_gone: bool = False) -> None:
+        """Forget what was measured and learned of a candidate, or of all (None); `LEARNED`: all that was learned.
+
+        `is_gone`: where others see it too it is gone already, and may have begun anew there.
+        """
         known = {*self._stats, *self._breakers}
-        for gone in known if candidate_id is None else known & {candidate_id}:
-            self._stats.pop(gone, None)
-            self._breakers.pop(gone, None)
-            self._store.keep(Stats, gone, None, 0.0)
-            self._store.keep(Breaker, gone, None, 0.0)
+        forgotten: list[tuple[type, MutableMapping[str, Any], str]] = [
+            (kind, kept, key)
+            for kind, kept in ((Stats, self._stats), (Breaker, self._breakers))
+            for key in (known if candidate_id is None else known & {candidate_id})
+        ]
+        forgotten += [
+            (Tally, self._tallies, key)
+            for key in self._tallies
+            if is_forgotten(KINDS[Tally], key, (candidate_id,))
+        ]
+        for kind, kept, key in forgotten:
+            kept.pop(key, None)
+            if not is_gone:
+                self._store.keep(kind, key, None, 0.0)
 
     def adopt(self, kind: type, key: str, value: AnyLive | None) -> AnyLive | None:
         """Take over what another process learnt; returns what is true now, for this process's own file.

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -94,7 +95,8 @@ def share(
     """Keep an application in step with others that share its Redis or its store's file."""
     means = app[ENGINE].means
     live, store, clock = means.live, means.books.store, means.clock
-    app.cleanup_ctx.append(keeping(LOOK_S if workers == 1 else LOOK_AS_WORKER_S))
+    every_s = LOOK_S if workers == 1 else LOOK_AS_WORKER_S
+    app.cleanup_ctx.append(keeping(every_s, is_told=outbox is not None))
     if workers > 1:
         app[HEARING] = Hearing(live, store.catch_up, clock)
     if isinstance(counters, SharedCounters):
@@ -114,9 +116,9 @@ def closing(link: Link) -> Callable[[web.Application], Awaitable[None]]:
     return close
 
 
-def keeping(every_s: float) -> Callable[[web.Application], AsyncIterator[None]]:
+def keeping(every_s: float, *, is_told: bool) -> Callable[[web.Application], AsyncIterator[None]]:
     """Return the context in which an application hears, so often, what other processes that work with its store
-    change or were told to forget. At its end: what waits is written.
+    change or were told to forget; `is_told`: others still have to be told of that. At its end: what waits is written.
     """
 
     async def running(app: web.Application) -> AsyncIterator[None]:
@@ -125,7 +127,7 @@ def keeping(every_s: float) -> Callable[[web.Application], AsyncIterator[None]]:
 
         def forget(candidate: str | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(live.forget, candidate)
+                loop.call_soon_threadsafe(partial(live.forget, candidate, is_gone=not is_told))
 
         def changed(changes: list[Change]) -> None:
             with contextlib.suppress(RuntimeError):

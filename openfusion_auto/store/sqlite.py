@@ -69,10 +69,8 @@ class SqliteStore:
         """Keep statistics."""
         if self._elsewhere:
             self.keep(Stats, candidate, whole, epoch_s)
-            return
-        new = moved(sample, epoch_s)
-        if isinstance(new, Stats):
-            self._writer.add(candidate, new)
+        else:
+            self._writer.add(candidate, sample, epoch_s)
 
     def enter(self, line: Line) -> None:
         """Enter a line in the books."""

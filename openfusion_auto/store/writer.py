@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ CLOSE_S = 10.0  # [s] how long closing waits for the last batch
 MAX_TRACES = (
     1_000  # that wait; a burst is taken whole, and it bounds the memory when the disk stands still
 )
+MAX_SAMPLES = 500  # of a candidate that wait one by one
 MAX_LIVE = 150_000  # keys that wait: more than there can be of pins and seals
 # Writing a trace takes the interpreter for some 0.4 ms, more than a request itself may. So many a batch leave 95 % of
 # it to requests: over a hundred traces a second for as long as it lasts; beyond that the oldest waiting ones go.
@@ -44,6 +46,7 @@ MAX_INTEGER = 2**63 - 1  # SQLite's largest; a broken upstream may report any nu
 
 LiveKey = tuple[str, str]  # kind, key
 LiveValue = tuple[AnyLive | None, float]  # value, epoch_s
+Sample = tuple[Stats, float]  # value, epoch_s
 Waiting = tuple[str, Callable[[], TraceRow]]
 
 
@@ -51,7 +54,7 @@ class Batch(NamedTuple):
     """What is written together."""
 
     live: dict[LiveKey, LiveValue]
-    added: dict[str, Stats]
+    added: dict[str, list[Sample]]
     lines: list[Line]
     traces: list[Waiting]
 
@@ -63,7 +66,7 @@ class Writer:
         self._path, self._limits, self._wall = path, limits, wall
         self._lock = threading.Lock()
         self._live: dict[LiveKey, LiveValue] = {}
-        self._added: dict[str, Stats] = {}  # statistics that are new; moments since 1970
+        self._added: dict[str, list[Sample]] = {}  # statistics that are new
         self._lines: list[Line] = []
         self._traces: deque[Waiting] = deque()
         self._flushes: list[tuple[threading.Event, bool]] = []
@@ -94,10 +97,13 @@ class Writer:
                 self.dropped += 1
         self._nudge()
 
-    def add(self, candidate: str, sample: Stats) -> None:
-        """Take statistics to be added to those in the file; their moment is in seconds since 1970."""
+    def add(self, candidate: str, sample: Stats, epoch_s: float) -> None:
+        """Take statistics to be added to those in the file."""
         with self._lock:
-            self._added[candidate] = stats.merged(self._added.get(candidate, Stats()), sample)
+            samples = self._added.setdefault(candidate, [])
+            samples.append((sample, epoch_s))
+            if len(samples) > MAX_SAMPLES:
+                samples[:] = [(together(samples), 0.0)]
         self._nudge()
 
     def enter(self, line: Line) -> None:
@@ -239,10 +245,9 @@ class Writer:
     def _put_back(self, batch: Batch) -> None:
         """Let a batch wait again, in front; what has come meanwhile is newer."""
         with self._lock:
-            for candidate, sample in batch.added.items():
+            for candidate, samples in batch.added.items():
                 if (STATS, candidate) not in self._live:  # else all of it was replaced meanwhile
-                    newer = self._added.get(candidate, Stats())
-                    self._added[candidate] = stats.merged(sample, newer)
+                    self._added[candidate] = samples + self._added.get(candidate, [])
             self._live = {**batch.live, **self._live}
             self._lines = batch.lines + self._lines
             self._traces.extendleft(reversed(batch.traces))
@@ -331,8 +336,8 @@ class Writer:
                 put = None if value is None else moved(value, epoch_s)
                 self.shelf.put(db, kind, str(column(key)), put, now_s, rev)
         found = [
-            self.shelf.add(db, str(column(candidate)), sample, now_s, rev)
-            for candidate, sample in batch.added.items()
+            self.shelf.add(db, str(column(candidate)), together(samples), now_s, rev)
+            for candidate, samples in batch.added.items()
             if not is_forgotten(STATS, candidate, forgotten)
         ]
         return [change for change in found if change is not None]
@@ -388,6 +393,14 @@ INSERT_TRACE = (
     "INSERT OR REPLACE INTO traces (id, at, requested, candidate, model, mode, outcome, owner, summary,"
     " document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+
+def together(samples: Iterable[Sample]) -> Stats:
+    """Return statistics as one, its moment in seconds since 1970."""
+    whole = Stats()
+    for sample, epoch_s in samples:
+        whole = stats.merged(whole, replace(sample, at_s=sample.at_s + epoch_s))
+    return whole
 
 
 def column(value: object) -> object:

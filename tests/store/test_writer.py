@@ -164,7 +164,7 @@ def test_a_failed_batch_waits_in_front_and_newer_values_win(path, wall):
     writer._put_back(
         Batch(
             {("stats", "a"): ("old", 0.0), ("stats", "b"): ("old", 0.0)},
-            {"a": STATS, "c": STATS},
+            {"a": [(STATS, 0.0)], "c": [(STATS, 0.0)]},
             [line("tr_1")],
             [("tr_1", row)],
         )

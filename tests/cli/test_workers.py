@@ -1,0 +1,252 @@
+"""Several workers as processes of their own: they answer as one, and none of them may be missed."""
+
+import asyncio
+import math
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from openfusion_auto.cli import workers as module
+from openfusion_auto.cli.workers import MAX_FAILURES, Workers, check_possible, ended, place
+from openfusion_auto.config.keyfile import Wish
+from openfusion_auto.errors import ConfigError
+from openfusion_auto.server.serving import READY
+from tests.cli.processes import start_process
+from tests.server.conftest import candidate
+from tests.support.redis_server import redis_server
+from tests.support.workers import alive, doubled, several, until
+
+PRICE = {"input": 1.0, "output": 1000.0, "source": "test", "as_of": "2026-11-01"}
+COSTLY = candidate("costly", price_usd_per_mtok=PRICE, max_output_tokens=1000)
+TWO = [candidate(), candidate("coder-b")]
+WISHES = (
+    Wish("six", requests_per_minute=6),
+    Wish("two", concurrent=2),
+    Wish("payer", models=("costly",), max_usd_per_day=3.0),
+)
+
+pytestmark = [
+    pytest.mark.slow,  # each test starts three or four interpreters
+    pytest.mark.timeout(400),
+]
+
+
+async def turns(server, session, count=4):
+    """Have a conversation, each turn over a new connection; returns what each answer tells."""
+    messages, told = [], []
+    for number in range(count):
+        messages.append({"role": "user", "content": f"[[say:turn {number}]] go on with it"})
+        status, body = await server.post(
+            messages=messages, headers={"x-session-id": session}, openfusion={"trace": "compact"}
+        )
+        assert status == 200
+        told.append(body["openfusion"])
+        messages.append(body["choices"][0]["message"])
+    return told
+
+
+async def check_sessions_and_traces(server):
+    """Whoever answers knows what the others did a moment ago."""
+    for told in await asyncio.gather(*(turns(server, f"s{n}") for n in range(8))):
+        assert [t["session"]["pinned"] for t in told] == [False, True, True, True]
+        assert len({t["selected"][0]["candidate"] for t in told}) == 1
+    _, body = await server.post()
+    trace = body["openfusion"]["trace_id"]
+    found = await asyncio.gather(*(server.get(f"/v1/traces/{trace}") for _ in range(9)))
+    assert {status for status, _ in found} == {200}
+    assert {told["trace_id"] for _, told in found} == {trace}
+
+
+async def check_limits(server):
+    """Rates, places and budgets hold for all of them together, exactly."""
+    replies = await asyncio.gather(*(server.post(key="six") for _ in range(18)))
+    assert sorted(status for status, _ in replies) == [200] * 6 + [429] * 12
+
+    most, watching = 0, True
+
+    async def watch():
+        nonlocal most
+        while watching:
+            most = max(most, server.up.open_now)
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(watch())
+    began_s, held_s = time.monotonic(), 2.0
+    replies = await asyncio.gather(
+        *(server.post(f"[[sleep:{held_s}]] [[say:fine]] go", key="two") for _ in range(9))
+    )
+    rounds = math.ceil((time.monotonic() - began_s) / held_s)
+    watching = False
+    await task
+    assert most <= 2
+    assert 2 <= [status for status, _ in replies].count(200) <= 2 * rounds
+
+    costly = {"model": "costly", "key": "payer"}
+    replies = await asyncio.gather(
+        *(server.post("[[sleep:1]] [[words:900]] go", **costly) for _ in range(12))
+    )
+    paid = [body["openfusion"]["usd"] for status, body in replies if status == 200]
+    assert {status for status, _ in replies} == {200, 429}
+    assert 1 <= len(paid) <= 3  # one is 1 USD at worst
+    return sum(paid)
+
+
+async def check_money(server, paid):
+    """What was spent is one number, whoever is asked."""
+
+    async def agree():
+        told = await asyncio.gather(*(server.get("/v1/keys/me", key="payer") for _ in range(9)))
+        return {round(body["used"]["usd_today"], 9) for _, body in told} == {round(paid, 9)}
+
+    await until(agree)
+
+
+async def check_metrics(server):
+    """A scrape tells all that all of them counted, whoever is asked."""
+    done = len({r.raw for r in server.up.requests})
+    assert done
+
+    async def whole():
+        found = [await server.metric("openfusion_attempts_total") for _ in range(5)]
+        return found == [len(server.up.requests)] * 5
+
+    await until(whole)
+    assert await server.metric("openfusion_workers") == 3
+    assert await server.metric("openfusion_store_ok") == 1
+    assert await server.metric("openfusion_worker_restarts_total") == 0
+    assert await server.metric("openfusion_limits_refused_total") >= 12
+
+
+async def test_three_workers_answer_as_one(tmp_path):
+    async with several(tmp_path, 3, wishes=WISHES, candidates=[*TWO, COSTLY]) as server:
+        pids = await server.seen()
+        assert len(set(pids.values())) == 3
+        await check_sessions_and_traces(server)
+        paid = await check_limits(server)
+        await check_money(server, paid)
+        await check_metrics(server)
+
+        # What runs when it is told to stop ends well, in every worker.
+        calls = len(server.up.requests)
+        streams = [
+            asyncio.create_task(server.stream("[[sleep:2]] [[words:50]] go")) for _ in range(9)
+        ]
+        await until(lambda: asyncio.sleep(0, len(server.up.requests) == calls + 9))
+        code = await server.stop()
+        assert code == 0
+        for status, text in await asyncio.gather(*streams):
+            assert status == 200
+            assert text.rstrip().endswith("data: [DONE]")
+        assert not any(alive(pid) for pid in pids.values())
+        assert server.ledger() == server.meter()
+        assert len(server.rows("SELECT id FROM traces")) >= len(server.up.requests)
+        assert server.process.stderr.read() == ""
+
+
+async def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(tmp_path):
+    tables = {"limits": {"usd_per_day": 1000.0, "max_concurrent": 500}}
+    async with several(tmp_path, 2, **tables) as server:
+        before = await server.seen()
+        done, cut, stop = [], [], asyncio.Event()
+
+        async def load(number):
+            while not stop.is_set():
+                try:
+                    status, body = await server.post(f"[[say:fine]] go {number} {len(done)}")
+                except OSError:  # of the dead one: its clients see the connection end
+                    cut.append(number)
+                else:
+                    assert status == 200
+                    done.append((body["openfusion"]["trace_id"], time.monotonic()))
+
+        loads = [asyncio.create_task(load(n)) for n in range(6)]
+        await until(lambda: asyncio.sleep(0, len(done) > 20))
+        os.kill(before[0], signal.SIGKILL)
+        killed_s = time.monotonic()
+
+        async def replaced():
+            return (await server.seen())[0] != before[0]
+
+        await until(replaced)
+        assert (await server.seen())[1] == before[1]
+        many = len(done)
+        await until(lambda: asyncio.sleep(0, len(done) > many + 20))
+        stop.set()
+        await asyncio.gather(*loads)
+        assert len(cut) <= 6  # one a client at most: what the dead one was answering
+        assert await server.metric("openfusion_worker_restarts_total") == 1
+        assert await server.metric("openfusion_workers") == 2
+        assert await server.stop() == 0
+
+        said = server.process.stderr.read()
+        assert said.count("worker 0 was ended by SIGKILL; it is started again") == 1
+        lines = server.rows("SELECT trace FROM ledger")
+        assert not doubled(lines)
+        # All but what the dead one had answered in its last moment.
+        kept = {trace for (trace,) in lines}
+        lost = [at_s for trace, at_s in done if trace not in kept]
+        assert all(killed_s - 2.0 < at_s < killed_s + 2.0 for at_s in lost)
+        assert len(server.up.requests) - len(lines) <= len(lost) + len(cut)
+
+
+async def test_with_redis_they_share_through_it_and_go_on_without(tmp_path, tool):
+    async with redis_server(tool("redis-server")) as redis:
+        tables = {"limits": {"requests_per_minute": 10_000, "usd_per_day": 1000.0}}
+        async with several(
+            tmp_path, 2, wishes=WISHES, candidates=TWO, redis=redis.url, **tables
+        ) as server:
+            replies = await asyncio.gather(*(server.post(key="six") for _ in range(18)))
+            assert sorted(status for status, _ in replies) == [200] * 6 + [429] * 12
+            for told in await asyncio.gather(*(turns(server, f"s{n}", 3) for n in range(4))):
+                assert [t["session"]["pinned"] for t in told] == [False, True, True]
+
+            async def state(wanted):
+                told = await asyncio.gather(*(server.get("/health") for _ in range(8)))
+                return {body["redis"]["state"] for _, body in told} == {wanted}
+
+            redis.kill()
+            found = [
+                status for status, _ in await asyncio.gather(*(server.post() for _ in range(8)))
+            ]
+            await until(lambda: state("local"))
+            found += [
+                status for status, _ in await asyncio.gather(*(server.post() for _ in range(8)))
+            ]
+            await redis.start()
+            await until(lambda: state("shared"))
+            found += [
+                status for status, _ in await asyncio.gather(*(server.post() for _ in range(8)))
+            ]
+            assert set(found) == {200}
+            assert await server.stop() == 0
+            assert server.ledger() == server.meter()
+            (spent,) = server.rows("SELECT total(usd) FROM ledger")[0]
+            assert spent > 0
+
+
+async def test_without_their_parent_they_let_what_runs_end_and_are_gone(tmp_path):
+    async with several(tmp_path, 2) as server:
+        pids = (await server.seen()).values()
+        streams = [
+            asyncio.create_task(server.stream("[[sleep:2]] [[words:50]] go")) for _ in range(4)
+        ]
+        await until(lambda: asyncio.sleep(0, len(server.up.requests) == 4))
+        server.process.kill()
+        for status, text in await asyncio.gather(*streams):
+            assert (status, text.rstrip().endswith("data: [DONE]")) == (200, True)
+        await until(lambda: asyncio.sleep(0, not any(alive(pid) for pid in pids)))
+
+
+def test_what_is_wrong_with_a_configuration_is_said_once_and_ends_with_2(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "keys.json").write_text("{")
+    env = {**os.environ, "OPENFUSION_STATE_DIR": str(tmp_path / "state")}
+    env["PYTHONPATH"] = os.pathsep.join([p for p in (os.getcwd(), env.get("PYTHONPATH")) if p])
+    process = start_process("serve", "--workers", "3", "--port", "0", cwd=tmp_path, env=env)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert said.count("keys.json") == 1
+    assert "Traceback" not in said
