@@ -26,7 +26,7 @@ from openfusion_auto.cli.common import (
     json_option,
     load_settings,
 )
-from openfusion_auto.cli.workers import METRICS_FOLDER, Workers, check_possible, place
+from openfusion_auto.cli.workers import Workers, check_possible, place
 from openfusion_auto.errors import cannot_listen
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def serve_alone(
     from openfusion_auto.server.build import build
     from openfusion_auto.server.keys import METRICS
     from openfusion_auto.server.logs import set_up
-    from openfusion_auto.server.serving import serve, worker_of
+    from openfusion_auto.server.serving import serve
+    from openfusion_auto.server.worker import METRICS_FOLDER, worker_of
 
     set_up(settings.config.log)
     one = None if worker is None else worker_of(worker)

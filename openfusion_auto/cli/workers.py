@@ -23,17 +23,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.server.worker import METRICS_FOLDER, READY, forget_states, worker_name
 
 log = logging.getLogger("openfusion.workers")
 
-READY = b"+"  # what a worker says to its parent when it accepts connections (`server/serving.py`)
 STEADY_S = 30.0  # [s] a worker that lived so long had no trouble with starting
 PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before the next try after so many failures
 MAX_FAILURES = 5  # in a row, of a worker, while no other serves: then it is given up
 GRACE_S = (
     15.0  # [s] beyond the drain time in which a worker must have ended: its store is written in 10
 )
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,7 @@ class Workers:
         with ours:
             with theirs:
                 ours.setblocking(False)
-                name = f"{one.number}/{self.count}/{theirs.fileno()}/{one.restarts}"
+                name = worker_name(one.number, self.count, theirs.fileno(), one.restarts)
                 one.process = await asyncio.create_subprocess_exec(
                     *self.command,
                     "--worker",
@@ -221,8 +220,7 @@ class Workers:
             one.code = await one.process.wait()
         one.ready = False
         pid, one.process = one.process.pid, None
-        for path in self.folder.glob(f"gauge_live*_{pid}.db"):  # its states; what it counted stays
-            path.unlink(missing_ok=True)
+        forget_states(self.folder, pid)
         return was_ready
 
     async def _end(self, minding: list[asyncio.Task[None]]) -> None:

@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -19,6 +17,7 @@ from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.keys import CLOCK, LIVE
 from openfusion_auto.server.logs import unhandled
 from openfusion_auto.server.stalled import cut_stalled
+from openfusion_auto.server.worker import Worker
 
 # Kept traces are thousands of small values without a cycle among them: Python's own thresholds (700, 10, 10) look at
 # them again and again, a tenth to a fifth of a request's processor time. The rare garbage in cycles waits a little.
@@ -28,46 +27,7 @@ COLLECT_AT = (20_000, 20, 20)
 IDLE_CONNECTION_S = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """One of several processes that serve one address.
-
-    Attributes:
-        number, of: Which it is, from 0, of how many.
-        parent: The way to the process that started it: it is told when connections are accepted, and when this ends
-            at its side, so does the worker.
-        restarts: How often it died before.
-    """
-
-    number: int
-    of: int
-    parent: socket.socket
-    restarts: int = 0
-
-    def tell_ready(self) -> None:
-        """Tell the parent that connections are accepted."""
-        with contextlib.suppress(OSError):
-            self.parent.send(READY)
-
-    def watch(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
-        """Call `stop` when the parent is gone."""
-
-        def gone() -> None:
-            loop.remove_reader(self.parent)
-            stop()
-
-        self.parent.setblocking(False)
-        loop.add_reader(self.parent, gone)
-
-
 WORKER = web.AppKey("worker", Worker)
-READY = b"+"  # the only thing that a worker says to its parent
-
-
-def worker_of(text: str) -> Worker:
-    """Return the worker that its parent's `--worker` names: number/of/descriptor/restarts."""
-    number, of, descriptor, restarts = map(int, text.split("/"))
-    return Worker(number, of, socket.socket(fileno=descriptor), restarts)
 
 
 def runner_server(runner: web.AppRunner) -> web.Server:

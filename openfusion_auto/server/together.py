@@ -16,7 +16,6 @@ from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when it is first imported
 Mode = Literal["livesum", "livemin", "livemostrecent"]
 # States that are no sum over the workers: of those that are good or bad the worst, of those that all share the newest.
 MODES: dict[str, Mode] = {
@@ -104,9 +103,3 @@ class Build:
     def collect(self) -> Iterator[Metric]:
         """Give it."""
         return (m for m in self._states.collect() if isinstance(m, InfoMetricFamily))
-
-
-def gone(folder: Path, pid: int) -> None:
-    """Take the states of a process that has ended out of a folder; what it counted stays."""
-    for path in folder.glob(f"gauge_live*_{pid}.db"):
-        path.unlink(missing_ok=True)

@@ -1,20 +1,23 @@
 """Several workers as processes of their own: they answer as one, and none of them may be missed."""
 
 import asyncio
+import contextlib
 import math
 import os
 import signal
 import socket
+import sys
 import time
 
+import aiohttp
 import pytest
 
 from openfusion_auto.cli import workers as module
 from openfusion_auto.cli.workers import MAX_FAILURES, Workers, check_possible, ended, place
 from openfusion_auto.config.keyfile import Wish
 from openfusion_auto.errors import ConfigError
-from openfusion_auto.server.serving import READY
-from tests.cli.processes import start_process
+from openfusion_auto.server.worker import READY
+from tests.cli.processes import environment, start_process
 from tests.server.conftest import candidate
 from tests.support.redis_server import redis_server
 from tests.support.workers import alive, doubled, several, until
@@ -156,7 +159,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(tmp_path
             while not stop.is_set():
                 try:
                     status, body = await server.post(f"[[say:fine]] go {number} {len(done)}")
-                except OSError:  # of the dead one: its clients see the connection end
+                except aiohttp.ClientConnectionError:  # of the dead one
                     cut.append(number)
                 else:
                     assert status == 200
@@ -168,7 +171,9 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(tmp_path
         killed_s = time.monotonic()
 
         async def replaced():
-            return (await server.seen())[0] != before[0]
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                return (await server.seen())[0] != before[0]
+            return False
 
         await until(replaced)
         assert (await server.seen())[1] == before[1]
@@ -243,10 +248,136 @@ async def test_without_their_parent_they_let_what_runs_end_and_are_gone(tmp_path
 def test_what_is_wrong_with_a_configuration_is_said_once_and_ends_with_2(tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "keys.json").write_text("{")
-    env = {**os.environ, "OPENFUSION_STATE_DIR": str(tmp_path / "state")}
-    env["PYTHONPATH"] = os.pathsep.join([p for p in (os.getcwd(), env.get("PYTHONPATH")) if p])
+    env = environment(OPENFUSION_STATE_DIR=str(tmp_path / "state"))
     process = start_process("serve", "--workers", "3", "--port", "0", cwd=tmp_path, env=env)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 2
     assert said.count("keys.json") == 1
     assert "Traceback" not in said
+
+
+# -- the parent, with workers that do as they are told ---------------------------------------------------------------
+
+# A worker that is ready, then waits for a signal; with "die" it dies as soon as it is ready, with "refuse" before.
+SCRIPT = """
+import os, signal, sys, time
+number, of, fd, restarts = map(int, sys.argv[sys.argv.index("--worker") + 1].split("/"))
+does = sys.argv[1] if number == 0 or sys.argv[1].startswith("all-") else "serve"
+does = does.removeprefix("all-")
+signal.signal(signal.SIGHUP, lambda *_: open(sys.argv[2], "a").write(f"{number}"))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0) if does != "stay" else None)
+if does == "refuse" or (does == "once" and restarts):
+    sys.exit(3)
+os.write(fd, b"+")
+if does in ("die", "once"):
+    os._exit(7)
+while True:
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def parent(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PAUSES_S", (0.0, 0.01))
+    path = tmp_path / "worker.py"
+    path.write_text(SCRIPT)
+
+    def make(does, count=2, drain_s=30.0):
+        command = [sys.executable, str(path), does, str(tmp_path / "heard")]
+        return Workers(command, count, drain_s, tmp_path)
+
+    return make
+
+
+async def test_signals_are_passed_on_and_it_ends_with_0(parent, tmp_path):
+    workers, announced = parent("serve"), []
+    running = asyncio.create_task(workers.run(lambda: announced.append(True)))
+    await until(lambda: asyncio.sleep(0, bool(announced)))
+    os.kill(os.getpid(), signal.SIGHUP)
+    heard = tmp_path / "heard"
+    await until(
+        lambda: asyncio.sleep(0, heard.exists() and sorted(heard.read_text()) == ["0", "1"])
+    )
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await running == 0
+    assert announced == [True]
+    assert [one.code for one in workers.ones] == [0, 0]
+
+
+async def test_a_worker_that_never_starts_ends_all_with_its_code(parent):
+    announced = []
+    assert await parent("refuse").run(lambda: announced.append(True)) == 3
+    assert announced == []
+
+
+async def test_while_another_serves_a_dying_worker_is_tried_for_ever(parent, caplog):
+    workers = parent("die")
+    running = asyncio.create_task(workers.run(lambda: None))
+    await until(lambda: asyncio.sleep(0, hasattr(workers, "ones")))
+    await until(lambda: asyncio.sleep(0, workers.ones[0].restarts > MAX_FAILURES + 2))
+    workers.stop.set()
+    assert await running in (0, 1)  # it may have been dying
+    assert "worker 0 ended with 7; it is started again" in caplog.text
+    assert "given up" not in caplog.text
+
+
+async def test_when_none_serves_it_gives_up(parent, caplog):
+    assert await parent("all-once", count=1).run(lambda: None) == 3
+    assert "worker 0 ended with 3: given up" in caplog.text
+
+
+async def test_who_does_not_end_in_time_is_killed_and_told_by_the_code(parent, monkeypatch, caplog):
+    monkeypatch.setattr(module, "GRACE_S", 0.2)
+    workers, announced = parent("stay", drain_s=0.1), []
+    running = asyncio.create_task(workers.run(lambda: announced.append(True)))
+    await until(lambda: asyncio.sleep(0, bool(announced)))
+    workers.stop.set()
+    assert await running == 1
+    assert "worker 0 did not end in time" in caplog.text
+
+
+# -- addresses, and what is possible ---------------------------------------------------------------------------------
+
+
+def test_a_place_is_held_for_workers_and_for_nobody_else():
+    taken = place("127.0.0.1", 0)
+    try:
+        assert taken.url == f"http://127.0.0.1:{taken.port}"
+        with pytest.raises(OSError, match="in use"):
+            place("127.0.0.1", taken.port)
+        with socket.socket() as worker:
+            worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            worker.bind(("127.0.0.1", taken.port))
+            worker.listen()
+            with socket.create_connection(("127.0.0.1", taken.port), timeout=30):
+                worker.accept()[0].close()
+    finally:
+        taken.close()
+    place("127.0.0.1", taken.port).close()
+
+
+def test_every_address_of_a_name_has_the_same_port():
+    taken = place("localhost", 0)
+    assert {one.getsockname()[1] for one in taken.sockets} == {taken.port}
+    taken.close()
+
+
+def test_what_several_cannot_do_is_refused(monkeypatch):
+    check_possible(2, store=True, redis=False)
+    check_possible(2, store=False, redis=True)
+    with pytest.raises(ConfigError, match="OPENFUSION_REDIS_URL"):
+        check_possible(2, store=False, redis=False)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(ConfigError, match="only Linux"):
+        check_possible(2, store=True, redis=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(0, "ended with 0"), (-9, "was ended by SIGKILL"), (None, "ended with None")]
+)
+def test_an_end_is_told_in_words(code, said):
+    assert ended(code) == said
+
+
+def test_a_worker_and_its_parent_speak_of_the_same():
+    assert READY.decode() in SCRIPT
