@@ -31,6 +31,8 @@ WISHES = (
     Wish("payer", models=("costly",), max_usd_per_day=3.0),
 )
 
+LOST_S = 2.0  # [s] before a kill of what may be missing: a tenth is promised, the machine may be busy with others
+
 pytestmark = [
     pytest.mark.slow,  # each test starts three or four interpreters
     pytest.mark.timeout(400),
@@ -192,8 +194,8 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(tmp_path
         assert not doubled(lines)
         # All but what the dead one had answered in its last moment.
         kept = {trace for (trace,) in lines}
-        lost = [at_s for trace, at_s in done if trace not in kept]
-        assert all(killed_s - 2.0 < at_s < killed_s + 2.0 for at_s in lost)
+        lost = [round(at_s - killed_s, 3) for trace, at_s in done if trace not in kept]
+        assert [at_s for at_s in lost if abs(at_s) > LOST_S] == []
         assert len(server.up.requests) - len(lines) <= len(lost) + len(cut)
 
 
@@ -343,17 +345,16 @@ def test_a_place_is_held_for_workers_and_for_nobody_else():
     taken = place("127.0.0.1", 0)
     try:
         assert taken.url == f"http://127.0.0.1:{taken.port}"
-        with pytest.raises(OSError, match="in use"):
-            place("127.0.0.1", taken.port)
         with socket.socket() as worker:
             worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             worker.bind(("127.0.0.1", taken.port))
             worker.listen()
+            with pytest.raises(OSError, match="in use"):
+                place("127.0.0.1", taken.port)
             with socket.create_connection(("127.0.0.1", taken.port), timeout=30):
                 worker.accept()[0].close()
     finally:
         taken.close()
-    place("127.0.0.1", taken.port).close()
 
 
 def test_every_address_of_a_name_has_the_same_port():
