@@ -44,6 +44,7 @@ from openfusion_auto.store.base import Store
 
 LEASE_S = 15.0
 REFRESH_S = 1.0  # [s] between two looks at what the others did
+GATHER_S = 0.05  # [s] what nobody else waits for is told together
 BATCH = 100  # accounts in one step
 
 Op = Literal["admit", "reserve", "sync"]
@@ -55,6 +56,11 @@ class Accounts(Protocol):
     @property
     def up(self) -> bool:
         """Whether it answers; while it does not, nobody asks but `probe`."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process counts there: then this one decides by itself, and tells afterwards."""
         ...
 
     @property
@@ -138,7 +144,7 @@ class SharedCounters(MemoryCounters):
     async def admit(self, scopes: Sequence[Scope], count: int) -> tuple[Scope, Refusal] | None:
         """See `Counters`."""
         shares = [self._share(s) for s in scopes]
-        if any(s.limits != NO_LIMITS for s in scopes):
+        if not self.there.alone and any(s.limits != NO_LIMITS for s in scopes):
             async with self._lock:
                 reply = await self._ask("admit", scopes, count)
                 if reply is not None:
@@ -183,7 +189,7 @@ class SharedCounters(MemoryCounters):
     async def reserve(self, scopes: Sequence[Scope], amount: int) -> bool:
         """See `Counters`."""
         shares = [self._share(s) for s in scopes]
-        if any(s.limits.per_day is not None or s.limits.per_month is not None for s in scopes):
+        if not self.there.alone and any(s.limits.has_budget for s in scopes):
             async with self._lock:
                 reply = await self._ask("reserve", scopes, amount)
                 if reply is not None:
@@ -222,10 +228,13 @@ class SharedCounters(MemoryCounters):
             try:
                 async with asyncio.timeout(REFRESH_S):
                     await self._wake.wait()
-                due = set(self._dirty)
             except TimeoutError:
                 await self.there.probe()
                 due = set(self._shares)
+            else:
+                if self.there.alone:
+                    await self._clock.sleep(GATHER_S)
+                due = set(self._dirty)
             self._wake.clear()
             if not self.there.up:
                 await self._clock.sleep(REFRESH_S)

@@ -140,6 +140,7 @@ return cjson.encode({refused = refused, scopes = told})
 class RedisAccounts:
     """See `shared.py:Accounts`. The link is closed by whoever made it."""
 
+    alone = False
     keeps_spending = False
 
     def __init__(self, link: Link) -> None:

@@ -255,7 +255,7 @@ def build(
     keyring = build_keyring(settings, clock, insecure=insecure)
     link = build_link(settings, dry_run=dry_run)
     store = build_store(settings, dry_run=dry_run, clock=clock, elsewhere=link is not None)
-    counters = build_counters(link, store, clock)
+    counters = build_counters(link, store, clock, worker=workers > 1)
     limiter = Limiter(counters, *limits_of(settings))
     problem = store.status().problem
     if problem and (limiter.has_budget or keyring.has_budget):

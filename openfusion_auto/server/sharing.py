@@ -46,12 +46,14 @@ def build_link(settings: Settings, *, dry_run: bool) -> Link | None:
     return Link(settings.redis_url, prefix=prefix, name=wanted.url_env)
 
 
-def build_counters(link: Link | None, store: Store, clock: Clock) -> MemoryCounters:
+def build_counters(
+    link: Link | None, store: Store, clock: Clock, *, worker: bool
+) -> MemoryCounters:
     """Return the accounts: together with others where there is a place for that."""
     if link is not None:
         return SharedCounters(RedisAccounts(link), clock, store)
     if isinstance(store, SqliteStore):
-        return SharedCounters(FileAccounts(store.path, clock.wall), clock, store)
+        return SharedCounters(FileAccounts(store.path, clock.wall, worker=worker), clock, store)
     return MemoryCounters(clock, store)
 
 

@@ -143,9 +143,16 @@ class FileAccounts:
 
     keeps_spending = True
 
-    def __init__(self, path: Path, wall: Callable[[], float]) -> None:
-        """Take accounts from the store's file; `wall` returns the seconds since 1970."""
-        self._path, self._wall = path, wall
+    def __init__(self, path: Path, wall: Callable[[], float], *, worker: bool = True) -> None:
+        """Take accounts from the store's file.
+
+        Args:
+            path: The file.
+            wall: Returns the seconds since 1970.
+            worker: Others count there too, whether they have been seen or not.
+        """
+        self._path, self._wall, self._worker = path, wall, worker
+        self.alone = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="accounts")
         self._db: sqlite3.Connection | None = None
         self._file: object = None
@@ -203,6 +210,7 @@ class FileAccounts:
                 db.execute("ROLLBACK")
             self._disconnect()
             raise
+        self.alone = not self._worker and alive == {asked["me"]}
         return reply
 
     def _connected(self) -> sqlite3.Connection:

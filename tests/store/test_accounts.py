@@ -142,3 +142,25 @@ def test_accounts_go_when_no_budget_can_need_them(path):
             )
         assert prune_old(db, Kept(keep_s=1.0), now_s) == 1
         assert db.execute("SELECT name FROM accounts").fetchall() == [("new",)]
+
+
+async def test_a_server_alone_decides_by_itself_and_asks_as_soon_as_it_sees_another(path):
+    one = SharedCounters(
+        FileAccounts(path, time.time, worker=False), Clock(), SqliteStore(path, Kept(), time.time)
+    )
+    assert await one.reserve(BUDGET, 100)
+    assert one.there.alone
+    assert one.waiting() == set()
+    assert await one.reserve(BUDGET, 100)  # told afterwards
+    assert one.waiting() == {"key:1"}
+    await one.sync(one.waiting())
+    async with process(path) as two:
+        assert not await two.reserve(BUDGET, 801)
+        assert await two.reserve(BUDGET, 700)
+        assert await one.reserve(BUDGET, 0)  # it has not seen the other yet
+        await one.sync(one.waiting())
+        assert not one.there.alone
+        assert not await one.reserve(BUDGET, 101)
+        assert await one.reserve(BUDGET, 100)
+    await one.there.close()
+    one._store.close()
