@@ -14,7 +14,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -251,10 +251,9 @@ def kept_of(db: sqlite3.Connection, name: str, alive: frozenset[str]) -> Kept:
 
 def keep(db: sqlite3.Connection, name: str, kept: Kept, at_s: float) -> None:
     """Write an account, and what it spent among the live values."""
-    values = {k: v for k, v in asdict(kept).items() if v}
     db.execute(
         "INSERT OR REPLACE INTO accounts (name, at, value) VALUES (?, ?, ?)",
-        (name, at_s, json.dumps(values)),
+        (name, at_s, dumps(kept).decode()),
     )
     if not name.startswith(SESSION):
         spent = Spending(slots_of(kept.day), slots_of(kept.month), kept.uses, kept.last_s)
