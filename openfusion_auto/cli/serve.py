@@ -8,7 +8,6 @@ import gc
 import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from openfusion_auto.cli.common import (
     json_option,
     load_settings,
 )
-from openfusion_auto.cli.workers import Workers, check_possible, place
+from openfusion_auto.cli.workers import Workers, check_possible, metrics_folder, place
 from openfusion_auto.errors import cannot_listen
 
 if TYPE_CHECKING:
@@ -144,6 +143,7 @@ def serve_by_several(settings: Settings, flags: list[str], announce: Callable[[s
     Raises:
         ConfigError: it cannot be done here, or the address cannot be had.
     """
+    from openfusion_auto.config.paths import state_dir
     from openfusion_auto.server.logs import set_up
 
     server = settings.config.server
@@ -155,10 +155,11 @@ def serve_by_several(settings: Settings, flags: list[str], announce: Callable[[s
         taken = place(server.host, server.port)
     except OSError as error:
         raise cannot_listen(server.host, server.port, error) from None
-    with contextlib.closing(taken), tempfile.TemporaryDirectory(prefix="openfusion-") as folder:
+    state = state_dir(os.environ)
+    with contextlib.closing(taken), metrics_folder(state) as folder:
         command = [sys.executable, "-m", "openfusion_auto", "serve", *flags]
         command += ["--host", server.host, "--port", str(taken.port)]
-        parent = Workers(command, server.workers, server.drain_s, Path(folder))
+        parent = Workers(command, server.workers, server.drain_s, folder)
         return asyncio.run(parent.run(lambda: announce(taken.url)))
 
 

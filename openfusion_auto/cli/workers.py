@@ -15,10 +15,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -206,14 +207,21 @@ class Workers:
             with theirs:
                 ours.setblocking(False)
                 name = worker_name(one.number, self.count, theirs.fileno(), one.restarts)
-                one.process = await asyncio.create_subprocess_exec(
-                    *self.command,
-                    "--worker",
-                    name,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
-                    env={**os.environ, METRICS_FOLDER: str(self.folder)},
-                )
+                try:
+                    one.process = await asyncio.create_subprocess_exec(
+                        *self.command,
+                        "--worker",
+                        name,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        pass_fds=(theirs.fileno(),),
+                        env={**os.environ, METRICS_FOLDER: str(self.folder)},
+                    )
+                except OSError as error:
+                    log.error("worker %d cannot be started: %s", one.number, error.strerror)  # noqa: TRY400 - no news in the stack
+                    one.code = None
+                    return False
+            if self.stop.is_set():  # it was told meanwhile that all is to end
+                one.process.terminate()
             said = await asyncio.get_running_loop().sock_recv(ours, len(READY))
             one.ready = was_ready = said == READY
             self.changed.set()
@@ -250,9 +258,37 @@ class Workers:
         return 0 if all(one.code in fine for one in self.ones) else 1
 
 
+@contextlib.contextmanager
+def metrics_folder(state: Path) -> Iterator[Path]:
+    """Give a folder in the state folder for as long as this process runs; what a parent that was killed left goes."""
+    for left in state.glob("metrics-*"):
+        if not is_alive(left.name.removeprefix("metrics-")):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = state / f"metrics-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_alive(pid: str) -> bool:
+    """Whether a process of this number is there."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def ended(code: int | None) -> str:
     """Return in words how a process ended."""
-    if code is None or code >= 0:
+    if code is None:
+        return "was not started"
+    if code >= 0:
         return f"ended with {code}"
     return f"was ended by {signal.Signals(-code).name}"
 

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -374,10 +375,27 @@ def test_what_several_cannot_do_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [(0, "ended with 0"), (-9, "was ended by SIGKILL"), (None, "ended with None")]
+    ("code", "said"), [(0, "ended with 0"), (-9, "was ended by SIGKILL"), (None, "was not started")]
 )
 def test_an_end_is_told_in_words(code, said):
     assert ended(code) == said
+
+
+def test_the_metrics_have_a_folder_while_the_parent_runs_and_what_a_dead_one_left_goes(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    for name in (f"metrics-{child.pid}", f"metrics-{os.getppid()}", "metrics-odd"):
+        (tmp_path / name).mkdir()
+    with module.metrics_folder(tmp_path) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {p.name for p in tmp_path.iterdir()} == {folder.name, f"metrics-{os.getppid()}"}
+    assert not folder.exists()
+
+
+async def test_a_worker_that_cannot_be_started_is_said(tmp_path, caplog):
+    workers = Workers([str(tmp_path / "no-such-program")], 2, 1.0, tmp_path)
+    assert await workers.run(lambda: None) == 1
+    assert "worker 0 cannot be started" in caplog.text
 
 
 def test_a_worker_and_its_parent_speak_of_the_same():
