@@ -89,7 +89,8 @@ def steps(report: Path) -> list[Step]:
         Step("imports", (str(Path(PYTHON).with_name("lint-imports")),)),
         pytest_step("tests", FAST, report, *measured),
         Step("coverage", judge=lambda folder: coverage_problems(read_coverage(folder))),
-        pytest_step("slow", SLOW, report),
+        # Mostly programs that wait for one another: a machine with one processor gains, too.
+        pytest_step("slow", SLOW, report, "-n", "2"),
     ]
 
 

@@ -39,6 +39,7 @@ PATIENCE_S = 1.0  # [s] a pipe may stay silent before we say that we are waiting
 @click.option(
     "--stream/--no-stream", default=True, help="Print the answer as it comes, or when it is whole."
 )
+@click.option("--estimate", is_flag=True, help="Only say what it would cost; nothing is called.")
 @config_option
 def command(
     text: str,
@@ -47,6 +48,7 @@ def command(
     model: str,
     mode: str | None,
     stream: bool,
+    estimate: bool,
     config: Path | None,
 ) -> None:
     """Ask one question and print the answer.
@@ -61,8 +63,32 @@ def command(
     from openfusion_auto.cli.talk import start, summary
 
     talk = start(config, dry_run=dry_run, model=model, options={"mode": mode})
+    if estimate:
+        try:
+            show_estimate(talk, question, as_json=as_json)
+        finally:
+            asyncio.run(talk.close())
+        return
     asyncio.run(answer(talk, question, as_json=as_json, stream=stream))
     output.note(summary(talk.traces[-1], talk.engine))
+
+
+def show_estimate(talk: Talk, question: str, *, as_json: bool) -> None:
+    """Print what the question would cost: what would be done first, then each mode with expected and worst price."""
+    found = talk.estimate(question)
+    if as_json:
+        output.data(found)
+        return
+    tokens, usd = found["tokens"], found["usd"]
+    about = f"{tokens['input']:,} tokens in, about {tokens['output_expected']:,} out"
+    free = ": a dry run spends nothing" if found["dry_run"] else ""
+    output.emit(f"{found['mode']} with {found['candidate']}, {about}{free}")
+    for mode in found["modes"]:
+        price = f"{output.usd(mode['usd']['expected'])} expected, {output.usd(mode['usd']['worst_case'])} at worst"
+        calls = f"{mode['calls']} call{'s' if mode['calls'] > 1 else ''}"
+        output.emit(f"  {'*' if mode['taken'] else ' '} {mode['mode']:<7} {calls:<8} {price}")
+    if usd["left"] is not None:
+        output.emit(f"  {output.usd(usd['left'])} are left of its budgets")
 
 
 def with_input(text: str) -> str:

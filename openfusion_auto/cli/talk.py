@@ -6,14 +6,15 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import announce_state, is_dry_run, load_settings, local_engine
+from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.engine import Engine, Incoming
+from openfusion_auto.runtime.engine import Engine, Incoming, raise_if_empty
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.server.build import build_store
 from openfusion_auto.wire.chat_request import parse_request
@@ -78,14 +79,34 @@ class Talk:
         self.messages.clear()
         self._options["session"] = f"cli-{secrets.token_hex(8)}"
 
-    def _open(self, text: str, *, stream: bool) -> tuple[Incoming, Trace]:
+    def estimate(self, text: str) -> dict[str, Any]:
+        """Return what asking this would cost, as `POST /v1/estimate` says it; nothing is called or recorded.
+
+        Raises:
+            FusionError: nobody could answer.
+        """
+        judged = self.engine.judge(self._incoming(text, stream=False))
+        raise_if_empty(judged)
+        engine = self.engine
+        return estimate_json(
+            judged.decision,
+            judged.pool,
+            engine.policy,
+            left_usd=judged.left_usd,
+            dry_run=engine.dry_run,
+        )
+
+    def _incoming(self, text: str, *, stream: bool) -> Incoming:
         said = {"role": "user", "content": text}
         body: dict[str, object] = {"model": self._model, "messages": [*self.messages, said]}
         if stream:
             body["stream"] = True
         if self._options:
             body["openfusion"] = self._options
-        incoming = Incoming(parse_request(json.dumps(body).encode()), {})
+        return Incoming(parse_request(json.dumps(body).encode()), {})
+
+    def _open(self, text: str, *, stream: bool) -> tuple[Incoming, Trace]:
+        incoming = self._incoming(text, stream=stream)
         trace = self.engine.open(incoming)
         self.traces.append(trace)
         return incoming, trace

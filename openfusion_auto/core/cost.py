@@ -195,11 +195,13 @@ def kept(state: State, pool: Pool, holder: int | None) -> Vector:
     """Return which share of later turns comes before each candidate's cache has expired, (n,).
 
     By a log-logistic law of pauses with median `PAUSE_S`. The session's own model has the benefit of the doubt: to
-    leave it must pay even if its cache holds from now on.
+    leave it must pay even if its cache holds from now on, and even if all pauses are such that a cache of a shorter
+    life than its own is lost each time.
     """
     ttl_s = by_upstream(pool, state.cache_ttl, state.cache_ttl.get("", CACHE_TTL_S))
     share: Vector = ttl_s / (ttl_s + PAUSE_S)
     if holder is not None:
+        share[ttl_s < ttl_s[holder]] = 0.0
         share[holder] = 1.0
     return share
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from openfusion_auto.core.facts import Facts
@@ -25,6 +25,7 @@ PIECES = (3, 4, 5)  # letters in a piece of a word
 PIECES_UNSPACED = (1, 2, 3)
 LONG_WORD = 24  # [letters] of a word that are cut into pieces
 CODE_WORDS = 60  # of pasted code
+LONGEST_THANKS = 80  # [characters] at the end of a text where a please or thanks is looked for
 SHAPE = 0.35  # value of a feature of form; those of words share a length of 1
 _TOKEN = re.compile(r"`[^`\n]{1,80}`|\"[^\"\n]{1,80}\"|[^\s`\"]+")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W\d_]+)?")
@@ -37,32 +38,39 @@ _NUMBER = re.compile(r"\b\d{2,}\b")
 
 
 class Features(NamedTuple):
-    """Features of a text by block, each with the word that shows it.
+    """Features of a text by block: `words` with the words that show them, `cut` the words that count by their pieces.
 
-    `words` and `pieces` are looked up in the vocabulary and scaled to length 1 each; `shape` has values of its own.
+    Words and pieces are looked up in the vocabulary and scaled to length 1 each; `shape` has values of its own.
     """
 
     words: dict[str, str]
-    pieces: dict[str, str]
+    cut: tuple[str, ...]
     shape: dict[str, float]
+
+    def pieces(self) -> dict[str, str]:
+        """Return every piece with the first word that holds it."""
+        found: dict[str, str] = {}
+        for word in self.cut:
+            for piece in pieces_of(word):
+                found.setdefault(piece, word)
+        return found
 
 
 def features_of(facts: Facts) -> Features:
     """Return the features of what was read."""
     words: dict[str, str] = {}
-    pieces: dict[str, str] = {}
     asked = without_courtesy(facts.words)
-    plain = _add_words(asked, words, pieces)
+    plain, cut = _add_words(asked, words)
     for a, b in pairwise(plain):
         words.setdefault(f"+{a} {b}", f"{a} {b}")
     if plain:
         words[f"^{plain[0]}"] = plain[0]
         words["^" + " ".join(plain[:2])] = " ".join(plain[:2])
-    for word in _WORD.findall(facts.code.lower())[:CODE_WORDS]:
-        words.setdefault(f"k:{word}", word)
+    for found in islice(_WORD.finditer(facts.code.lower()), CODE_WORDS):
+        words.setdefault(f"k:{found[0]}", found[0])
     for word in _WORD.findall(facts.proposal):
         words.setdefault(f"p:{word}", word)
-    return Features(words, pieces, _shape(facts, asked, plain))
+    return Features(words, cut, _shape(facts, asked, plain))
 
 
 def without_courtesy(text: str) -> str:
@@ -72,7 +80,7 @@ def without_courtesy(text: str) -> str:
     """
     begun = _BEGUN.match(text)
     start = begun.end() if begun else 0
-    ended = _ENDED.search(text, start)
+    ended = _ENDED.search(text, max(start, len(text) - LONGEST_THANKS))
     rest = text[start : ended.start() if ended else len(text)]
     if begun and begun["could"]:
         rest = rest.rstrip(" ?\uff1f")
@@ -94,9 +102,10 @@ _BEGUN = re.compile(
 _ENDED = re.compile(rf"[\s,.;!\u3002\uff0c-]*(?<!\w)(?:{_PLEASE}|{_THANKS})[\s.!]*$", re.IGNORECASE)
 
 
-def _add_words(text: str, words: dict[str, str], pieces: dict[str, str]) -> list[str]:
-    """Add the words of a text and their pieces; returns the plain ones in order."""
+def _add_words(text: str, words: dict[str, str]) -> tuple[list[str], tuple[str, ...]]:
+    """Add the words of a text; returns the plain ones in order, and all different ones."""
     plain: list[str] = []
+    every: dict[str, None] = {}
     for token in _TOKEN.findall(text):
         code = _CODE.search(token) is not None
         for word in _WORD.findall(token.lower()):
@@ -105,11 +114,10 @@ def _add_words(text: str, words: dict[str, str], pieces: dict[str, str]) -> list
             else:
                 plain.append(word)
                 words.setdefault(word, word)
-            for piece in pieces_of(word):
-                pieces.setdefault(piece, word)
+            every[word] = None
         if not code:
             plain += _MARK.findall(token)
-    return plain
+    return plain, tuple(every)
 
 
 @lru_cache(maxsize=32_768)

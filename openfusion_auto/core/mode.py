@@ -16,12 +16,13 @@ member (`docs/explanation/modes.md`). Both are orders of magnitude.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL, Table
-from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Score, Task
+from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Price, Score, Task
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
 PANEL_ADDS: dict[Level, float] = {"low": 0.0, "medium": 0.0, "high": 0.20}
@@ -48,8 +49,14 @@ class Choice:
 
 def nominal_usd(candidates: list[Candidate]) -> float:
     """Return what one ordinary request costs at these candidates on average [USD]; unknown prices count as none."""
-    known = [cost.usd(c.price, cost.NOMINAL) for c in candidates if c.price is not None]
+    known = [ordinary(c.price) for c in candidates if c.price is not None]
     return sum(known) / len(known) if known else 0.0
+
+
+@lru_cache(maxsize=4096)
+def ordinary(price: Price) -> float:
+    """Return what one ordinary request costs at a price [USD]. Remembered."""
+    return cost.usd(price, cost.NOMINAL)
 
 
 def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -> Choice:

@@ -19,6 +19,7 @@ INNER_WORDS = (
     1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
 )
 MENDED = 0.2  # share of answers that are written again, where nothing better is known
+CHECKING = ("verify", "judge")  # phases that write a verdict
 ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
 
 
@@ -142,7 +143,12 @@ def priced(
     for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
     at most `INNER_OUTPUT` tokens."""
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
-    checking = replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
+    checked = any(s.phase in CHECKING for s in steps)
+    checking = (
+        replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
+        if checked
+        else task
+    )
     members = {s: [c for c in (pool.get(i) for i in s.candidates) if c] for s in steps}
     written = sum(
         max(cost.output_bound(c, task) for c in members[s])
@@ -156,7 +162,7 @@ def priced(
         shares = {"mend": mended, "synthesis": MENDED}.get(step.phase, 1.0)
         first = expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = checking if step.phase in ("verify", "judge") else task
+        asked = checking if step.phase in CHECKING else task
         extra = 0 if step.phase in ("primary", "member") else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))

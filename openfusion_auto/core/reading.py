@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from openfusion_auto.core.features import Features
+from openfusion_auto.core.features import Features, pieces_of
 from openfusion_auto.core.types import KINDS, LEVELS, Evidence
 from openfusion_auto.data import reading_weights
 
@@ -41,13 +41,24 @@ class Model:
     weights: Vector
     bias: Vector
 
+    @cached_property
+    def apart(self) -> Vector:
+        """Return the weights less the mean of their axis: what speaks for one class and not for all, (n, 16)."""
+        parts = [self.weights[:, at] for at in AXES.values()]
+        return np.hstack([part - part.mean(axis=1, keepdims=True) for part in parts])
+
 
 class Judged(NamedTuple):
-    """Log-odds of every class, (16,), and what each feature added to them, (features, 16), with the word it shows."""
+    """Log-odds of every class, (16,), and the features found: their rows and values, (features,).
+
+    `words` are the different words that show features; `at` (features,) says which of them shows each.
+    """
 
     scores: Vector
-    parts: Vector
-    words: list[str]
+    rows: npt.NDArray[np.intp]
+    values: Vector
+    words: tuple[str, ...]
+    at: npt.NDArray[np.intp]
 
 
 @lru_cache(maxsize=1)
@@ -60,55 +71,58 @@ def model() -> Model:
 def judge(found: Features, known: Model) -> Judged:
     """Weigh the features. Words that nobody has seen say nothing by themselves, their pieces do."""
     rows, values, words = looked_up(found, known)
-    if not rows:
-        return Judged(known.bias, np.zeros((0, 16), dtype=np.float32), [])
-    parts = known.weights[rows] * np.array(values, dtype=np.float32)[:, None]
-    return Judged(known.bias + parts.sum(axis=0), parts, words)
+    places: dict[str, int] = {}
+    at = [places.setdefault(word, len(places)) for word in words]
+    where, weighed = np.array(rows, dtype=np.intp), np.array(values, dtype=np.float32)
+    scores = known.bias + weighed @ known.weights[where]
+    return Judged(scores, where, weighed, tuple(places), np.array(at, dtype=np.intp))
 
 
 def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], list[str]]:
-    """Return the rows of the features that the model knows, their values, and the words that show them.
+    """Return the rows of the features that the model knows, their values, and the words that show them."""
+    row_of = known.rows.get
+    words = {row: w for name, w in found.words.items() if (row := row_of(name)) is not None}
+    pieces: dict[int, str] = {}
+    for word in found.cut:
+        for row, shown in known_pieces(word, known):
+            if row not in pieces:
+                pieces[row] = shown
+    shape = [(row, v, n[1:]) for n, v in found.shape.items() if (row := row_of(n)) is not None]
+    return (
+        [*words, *pieces, *(row for row, _, _ in shape)],
+        [*scaled(words, known), *scaled(pieces, known), *(value for _, value, _ in shape)],
+        [*words.values(), *pieces.values(), *(name for _, _, name in shape)],
+    )
+
+
+def scaled(rows: Mapping[int, str], known: Model) -> list[float]:
+    """Return how rare features are, the whole of length 1."""
+    rarity = known.rarity[list(rows)].astype(np.float64)
+    length = math.sqrt(float(rarity @ rarity)) or 1.0
+    values: list[float] = (rarity / length).tolist()
+    return values
+
+
+@lru_cache(maxsize=32_768)
+def known_pieces(word: str, known: Model) -> tuple[tuple[int, str], ...]:
+    """Return the rows of a word's pieces that the model knows, and what shows each.
 
     A word that the model never met is shown by its known pieces: it may be a name or a key, and evidence is stored.
     """
-    rows: list[int] = []
-    values: list[float] = []
-    words: list[str] = []
-    for block in (found.words, found.pieces):
-        here = [
-            (row, name, word)
-            for name, word in block.items()
-            if (row := known.rows.get(name)) is not None
-        ]
-        weights = [float(known.rarity[row]) for row, _, _ in here]
-        length = math.sqrt(sum(w * w for w in weights)) or 1.0
-        rows += [row for row, _, _ in here]
-        values += [w / length for w in weights]
-        plain = block is found.words
-        words += [w if plain or met(w, known) else f"…{name.strip('<>')}…" for _, name, w in here]
-    for name, value in found.shape.items():
-        if (row := known.rows.get(name)) is not None:
-            rows.append(row)
-            values.append(value)
-            words.append(name[1:])
-    return rows, values, words
+    met = word in known.rows or f"c:{word}" in known.rows
+    return tuple(
+        (row, word if met else f"…{piece.strip('<>')}…")
+        for piece in dict.fromkeys(pieces_of(word))
+        if (row := known.rows.get(piece)) is not None
+    )
 
 
-def met(word: str, known: Model) -> bool:
-    """Whether a word stood in the requests that the model was trained on, as a word or in code."""
-    return word in known.rows or f"c:{word}" in known.rows
-
-
-def evidence(judged: Judged, axis: str, chosen: int) -> list[Evidence]:
+def evidence(judged: Judged, known: Model, axis: str, chosen: int) -> list[Evidence]:
     """Return what spoke most for and against a class of an axis, against the mean of the axis's classes."""
     if not judged.words:
         return []
-    here = judged.parts[:, AXES[axis]]
-    places: dict[str, int] = {}
-    at = [places.setdefault(word, len(places)) for word in judged.words]
-    told = np.bincount(at, weights=here[:, chosen] - here.mean(axis=1), minlength=len(places))
-    most = np.argsort(-np.abs(told), kind="stable")[:MOST_NOTES].tolist()
-    words, name = list(places), f"{axis}.{NAMES[axis][chosen]}"
-    return [
-        Evidence(name, round(float(told[i]), 2), words[i]) for i in most if abs(told[i]) >= LEAST
-    ]
+    apart = judged.values * known.apart[judged.rows, AXES[axis].start + chosen]
+    told = np.bincount(judged.at, weights=apart).round(2).tolist()
+    most = sorted(range(len(told)), key=lambda i: -abs(told[i]))[:MOST_NOTES]
+    name = f"{axis}.{NAMES[axis][chosen]}"
+    return [Evidence(name, told[i], judged.words[i]) for i in most if abs(told[i]) >= LEAST]

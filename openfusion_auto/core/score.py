@@ -326,11 +326,11 @@ def score(
     values, seen = term_values(pool, index, base, task, state, locked=locked)
     if stuck is not None:
         hopeless(values, pool, index, base, stuck)
-    dearest = float(np.nanmax(usd.cold)) if not np.isnan(usd.cold).all() else 0.0
+    dearest = float(np.nan_to_num(np.fmax.reduce(usd.cold)))  # NaN only when no price is known
     turn = usd.turn[index]
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
-    weights = np.array(term_weights(rate, locked=locked))
+    weights = term_weights(rate, locked=locked)
     points = (values * weights).round(DIGITS)
     totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
@@ -369,14 +369,17 @@ def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:
     return np.minimum(values, 1.0)
 
 
-def term_weights(rate: float, *, locked: bool) -> list[float]:
-    """Return the weight of every term; all but a lock's stickiness add up to 1."""
+@lru_cache(maxsize=256)
+def term_weights(rate: float, *, locked: bool) -> Vector:
+    """Return the weight of every term, (8,), read only; all but a lock's stickiness add up to 1. Remembered."""
     share = rate / (1.0 + rate)
     weights = [round((1.0 - share) * w, DIGITS) for w in QUALITY_WEIGHTS]
     weights[PRICE] = round(share, DIGITS)
     if locked:
         weights[STUCK] = LOCK_WEIGHT
-    return weights
+    column = np.array(weights)
+    column.setflags(write=False)
+    return column
 
 
 def term_values(

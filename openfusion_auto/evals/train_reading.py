@@ -68,7 +68,7 @@ def frequent(examples: Sequence[Example]) -> list[str]:
     shapes: Counter[str] = Counter()
     for e in examples:
         words.update(e.features.words.keys())
-        pieces.update(e.features.pieces.keys())
+        pieces.update(e.features.pieces().keys())
         shapes.update(e.features.shape.keys())
     kept = [n for n, c in words.items() if c >= SEEN["word"]]
     kept += [n for n, c in pieces.items() if c >= SEEN["piece"] and n not in words]
@@ -83,7 +83,7 @@ def fitted(examples: Sequence[Example], names: Sequence[str]) -> Model:
     rows = {name: i for i, name in enumerate(names)}
     count = np.zeros(len(names))
     for e in examples:
-        for name in {*e.features.words, *e.features.pieces, *e.features.shape}:
+        for name in {*e.features.words, *e.features.pieces(), *e.features.shape}:
             if name in rows:
                 count[rows[name]] += 1
     rarity = (np.log((1 + len(examples)) / (1 + count)) + 1).astype(np.float32)

@@ -95,6 +95,7 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
     router.add_get(f"{root}/models", info.models)
     router.add_get(f"{root}/models/{{model:.+}}", info.model)
     router.add_get(f"{root}/keys/me", me)
+    router.add_get(f"{root}/config", info.configured)
     router.add_get(f"{root}/traces", traces.traces)
     router.add_get(f"{root}/traces/{{trace}}", traces.trace)
     router.add_get(f"{root}/responses", info.no_websocket)
@@ -104,6 +105,7 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
         ("/messages", surface("messages")),
         ("/messages/count_tokens", info.count_tokens),
         ("/embeddings", embeddings),
+        ("/estimate", info.estimate),
     )
     for path, handler in posts:
         router.add_post(root + path, handler, expect_handler=expect)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from aiohttp import web
 
+from openfusion_auto import __version__
+from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.prompt import Dialect
-from openfusion_auto.core.types import Candidate, Pool
+from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.access import View
+from openfusion_auto.runtime.engine import Judged, raise_if_empty
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
 from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
 from openfusion_auto.server.middleware import error_response
@@ -172,14 +175,91 @@ def candidate_info(c: Candidate, latency_ms: float | None) -> dict[str, object]:
 
 async def debug_route(request: web.Request) -> web.Response:
     """`POST /debug/route`: the decision for exactly this request; nothing is called, no pin changes."""
+    judged = await looked_at(request)
+    return answer_json({"object": "openfusion.route", "decision": decision_json(judged.decision)})
+
+
+async def estimate(request: web.Request) -> web.Response:
+    """`POST /v1/estimate`: what exactly this request would cost; refused as the request itself would be."""
+    judged, engine = await looked_at(request), request.app[ENGINE]
+    raise_if_empty(judged)
+    return answer_json(
+        estimate_json(
+            judged.decision,
+            judged.pool,
+            engine.policy,
+            left_usd=judged.left_usd,
+            dry_run=engine.dry_run,
+        )
+    )
+
+
+async def looked_at(request: web.Request) -> Judged:
+    """Return the decision for a request with what its budgets leave now; nothing is taken and nobody called."""
     raw = await read_body(request)
     asked = understood(request, raw, spoken(request, raw))
     if HEARING in request.app:
         await request.app[HEARING].of(asked)
-    # Looked at with what its budgets leave now; nothing is taken.
     allowance = request.app[LIMITER].allowance(request.get(CLIENT))
-    judged = request.app[ENGINE].judge(replace(asked, allowance=allowance))
-    return answer_json({"object": "openfusion.route", "decision": decision_json(judged.decision)})
+    return request.app[ENGINE].judge(replace(asked, allowance=allowance))
+
+
+async def configured(request: web.Request) -> web.Response:
+    """`GET /v1/config`: what decides now, without secrets: the pool with its sources, policy, upstreams."""
+    engine, loaded = request.app[ENGINE], request.app[CONFIG]
+    view = view_of(request)
+    pool = view.pool if view else engine.means.pool
+    unready = engine.means.live.snapshot(None).unready
+    names = sorted({c.upstream for c in pool.candidates})
+    return answer_json(
+        {
+            "object": "openfusion.config",
+            "version": __version__,
+            "loaded_at": loaded.at,
+            "dry_run": engine.dry_run,
+            "policy": policy_json(engine.policy),
+            "upstreams": [
+                {
+                    "name": n,
+                    "dialect": engine.means.upstreams[n].dialect
+                    if n in engine.means.upstreams
+                    else None,
+                    "ready": n not in unready,
+                    "why_not": unready.get(n),
+                }
+                for n in names
+            ],
+            "pool": {
+                "digest": pool.digest,
+                "candidates": [
+                    {
+                        "id": c.id,
+                        "upstream": c.upstream,
+                        **candidate_info(c, None),
+                        "benchmarks": benchmarks(c),
+                    }
+                    for c in pool.candidates
+                ],
+            },
+        }
+    )
+
+
+def benchmarks(c: Candidate) -> list[dict[str, object]]:
+    """Return a candidate's published scores with their sources."""
+    return [asdict(b) for b in c.benchmarks]
+
+
+def policy_json(policy: Policy) -> dict[str, object]:
+    """Return the operator's settings that decisions depend on."""
+    return {
+        "mode": policy.mode,
+        "cost_quality": policy.cost_quality,
+        "max_usd": policy.max_usd,
+        "max_calls": policy.max_calls,
+        "fallbacks": policy.fallbacks,
+        "panel_size": policy.panel_size,
+    }
 
 
 def spoken(request: web.Request, raw: bytes) -> Dialect:

@@ -44,6 +44,18 @@ def test_json_is_the_body_that_a_client_gets(run, configured, scripted):
     assert body["openfusion"]["trace_id"].startswith("tr_")
 
 
+def test_an_estimate_says_each_modes_price_and_calls_nothing(run, configured, scripted):
+    scripted([])
+    done = run("ask", "fix the failing test", "--estimate")
+    assert done.code == 0
+    assert "tokens in" in done.out
+    assert [line for line in done.out.splitlines() if line.startswith("  * single  1 call   $0.")]
+    assert "unknown at worst" in done.out  # a fallback of this pool has no price
+    said = run("ask", "fix the failing test", "--estimate", "--json").json
+    assert said["object"] == "openfusion.estimate"
+    assert done.out.startswith(f"{said['mode']} with {said['candidate']}, ")
+
+
 def test_an_escape_sequence_of_a_model_does_not_reach_the_terminal(run, configured, scripted):
     scripted([Reply("a\x1b]0;evil\x07b"), Reply("a\x1b[2Jb")])
     assert run("ask", "x", "--model", "coder-a").out == "a]0;evilb\n"

@@ -138,3 +138,28 @@ def sessions(draw) -> Session:
     return built(
         lambda options: draw(st.sampled_from(options)), lambda a, b: draw(st.integers(a, b))
     )
+
+
+def report(against_best: int, against_staying: int) -> str:
+    """Return how the policy does over drawn sessions: above the best of all assignments, and above staying."""
+    over, switched = [], []
+    for seed in range(max(against_best, against_staying)):
+        session = drawn(seed)
+        picks = played(session)
+        if seed < against_best:
+            over.append(dollars(session, picks) / least(session) - 1)
+        if seed < against_staying:
+            stays = dollars(session, [picks[0]] * len(picks))
+            if len(set(picks)) > 1:
+                switched.append(dollars(session, picks) / stays - 1)
+    low, middle, high = (float(np.quantile(over, q)) for q in (0.0, 0.5, 0.95))
+    return (
+        f"{against_best} sessions, above the best of all assignments: mean {np.mean(over):.1%}, least {low:.1%}, "
+        f"median {middle:.1%}, 95th percentile {high:.1%}, most {max(over):.1%}\n"
+        f"{against_staying} sessions, above staying with the first choice: most {max([0.0, *switched]):.1%}; "
+        f"{len(switched)} switch, mean {np.mean(switched):.1%}, from {min(switched):.1%}"
+    )
+
+
+if __name__ == "__main__":
+    print(report(400, 4_400))

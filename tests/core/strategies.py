@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ performances = st.builds(Performance, st.none() | numbers(1, 20_000), st.none() 
 abilities = st.just(EVERYTHING) | st.lists(st.sampled_from(EVERYTHING), unique=True).map(tuple)
 
 
+@cache  # a strategy is checked when it is first drawn from: once for each id, not for each example
 def candidates(id_: str, *, easy: bool = False) -> st.SearchStrategy[Candidate]:
     """Candidates of that id; two ids in three share a model with nobody."""
     return st.builds(
@@ -93,12 +95,11 @@ def candidates(id_: str, *, easy: bool = False) -> st.SearchStrategy[Candidate]:
     )
 
 
-def pools(*, easy: bool = False, min_size: int = 1) -> st.SearchStrategy[Pool]:
+@st.composite
+def pools(draw: st.DrawFn, *, easy: bool = False, min_size: int = 1) -> Pool:
     """Pools of distinct ids in any order; in an easy one everybody can serve at a known price."""
-    ids = st.lists(st.sampled_from(IDS), min_size=min_size, max_size=5, unique=True)
-    return ids.flatmap(lambda chosen: st.tuples(*(candidates(i, easy=easy) for i in chosen))).map(
-        lambda cs: Pool(cs, "sha256:drawn")
-    )
+    ids = draw(st.lists(st.sampled_from(IDS), min_size=min_size, max_size=5, unique=True))
+    return Pool(tuple(draw(candidates(i, easy=easy)) for i in ids), "sha256:drawn")
 
 
 some_ids = st.just(()) | st.lists(st.sampled_from(IDS), max_size=4, unique=True).map(tuple)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openfusion_auto.core.cost import CACHE_TTL_S, PAUSE_S, kept, turns_left
 from openfusion_auto.core.types import Needs, Pin, Pool, Price, State
 from openfusion_auto.runtime.state import CacheRule
-from tests.core.sessions import Session, Turn, dollars, drawn, least, played, sessions
+from tests.core.sessions import Session, Turn, dollars, drawn, least, played, report, sessions
 from tests.support.pools import CODER, FAST, candidate, pool, task
 
 
@@ -83,3 +83,25 @@ def test_a_cache_that_lives_longer_is_found_by_more_turns(ttl):
 def test_the_sessions_own_cache_has_the_benefit_of_the_doubt():
     both = pool(CODER, FAST)
     assert kept(State(), both, 1).tolist() == [CACHE_TTL_S / (CACHE_TTL_S + PAUSE_S), 1.0]
+
+
+def test_a_cache_of_shorter_life_than_the_sessions_own_counts_as_lost():
+    three = pool(CODER, candidate("short", upstream="short"), candidate("long", upstream="long"))
+    state = State(cache_ttl={"": 300.0, "short": 60.0, "long": 3600.0})
+    share = kept(state, three, three.row_of[CODER.id]).tolist()
+    own, short, long = (share[three.row_of[i]] for i in (CODER.id, "short", "long"))
+    assert (own, short) == (1.0, 0.0)
+    assert long == pytest.approx(3600 / 3660)
+
+
+def test_a_session_whose_pauses_outlive_only_the_cheaper_cache_does_not_move():
+    # Drawn session 1382: after a long pause a model looks cheaper, but its cache never lasts to the next turn.
+    session = drawn(1382)
+    picks = played(session)
+    assert dollars(session, picks) <= 1.001 * dollars(session, [picks[0]] * len(picks))
+
+
+def test_the_report_counts_what_was_drawn():
+    said = report(20, 200)
+    assert said.startswith("20 sessions, above the best")
+    assert "200 sessions, above staying with the first choice: most 0.0%" in said

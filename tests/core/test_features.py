@@ -61,7 +61,7 @@ def test_pieces_are_cut_from_words_with_their_ends_marked():
     assert pieces_of("fix") == ("<fi", "fix", "ix>", "<fix", "fix>", "<fix>")
     assert pieces_of("修复") == ("修", "复", "修复")
     assert len(pieces_of("x" * 500)) == len(pieces_of("x" * LONG_WORD))
-    assert of("fixing").pieces["<fix"] == "fixing"
+    assert of("fixing").pieces()["<fix"] == "fixing"
 
 
 @pytest.mark.parametrize(
@@ -151,5 +151,5 @@ def test_any_text_has_features_and_the_words_shown_stand_in_it(text):
     found = features_of(facts)
     assert found == features_of(facts)
     folded = facts.words.lower()
-    assert all(word in folded for word in found.pieces.values())
+    assert all(word in folded for word in found.pieces().values())
     json.dumps(found.shape)

@@ -46,7 +46,7 @@ def test_the_shipped_model_has_a_weight_for_each_feature_and_is_loaded_once():
 
 def test_each_block_has_length_one_however_many_words_there_are():
     known = made({"a": {0: 1.0}, "b": {0: 1.0}, "<a>": {0: 2.0}, "#question": {0: 1.0}})
-    found = Features({"a": "a", "b": "b", "new": "new"}, {"<a>": "a"}, {"#question": 0.7})
+    found = Features({"a": "a", "b": "b", "new": "new"}, ("a",), {"#question": 0.7})
     rows, values, words = reading.looked_up(found, known)
     assert rows == [0, 1, 2, 3]
     assert values == pytest.approx([0.5**0.5, 0.5**0.5, 1.0, 0.7])
@@ -58,21 +58,21 @@ def test_each_block_has_length_one_however_many_words_there_are():
 def test_rare_features_weigh_more():
     known = made({"a": {}, "b": {}})
     known.rarity[1] = 3.0
-    _, values, _ = reading.looked_up(Features({"a": "a", "b": "b"}, {}, {}), known)
+    _, values, _ = reading.looked_up(Features({"a": "a", "b": "b"}, (), {}), known)
     assert values == pytest.approx([1 / 10**0.5, 3 / 10**0.5])
 
 
 def test_without_a_known_feature_the_bias_decides_and_nothing_is_evidence():
     known = made({"a": {0: 1.0}})
-    judged = reading.judge(Features({"x": "x"}, {}, {}), known)
+    judged = reading.judge(Features({"x": "x"}, ("x",), {}), known)
     assert judged.scores.tolist() == known.bias.tolist()
-    assert reading.evidence(judged, "kind", 0) == []
+    assert reading.evidence(judged, known, "kind", 0) == []
 
 
 def test_evidence_joins_what_one_word_said_and_is_ordered_by_strength():
     known = made({"a": {10: -1.0}, "b": {10: 1.0}, "<b>": {10: 1.0}, "c": {10: 0.01}})
-    found = Features({"a": "a", "b": "b", "c": "c"}, {"<b>": "b"}, {})
-    told = reading.evidence(reading.judge(found, known), "risk", 0)
+    found = Features({"a": "a", "b": "b", "c": "c"}, ("b",), {})
+    told = reading.evidence(reading.judge(found, known), known, "risk", 0)
     assert [e.why for e in told] == ["b", "a"]
     assert {e.signal for e in told} == {"risk.low"}
     assert told[0].points > 0 > told[1].points
@@ -80,22 +80,25 @@ def test_evidence_joins_what_one_word_said_and_is_ordered_by_strength():
 
 def test_a_word_that_was_never_met_is_shown_by_its_pieces():
     known = made({"<hu": {0: 1.0}, "c:met": {}, "met": {}, "<me": {0: 1.0}})
-    found = Features({}, {"<hu": "hunter2", "<me": "met"}, {})
-    assert reading.looked_up(found, known)[2] == ["…hu…", "met"]
+    found = Features({}, ("hunter2", "met"), {})
+    assert reading.looked_up(found, known)[2] == ["…hu…", "met", "met"]
 
 
 @given(TEXTS)
 def test_scores_are_the_bias_and_all_parts(text):
     known = reading.model()
     judged = reading.judge(features_of(Facts("user", text)), known)
-    assert np.allclose(judged.scores, known.bias + judged.parts.sum(axis=0), atol=1e-4)
-    assert len(judged.words) == len(judged.parts)
+    parts = known.weights[judged.rows] * judged.values[:, None]
+    assert np.allclose(judged.scores, known.bias + parts.sum(axis=0), atol=1e-4)
+    assert len(judged.at) == len(judged.rows) == len(judged.values)
+    assert set(judged.at.tolist()) == set(range(len(judged.words)))
 
 
 @given(TEXTS, st.sampled_from(sorted(reading.AXES)))
 def test_evidence_is_bounded_and_never_tiny(text, axis):
-    judged = reading.judge(features_of(Facts("user", text)), reading.model())
-    told = reading.evidence(judged, axis, 1)
+    known = reading.model()
+    judged = reading.judge(features_of(Facts("user", text)), known)
+    told = reading.evidence(judged, known, axis, 1)
     assert len(told) <= reading.MOST_NOTES
     assert all(abs(e.points) >= reading.LEAST - 0.005 for e in told)
     assert len({e.why for e in told}) == len(told)

@@ -134,6 +134,76 @@ class TestRoute:
         assert (status, body["error"]["param"]) == (400, "messages")
 
 
+class TestEstimate:
+    async def test_it_prices_what_would_be_done_and_calls_nothing(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            body = ask("fix the failing test in auth.py", max_tokens=200)
+            _, decided = await route(router, body)
+            async with router.http.post(f"{router.root}/v1/estimate", json=body) as r:
+                said = await r.json()
+            assert up.requests == []
+        plan = decided["decision"]["plan"]
+        assert r.status == 200
+        assert said["object"] == "openfusion.estimate"
+        assert said["mode"] == decided["decision"]["mode"]
+        assert said["usd"]["worst_case"] == plan["worst_case_usd"]
+        assert said["tokens"]["output_most"] == 200
+        assert {m["mode"] for m in said["modes"]} == {"single", "verify", "panel"}
+
+    async def test_the_bill_of_one_call_is_within_its_worst_case(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            body = ask("say hello", max_tokens=50, openfusion={"mode": "single"})
+            async with router.http.post(f"{router.root}/v1/estimate", json=body) as r:
+                said = await r.json()
+            await router.chat({**body, "stream": False})
+            trace = router.engine.traces.latest(1)[0]
+        assert trace.answered_by == said["candidate"]
+        assert 0 < trace.usd() <= said["usd"]["worst_case"]
+
+    @pytest.mark.parametrize("dialect", ["responses", "messages"])
+    async def test_each_dialect_is_understood(self, start_router, dialect):
+        body = {"model": "openfusion/auto", "max_tokens": 9, "messages": ask("hi")["messages"]}
+        headers = {"anthropic-version": "2023-06-01"}
+        if dialect == "responses":
+            body, headers = {"model": "openfusion/auto", "input": "hi"}, {}
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            url = f"{router.root}/v1/estimate"
+            async with router.http.post(url, json=body, headers=headers) as r:
+                assert (await r.json())["object"] == "openfusion.estimate"
+
+    async def test_what_the_request_would_be_refused_for_is_refused_here(self, start_router):
+        body = ask("hi", openfusion={"max_usd": 1e-9})
+        async with (
+            FaultyUpstream() as up,
+            start_router(up.url, candidates=FOUR) as router,
+            router.http.post(f"{router.root}/v1/estimate", json=body) as r,
+        ):
+            said = await r.json()
+        assert (r.status, said["error"]["code"]) == (400, "budget_exceeded")
+
+
+class TestConfig:
+    async def test_it_shows_policy_upstreams_and_the_pool_with_its_sources(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
+            status, said = await get(router, "/v1/config")
+        assert status == 200
+        assert said["policy"]["mode"] in ("auto", "single", "verify", "panel")
+        assert [u["ready"] for u in said["upstreams"]] == [True]
+        assert [c["id"] for c in said["pool"]["candidates"]] == sorted(c["id"] for c in FOUR)
+        assert said["pool"]["digest"]
+        assert all("source" in b for c in said["pool"]["candidates"] for b in c["benchmarks"])
+
+    async def test_no_key_and_no_address_stands_in_it(self, start_router):
+        async with (
+            FaultyUpstream() as up,
+            start_router(up.url, candidates=FOUR) as router,
+            router.http.get(f"{router.root}/v1/config") as r,
+        ):
+            text = await r.text()
+        assert str(up.port) not in text
+        assert "sk-" not in text
+
+
 class TestTraces:
     async def test_the_newest_comes_first_and_by_id_is_whole(self, start_router):
         async with FaultyUpstream() as up, start_router(up.url) as router:
