@@ -49,6 +49,12 @@ class Together:
             "openfusion_worker_restarts", "Workers that died and were started again.", registry=None
         )
 
+    def own(self) -> Iterator[Metric]:
+        """Return what only several workers tell."""
+        for metric in (*self._here.collect(), *self._restarts.collect()):
+            metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
+            yield metric
+
     def restarted(self) -> None:
         """Count that this process took the place of a worker that died."""
         self._restarts.inc()
