@@ -259,3 +259,11 @@ class InternalError(FusionError):
     """A defect of ours."""
 
     default_code = "internal_error"
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    """Return the error for an address that cannot be had."""
+    return ConfigError(
+        f"cannot listen on {host}:{port} ({error.strerror}): "
+        "is another openfusion running? Choose another port with --port"
+    )

@@ -19,6 +19,7 @@ from openfusion_auto.cli import pool as pool_command
 from openfusion_auto.cli.common import is_dry_run, load_settings
 from openfusion_auto.cli.pool_common import today
 from openfusion_auto.cli.remote import Server, fetch, read_object, server_of
+from openfusion_auto.cli.workers import check_possible
 from openfusion_auto.config.keyfile import load_keys, path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
@@ -53,6 +54,7 @@ def examine(config: Path | None, *, probe: bool) -> tuple[list[Check], list[dict
     checks += configuration(settings)
     checks += keys(settings)
     checks.append(pool(settings))
+    checks += several(settings)
     checks.append(port(settings))
     if checks[-1].detail.endswith(RUNNING):
         checks += running(settings)
@@ -147,6 +149,24 @@ def pool(settings: Settings) -> Check:
         return Check("pool", "PASS", there)
     detail = f"{there}: {errors} errors, {len(findings) - errors} warnings"
     return Check("pool", "FAIL" if errors else "WARN", detail, "see them: openfusion pool check")
+
+
+def several(settings: Settings) -> Iterator[Check]:
+    """Whether several workers can serve here, and what they share through."""
+    count, redis = settings.config.server.workers, settings.redis_url is not None
+    if count == 1:
+        return
+    try:
+        check_possible(count, store=settings.config.store.enabled, redis=redis)
+    except ConfigError as error:
+        yield Check("workers", "FAIL", error.message, "or set server.workers = 1")
+        return
+    place = settings.config.redis.url_env if redis else "the state folder"
+    yield Check("workers", "PASS", f"{count} workers share through {place}")
+    cores = os.cpu_count() or count
+    if count > cores:
+        said = f"{count} workers on {cores} cores: more than there are gain nothing"
+        yield Check("workers", "WARN", said, f"set server.workers = {cores}")
 
 
 def port(settings: Settings) -> Check:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +25,8 @@ from openfusion_auto.cli.common import (
     json_option,
     load_settings,
 )
+from openfusion_auto.cli.workers import Workers, check_possible, metrics_folder, place
+from openfusion_auto.errors import cannot_listen
 
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
@@ -35,11 +40,10 @@ if TYPE_CHECKING:
 @click.option(
     "--workers",
     type=int,
-    default=1,
-    show_default=True,
     metavar="N",
-    help="Processes; this version runs one.",
+    help="Processes that serve the address together; 1 by default. Linux only.",
 )
+@click.option("--worker", hidden=True, help="Which of them this one is; said by their parent.")
 @click.option(
     "--no-store",
     is_flag=True,
@@ -57,7 +61,8 @@ def command(
     host: str | None,
     port: int | None,
     dry_run: bool,
-    workers: int,
+    workers: int | None,
+    worker: str | None,
     no_store: bool,
     insecure_no_keys: bool,
     as_json: bool,
@@ -67,23 +72,102 @@ def command(
     One line on stderr gives the address when connections are accepted; with --json one line on stdout too. SIGTERM
     and Ctrl-C let running answers finish (server.drain_s), then it ends with 0.
     """
-    if workers != 1:
-        raise click.UsageError(
-            f"--workers {workers}: several workers need shared state (pins, breakers, statistics), "
-            "which this version does not have; leave it out"
-        )
-    read = partial(load_settings, config, host=host, port=port, store=False if no_store else None)
+    read = partial(
+        load_settings,
+        config,
+        host=host,
+        port=port,
+        workers=workers,
+        store=False if no_store else None,
+    )
     settings = read()
     dry = is_dry_run(settings, asked=dry_run)
+    announce = announcer(settings, dry_run=dry, as_json=as_json)
+    if worker is None and settings.config.server.workers > 1:
+        announce_state(settings, dry_run=dry, asked=dry_run)
+        flags = [
+            *(["--config", str(config)] if config else []),
+            *(["--dry-run"] if dry_run else []),
+        ]
+        flags += ["--no-store"] if no_store else []
+        flags += ["--insecure-no-keys"] if insecure_no_keys else []
+        raise SystemExit(serve_by_several(settings, flags, announce))
+    if worker is None:
+        announce_state(settings, dry_run=dry, asked=dry_run)
+    else:
+        announce = ready_to_serve
+    serve_alone(settings, read, announce, dry_run=dry, insecure=insecure_no_keys, worker=worker)
 
-    from openfusion_auto.server.build import build, serve
+
+def serve_alone(
+    settings: Settings,
+    read: Callable[[], Settings],
+    announce: Callable[[str], None],
+    *,
+    dry_run: bool,
+    insecure: bool,
+    worker: str | None,
+) -> None:
+    """Serve in this process; `worker` says which of several it is."""
+    from openfusion_auto.server.build import build
+    from openfusion_auto.server.keys import METRICS
     from openfusion_auto.server.logs import set_up
+    from openfusion_auto.server.serving import serve
+    from openfusion_auto.server.worker import METRICS_FOLDER, worker_of
 
     set_up(settings.config.log)
-    app = build(settings, dry_run=dry, insecure=insecure_no_keys, read=read)
-    announce_state(settings, dry_run=dry, asked=dry_run)
+    one = None if worker is None else worker_of(worker)
+    app = build(
+        settings,
+        dry_run=dry_run,
+        insecure=insecure,
+        read=read,
+        workers=one.of if one else 1,
+        metrics=Path(os.environ[METRICS_FOLDER]) if one else None,
+    )
+    together = app[METRICS].together
+    if one is not None and one.restarts and together is not None:
+        together.restarted()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve(app, settings, announcer(settings, dry_run=dry, as_json=as_json)))
+        runner.run(serve(app, settings, announce, one))
+
+
+def serve_by_several(settings: Settings, flags: list[str], announce: Callable[[str], None]) -> int:
+    """Serve by several processes; returns the code to end with.
+
+    Args:
+        settings: The configuration.
+        flags: What was said on the command line, but for the address.
+        announce: Called with the address when all accept connections.
+
+    Raises:
+        ConfigError: it cannot be done here, or the address cannot be had.
+    """
+    from openfusion_auto.config.paths import state_dir
+    from openfusion_auto.server.logs import set_up
+
+    server = settings.config.server
+    check_possible(
+        server.workers, store=settings.config.store.enabled, redis=settings.redis_url is not None
+    )
+    set_up(settings.config.log)
+    try:
+        taken = place(server.host, server.port)
+    except OSError as error:
+        raise cannot_listen(server.host, server.port, error) from None
+    state = state_dir(os.environ)
+    with contextlib.closing(taken), metrics_folder(state) as folder:
+        command = [sys.executable, "-m", "openfusion_auto", "serve", *flags]
+        command += ["--host", server.host, "--port", str(taken.port)]
+        parent = Workers(command, server.workers, server.drain_s, folder)
+        return asyncio.run(parent.run(lambda: announce(taken.url)))
+
+
+def ready_to_serve(_url: str) -> None:
+    """See to memory once connections are accepted."""
+    # What start-up made lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
 
 
 def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[str], None]:
@@ -93,9 +177,7 @@ def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[
     usable = sum(c.upstream not in unready for c in settings.pool.candidates)
 
     def announce(url: str) -> None:
-        # What start-up made lives as long as the process: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
+        ready_to_serve(url)
         counted = f"{total} candidates" if usable == total else f"{usable} of {total} candidates"
         made_up = ", dry run" if dry_run else ""
         output.note(

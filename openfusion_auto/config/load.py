@@ -40,6 +40,7 @@ ENV_KEYS: Mapping[str, str] = {
 FLAG_KEYS: Mapping[str, str] = {
     "host": "server.host",
     "port": "server.port",
+    "workers": "server.workers",
     "pool": "pool.file",
     "cost-quality": "auto.cost_quality",
     "mode": "auto.mode",

@@ -210,6 +210,9 @@ class ServerSection(Section):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8787, ge=0, le=65535, description="port; 0 = any free one")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="processes that serve the address together; Linux only"
+    )
     allowed_hosts: Strings = Field(
         default=(), description="names accepted in the Host header besides loopback"
     )

@@ -43,7 +43,6 @@ class Outbox:
     def __init__(self, inner: LiveStore) -> None:
         self.inner = inner
         self._waiting: OrderedDict[tuple[str, str], AnyLive | None] = OrderedDict()
-        self._told: dict[str, Stats] = {}  # statistics as the others know them
         self._loaded: set[str] = set()
 
     def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
@@ -51,13 +50,19 @@ class Outbox:
         self.inner.keep(kind, key, value, epoch_s)
         self.note(KINDS[kind], key, value)
 
+    def measure(self, candidate: str, sample: Stats, whole: Stats, epoch_s: float) -> None:
+        """See `LiveStore`."""
+        self.inner.measure(candidate, sample, whole, epoch_s)
+        self.note(KINDS[Stats], candidate, self._with(candidate, sample))
+
+    def _with(self, candidate: str, sample: Stats) -> Stats:
+        waiting = self._waiting.get((KINDS[Stats], candidate))
+        return stats.merged(waiting, sample) if isinstance(waiting, Stats) else sample
+
     def load(self, kind: type[Live], epoch_s: float) -> list[tuple[str, Live]]:
         """See `LiveStore`."""
         found = self.inner.load(kind, epoch_s)
-        for key, value in found:
-            if isinstance(value, Stats):
-                self._told[key] = value
-                self._loaded.add(key)
+        self._loaded.update(key for key, value in found if isinstance(value, Stats))
         return found
 
     def knows(self, key: str) -> bool:
@@ -73,37 +78,17 @@ class Outbox:
 
     def take(self) -> list[tuple[str, str, AnyLive | None]]:
         """Take out what is to be told: of statistics, what is new."""
-        out: list[tuple[str, str, AnyLive | None]] = []
-        for (name, key), value in self._waiting.items():
-            if isinstance(value, Stats):
-                out.append((name, key, stats.minus(value, self._told.get(key, Stats()))))
-                self._told[key] = value
-            else:
-                out.append((name, key, value))
-                if name == KINDS[Stats]:
-                    self._told.pop(key, None)
+        out = [(name, key, value) for (name, key), value in self._waiting.items()]
         self._waiting.clear()
         return out
 
     def put_back(self, taken: list[tuple[str, str, AnyLive | None]]) -> None:
         """Note again what could not be told, unless there is something newer."""
         for name, key, value in taken:
-            if isinstance(value, Stats):
-                whole = self._told.get(key, Stats())
-                self._told[key] = stats.minus(whole, value)
-                self._waiting.setdefault((name, key), whole)
+            if isinstance(value, Stats) and self._waiting.get((name, key), value) is not None:
+                self._waiting[name, key] = self._with(key, value)
             else:
                 self._waiting.setdefault((name, key), value)
-
-    def heard(self, key: str, more: Stats | None) -> None:
-        """Note what others told, so that it is not told again."""
-        if more is None:
-            self._told.pop(key, None)
-            return
-        self._told[key] = stats.merged(self._told.get(key, Stats()), more)
-        waiting = self._waiting.get((KINDS[Stats], key))
-        if isinstance(waiting, Stats):
-            self._waiting[KINDS[Stats], key] = stats.merged(waiting, more)
 
 
 class Exchange:
@@ -186,7 +171,5 @@ class Exchange:
             return
         if isinstance(value, Pin) and value.expires_s < self._clock.now():
             return
-        if kind is Stats:
-            self._outbox.heard(key, value if isinstance(value, Stats) else None)
         now = self._live.adopt(kind, key, value)
         self._outbox.inner.keep(kind, key, now, epoch_s)

@@ -203,7 +203,10 @@ class MemoryCounters:
         for scope in scopes:
             self._put(scope.name, limits.settle(self._get(scope.name), held, cost, now_s))
             if not scope.name.startswith(SESSION):
-                self._store.keep(Spending, scope.name, self.spending(scope.name), WALL)
+                self._keep(scope.name)
+
+    def _keep(self, name: str) -> None:
+        self._store.keep(Spending, name, self.spending(name), WALL)
 
     def frees_s(self, scope: Scope, amount: int) -> float | None:
         """See `Counters`."""

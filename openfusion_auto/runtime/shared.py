@@ -1,13 +1,13 @@
-"""Limits and budgets of several processes as one: `Counters` whose truth is in Redis.
+"""Limits and budgets of several processes as one: `Counters` whose truth is in Redis, or in the store's file.
 
-    admit, reserve   one script in Redis looks at all accounts and changes them in one step; a refusal changes none
+    admit, reserve   one step there looks at all accounts and changes them at once; a refusal changes none
     leave, settle    noted here and sent at once by `keep_up`, which nobody waits for
 
-Each process keeps, of every account it uses, the last that Redis said plus what happened here since. It decides by that
-alone while Redis does not answer, so a request never fails for it: then each process may use what was left when it
+Each process keeps, of every account it uses, the last that it was told plus what happened here since. It decides by
+that alone while nobody answers, so a request never fails for it: then each process may use what was left when it
 last heard, so N processes overspend by at most N - 1 times that.
 
-What a process has running and holds is kept in Redis under its own name, whole and not as a sum of changes, with a
+What a process has running and holds is kept there under its own name, whole and not as a sum of changes, with a
 lease: a process that dies holds nothing for longer than `LEASE_S`, one that was cut off is right again with its next
 word. What was spent is sent as a change, with what was known before: a Redis that lost its data learns it again.
 """
@@ -15,11 +15,11 @@ word. What was spent is sent as a change, with what was known before: a Redis th
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, Protocol
 
 from openfusion_auto.core.limits import (
     DAY,
@@ -33,23 +33,52 @@ from openfusion_auto.core.limits import (
     Limits,
     Refusal,
     Slots,
-    Spending,
     Window,
     counting,
     drained,
 )
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.limits import SESSION, WALL, MemoryCounters, Scope
+from openfusion_auto.runtime.limits import SESSION, MemoryCounters, Scope
 from openfusion_auto.runtime.session import session_hash
-from openfusion_auto.runtime.shared_script import SCRIPT
 from openfusion_auto.store.base import Store
-from openfusion_auto.store.redis import Link
 
 LEASE_S = 15.0
 REFRESH_S = 1.0  # [s] between two looks at what the others did
+GATHER_S = 0.05  # [s] what nobody else waits for is told together
 BATCH = 100  # accounts in one step
 
 Op = Literal["admit", "reserve", "sync"]
+
+
+class Accounts(Protocol):
+    """Where accounts are counted together: `shared_script.py:RedisAccounts`, `store/accounts.py:FileAccounts`."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it answers; while it does not, nobody asks but `probe`."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process counts there: then this one decides by itself, and tells afterwards."""
+        ...
+
+    @property
+    def keeps_spending(self) -> bool:
+        """Whether what was spent is kept there for good; else each process keeps it in its own store too."""
+        ...
+
+    async def ask(self, names: Sequence[str], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Ask about some accounts in one step; None when there is no answer."""
+        ...
+
+    async def probe(self) -> None:
+        """Look whether it answers again."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
 
 
 @dataclass(slots=True)
@@ -61,14 +90,18 @@ class Share:
     held: int = 0
     requests: int = 0
     tokens: int = 0
+    uses: int = 0
     day: dict[int, int] = field(default_factory=dict)
     month: dict[int, int] = field(default_factory=dict)
     known: Account = NEW
+    known_uses: int = 0
 
     def news(self) -> Share:
         """Take what is new out."""
-        taken = Share(self.limits, 0, 0, self.requests, self.tokens, self.day, self.month)
-        self.requests = self.tokens = 0
+        taken = Share(
+            self.limits, 0, 0, self.requests, self.tokens, self.uses, self.day, self.month
+        )
+        self.requests = self.tokens = self.uses = 0
         self.day, self.month = {}, {}
         return taken
 
@@ -76,6 +109,7 @@ class Share:
         """Put back what could not be told."""
         self.requests += taken.requests
         self.tokens += taken.tokens
+        self.uses += taken.uses
         for mine, theirs in ((self.day, taken.day), (self.month, taken.month)):
             for slot, amount in theirs.items():
                 mine[slot] = mine.get(slot, 0) + amount
@@ -84,9 +118,9 @@ class Share:
 class SharedCounters(MemoryCounters):
     """See `Counters`, and above."""
 
-    def __init__(self, link: Link, clock: Clock, store: Store) -> None:
+    def __init__(self, accounts: Accounts, clock: Clock, store: Store) -> None:
         super().__init__(clock, store)
-        self._link = link
+        self.there = accounts
         self._me = secrets.token_hex(8)
         self._shares: dict[str, Share] = {}
         self._dirty: set[str] = set()
@@ -97,7 +131,9 @@ class SharedCounters(MemoryCounters):
     def _share(self, scope: Scope) -> Share:
         found = self._shares.get(scope.name)
         if found is None:
-            found = self._shares[scope.name] = Share(known=self._get(scope.name))
+            found = self._shares[scope.name] = Share(
+                known=self._get(scope.name), known_uses=self._uses.get(scope.name, (0, 0.0))[0]
+            )
         found.limits = scope.limits
         return found
 
@@ -108,7 +144,7 @@ class SharedCounters(MemoryCounters):
     async def admit(self, scopes: Sequence[Scope], count: int) -> tuple[Scope, Refusal] | None:
         """See `Counters`."""
         shares = [self._share(s) for s in scopes]
-        if any(s.limits != NO_LIMITS for s in scopes):
+        if not self.there.alone and any(s.limits != NO_LIMITS for s in scopes):
             async with self._lock:
                 reply = await self._ask("admit", scopes, count)
                 if reply is not None:
@@ -145,6 +181,7 @@ class SharedCounters(MemoryCounters):
         for scope in scopes:
             share = self._share(scope)
             share.run -= 1
+            share.uses += 1
             if scope.limits.tokens_per_minute is not None:
                 share.tokens += used - reserved
             self._touch(scope.name)
@@ -152,7 +189,7 @@ class SharedCounters(MemoryCounters):
     async def reserve(self, scopes: Sequence[Scope], amount: int) -> bool:
         """See `Counters`."""
         shares = [self._share(s) for s in scopes]
-        if any(s.limits.per_day is not None or s.limits.per_month is not None for s in scopes):
+        if not self.there.alone and any(s.limits.has_budget for s in scopes):
             async with self._lock:
                 reply = await self._ask("reserve", scopes, amount)
                 if reply is not None:
@@ -178,23 +215,30 @@ class SharedCounters(MemoryCounters):
             self._touch(scope.name)
 
     def waiting(self) -> set[str]:
-        """Return the accounts of which Redis does not know all yet."""
+        """Return the accounts of which not all is told yet."""
         return set(self._dirty)
 
+    def _keep(self, name: str) -> None:
+        if not self.there.keeps_spending:
+            super()._keep(name)
+
     async def keep_up(self) -> None:
-        """Tell Redis what happened here as it happens, and hear what happened elsewhere each second; for ever."""
+        """Tell what happened here as it happens, and hear what happened elsewhere each second; for ever."""
         while True:
             try:
                 async with asyncio.timeout(REFRESH_S):
                     await self._wake.wait()
-                due = set(self._dirty)
             except TimeoutError:
-                await self._link.probe()
+                await self.there.probe()
                 due = set(self._shares)
+            else:
+                if self.there.alone:
+                    await self._clock.sleep(GATHER_S)
+                due = set(self._dirty)
             self._wake.clear()
-            if not self._link.up:
+            if not self.there.up:
                 await self._clock.sleep(REFRESH_S)
-                await self._link.probe()
+                await self.there.probe()
                 self._wake.set()
                 continue
             await self.sync(due)
@@ -212,8 +256,8 @@ class SharedCounters(MemoryCounters):
     async def _ask(
         self, op: Op, scopes: Sequence[Scope], count: int
     ) -> Mapping[str, object] | None:
-        """Ask Redis in one step about some accounts, and take over what it says; None when it does not answer."""
-        if not self._link.up:
+        """Ask in one step about some accounts, and take over what is said; None when there is no answer."""
+        if not self.there.up:
             return None
         names = [s.name for s in scopes]
         shares = [self._share(s) for s in scopes]
@@ -228,32 +272,49 @@ class SharedCounters(MemoryCounters):
             "first_day": first(DAY, now_s),
             "first_month": first(MONTH, now_s),
             "scopes": [
-                {**told(share, new, now_s), **self._owed(name, new)}
+                {
+                    **told(share, new, now_s),
+                    **self._owed(name, new),
+                    "last_s": self._uses.get(name, (0, 0.0))[1],
+                }
                 for name, share, new in zip(names, shares, taken, strict=True)
             ],
         }
-        keys = [self._link.key("account", name_there(n)) for n in names]
-        keys.append(self._link.key("processes"))
-        text = None
+        # A client that leaves meanwhile does not end the question: what was told must not be told twice.
+        question = asyncio.ensure_future(
+            self.there.ask([name_there(name) for name in names], asked)
+        )
         try:
-            text = await self._link.script(SCRIPT, keys, json.dumps(asked))
-        finally:
-            if text is None:  # no answer, or the client left while it was on its way
-                for name, share, new in zip(names, shares, taken, strict=True):
-                    share.put_back(new)
-                    self._touch(name)
-        if text is None:
+            reply = await asyncio.shield(question)
+        except asyncio.CancelledError:
+            question.add_done_callback(partial(self._left_alone, names, taken))
+            raise
+        if reply is None:
+            self._not_told(names, taken)
             return None
-        reply: dict[str, object] = json.loads(text)
         done = not reply["refused"]
-        answers = reply["scopes"] or []
-        if not isinstance(answers, list):
-            raise TypeError("not a list of accounts")
-        for name, share, said in zip(names, shares, answers, strict=True):
+        for name, share, said in zip(names, shares, reply["scopes"] or [], strict=True):
             share.run += done and op == "admit"
             share.held += count if done and op == "reserve" else 0
             self._take_over(name, share, said)
         return reply
+
+    def _not_told(self, names: Sequence[str], taken: Sequence[Share]) -> None:
+        for name, new in zip(names, taken, strict=True):
+            self._shares.setdefault(name, Share(new.limits)).put_back(new)
+            self._touch(name)
+
+    def _left_alone(
+        self,
+        names: Sequence[str],
+        taken: Sequence[Share],
+        question: asyncio.Future[Mapping[str, Any] | None],
+    ) -> None:
+        """See to a question whose client has left: what it was given is given back with the next word."""
+        if question.cancelled() or question.exception() or question.result() is None:
+            self._not_told(names, taken)
+        for name in names:
+            self._touch(name)
 
     def _owed(self, name: str, new: Share) -> dict[str, int]:
         """Return what is to be added to the buckets: of a long outage what has not come back by time since."""
@@ -272,6 +333,7 @@ class SharedCounters(MemoryCounters):
         now_ms = self._now_ms()
         known = Account(day=slots_of(said["day"]), month=slots_of(said["month"]))
         share.known = known
+        share.known_uses = int(str(said["uses"]))
         owed = [
             max(0, int(str(said[kind])) + new * MINUTE)
             for kind, new in (("requests", share.requests), ("tokens", share.tokens))
@@ -285,9 +347,12 @@ class SharedCounters(MemoryCounters):
             with_new(known.month, share.month),
         )
         before = self.spending(name)
+        last_s = max(before.last_s, float(str(said["last_s"])))
         self._put(name, account)
-        if self.spending(name) != before and not name.startswith(SESSION):
-            self._store.keep(Spending, name, self.spending(name), WALL)
+        if not name.startswith(SESSION):
+            self._uses[name] = (share.known_uses + share.uses, last_s)
+            if self.spending(name) != before:
+                self._keep(name)
         idle = not (share.run or share.held or share.day or share.tokens or share.requests)
         if idle and name.startswith(SESSION):  # thousands of them; the next request hears anew
             self._shares.pop(name, None)
@@ -315,6 +380,8 @@ def told(share: Share, new: Share, now_s: int) -> dict[str, object]:
     }
     return {
         **{name: -1 if most is None else most for name, most in limits.items()},
+        "uses": new.uses,
+        "known_uses": share.known_uses,
         "run": share.run,
         "held": share.held,
         "known_day": counting(share.known.day, DAY, now_s),

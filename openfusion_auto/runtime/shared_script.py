@@ -1,11 +1,21 @@
 """The script that runs inside Redis for `shared.py`: it looks at all accounts of a request and changes them at once."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from openfusion_auto.store.redis import Link
+
 # KEYS: one hash for each account, and last the hash of processes with the end of their lease [ms].
 # ARGV[1]: JSON {me, lease_ms, op, count, first_day, first_month, scopes: [{rpm, tpm, conc, day, month (limits, -1 =
 # none), run, held (of this process), known_day, new_day, known_month, new_month ([[slot, amount]]), requests, tokens
-# (to add to the buckets)}]}. op: `admit` a request of `count` tokens, `reserve` `count` units of money, or `sync`.
+# (to add to the buckets), uses, known_uses (requests that ended), last_s}]}. op: `admit` a request of `count` tokens,
+# `reserve` `count` units of money, or `sync`.
 # Fields of an account: r:PROCESS running, h:PROCESS held, d:SLOT and m:SLOT money, rq/rt and tq/tt what a bucket is
-# owed and as of when. Money goes out as text: cjson writes 14 digits.
+# owed and as of when, n how many requests ended and e when the last one did. Money goes out as text: cjson writes 14
+# digits.
 SCRIPT = """
 local asked = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
@@ -52,6 +62,8 @@ local function read(key, scope)
   end
   found.requests = drained(fields, 'rq', 'rt', scope.rpm, scope.requests)
   found.tokens = drained(fields, 'tq', 'tt', scope.tpm, scope.tokens)
+  found.uses = math.max(tonumber(fields.n or 0), scope.known_uses) + scope.uses
+  found.last_s = math.max(tonumber(fields.e or 0), scope.last_s)
   for kind, lists in pairs({d = {scope.known_day, scope.new_day}, m = {scope.known_month, scope.new_month}}) do
     local slots = found[kind]
     local function put(slot, amount)
@@ -89,7 +101,8 @@ end
 
 local function write(key, found, scope)
   redis.call('HSET', key, 'r:' .. me, text(scope.run), 'h:' .. me, text(scope.held),
-    'rq', text(found.requests), 'rt', text(now), 'tq', text(found.tokens), 'tt', text(now))
+    'rq', text(found.requests), 'rt', text(now), 'tq', text(found.tokens), 'tt', text(now),
+    'n', text(found.uses), 'e', string.format('%.3f', found.last_s))
   for name, amount in pairs(found.changed) do redis.call('HSET', key, name, text(amount)) end
   redis.call('PEXPIRE', key, 2764800000)
 end
@@ -117,7 +130,37 @@ for i, scope in ipairs(asked.scopes) do
   for slot, amount in pairs(found.d) do day[#day + 1] = {slot, text(amount)} end
   for slot, amount in pairs(found.m) do month[#month + 1] = {slot, text(amount)} end
   told[i] = {run = text(found.run), held = text(found.held), day = day, month = month,
-    requests = text(found.requests), tokens = text(found.tokens)}
+    requests = text(found.requests), tokens = text(found.tokens), uses = text(found.uses),
+    last_s = string.format('%.3f', found.last_s)}
 end
 return cjson.encode({refused = refused, scopes = told})
 """
+
+
+class RedisAccounts:
+    """See `shared.py:Accounts`. The link is closed by whoever made it."""
+
+    alone = False
+    keeps_spending = False
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @property
+    def up(self) -> bool:
+        """Whether Redis answers."""
+        return self._link.up
+
+    async def ask(self, names: Sequence[str], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Run the script; None when Redis does not answer."""
+        keys = [self._link.key("account", name) for name in names]
+        keys.append(self._link.key("processes"))
+        text = await self._link.script(SCRIPT, keys, json.dumps(asked))
+        return None if text is None else json.loads(text)
+
+    async def probe(self) -> None:
+        """Look whether Redis is back."""
+        await self._link.probe()
+
+    async def close(self) -> None:
+        """Nothing of its own is open."""

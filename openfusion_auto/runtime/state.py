@@ -145,6 +145,12 @@ class LiveState:
         while len(self._tallies) > MAX_TALLIES:
             self._tallies.popitem(last=False)
 
+    def lacks(self, session: str, opaque: str | None) -> bool:
+        """Whether nothing is known of a session, or nobody knows who made what is sealed."""
+        if opaque is not None and seal_of(opaque) not in self._makers:
+            return True
+        return session_hash(session) not in self._pins
+
     def bytes_per_token(self, candidate_id: str) -> float | None:
         """Return the measured prompt bytes per input token, once it is known."""
         known = self._stats.get(candidate_id)
@@ -171,17 +177,21 @@ class LiveState:
         cache_hit: float | None = None,
     ) -> None:
         """A call brought an answer."""
-        known = stats.succeeded(
-            self._stats.get(candidate_id, Stats()),
-            self._clock.now(),
-            ttft_ms=ttft_ms,
-            tokens_per_s=tokens_per_s,
-            bytes_per_token=bytes_per_token,
-            cache_hit=cache_hit,
+        now, epoch_s = self._clock.now(), self._epoch_s()
+        before = self._stats.get(candidate_id)
+        sample, whole = (
+            stats.succeeded(
+                known,
+                now,
+                ttft_ms=ttft_ms,
+                tokens_per_s=tokens_per_s,
+                bytes_per_token=bytes_per_token,
+                cache_hit=cache_hit,
+            )
+            for known in (Stats(at_s=now), before or Stats(at_s=now))
         )
-        epoch_s = self._epoch_s()
-        self._stats[candidate_id] = known
-        self._store.keep(Stats, candidate_id, known, epoch_s)
+        self._stats[candidate_id] = whole
+        self._store.measure(candidate_id, sample, whole, epoch_s)
         if self._breakers.pop(candidate_id, None) is not None:
             self._store.keep(Breaker, candidate_id, None, epoch_s)
 
@@ -191,10 +201,11 @@ class LiveState:
             self.released(candidate_id)
             return
         now, epoch_s = self._clock.now(), self._epoch_s()
-        known = stats.failed(self._stats.get(candidate_id, Stats()), now)
+        known = self._stats.get(candidate_id, Stats(at_s=now))
+        self._stats[candidate_id] = whole = stats.failed(known, now)
+        self._store.measure(candidate_id, stats.failed(Stats(at_s=now), now), whole, epoch_s)
         broken = breaker.fail(self._breakers.get(candidate_id, Breaker()), now)
-        self._stats[candidate_id], self._breakers[candidate_id] = known, broken
-        self._store.keep(Stats, candidate_id, known, epoch_s)
+        self._breakers[candidate_id] = broken
         self._store.keep(Breaker, candidate_id, broken, epoch_s)
 
     def waited(self, candidate_id: str, ttft_ms: float) -> None:
@@ -268,17 +279,26 @@ class LiveState:
         last = next((maker for maker in reversed(known) if maker is not None), None)
         return tuple(c.id for c in pool.candidates if (c.upstream, c.model) == last)
 
-    def forget(self, candidate_id: str | None) -> None:
-        """Forget what was measured and learned of a candidate, or of all (None); `LEARNED`: all that was learned."""
-        for key in [k for k in self._tallies if is_forgotten(KINDS[Tally], k, (candidate_id,))]:
-            del self._tallies[key]
-            self._store.keep(Tally, key, None, 0.0)
+    def forget(self, candidate_id: str | None, *, is_gone: bool = False) -> None:
+        """Forget what was measured and learned of a candidate, or of all (None); `LEARNED`: all that was learned.
+
+        `is_gone`: where others see it too it is gone already, and may have begun anew there.
+        """
         known = {*self._stats, *self._breakers}
-        for gone in known if candidate_id is None else known & {candidate_id}:
-            self._stats.pop(gone, None)
-            self._breakers.pop(gone, None)
-            self._store.keep(Stats, gone, None, 0.0)
-            self._store.keep(Breaker, gone, None, 0.0)
+        forgotten: list[tuple[type, MutableMapping[str, Any], str]] = [
+            (kind, kept, key)
+            for kind, kept in ((Stats, self._stats), (Breaker, self._breakers))
+            for key in (known if candidate_id is None else known & {candidate_id})
+        ]
+        forgotten += [
+            (Tally, self._tallies, key)
+            for key in self._tallies
+            if is_forgotten(KINDS[Tally], key, (candidate_id,))
+        ]
+        for kind, kept, key in forgotten:
+            kept.pop(key, None)
+            if not is_gone:
+                self._store.keep(kind, key, None, 0.0)
 
     def adopt(self, kind: type, key: str, value: AnyLive | None) -> AnyLive | None:
         """Take over what another process learnt; returns what is true now, for this process's own file.
@@ -299,7 +319,8 @@ class LiveState:
             case Breaker():
                 value = self._breakers[key] = replace(value, probing=False)
             case Pin():
-                self._pins[key] = value
+                known_pin = self._pins.get(key, value)
+                value = self._pins[key] = max(value, known_pin, key=lambda pin: pin.expires_s)
                 self._pins.move_to_end(key)
             case Maker():
                 self._makers.setdefault(key, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.log import server_logger
@@ -49,14 +50,18 @@ def build_app(
     clock: Clock,
     keyring: Keyring,
     limiter: Limiter,
+    counted: Path | None = None,
 ) -> web.Application:
-    """Return the application that serves `engine` to whom `keyring` lets in and as much as `limiter` gives."""
+    """Return the application that serves `engine` to whom `keyring` lets in and as much as `limiter` gives.
+
+    `counted`: the folder in which several workers count together.
+    """
     # Before the gate stands the library's own parser; what it logs of broken HTTP quotes keys and prompts.
     server_logger.addFilter(without_the_request)
     app = web.Application(middlewares=[observe, gate], client_max_size=options.max_body)
     app[ENGINE], app[OPTIONS], app[CLOCK] = engine, options, clock
     app[LIVE], app[CONFIG] = Live(), Loaded(clock.wall())
-    app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE], app[CONFIG]))
+    app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE], app[CONFIG]), counted)
     engine.means.books.observers.append(app[METRICS].observe)
     app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.

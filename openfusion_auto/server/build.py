@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,26 +29,22 @@ from openfusion_auto.runtime.learner import Learner
 from openfusion_auto.runtime.limits import Counters, Limiter, MemoryCounters
 from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
-from openfusion_auto.runtime.shared import SharedCounters
 from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.app import build_app
-from openfusion_auto.server.files import allow_connections
-from openfusion_auto.server.follow import FOLLOWER, follower_of
+from openfusion_auto.server.follow import follower_of
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
-    CLOCK,
     ENGINE,
     KEYRING,
     LIMITER,
-    LIVE,
+    METRICS,
     OPTIONS,
     VIEWS,
     ServerOptions,
 )
-from openfusion_auto.server.logs import set_up, unhandled
-from openfusion_auto.server.sharing import LINK, Sharing, build_link
-from openfusion_auto.server.stalled import cut_stalled
+from openfusion_auto.server.logs import set_up
+from openfusion_auto.server.sharing import LINK, build_counters, build_link, share
 from openfusion_auto.server.upkeep import upkeep
 from openfusion_auto.store import retention
 from openfusion_auto.store.base import Store
@@ -61,12 +54,6 @@ from openfusion_auto.store.sqlite import open_store
 from openfusion_auto.upstream.registry import build_upstreams
 
 MEGABYTE = 1_000_000
-# Kept traces are thousands of small values without a cycle among them: Python's own thresholds (700, 10, 10) look at
-# them again and again, a tenth to a fifth of a request's processor time. The rare garbage in cycles waits a little.
-COLLECT_AT = (20_000, 20, 20)
-# [s] a connection may have no whole request on it, at its start (a head that never ends) or between two. Longer than
-# clients keep theirs (reqwest 90 s, httpx 5 s, undici 4 s), so that they and not we close one that both believe in.
-IDLE_CONNECTION_S = 120.0
 
 
 def store_file(settings: Settings, *, dry_run: bool) -> Path | None:
@@ -74,15 +61,18 @@ def store_file(settings: Settings, *, dry_run: bool) -> Path | None:
     return file_in(settings.state_path, dry_run=dry_run) if settings.config.store.enabled else None
 
 
-def build_store(settings: Settings, *, dry_run: bool, clock: Clock) -> Store:
-    """Return the store of a configuration; whoever asks for it closes it.
+def build_store(
+    settings: Settings, *, dry_run: bool, clock: Clock, elsewhere: bool = False
+) -> Store:
+    """Return the store of a configuration; whoever asks for it closes it. `elsewhere`: see `SqliteStore`.
 
     Raises:
         StoreTooNew: the file is a later version's.
     """
     kept = settings.config.store
     limits = retention.Limits(int(kept.max_mb * MEGABYTE), kept.keep_days * retention.DAY_S)
-    return open_store(store_file(settings, dry_run=dry_run), limits, clock.wall)
+    path = store_file(settings, dry_run=dry_run)
+    return open_store(path, limits, clock.wall, elsewhere=elsewhere)
 
 
 def build_engine(
@@ -259,8 +249,12 @@ def build(
     clock: Clock | None = None,
     insecure: bool = False,
     read: Callable[[], Settings] | None = None,
+    workers: int = 1,
+    metrics: Path | None = None,
 ) -> web.Application:
     """Return the application of a configuration; with `read`, which reads it anew, it follows its files.
+
+    As one of several `workers` it waits for what the others know, and counts in the folder `metrics`.
 
     Raises:
         ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
@@ -269,8 +263,8 @@ def build(
     clock = clock or Clock()
     keyring = build_keyring(settings, clock, insecure=insecure)
     link = build_link(settings, dry_run=dry_run)
-    store = build_store(settings, dry_run=dry_run, clock=clock)
-    counters = SharedCounters(link, clock, store) if link else MemoryCounters(clock, store)
+    store = build_store(settings, dry_run=dry_run, clock=clock, elsewhere=link is not None)
+    counters = build_counters(link, store, clock, worker=workers > 1)
     limiter = Limiter(counters, *limits_of(settings))
     problem = store.status().problem
     if problem and (limiter.has_budget or keyring.has_budget):
@@ -289,16 +283,13 @@ def build(
         counters=counters,
     )
     host = settings.config.server.host
-    app = build_app(engine, server_options(settings, host), clock, keyring, limiter)
-    app.cleanup_ctx.append(keeping)
-    if link is not None and outbox is not None and isinstance(counters, SharedCounters):
-        app[LINK] = link
-        app.cleanup_ctx.append(Sharing(link, counters, outbox, engine.means.live, clock).context())
+    app = build_app(engine, server_options(settings, host), clock, keyring, limiter, metrics)
+    share(app, counters, link, outbox, workers=workers)
     if settings.config.otel.enabled:
         app.on_cleanup.append(spanning(engine))
     if read is not None:
         follower_of(app, settings, read, partial(take, app, host), clock)
-    app.cleanup_ctx.append(upkeep(keyring, clock))
+    app.cleanup_ctx.append(upkeep(keyring, clock, app[METRICS].together))
     return app
 
 
@@ -358,84 +349,3 @@ def calls_alike(old: Settings, new: Settings, name: str) -> bool:
         for s in (old, new)
     ]
     return ways[0] == ways[1]
-
-
-async def keeping(app: web.Application) -> AsyncIterator[None]:
-    """While the server runs: forget what another process was told to forget. At its end: write what waits."""
-    live, loop = app[ENGINE].means.live, asyncio.get_running_loop()
-    store = app[ENGINE].means.books.store
-
-    def forget(candidate: str | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(live.forget, candidate)
-
-    store.on_forget(forget)
-    yield
-    await asyncio.to_thread(store.close)
-
-
-def runner_server(runner: web.AppRunner) -> web.Server:
-    """Return the server of a runner that has been set up."""
-    if runner.server is None:
-        raise RuntimeError("the runner is not set up")
-    return runner.server
-
-
-@contextlib.contextmanager
-def rarer_collections() -> Iterator[None]:
-    """Let the collector of cycles look as rarely as `COLLECT_AT` says while a server runs."""
-    before = gc.get_threshold()
-    gc.set_threshold(*COLLECT_AT)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-async def serve(app: web.Application, settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what runs and return.
-
-    Args:
-        app: The application.
-        settings: Address and drain time.
-        announce: Called with the address once connections are accepted.
-
-    Raises:
-        ConfigError: the address cannot be bound.
-    """
-    server = settings.config.server
-    allow_connections()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(unhandled)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    if FOLLOWER in app:
-        loop.add_signal_handler(signal.SIGHUP, app[FOLLOWER].ask)
-    # A client that leaves cancels its handler, and with it the calls upstream.
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=server.drain_s,
-        keepalive_timeout=IDLE_CONNECTION_S,
-    )
-    await runner.setup()
-    watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
-    try:
-        site = web.TCPSite(runner, server.host, server.port, backlog=1024)
-        try:
-            await site.start()
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {server.host}:{server.port} ({error.strerror}): "
-                "is another openfusion running? Choose another port with --port"
-            ) from None
-        host, port = runner.addresses[0][:2]
-        with rarer_collections():
-            announce(f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}")
-            await stop.wait()
-            app[LIVE].draining = True
-    finally:
-        watching.cancel()
-        await runner.cleanup()

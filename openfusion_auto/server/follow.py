@@ -26,6 +26,7 @@ RETRY_S = 5.0  # a bad one is tried again: what was wrong may be in a file that 
 FIXED = (
     "server.host",
     "server.port",
+    "server.workers",
     "server.drain_s",
     "server.traces_kept",
     "server.insecure_no_keys",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, replace
 
 from aiohttp import web
@@ -18,7 +19,8 @@ from openfusion_auto.runtime.judging import Judged, raise_if_empty
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
 from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
 from openfusion_auto.server.middleware import error_response
-from openfusion_auto.server.sharing import LINK
+from openfusion_auto.server.serving import WORKER
+from openfusion_auto.server.sharing import HEARING, LINK
 from openfusion_auto.server.surface import read_body, understood
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 
@@ -35,7 +37,7 @@ def answer_json(value: object, status: int = 200) -> web.Response:
 async def alive(request: web.Request) -> web.Response:
     """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not;
     `config` since when its configuration counts, and why a newer one does not; `redis` whether limits and sessions are
-    shared with other processes, and why not.
+    shared with other processes, and why not; `worker` which of several processes this is.
     """
     kept, loaded = request.app[ENGINE].means.books.store.status(), request.app[CONFIG]
     config = {"loaded_at": loaded.at, "error": loaded.error, "restart": loaded.restart}
@@ -43,6 +45,9 @@ async def alive(request: web.Request) -> web.Response:
     link = request.app.get(LINK)
     if link is not None:
         said["redis"] = link.status()._asdict()
+    worker = request.app.get(WORKER)
+    if worker is not None:
+        said["worker"] = {"number": worker.number, "of": worker.of, "pid": os.getpid()}
     return answer_json(said)
 
 
@@ -193,6 +198,8 @@ async def looked_at(request: web.Request) -> Judged:
     """Return the decision for a request with what its budgets leave now; nothing is taken and nobody called."""
     raw = await read_body(request)
     asked = understood(request, raw, spoken(request, raw))
+    if HEARING in request.app:
+        await request.app[HEARING].of(asked)
     allowance = request.app[LIMITER].allowance(request.get(CLIENT))
     return request.app[ENGINE].judge(replace(asked, allowance=allowance))
 

@@ -10,6 +10,7 @@ import platform
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -26,6 +27,7 @@ from openfusion_auto.core.types import Breaker, Candidate, Pool
 from openfusion_auto.errors import FusionError, UpstreamRejected
 from openfusion_auto.runtime.names import known_names
 from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.server.together import Together
 from openfusion_auto.store.base import Status
 
 Kind = TypeVar("Kind", bound=MetricWrapperBase)
@@ -168,9 +170,12 @@ class Metrics:
         registry: All metrics of one server; nothing is registered globally.
     """
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, folder: Path | None = None) -> None:
+        """Count what `look` does not tell; in `folder` together with other workers."""
         self.registry = Plain()
         self._look = look
+        states = States(look)
+        self.together = Together(folder, states) if folder is not None else None
         self._codes = error_codes() | {"ok", "cancelled", "error"}
         self._pool: Pool | None = None
         self._ids: frozenset[str] = frozenset()
@@ -206,7 +211,7 @@ class Metrics:
         self._unpriced = self._counter(
             "unpriced_calls", "Calls with tokens whose price is unknown.", "candidate"
         )
-        self.registry.register(States(look))
+        self.registry.register(states)
 
     def _counter(self, name: str, says: str, *labels: str) -> Series[Counter]:
         return Series(Counter(f"openfusion_{name}", says, labels, registry=self.registry))
@@ -221,8 +226,11 @@ class Metrics:
         )
 
     def text(self) -> bytes:
-        """Return all metrics in Prometheus's text format."""
-        return generate_latest(self.registry)
+        """Return all metrics in Prometheus's text format; of several workers those of all."""
+        if self.together is None:
+            return generate_latest(self.registry)
+        self.together.publish()
+        return generate_latest(self.together.registry(Plain()))
 
     def answered(self, route: str, status: int) -> None:
         """Count an answer over HTTP; `route` is a pattern of ours."""

@@ -17,6 +17,7 @@ from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE, LIMITER, LIVE, OPTIONS, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
+from openfusion_auto.server.sharing import HEARING
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.telling import telling
 
@@ -140,6 +141,8 @@ async def answer(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     if request.app[LIVE].draining:
         raise Overloaded("The server is shutting down; try again in a moment.", retry_after_s=1.0)
     asked = await incoming(request, dialect)
+    if HEARING in request.app:
+        await request.app[HEARING].of(asked)
     engine = request.app[ENGINE].as_now()
     allowance = await request.app[LIMITER].enter(request.get(CLIENT), asked.prompt)
     if allowance is None:

@@ -1,4 +1,4 @@
-"""While the server runs: keys that change are read again, each second."""
+"""While the server runs, each second: keys that change are read again, and workers tell each other their states."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from aiohttp import web
 
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.keyring import Keyring
+from openfusion_auto.server.together import Together
 
 TICK_S = 1.0
 
 
-def upkeep(keyring: Keyring, clock: Clock) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return the context of an application in which the keys are kept up."""
+def upkeep(
+    keyring: Keyring, clock: Clock, together: Together | None = None
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Return the context of an application in which the keys are kept up, and a worker's states are told."""
 
     async def each_second() -> None:
         while True:
+            if together is not None:
+                together.publish()
             await clock.sleep(TICK_S)
             keyring.refresh()
 

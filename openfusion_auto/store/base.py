@@ -148,8 +148,23 @@ class Status(NamedTuple):
     dropped: int
 
 
+class Change(NamedTuple):
+    """What another process that works with the same store has changed; of statistics what it saw, to be added."""
+
+    kind: type
+    key: str
+    value: AnyLive | None
+
+
+Tell = Callable[[list[Change]], None]
+
+
 class LiveStore(Protocol):
     """The part of a store that live state needs; see `Store`."""
+
+    def measure(self, candidate: str, sample: Stats, whole: Stats, epoch_s: float) -> None:
+        """Keep statistics: `sample` is what is new, `whole` all that this process knows with it."""
+        ...
 
     def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
         """Keep a live value, or forget it (None)."""
@@ -169,6 +184,10 @@ class Store(Protocol):
 
     def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
         """Keep a live value, or forget it (None); a later one of the same key replaces it."""
+        ...
+
+    def measure(self, candidate: str, sample: Stats, whole: Stats, epoch_s: float) -> None:
+        """Keep statistics: `sample` is what is new, `whole` all that this process knows with it."""
         ...
 
     def enter(self, line: Line) -> None:
@@ -206,6 +225,16 @@ class Store(Protocol):
 
     def on_forget(self, tell: Callable[[str | None], None]) -> None:
         """Call `tell` (from another thread) when somebody else forgets; it gets what `forget` got."""
+        ...
+
+    def on_change(self, tell: Tell, every_s: float) -> None:
+        """Call `tell` (from another thread) with what other processes change, looked for so often; its moments are
+        seconds since 1970. Nothing is told where what others know is heard in another way.
+        """
+        ...
+
+    def catch_up(self) -> None:
+        """Write what waits, and tell what others have changed up to now; blocks."""
         ...
 
     def status(self) -> Status:

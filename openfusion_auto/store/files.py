@@ -34,13 +34,7 @@ def connect(path: Path) -> sqlite3.Connection:
         StoreTooNew: a newer version has written it.
     """
     path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-    # Before SQLite makes it with everybody's mode; its companions (-wal, -shm) get the mode of the file.
-    made = os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
-    try:
-        if os.name == "posix" and os.fstat(made).st_mode & 0o077:
-            os.fchmod(made, PRIVATE_FILE)
-    finally:
-        os.close(made)
+    make_private(path)
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     try:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only while the file is still empty
@@ -52,6 +46,19 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def make_private(path: Path) -> None:
+    """Make the file before SQLite does it with everybody's mode; its companions (-wal, -shm) get the mode of the file.
+
+    One that is there is never opened: closing it again would end the locks by which other connections of this process
+    keep others from deleting the log that they write to (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
+    except FileExistsError:
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            path.chmod(PRIVATE_FILE)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from openfusion_auto.store.base import (
     Live,
     Spend,
     Status,
+    Tell,
     TraceQuery,
     TraceRow,
 )
@@ -52,6 +53,10 @@ class MemoryStore:
             kept[key] = moved(value, epoch_s)
         while len(kept) > NEWEST.get(name, len(kept)):
             kept.popitem(last=False)
+
+    def measure(self, candidate: str, sample: Stats, whole: Stats, epoch_s: float) -> None:  # noqa: ARG002 - see `Store`
+        """Keep statistics."""
+        self.keep(Stats, candidate, whole, epoch_s)
 
     def enter(self, line: Line) -> None:
         """Enter a line in the books; of very many the oldest go."""
@@ -102,6 +107,12 @@ class MemoryStore:
 
     def on_forget(self, tell: Callable[[str | None], None]) -> None:
         """Nobody else can reach this store: nothing is ever told."""
+
+    def on_change(self, tell: Tell, every_s: float) -> None:
+        """Nobody else can change anything here."""
+
+    def catch_up(self) -> None:
+        """Nobody else can have changed anything here."""
 
     def status(self) -> Status:
         """Say why it is not a file, when it should have been one."""

@@ -56,7 +56,22 @@ def owners(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX traces_by_owner ON traces (owner, at, id)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets, owners)
+def together(db: sqlite3.Connection) -> None:
+    """What several processes on one file need: a number and a writer for each change of a live value, and the volatile
+    part of accounts (places taken, money held, buckets) with the leases of the processes that hold it.
+    """
+    db.execute("ALTER TABLE live ADD COLUMN rev INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE live ADD COLUMN writer TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE INDEX live_by_rev ON live (rev)")
+    db.execute("CREATE TABLE revision (n INTEGER NOT NULL)")
+    db.execute("INSERT INTO revision (n) VALUES (0)")
+    db.execute(
+        "CREATE TABLE accounts (name TEXT PRIMARY KEY, at REAL NOT NULL, value TEXT NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("CREATE TABLE processes (id TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID")
+
+
+MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets, owners, together)
 LATEST = len(MIGRATIONS)
 
 

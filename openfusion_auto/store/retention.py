@@ -19,6 +19,9 @@ OLD = (
     "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE at < ? AND kind != 'spending' LIMIT ?)",
     "DELETE FROM resets WHERE id IN (SELECT id FROM resets WHERE at < ? LIMIT ?)",
 )
+# Accounts: what was spent in the longest window of a budget counts whatever else is kept; a month and two days.
+OLD_ACCOUNTS = "DELETE FROM accounts WHERE name IN (SELECT name FROM accounts WHERE at < ? LIMIT ?)"
+ACCOUNTS_S = 32 * DAY_S
 # Number: of a kind the newest stay.
 TOO_MANY = (
     "DELETE FROM live WHERE kind = ?1 AND key IN"
@@ -68,6 +71,7 @@ def prune_old(db: sqlite3.Connection, limits: Limits, now_s: float) -> int:
     """
     oldest_s = now_s - limits.keep_s
     gone = sum(_all(db, delete, oldest_s) for delete in OLD)
+    gone += _all(db, OLD_ACCOUNTS, now_s - ACCOUNTS_S)
     return gone + sum(_all(db, TOO_MANY, kind, most) for kind, most in NEWEST.items())
 
 

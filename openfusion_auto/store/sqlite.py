@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from openfusion_auto.core.types import Stats
 from openfusion_auto.errors import StoreTooNew
 from openfusion_auto.store.base import (
     KINDS,
@@ -17,11 +18,13 @@ from openfusion_auto.store.base import (
     Spend,
     Status,
     Store,
+    Tell,
     TraceHead,
     TraceQuery,
     TraceRow,
 )
 from openfusion_auto.store.files import connect, reason
+from openfusion_auto.store.live import GONE
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.records import Unreadable, loads, moved
 from openfusion_auto.store.retention import Limits
@@ -33,15 +36,19 @@ FLUSH_S = 2.0  # [s] how long a reader waits for what was put in just before
 
 
 class SqliteStore:
-    """See `base.Store`. Several processes may work with one file; the last that changes a live value is right."""
+    """See `base.Store`. Several processes may work with one file, see `live.py`."""
 
-    def __init__(self, path: Path, limits: Limits, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, limits: Limits, wall: Callable[[], float], *, elsewhere: bool = False
+    ) -> None:
         """Open the file, made and brought to the newest shape where needed.
 
         Args:
             path: The file.
             limits: How much is kept, and for how long.
             wall: Returns the seconds since 1970.
+            elsewhere: What other processes know is heard in another way (Redis): then statistics are kept whole, and
+                of them too the last word counts.
 
         Raises:
             OSError, sqlite3.Error: it cannot be used.
@@ -49,12 +56,21 @@ class SqliteStore:
         """
         self.path = path
         self._wall = wall
-        connect(path).close()
+        self._elsewhere = elsewhere
         self._writer = Writer(path, limits, wall)
+        with contextlib.closing(connect(path)) as db:
+            self._writer.shelf.opened(db, anew=False)
 
     def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
         """Keep or forget a live value."""
         self._writer.keep((KINDS[kind], key), value, epoch_s)
+
+    def measure(self, candidate: str, sample: Stats, whole: Stats, epoch_s: float) -> None:
+        """Keep statistics."""
+        if self._elsewhere:
+            self.keep(Stats, candidate, whole, epoch_s)
+        else:
+            self._writer.add(candidate, sample, epoch_s)
 
     def enter(self, line: Line) -> None:
         """Enter a line in the books."""
@@ -66,14 +82,17 @@ class SqliteStore:
 
     def load(self, kind: type[Live], epoch_s: float) -> list[tuple[str, Live]]:
         """Return the live values of a kind; one that cannot be read is passed over and said."""
-        query = "SELECT key, value FROM live WHERE kind = ? ORDER BY at"
+        query = "SELECT key, value FROM live WHERE kind = ? AND value != ? ORDER BY at"
         found, bad = [], 0
-        for key, text in self._read(query, KINDS[kind]):
+        for key, text in self._read(query, KINDS[kind], GONE):
             try:
-                value = moved(loads(kind, text), -epoch_s)
+                kept = loads(kind, text)
             except Unreadable:
                 bad += 1
                 continue
+            if isinstance(kept, Stats):
+                self._writer.shelf.knows(key, kept)
+            value = moved(kept, -epoch_s)
             if isinstance(value, kind):
                 found.append((key, value))
         if bad:
@@ -111,6 +130,15 @@ class SqliteStore:
     def on_forget(self, tell: Callable[[str | None], None]) -> None:
         """Call `tell` when something is forgotten, within about a second."""
         self._writer.on_forget(tell)
+
+    def on_change(self, tell: Tell, every_s: float) -> None:
+        """Call `tell` with what other processes change."""
+        if not self._elsewhere:
+            self._writer.on_change(tell, every_s)
+
+    def catch_up(self) -> None:
+        """Write what waits, and tell what others have changed."""
+        self._writer.flush(FLUSH_S, traces=False)
 
     def status(self) -> Status:
         """Say how it is."""
@@ -150,7 +178,7 @@ SPEND = (
 # A tally's key is project, kind and candidate with colons between (`lessons.Key`); the others are a candidate's id.
 COUNT_FORGOTTEN = (
     "SELECT count(DISTINCT CASE kind WHEN 'tally' THEN substr(substr(key, 18), instr(substr(key, 18), ':') + 1)"
-    " ELSE key END) FROM live WHERE CASE WHEN ?1 = '*learned*' THEN kind = 'tally'"
+    " ELSE key END) FROM live WHERE value != '' AND CASE WHEN ?1 = '*learned*' THEN kind = 'tally'"
     " ELSE kind IN ('stats', 'breaker', 'tally') AND (?1 IS NULL OR ?1 = CASE kind WHEN 'tally'"
     " THEN substr(substr(key, 18), instr(substr(key, 18), ':') + 1) ELSE key END) END"
 )
@@ -173,7 +201,9 @@ def spend_row(row: tuple[Any, ...]) -> Spend:
     return Spend(candidate, calls, failed, int(fresh), int(cached), int(output), usd, unknown)
 
 
-def open_store(path: Path | None, limits: Limits, wall: Callable[[], float]) -> Store:
+def open_store(
+    path: Path | None, limits: Limits, wall: Callable[[], float], *, elsewhere: bool = False
+) -> Store:
     """Return the store in a file; one in memory without a path, and where the file cannot be used, which is said.
 
     Raises:
@@ -182,7 +212,7 @@ def open_store(path: Path | None, limits: Limits, wall: Callable[[], float]) -> 
     if path is None:
         return MemoryStore(max_traces=0)
     try:
-        return SqliteStore(path, limits, wall)
+        return SqliteStore(path, limits, wall, elsewhere=elsewhere)
     except (sqlite3.Error, OSError) as error:
         said = f"{path.name} cannot be used: {reason(error)}; nothing is kept beyond this process"
         log.error("%s (%s). Move it away or set OPENFUSION_STATE_DIR, then restart.", said, path)  # noqa: TRY400 - no news in the stack

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from openfusion_auto.server.build import COLLECT_AT, rarer_collections
+from openfusion_auto.server.serving import COLLECT_AT, rarer_collections
 from tests.bench.load import NONCE, Request, all_at_once, body, check, one_by_one, receive
 from tests.bench.procs import bare, can_measure, cpu_s, first_line, memory_mb, mock, spawned
 from tests.bench.run import TARGETS, percentile, slowness, table

@@ -244,3 +244,21 @@ def test_where_no_server_runs_nothing_is_said_of_one(folder, monkeypatch):
 
     monkeypatch.setattr(checks, "fetch", nobody)
     assert list(checks.running(load_settings(None))) == []
+
+
+def test_several_workers_are_possible_or_not_and_it_says_what_they_share_through(
+    configured, monkeypatch
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert of("workers", examine()) == []
+    configured(more="\n[server]\nworkers = 3\n")
+    (found,) = of("workers", examine())
+    assert (found.status, found.detail) == ("PASS", "3 workers share through the state folder")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert [c.status for c in of("workers", examine())] == ["PASS", "WARN"]
+    configured(more="\n[server]\nworkers = 3\n[store]\nenabled = false\n")
+    (found,) = of("workers", examine())
+    assert found.status == "FAIL"
+    assert "OPENFUSION_REDIS_URL" in found.detail
+    monkeypatch.setenv("OPENFUSION_REDIS_URL", "redis://127.0.0.1:1")
+    assert "share through OPENFUSION_REDIS_URL" in of("workers", examine())[0].detail

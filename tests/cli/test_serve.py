@@ -150,11 +150,17 @@ def test_a_part_of_the_candidates_is_counted(run, configured, stopping, folder):
     assert not any("NO UPSTREAM" in line for line in stopping)
 
 
-@pytest.mark.parametrize("count", ["0", "2"])
-def test_several_workers_are_refused_with_the_reason(run, count):
+def test_several_workers_without_a_place_to_share_are_refused_with_the_reason(run):
+    done = run("serve", "--workers", "2", "--no-store")
+    assert done.code == 2
+    assert "OPENFUSION_REDIS_URL" in done.err
+
+
+@pytest.mark.parametrize("count", ["0", "65"])
+def test_a_number_of_workers_that_is_none_is_refused(run, count):
     done = run("serve", "--workers", count)
     assert done.code == 2
-    assert "shared state" in done.err
+    assert "server.workers" in done.err
 
 
 @pytest.mark.parametrize("port", ["70000", "-1", "x"])

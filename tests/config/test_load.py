@@ -144,7 +144,7 @@ def test_every_value_has_an_origin(home):
 
 flag_values = {
     "host": "::1", "port": 9, "pool": "local", "cost-quality": 1, "mode": "panel", "max-usd": 0.5,
-    "max-calls": 3, "store": False,
+    "max-calls": 3, "store": False, "workers": 3,
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def test_the_defaults_are_those_of_the_contract():
         "total_s": 900,
     }
     assert config.server.model_dump() == {
-        "host": "127.0.0.1", "port": 8787, "allowed_hosts": (), "report_model": "answering",
+        "host": "127.0.0.1", "port": 8787, "workers": 1, "allowed_hosts": (), "report_model": "answering",
         "max_body_mb": 64, "traces_kept": 1000, "keep_alive_s": 3, "drain_s": 20, "insecure_no_keys": False,
     }  # fmt: skip
     assert config.stream.tool_calls == "guarded"

@@ -1,8 +1,10 @@
-"""Accounts of several processes in one Redis: nobody counts on the same dollar, place or minute twice."""
+"""Accounts of several processes in one Redis, or in one file: nobody counts on the same dollar, place or minute twice."""
 
 import asyncio
 import contextlib
+import functools
 import random
+import time
 
 import pytest
 
@@ -11,6 +13,8 @@ from openfusion_auto.runtime import shared
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.limits import WALL, MemoryCounters, Scope
 from openfusion_auto.runtime.shared import SharedCounters
+from openfusion_auto.runtime.shared_script import RedisAccounts
+from openfusion_auto.store.accounts import FileAccounts
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.redis import Link
 from tests.support.redis_server import redis_server
@@ -31,13 +35,33 @@ def store(kept=None):
 
 
 @contextlib.asynccontextmanager
-async def processes(tool, count=3, kept=None):
-    """So many processes' counters, each with a link of its own."""
+async def processes(tool, count=3, kept=None, clock=None):
+    """So many processes' counters, each with a link of its own to one Redis."""
     async with redis_server(tool("redis-server")) as server:
         links = [Link(server.url, prefix="t", name="URL") for _ in range(count)]
-        yield server, [SharedCounters(link, Clock(), store(kept)) for link in links]
+        yield (
+            server,
+            [SharedCounters(RedisAccounts(link), clock or Clock(), store(kept)) for link in links],
+        )
         for link in links:
             await link.close()
+
+
+@contextlib.asynccontextmanager
+async def on_a_file(path, count=3, kept=None, clock=None):
+    """The same with one file."""
+    there = [FileAccounts(path, time.time) for _ in range(count)]
+    yield None, [SharedCounters(one, clock or Clock(), store(kept)) for one in there]
+    for one in there:
+        await one.close()
+
+
+@pytest.fixture(params=["redis", "file"])
+def several(request, tool, tmp_path):
+    """As `processes`, over either."""
+    if request.param == "redis":
+        return functools.partial(processes, tool)
+    return functools.partial(on_a_file, tmp_path / "s.sqlite3")
 
 
 async def told(counters):
@@ -46,8 +70,8 @@ async def told(counters):
         await one.sync(set(one._shares))
 
 
-async def test_places_are_counted_over_all_processes(tool):
-    async with processes(tool) as (_, all_):
+async def test_places_are_counted_over_all_processes(several):
+    async with several() as (_, all_):
         two = [scope(concurrent=2)]
         assert [await c.admit(two, 0) for c in all_[:2]] == [None, None]
         where, why = await all_[2].admit(two, 0)
@@ -57,8 +81,8 @@ async def test_places_are_counted_over_all_processes(tool):
         assert await all_[2].admit(two, 0) is None
 
 
-async def test_a_rate_is_one_over_all_processes_and_says_when(tool):
-    async with processes(tool) as (_, all_):
+async def test_a_rate_is_one_over_all_processes_and_says_when(several):
+    async with several() as (_, all_):
         three = [scope(requests_per_minute=3)]
         for counters in all_:
             assert await counters.admit(three, 0) is None
@@ -70,8 +94,8 @@ async def test_a_rate_is_one_over_all_processes_and_says_when(tool):
         assert (why.limit, why.wait_ms) == ("tokens", None)
 
 
-async def test_tokens_are_settled_by_what_was_used(tool):
-    async with processes(tool, 2) as (_, (one, two)):
+async def test_tokens_are_settled_by_what_was_used(several):
+    async with several(2) as (_, (one, two)):
         bound = [scope(tokens_per_minute=1000)]
         assert await one.admit(bound, 600) is None
         assert (await two.admit(bound, 600))[1].limit == "tokens"
@@ -80,8 +104,8 @@ async def test_tokens_are_settled_by_what_was_used(tool):
         assert await two.admit(bound, 600) is None
 
 
-async def test_a_request_that_one_account_refuses_changes_none(tool):
-    async with processes(tool, 1) as (_, (one,)):
+async def test_a_request_that_one_account_refuses_changes_none(several):
+    async with several(1) as (_, (one,)):
         key, server = scope("key:1", requests_per_minute=5), scope("server", concurrent=1)
         assert await one.admit([key, server], 0) is None
         for _ in range(3):
@@ -90,8 +114,8 @@ async def test_a_request_that_one_account_refuses_changes_none(tool):
         assert one.running("key:1") == 1
 
 
-async def test_no_dollar_is_reserved_twice_and_what_was_spent_is_seen_by_all(tool):
-    async with processes(tool) as (_, all_):
+async def test_no_dollar_is_reserved_twice_and_what_was_spent_is_seen_by_all(several):
+    async with several() as (_, all_):
         budget = [Scope("key:1", BUDGET, "")]
         granted = await asyncio.gather(*(c.reserve(budget, 400) for c in all_))
         assert sorted(granted) == [False, True, True]
@@ -105,9 +129,9 @@ async def test_no_dollar_is_reserved_twice_and_what_was_spent_is_seen_by_all(too
         assert [c.held("key:1") for c in all_] == [0, 0, 0]
 
 
-async def test_a_process_that_died_holds_nothing_when_its_lease_is_over(tool, monkeypatch):
+async def test_a_process_that_died_holds_nothing_when_its_lease_is_over(several, monkeypatch):
     monkeypatch.setattr(shared, "LEASE_S", 0.2)
-    async with processes(tool, 2) as (_, (dead, alive)):
+    async with several(2) as (_, (dead, alive)):
         bound = [scope(concurrent=1, per_day=100)]
         assert await dead.admit(bound, 0) is None
         assert await dead.reserve(bound, 100)
@@ -135,7 +159,7 @@ async def test_without_redis_each_goes_on_with_what_it_last_knew_and_nothing_is_
         # The bound that is documented: each process but one spends what was left.
         await server.start()  # and it has forgotten everything
         for counters in all_:
-            await counters._link.probe()
+            await counters.there.probe()
         await told(all_)
         await told(all_)
         spent = [sum(a for _, a in c.spending("key:1").day) for c in all_]
@@ -148,7 +172,7 @@ async def test_what_was_let_in_during_an_outage_comes_back_by_time_as_ever(tool)
     now = [1000.0]
     async with redis_server(tool("redis-server")) as server:
         link = Link(server.url, prefix="t", name="URL")
-        one = SharedCounters(link, Clock(now=lambda: now[0]), store())
+        one = SharedCounters(RedisAccounts(link), Clock(now=lambda: now[0]), store())
         bound = [scope(requests_per_minute=3, tokens_per_minute=90)]
         server.kill()
         for _ in range(4):
@@ -165,8 +189,8 @@ async def test_what_was_let_in_during_an_outage_comes_back_by_time_as_ever(tool)
         await link.close()
 
 
-async def test_a_client_that_leaves_while_redis_is_asked_leaves_no_place_taken(tool):
-    async with processes(tool, 2) as (_, (one, two)):
+async def test_a_client_that_leaves_while_redis_is_asked_leaves_no_place_taken(several):
+    async with several(2) as (_, (one, two)):
         bound = [scope(concurrent=1)]
         asked = asyncio.create_task(one.admit(bound, 0))
         for _ in range(20):
@@ -181,9 +205,9 @@ async def test_a_client_that_leaves_while_redis_is_asked_leaves_no_place_taken(t
         assert await two.admit(bound, 0) is None
 
 
-async def test_what_happens_is_told_at_once_and_heard_each_second(tool, monkeypatch):
+async def test_what_happens_is_told_at_once_and_heard_each_second(several, monkeypatch):
     monkeypatch.setattr(shared, "REFRESH_S", 0.05)
-    async with processes(tool, 2) as (_, (one, two)):
+    async with several(2) as (_, (one, two)):
         tasks = [asyncio.create_task(c.keep_up()) for c in (one, two)]
         budget = [Scope("key:1", BUDGET, "")]
         await two.reserve(budget, 0)
@@ -197,8 +221,8 @@ async def test_what_happens_is_told_at_once_and_heard_each_second(tool, monkeypa
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_what_is_not_limited_asks_nobody_and_is_still_counted(tool):
-    async with processes(tool, 2) as (_, (one, two)):
+async def test_what_is_not_limited_asks_nobody_and_is_still_counted(several):
+    async with several(2) as (_, (one, two)):
         free = [scope("key:9")]
         assert await one.admit(free, 5) is None
         assert await one.reserve(free, 50)
@@ -217,20 +241,18 @@ async def test_an_idle_session_is_forgotten_here(tool):
         one.settle(payer, 50, 10)
         await told([one])
         assert "session:a:b" not in one._shares
-        keys = await one._link.ask(lambda r: r.keys("*"))
+        keys = await one.there._link.ask(lambda r: r.keys("*"))
         assert not [k for k in keys if b"a:b" in k]  # a client's own id says who its user is
         assert not await one.reserve(payer, 91)
         assert await one.reserve(payer, 90)
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_one_process_with_redis_decides_as_one_without(tool, seed):
-    """The script in Lua against `core/limits.py`, on the same random history."""
+async def test_one_process_with_redis_or_a_file_decides_as_one_without(several, seed):
+    """The script in Lua, and the file, against `core/limits.py`, on the same random history."""
     chance = random.Random(seed)
     clock = Clock(now=lambda: 1000.0)
-    async with redis_server(tool("redis-server")) as server:
-        link = Link(server.url, prefix="t", name="URL")
-        with_redis = SharedCounters(link, clock, store())
+    async with several(1, clock=clock) as (_, (together,)):
         without = MemoryCounters(clock, store())
         scopes = [
             scope("a", concurrent=4, requests_per_minute=10**6, per_day=3000),
@@ -241,23 +263,22 @@ async def test_one_process_with_redis_decides_as_one_without(tool, seed):
             some = chance.choice([scopes, scopes[:1], scopes[1:]])
             match chance.randrange(4):
                 case 0:
-                    found = [await c.admit(some, 10) for c in (with_redis, without)]
+                    found = [await c.admit(some, 10) for c in (together, without)]
                     assert found[0] == found[1]
                     entered += [some] if found[0] is None else []
                 case 1 if entered:
                     gone = entered.pop()
-                    for c in (with_redis, without):
+                    for c in (together, without):
                         c.leave(gone, 10, 12)
                 case 2:
                     amount = chance.randrange(300)
-                    granted = [await c.reserve(some, amount) for c in (with_redis, without)]
+                    granted = [await c.reserve(some, amount) for c in (together, without)]
                     assert granted[0] == granted[1]
                     if granted[0]:
-                        for c in (with_redis, without):
+                        for c in (together, without):
                             c.settle(some, amount, amount // 2)
                 case _:
-                    assert with_redis.left(some) == without.left(some)
-        await link.close()
+                    assert together.left(some) == without.left(some)
 
 
 async def test_each_keeps_what_all_spent_and_starts_from_it_without_redis(tool):
@@ -271,7 +292,7 @@ async def test_each_keeps_what_all_spent_and_starts_from_it_without_redis(tool):
         assert sum(amount for _, amount in kept["key:1"].day) == 300
         server.kill()
         link = Link(server.url, prefix="t", name="URL")
-        new = SharedCounters(link, Clock(), store(kept))
+        new = SharedCounters(RedisAccounts(link), Clock(), store(kept))
         assert not await new.reserve(spends, 701)
         assert await new.reserve(spends, 700)
         await link.close()

@@ -16,6 +16,7 @@ from openfusion_auto.core.types import Breaker, Candidate, Decision, Plan, Pool,
 from openfusion_auto.errors import UpstreamRejected
 from openfusion_auto.runtime.trace import Again, Attempt, Trace
 from openfusion_auto.server.metrics import Look, Metrics, error_codes, first_token_ms
+from openfusion_auto.server.together import Together
 from openfusion_auto.store.base import Status
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
@@ -243,8 +244,9 @@ def test_the_reference_has_exactly_the_metrics_that_there_are(metrics):
     )
     metrics.answered("/v1/models", 200)
     refusing = Metrics(looking(refused=Counter({("server", "usd"): 1})))
+    of_workers = Together(Path(), refusing.registry).own()
     found = {}
-    for family in [*metrics.registry.collect(), *refusing.registry.collect()]:
+    for family in [*metrics.registry.collect(), *refusing.registry.collect(), *of_workers]:
         kind = {"info": "gauge"}.get(family.type, family.type)
         for sample in family.samples:
             name = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 
 import aiohttp
@@ -79,6 +80,45 @@ async def test_a_limit_holds_for_all_servers_together(tmp_path, tool):
         assert len(all_.up.requests) == 6
         health = await all_.get(0, "/health")
         assert health["redis"] == {"state": "shared", "problem": None}
+
+
+async def test_a_cap_holds_for_all_servers_together(tmp_path, tool):
+    async with team(tmp_path, tool, limits={"max_concurrent": 4}) as all_:
+        most, watching = 0, True
+
+        async def watch():
+            nonlocal most
+            while watching:
+                most = max(most, all_.up.open_now)
+                await asyncio.sleep(0.01)
+
+        task = asyncio.create_task(watch())
+        replies = await asyncio.gather(
+            *(all_.post(n, "[[sleep:1]] [[say:fine]] go") for n in range(15))
+        )
+        watching = False
+        await task
+        statuses = [status for status, _, _ in replies]
+        assert set(statuses) == {200, 503}
+        assert 1 <= most <= 4
+        assert (await all_.post(0))[0] == 200
+
+
+async def test_a_session_goes_on_at_another_server(tmp_path, tool):
+    async with team(tmp_path, tool, candidates=[candidate(), candidate("coder-b")]) as all_:
+        session = {"session_id": "s-1"}
+        first = json.loads((await all_.post(0, **session))[2])["openfusion"]
+        assert first["session"]["pinned"] is False
+
+        for number in (1, 2, 0):
+            # Heard within half a second; asked until it is, on a machine that is busy with others.
+
+            async def pinned(number=number):
+                told = json.loads((await all_.post(number, **session))[2])["openfusion"]
+                chosen = told["selected"][0]["candidate"]
+                return told["session"]["pinned"] and chosen == first["selected"][0]["candidate"]
+
+            await all_.until(pinned, 30)
 
 
 async def test_a_budget_holds_for_all_servers_together(tmp_path, tool):

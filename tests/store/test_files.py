@@ -4,6 +4,8 @@ import contextlib
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -76,3 +78,25 @@ def test_a_file_that_was_replaced_is_another(tmp_path):
     os.replace(path, tmp_path / "old")
     path.touch()
     assert identity(path) not in (None, first)
+
+
+OTHER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("INSERT INTO resets (at) VALUES (1.0)")
+db.close()
+"""
+
+
+def test_another_process_that_comes_and_goes_does_not_take_the_log_away(tmp_path):
+    """What is written afterwards is in the file: nobody deleted the log under the connection that is open."""
+    path = tmp_path / "s.sqlite3"
+    with contextlib.closing(connect(path)) as db:
+        connect(path).close()  # as every reading does
+        subprocess.run([sys.executable, "-c", OTHER, str(path)], check=True, timeout=60)
+        db.execute("INSERT INTO resets (at) VALUES (2.0)")
+        subprocess.run([sys.executable, "-c", OTHER, str(path)], check=True, timeout=60)
+        assert (tmp_path / "s.sqlite3-wal").exists()
+        with contextlib.closing(connect(path)) as again:
+            found = again.execute("SELECT at FROM resets ORDER BY id").fetchall()
+    assert found == [(1.0,), (2.0,), (1.0,)]

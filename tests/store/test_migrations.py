@@ -19,7 +19,7 @@ def db(tmp_path):
 # What a file of a version may hold: statement, how it is found again.
 CONTENT = {
     1: (
-        "INSERT INTO live VALUES ('stats', 'a', 1.0, '{}')",
+        "INSERT INTO live (kind, key, at, value) VALUES ('stats', 'a', 1.0, '{}')",
         "SELECT kind, key, at, value FROM live",
     ),
     2: (
@@ -37,6 +37,10 @@ CONTENT = {
     5: (
         "INSERT INTO traces VALUES ('u', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00', 'hash')",
         "SELECT id, owner FROM traces WHERE id = 'u'",
+    ),
+    6: (
+        "INSERT INTO accounts VALUES ('server', 1.0, '{}')",
+        "SELECT name, at, value FROM accounts",
     ),
 }
 

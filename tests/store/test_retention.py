@@ -7,8 +7,10 @@ import pytest
 from openfusion_auto.store import retention as module
 from openfusion_auto.store.files import connect
 from openfusion_auto.store.retention import Limits, prune_large, prune_old, used_bytes
-from openfusion_auto.store.writer import INSERT_LINE, INSERT_TRACE, PUT_LIVE
+from openfusion_auto.store.writer import INSERT_LINE, INSERT_TRACE
 from tests.store.samples import line, row
+
+PUT_LIVE = "INSERT OR REPLACE INTO live (kind, key, at, value) VALUES (?, ?, ?, ?)"
 
 NOW_S = 1_800_000_000.0
 DAY_S = module.DAY_S

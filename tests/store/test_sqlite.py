@@ -168,7 +168,7 @@ def test_a_value_that_cannot_be_read_is_left_out_and_said(store, caplog):
     store.keep(Stats, "good", STATS, 0.0)
     store._writer.flush(5)
     with contextlib.closing(connect(store.path)) as db:
-        db.execute("INSERT INTO live VALUES ('stats', 'bad', 1.0, 'nonsense')")
+        db.execute("INSERT INTO live VALUES ('stats', 'bad', 1.0, 'nonsense', 0, '')")
     assert [k for k, _ in store.load(Stats, 0.0)] == ["good"]
     assert "1 of stats cannot be read" in caplog.text
 

@@ -1,0 +1,107 @@
+"""A server's life: it listens, says so, serves until it is told to stop, lets what runs end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+
+from openfusion_auto.config.load import Settings
+from openfusion_auto.errors import cannot_listen
+from openfusion_auto.server.files import allow_connections
+from openfusion_auto.server.follow import FOLLOWER
+from openfusion_auto.server.keys import CLOCK, LIVE
+from openfusion_auto.server.logs import unhandled
+from openfusion_auto.server.stalled import cut_stalled
+from openfusion_auto.server.worker import Worker
+
+# Kept traces are thousands of small values without a cycle among them: Python's own thresholds (700, 10, 10) look at
+# them again and again, a tenth to a fifth of a request's processor time. The rare garbage in cycles waits a little.
+COLLECT_AT = (20_000, 20, 20)
+# [s] a connection may have no whole request on it, at its start (a head that never ends) or between two. Longer than
+# clients keep theirs (reqwest 90 s, httpx 5 s, undici 4 s), so that they and not we close one that both believe in.
+IDLE_CONNECTION_S = 120.0
+
+
+WORKER = web.AppKey("worker", Worker)
+
+
+def runner_server(runner: web.AppRunner) -> web.Server:
+    """Return the server of a runner that has been set up."""
+    if runner.server is None:
+        raise RuntimeError("the runner is not set up")
+    return runner.server
+
+
+@contextlib.contextmanager
+def rarer_collections() -> Iterator[None]:
+    """Let the collector of cycles look as rarely as `COLLECT_AT` says while a server runs."""
+    before = gc.get_threshold()
+    gc.set_threshold(*COLLECT_AT)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+async def serve(
+    app: web.Application,
+    settings: Settings,
+    announce: Callable[[str], None],
+    worker: Worker | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what runs and return.
+
+    Args:
+        app: The application.
+        settings: Address and drain time.
+        announce: Called with the address once connections are accepted.
+        worker: Which of several that serve the address; None = the only one.
+
+    Raises:
+        ConfigError: the address cannot be bound.
+    """
+    server = settings.config.server
+    allow_connections()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unhandled)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    if worker is not None:
+        app[WORKER] = worker
+        worker.watch(loop, stop.set)
+    if FOLLOWER in app:
+        loop.add_signal_handler(signal.SIGHUP, app[FOLLOWER].ask)
+    # A client that leaves cancels its handler, and with it the calls upstream.
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=server.drain_s,
+        keepalive_timeout=IDLE_CONNECTION_S,
+    )
+    await runner.setup()
+    watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
+    try:
+        site = web.TCPSite(
+            runner, server.host, server.port, backlog=1024, reuse_port=worker is not None or None
+        )
+        try:
+            await site.start()
+        except OSError as error:
+            raise cannot_listen(server.host, server.port, error) from None
+        host, port = runner.addresses[0][:2]
+        with rarer_collections():
+            announce(f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}")
+            if worker is not None:
+                worker.tell_ready()
+            await stop.wait()
+            app[LIVE].draining = True
+    finally:
+        watching.cancel()
+        await runner.cleanup()
