@@ -124,7 +124,8 @@ class Caller:
                 try:
                     return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
                 except FusionError as error:
-                    errors.append(error)
+                    # Its frames hold all that was read, and one of them this list: a cycle for every failed call.
+                    errors.append(error.with_traceback(None))
                     timeouts += isinstance(error, UpstreamTimeout)
                     move = self._move(error, tries, timeouts)
                 finally:
@@ -150,7 +151,7 @@ class Caller:
             try:
                 return Reply(ask.phase, candidate_id, await self._attempt(ask, candidate))
             except FusionError as failed:
-                error = failed
+                error = failed.with_traceback(None)
         return Reply(ask.phase, candidate_id, error=error)
 
     def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:
