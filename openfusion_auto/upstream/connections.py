@@ -34,6 +34,7 @@ async def patience(span_s: float) -> AsyncIterator[None]:
     get to look counts for one look alone.
     """
     loop, left = asyncio.get_running_loop(), LOOKS
+    timer: asyncio.TimerHandle
     async with asyncio.timeout(None) as limit:
 
         def look() -> None:
