@@ -38,7 +38,8 @@ class Failures:
 
     def note(self, error: FusionError) -> None:
         """Note a failure."""
-        self.errors.append(error)
+        # Its frames hold all that was read, and one of them this list: a cycle for every failed call.
+        self.errors.append(error.with_traceback(None))
         self.timeouts += isinstance(error, UpstreamTimeout)
 
     def leave(self, candidate: Candidate | None, move: Move) -> None:
@@ -252,7 +253,7 @@ class Caller(Attempts):
                     await self._attempt(ask, candidate, self._client_of(ask)),
                 )
             except FusionError as failed:
-                error = failed
+                error = failed.with_traceback(None)
         return Reply(ask.phase, candidate_id, error=error)
 
     def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
@@ -75,22 +75,6 @@ class ResponsesReader(StreamReader):
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._response: dict[str, object] | None = None
-        self._reads: Mapping[str, Callable[[Mapping[str, object], _Said], None]] = {
-            "response.output_item.added": self._added,
-            "response.output_item.done": self._done,
-            "response.output_text.delta": self._grow,
-            "response.output_text.done": self._filled,
-            "response.refusal.delta": self._grow,
-            "response.refusal.done": self._filled,
-            "response.reasoning_summary_text.delta": self._grow,
-            "response.reasoning_summary_text.done": self._filled,
-            "response.reasoning_text.delta": self._grow,
-            "response.reasoning_text.done": self._filled,
-            "response.function_call_arguments.delta": self._arguments,
-            "response.function_call_arguments.done": self._arguments_done,
-            "response.custom_tool_call_input.delta": self._arguments,
-            "response.custom_tool_call_input.done": self._arguments_done,
-        }
 
     def answer(self) -> Answer:
         """Return what was said so far; `data` is the finished response once its terminal event has come."""
@@ -140,9 +124,9 @@ class ResponsesReader(StreamReader):
         if self._model is None and isinstance(response.get("model"), str):
             self._model = str(response["model"])
         said = _Said()
-        read = self._reads.get(kind)
+        read = self._READS.get(kind)
         if read is not None:
-            read(event, said)
+            read(self, event, said)
         return [self._delta(raw, said, event)]
 
     def _delta(self, raw: bytes, said: _Said, event: Mapping[str, object] | None) -> Delta:
@@ -345,8 +329,29 @@ class ResponsesReader(StreamReader):
             CUT_SHORT if self._items or self._model else "the upstream's stream was empty"
         )
 
+    # The name of a part's text in events -> the type of its item, and that of the part itself.
 
-# The name of a part's text in events -> the type of its item, and that of the part itself.
+    # Of the class: a reader that held its own methods would be a cycle, and stay until the collector's rarest round.
+    _READS: ClassVar[
+        Mapping[str, Callable[[ResponsesReader, Mapping[str, object], _Said], None]]
+    ] = {
+        "response.output_item.added": _added,
+        "response.output_item.done": _done,
+        "response.output_text.delta": _grow,
+        "response.output_text.done": _filled,
+        "response.refusal.delta": _grow,
+        "response.refusal.done": _filled,
+        "response.reasoning_summary_text.delta": _grow,
+        "response.reasoning_summary_text.done": _filled,
+        "response.reasoning_text.delta": _grow,
+        "response.reasoning_text.done": _filled,
+        "response.function_call_arguments.delta": _arguments,
+        "response.function_call_arguments.done": _arguments_done,
+        "response.custom_tool_call_input.delta": _arguments,
+        "response.custom_tool_call_input.done": _arguments_done,
+    }
+
+
 _ITEM_TYPES: Mapping[str, str] = {
     "output_text": "message",
     "refusal": "message",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
+import types
 
 import pytest
 
@@ -173,3 +175,20 @@ def test_a_call_of_a_dry_run_costs_nothing_however_it_ends():
     caller = Caller(rig.engine.means, trace(dry_run=True), None, began_s=0.0, max_calls=1)
     caller._book_partial(line, rig.incoming("hello").prompt, CODER, Received(size=360))
     assert (line.usage.output, line.usd) == (100, 0.0)
+
+
+async def test_a_failed_call_leaves_no_cycle_that_only_the_collector_could_free():
+    rig = Rig([*[Reply(status=503)] * 3, Reply(text="well")])
+    gc.collect()
+    gc.disable()
+    try:
+        _, made = await rig.ask("hello")
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        kept = [found for found in gc.garbage if isinstance(found, types.TracebackType)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert len(made.attempts) == 4
+    assert not kept

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from itertools import pairwise
 
@@ -196,3 +198,16 @@ def test_what_a_body_says_was_used_is_read_whether_it_holds_an_answer_or_not(dia
         codec.read_answer(empty)
     assert usage_of(codec, empty) == usage_of(codec, body) == Usage(9, 4, 5)
     assert all(usage_of(codec, said) is None for said in (b"", b"[]", b"{}", b'{"usage": 3}'))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_reader_that_is_let_go_is_gone_without_the_collector(dialect):
+    reader = CODECS[dialect].Reader()
+    reader.feed(b'data: {"type": "error"}\n\n')
+    kept = weakref.ref(reader)
+    gc.disable()
+    try:
+        del reader
+        assert kept() is None
+    finally:
+        gc.enable()
