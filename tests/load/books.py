@@ -166,7 +166,8 @@ def unsure_one(trace: str, line: Line, call: Metered | None, found: Found) -> No
         found.blank += 1
         return
     nano = nano_usd(line.model, line.input, line.output or 0)
-    most = math.ceil(call.sent / BYTES_PER_TOKEN)
+    begun = int(call.dialect == "messages" and call.stream)  # its streams begin with one token told
+    most = max(begun, math.ceil(call.sent / BYTES_PER_TOKEN))
     if line.usd is None or round(line.usd * 1e9) != nano:
         found.say(f"{trace}: {line.usd} USD of a line worth {nano * 1e-9:.9f}: {line}")
     if not 0 < (line.output or 0) <= most:

@@ -123,7 +123,8 @@ class Clients:
             self.seen.append(seen)
             if want.kind == "tool" and seen.outcome == "ok" and seen.calls:
                 # The same session brings the tool's result.
-                then = replace(want, id=f"{want.id}b", kind="result", used=seen.calls[0])
+                more = {"kind": "result", "used": seen.calls[0], "leaves": None}
+                then = replace(want, id=f"{want.id}b", **more)
                 self.seen.append(await ask(http, self.url, then))
             await asyncio.sleep(self.chance.uniform(0.0, THINK_S))
 
