@@ -14,7 +14,6 @@ Everything is bounded by what `facts.py` keeps. Training (`evals/train_reading.p
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -121,7 +120,6 @@ def _add_words(text: str, words: dict[str, str]) -> tuple[list[str], tuple[str, 
     return plain, tuple(every)
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED)
 def pieces_of(word: str) -> tuple[str, ...]:
     """Return the pieces of a word, its ends marked."""
     if word[:1] >= UNSPACED:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from openfusion_auto.core.features import Features, pieces_of
+from openfusion_auto.core.features import WORDS_REMEMBERED, Features, pieces_of
 from openfusion_auto.core.types import KINDS, LEVELS, Evidence
 from openfusion_auto.data import reading_weights
 
@@ -103,7 +103,7 @@ def scaled(rows: Mapping[int, str], known: Model) -> list[float]:
     return values
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=WORDS_REMEMBERED)
 def known_pieces(word: str, known: Model) -> tuple[tuple[int, str], ...]:
     """Return the rows of a word's pieces that the model knows, and what shows each.
 
