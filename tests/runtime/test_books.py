@@ -11,7 +11,7 @@ import pytest
 
 from openfusion_auto.core.prompt import ToolCall, Usage
 from openfusion_auto.core.types import Stats
-from openfusion_auto.runtime.attempt import Caller
+from openfusion_auto.runtime.attempt import Attempts
 from openfusion_auto.runtime.books import Books, line_of
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.relay import Received
@@ -165,15 +165,15 @@ def test_what_a_stream_told_before_it_was_cut_counts_and_the_rest_by_bytes():
     received = Received(size=360)
     received.tell(reader.answer())
     line = call()
-    caller = Caller(rig.engine.means, trace(), None, began_s=0.0, max_calls=1)
-    caller._book_partial(line, rig.incoming("hello").prompt, CODER, received)
+    calls = Attempts(rig.engine.means, trace(), began_s=0.0)
+    calls._book_partial(line, rig.incoming("hello").prompt, CODER, received)
     assert (line.usage, line.estimated) == (Usage(100, 100, 40), True)
 
 
 def test_a_call_of_a_dry_run_costs_nothing_however_it_ends():
     rig, line = Rig([]), call()
-    caller = Caller(rig.engine.means, trace(dry_run=True), None, began_s=0.0, max_calls=1)
-    caller._book_partial(line, rig.incoming("hello").prompt, CODER, Received(size=360))
+    calls = Attempts(rig.engine.means, trace(dry_run=True), began_s=0.0)
+    calls._book_partial(line, rig.incoming("hello").prompt, CODER, Received(size=360))
     assert (line.usage.output, line.usd) == (100, 0.0)
 
 

@@ -12,6 +12,7 @@ from openfusion_auto.config.load import load
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.limits import SERVER
 from openfusion_auto.server import build as build_module
+from openfusion_auto.server import serving as serving_module
 from openfusion_auto.server import stalled, surface
 from openfusion_auto.server.app import keep_alive
 from openfusion_auto.server.keys import CLOCK, LIMITER, LIVE, OPTIONS
@@ -177,13 +178,13 @@ async def test_a_long_body_that_keeps_its_rate_is_read(tmp_path, monkeypatch):
 async def test_a_head_that_never_ends_and_a_connection_without_requests_are_closed(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(build_module, "IDLE_CONNECTION_S", 0.4)
+    monkeypatch.setattr(serving_module, "IDLE_CONNECTION_S", 0.4)
     path = tmp_path / "openfusion.toml"
     path.write_text("[server]\nport = 0\n")
     settings = load(path, {"OPENFUSION_STATE_DIR": str(tmp_path / "state")}, {}, tmp_path)
     ready = asyncio.get_running_loop().create_future()
     app = build_module.build(settings, dry_run=True)
-    running = asyncio.create_task(build_module.serve(app, settings, ready.set_result))
+    running = asyncio.create_task(serving_module.serve(app, settings, ready.set_result))
     host = (await ready).removeprefix("http://")
     for begun in (
         b"",
