@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, cast
 
 from openfusion_auto.core.prompt import Aggregator, Options, Strategy, TraceLevel
-from openfusion_auto.core.strategy import mode_of
+from openfusion_auto.core.strategy import ORDERED, mode_of
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_checks import (
     boolean,
@@ -26,7 +26,7 @@ CALLS_LIMIT = 1000  # upstream calls of one request; the operator's own ceiling 
 _MODES = ("auto", "single", "verify", "panel")
 _AGGREGATORS = ("auto", "judge", "ranked", "vote")
 _TRACES = ("none", "compact", "full")
-_STRATEGIES = ("panel", "self_fusion", "debate", "pipeline", "cascade")
+_STRATEGIES = ("panel", "self_fusion", "debate", "pipeline", "cascade", *ORDERED)
 _KNOWN = (
     "mode", "panel", "judge", "aggregator", "strategy", "preset", "candidates", "cost_quality", "max_usd",
     "max_calls", "tools", "analysis", "trace", "session", "cache",
