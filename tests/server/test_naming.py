@@ -88,6 +88,35 @@ async def test_a_strategy_object_orders_by_its_number(start_router, dialect):
         assert (status, models_asked(up)) == (200, ["vendor/fast-a"])
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_preset_picks_the_way_in_every_dialect(start_router, dialect):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, candidates=FOUR, dialect=dialect) as router,
+    ):
+        told = {}
+        for preset in ("quality", "budget", "fast"):
+            _, _, raw = await ask(
+                router,
+                dialect,
+                "/debug/route",
+                openfusion={"preset": preset},
+                model="openfusion/auto",
+            )
+            told[preset] = json.loads(raw)["decision"]
+        assert [d["mode"] for d in told.values()] == ["panel", "panel", "single"]
+        assert [d["cost_quality"] for d in told.values()] == [0.0, 10.0, 5.0]
+        assert [d["aggregator"] for d in told.values()] == ["auto", "vote", "auto"]
+        assert told["fast"]["strategy"] == "latency_optimized"
+        assert told["quality"]["plan"]["expected_usd"] > told["fast"]["plan"]["expected_usd"]
+        up.script.extend([Says("the cookie"), Says("the cookie"), Says("the cookie")])
+        status, head, _ = await ask(router, dialect, openfusion={"preset": "budget"})
+        assert (status, head["x-openfusion-mode"]) == (200, "panel")
+        status, _, raw = await ask(router, dialect, openfusion={"preset": "cheap"})
+        assert status == 400
+        assert "'quality', 'budget', 'fast'" in json.loads(raw)["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "expected", "says"),
     [
