@@ -31,6 +31,7 @@ from openfusion_auto.wire.chat_checks import (
 )
 from openfusion_auto.wire.jsons import Body
 from openfusion_auto.wire.options import FIELD, read_options
+from openfusion_auto.wire.plugins import fusion_of
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
 NAMES_LIMIT = 8  # models in one list: the members that a panel may have
@@ -69,7 +70,7 @@ def read_named(body: Body, raw: bytes) -> Named:
         BadRequest: a value that cannot be, or two that contradict each other; `param` says which.
         ModelNotFound: a name that no model can have.
     """
-    options = read_options(body.get(FIELD))
+    options, body, raw = _wished(body, raw)
     value, more = body.get("model"), body.get("models")
     if isinstance(value, dict):
         _refuse_both(more)
@@ -86,6 +87,19 @@ def read_named(body: Body, raw: bytes) -> Named:
     _check_route(body.get("route"))
     kept = splice_top_level(body, raw, {"models": None, "route": None})
     return Named(*_in_order((*first, *behind), options), read_top_level(kept), kept)
+
+
+def _wished(body: Body, raw: bytes) -> tuple[Options, Body, bytes]:
+    """Return the options, with what OpenRouter's plugin `fusion` asks for beside Auto, and the request without it."""
+    own, fusion = body.get(FIELD), None
+    if body.get("model") in (VIRTUAL + "auto", VIRTUAL + "fusion"):
+        fusion = fusion_of(body.get("plugins"))
+    if fusion is None:
+        return read_options(own), body, raw
+    said = {} if own is None else members(FIELD, own)
+    options = read_options({**fusion.options, **{k: v for k, v in said.items() if v is not None}})
+    kept = splice_top_level(body, raw, {"plugins": fusion.others or None})
+    return options, read_top_level(kept), kept
 
 
 def _checked(body: Mapping[str, object]) -> str:

@@ -117,6 +117,24 @@ async def test_a_preset_picks_the_way_in_every_dialect(start_router, dialect):
         assert "'quality', 'budget', 'fast'" in json.loads(raw)["error"]["message"]
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_the_plugin_fusion_asks_its_models_and_does_not_go_on(start_router, dialect):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, candidates=FOUR, dialect=dialect) as router,
+    ):
+        up.script.extend([Says("the cookie"), Says("the cookie")])
+        fusion = {"id": "fusion", "analysis_models": ["fast-a", "vendor/coder-a"]}
+        status, head, _ = await ask(router, dialect, plugins=[fusion])
+        assert (status, head["x-openfusion-mode"]) == (200, "panel")
+        assert sorted(models_asked(up)) == ["vendor/coder-a", "vendor/fast-a"]
+        assert all("plugins" not in r.body for r in up.requests)
+        wrong = {"id": "fusion", "analysis_models": ["fast-a", "codr-a"]}
+        status, _, raw = await ask(router, dialect, plugins=[wrong])
+        assert status == 400
+        assert "'codr-a'" in json.loads(raw)["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "expected", "says"),
     [

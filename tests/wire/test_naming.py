@@ -189,3 +189,26 @@ def test_every_dialect_reads_it_and_sends_one_model_on(dialect):
     )
     sent = json.loads(codec.splice_request(whole, "vendor/a", want_usage=False))
     assert (whole.model, sent["model"]) == ("a,b", "vendor/a")
+
+
+FUSION = {"id": "fusion", "analysis_models": ["a", "b"], "model": "c"}
+
+
+@pytest.mark.parametrize("model", ["openfusion/auto", "openfusion/fusion"])
+def test_the_plugin_fusion_is_heard_here_and_the_others_go_on(model):
+    found = named(
+        model=model, plugins=[{"id": "web"}, FUSION], openfusion={"judge": "d", "mode": None}
+    )
+    assert found.options == Options(mode="panel", panel=("a", "b"), judge="d")
+    assert found.body["plugins"] == json.loads(found.raw)["plugins"] == [{"id": "web"}]
+    assert "plugins" not in named(model=model, plugins=[FUSION]).body
+
+
+@pytest.mark.parametrize(
+    ("model", "plugins"),
+    [("a", [FUSION]), ("openfusion/auto", [{"id": "web"}]), ("openfusion/auto", [{**FUSION, "enabled": False}])],
+)  # fmt: skip
+def test_a_plugin_that_is_not_for_here_stays(model, plugins):
+    found = named(model=model, plugins=plugins)
+    assert found.options == Options()
+    assert found.body["plugins"] == plugins
