@@ -118,7 +118,10 @@ def _names(
     found = items(at, value)
     if len(found) > most or (least and not found):
         raise wrong_value(at, f"{1 if least else 0} to {most} names of models")
-    return tuple(_name(f"{at}[{i}]", v) for i, v in enumerate(found))
+    names = tuple(_name(f"{at}[{i}]", v) for i, v in enumerate(found))
+    if any(n.startswith(VIRTUAL) for n in names):
+        raise wrong_value(at, "names of candidates; a virtual model stands alone")
+    return names
 
 
 def _name(at: str, value: object) -> str:

@@ -141,7 +141,8 @@ async def test_the_plugin_fusion_asks_its_models_and_does_not_go_on(start_router
         ({"model": "coder-a,codr-a"}, 404, "'codr-a' does not exist. Did you mean coder-a"),
         ({"model": ["coder-a", "fsat-a"]}, 404, "'fsat-a' does not exist. Did you mean fast-a"),
         ({"model": "coder-a", "models": ["nobody"]}, 404, "'nobody' does not exist"),
-        ({"model": ["coder-a", "openfusion/auto"]}, 400, "'openfusion/auto' is no single model"),
+        ({"model": ["coder-a", "openfusion/auto"]}, 400, "a virtual model stands alone"),
+        ({"model": "coder-a,openfusion/auto"}, 400, "'openfusion/auto' is no single model"),
         ({"model": {"strategy": "round_robin", "models": ["coder-a"]}}, 400, "'round_robin'"),
     ],
 )  # fmt: skip

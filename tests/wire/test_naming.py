@@ -127,6 +127,8 @@ def test_who_chooses_the_best_may_be_said_beside_it():
         ({"model": ["a", ""]}, "model[1]", "invalid_value"),
         ({"model": ["a,b"]}, "model[0]", "invalid_value"),
         ({"model": ["a"] * (NAMES_LIMIT + 1)}, "model", "invalid_value"),
+        ({"model": ["openfusion/auto"]}, "model", "invalid_value"),
+        ({"model": "a", "models": ["openfusion/coder"]}, "models", "invalid_value"),
         ({"models": []}, "models", "invalid_value"),
         ({"model": "a", "models": "b"}, "models", "invalid_type"),
         ({"model": "a", "models": [{"id": "b"}]}, "models[0]", "invalid_type"),
