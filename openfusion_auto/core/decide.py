@@ -19,6 +19,7 @@ from openfusion_auto.core.patience import patience
 from openfusion_auto.core.plan import LACKS, Chosen, build
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import Table, score
+from openfusion_auto.core.strategy import ORDERED
 from openfusion_auto.core.types import (
     Decision,
     Plan,
@@ -200,6 +201,8 @@ def ways(wanted: ModeName, task: Task) -> list[tuple[ModeName, Chosen]]:
     order: tuple[ModeName, ...] = ("panel", "verify", "single")
     plain: list[tuple[ModeName, Chosen]] = [(m, "") for m in order[order.index(wanted) :]]
     asked = task.options.strategy
+    if asked in ORDERED:
+        return [("single", asked)]
     return plain if asked == "panel" else [(wanted, asked), *plain]
 
 

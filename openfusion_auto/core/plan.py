@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -9,8 +10,8 @@ from typing import Literal
 
 from openfusion_auto.core import cascade, cost
 from openfusion_auto.core.prompt import ModeName, Strategy
-from openfusion_auto.core.score import Table
-from openfusion_auto.core.strategy import Stage
+from openfusion_auto.core.score import PRICE, SKILL, WAIT, Table
+from openfusion_auto.core.strategy import ORDERED, Stage
 from openfusion_auto.core.strength import chance, strengths
 from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
 
@@ -22,6 +23,7 @@ INNER_WORDS = (
 )
 MENDED = 0.2  # share of answers that are written again, where nothing better is known
 CHECKING = ("verify", "judge", "analysis")  # phases that write a verdict
+UNNAMED = -math.inf  # the place of a candidate in an order that does not name it
 ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
 
 
@@ -45,8 +47,9 @@ def build(
     """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it."""
     if not ranking:
         return Plan((), None, None) if name == "single" else None
+    ranking = in_order(ranking, task)
     ids = tuple(s.candidate for s in ranking)
-    primary = Step("primary", ids[: 1 + policy.fallbacks])
+    primary = Step("primary", ids[: reach(task, policy)])
     if strategy == "pipeline":
         return piped(ranking, task, pool, policy)
     if strategy == "cascade":
@@ -72,6 +75,44 @@ def build(
         steps += (Step("analysis", judges[:2]),)
     steps += (Step("judge", judges[:2]), Step("synthesis", writers))
     return priced(steps, ranking, task, pool)
+
+
+def in_order(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
+    """Return the ranking, in another order where the request's strategy asks for one; what nobody knows comes last.
+
+    A session's model stays first in its tool loop, unless the request names its models one by one.
+    """
+    if task.options.strategy not in ORDERED:
+        return ranking
+    held = ranking[:1] if is_locked(ranking) and not task.only else ()
+    rest = ranking[len(held) :]
+    match task.options.strategy:
+        case "fallback":
+            place = {n: -i for i, n in reversed([*enumerate(task.only or task.options.candidates)])}
+            worth = {
+                s.candidate: max(place.get(s.candidate, UNNAMED), place.get(s.model, UNNAMED))
+                for s in rest
+            }
+        case "cost_optimized":
+            worth = {s.candidate: less(s.terms[PRICE].raw) for s in rest}
+        case "latency_optimized":
+            worth = {s.candidate: less(s.terms[WAIT].raw) for s in rest}
+        case _:
+            worth = {s.candidate: s.terms[SKILL].value for s in rest}
+    return (*held, *sorted(rest, key=lambda s: -worth[s.candidate]))
+
+
+def reach(task: Task, policy: Policy) -> int:
+    """Return how many candidates a single call may try: all that a request names in an order, else the policy's."""
+    named = task.only or task.options.candidates
+    if task.options.strategy in ORDERED and named:
+        return max(len(named), 1 + policy.fallbacks)
+    return 1 + policy.fallbacks
+
+
+def less(raw: float | None) -> float:
+    """Return a number that is the higher the less there is of something, the lowest where it is not known."""
+    return -math.inf if raw is None else -raw
 
 
 def checking(ranking: tuple[Score, ...], task: Task, pool: Pool, first: str) -> tuple[Step, Step]:
@@ -149,16 +190,20 @@ def panel_members(
     Two entries of one model count once: a panel lives from independent answers.
     """
     if task.options.panel:
-        named = task.options.panel
-        return tuple(s.candidate for s in ranking if s.candidate in named or s.model in named)[
-            : len(named)
-        ]
+        # One for each name: a model that two upstreams serve does not take another member's place.
+        named = [first_of(ranking, name) for name in task.options.panel]
+        return tuple(s.candidate for s in ranking if s in named)
     strength = usual_chance(pool, task.kind)
     best = max(strength[s.candidate] for s in ranking)
     close = [s for s in ranking if strength[s.candidate] >= best - CLOSE_STRENGTH]
     # Too few: independence counts for more than closeness, and two samples of one model for more than one.
     chosen = next((few for few in (distinct(close), distinct(ranking)) if len(few) > 1), ranking)
     return tuple(s.candidate for s in chosen[: policy.panel_size])
+
+
+def first_of(ranking: tuple[Score, ...], name: str) -> Score | None:
+    """Return the best-ranked candidate of a name, an id or a model's."""
+    return next((s for s in ranking if name in (s.candidate, s.model)), None)
 
 
 @lru_cache(maxsize=64)

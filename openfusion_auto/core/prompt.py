@@ -16,7 +16,10 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 PartKind = Literal["text", "image", "audio", "file", "reasoning", "refusal", "other"]
 ModeName = Literal["single", "verify", "panel"]
 Aggregator = Literal["auto", "judge", "ranked", "vote"]
-Strategy = Literal["panel", "self_fusion", "debate", "pipeline", "cascade"]
+Strategy = Literal[
+    "panel", "self_fusion", "debate", "pipeline", "cascade",
+    "fallback", "cost_optimized", "latency_optimized", "performance_based",
+]  # fmt: skip
 TraceLevel = Literal["none", "compact", "full"]
 Shape = Literal["text", "json_object", "json_schema"]
 

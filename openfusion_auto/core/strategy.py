@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 from openfusion_auto.core.prompt import ModeName, Strategy
 
+# Orders in which models are tried until one answers: as named, the cheapest, the quickest, the strongest first.
+ORDERED: tuple[Strategy, ...] = (
+    "fallback", "cost_optimized", "latency_optimized", "performance_based",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -34,4 +39,6 @@ class Patience:
 
 def mode_of(strategy: Strategy) -> ModeName:
     """Return the mode that a strategy is one way of."""
+    if strategy in ORDERED:
+        return "single"
     return "verify" if strategy == "cascade" else "panel"

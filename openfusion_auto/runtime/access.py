@@ -10,6 +10,7 @@ from openfusion_auto.core.types import Pool
 from openfusion_auto.errors import ModelNotFound
 from openfusion_auto.runtime.names import known_names, not_found
 from openfusion_auto.runtime.session import session_hash
+from openfusion_auto.wire.naming import names_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,17 @@ class View:
     names: frozenset[str]
 
     def check(self, model: str) -> None:
-        """Refuse a name that is not there for this key, as one that does not exist.
+        """Refuse a name, or a list with one, that is not there for this key, as one that does not exist.
 
         Raises:
             ModelNotFound: with near names among those that are.
         """
+        if model in self.names:
+            return
+        for name in names_in(model):
+            self._check_one(name)
+
+    def _check_one(self, model: str) -> None:
         if model in self.names:
             return
         near = get_close_matches(model[:100], sorted(self.names), n=3, cutoff=0.5)

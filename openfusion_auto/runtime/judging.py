@@ -87,7 +87,7 @@ class Judging:
         only = want.only or self._bound_to(prompt, pool)
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
-        pool = pool if want.extra is None else Pool((want.extra,), "ad hoc")
+        pool = Pool(want.outside, "ad hoc") if want.outside else pool
         if self.reader.learner is not None:
             task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
         policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)

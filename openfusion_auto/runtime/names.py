@@ -9,20 +9,24 @@ from dataclasses import dataclass, replace
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.types import ROLES, Candidate, Pool
 from openfusion_auto.errors import BadRequest, ModelNotFound
+from openfusion_auto.wire.naming import NAMES_LIMIT, VIRTUAL, names_in
 
-PREFIX = "openfusion/"
+PREFIX = VIRTUAL
 AUTO, FUSION = PREFIX + "auto", PREFIX + "fusion"
 ANY_MODEL = "any_model"  # an upstream that offers this takes ids that are not in the pool
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a model name asks for: a role, certain candidates, or options; `extra` is a model outside the pool."""
+    """What a model name asks for: a role, certain candidates in their order, or options.
+
+    `outside` are the candidates when some of them are not in the pool: then they are what is decided over.
+    """
 
     options: Options
     role: str | None = None
     only: tuple[str, ...] = ()
-    extra: Candidate | None = None
+    outside: tuple[Candidate, ...] = ()
 
 
 def roles_of(pool: Pool) -> tuple[str, ...]:
@@ -43,14 +47,14 @@ def wanted(
     """Resolve a model name.
 
     Args:
-        model: As the client wrote it.
+        model: As the client wrote it; several with commas are a panel of them, unless the options say otherwise.
         options: The request's options; `openfusion/fusion` forces a panel.
         pool: The candidates.
         offers: Upstream name -> what it offers.
 
     Raises:
         ModelNotFound: with near names; a typo is never silently served by something else.
-        BadRequest: the options name a candidate that does not exist.
+        BadRequest: the options name a candidate that does not exist, or contradict a list.
     """
     check_ids(options, pool)
     if model == AUTO:
@@ -59,14 +63,74 @@ def wanted(
         return Wanted(replace(options, mode="panel"))
     if model.startswith(PREFIX) and model[len(PREFIX) :] in roles_of(pool):
         return Wanted(options, role=model[len(PREFIX) :])
-    named = tuple(c.id for c in pool.candidates if model in (c.id, c.model))
+    found = candidates_of(model, pool, offers)
+    if found is None and "," in model:
+        return listed(names_in(model), options, pool, offers)
+    if found is None:
+        raise not_found(model, pool)
+    return wanting(found, options, pool)
+
+
+def candidates_of(
+    name: str, pool: Pool, offers: Mapping[str, tuple[str, ...]]
+) -> tuple[Candidate, ...] | None:
+    """Return who has a name: those of the pool, or a model outside it where an upstream takes any; else None."""
+    named = tuple(c for c in pool.candidates if name in (c.id, c.model))
     if named:
-        return Wanted(options, only=named)
+        return named
     host = next((n for n, o in sorted(offers.items()) if ANY_MODEL in o), None)
-    if host is not None and not model.startswith(PREFIX):
-        every = ("tools", "vision", "json_schema", "reasoning")
-        return Wanted(options, only=(model,), extra=Candidate(model, host, model, offers=every))
-    raise not_found(model, pool)
+    if host is None or name.startswith(PREFIX) or not name or "," in name:
+        return None
+    return (Candidate(name, host, name, offers=("tools", "vision", "json_schema", "reasoning")),)
+
+
+def listed(
+    names: tuple[str, ...], options: Options, pool: Pool, offers: Mapping[str, tuple[str, ...]]
+) -> Wanted:
+    """Resolve a list: a panel of its members, or what the options say, among these members and nobody else.
+
+    Raises:
+        ModelNotFound: a member does not exist; none is left out in silence.
+        BadRequest: a member is no single model or stands twice, the list is too long, or the options name another.
+    """
+    for name in names:
+        if name in known_names(pool)[: -len(pool.candidates)]:
+            raise bad_list(f"{name!r} is no single model; a list names candidates")
+    found: dict[str, Candidate] = {}
+    for name in names:
+        members = candidates_of(name, pool, offers)
+        if members is None:
+            raise not_found(name, pool)
+        if any(c.id in found for c in members):
+            raise bad_list(
+                f"{name[:80]!r} stands twice; strategy self_fusion asks one model several times"
+            )
+        found |= {c.id: c for c in members}
+    if len(names) > NAMES_LIMIT:
+        raise bad_list(f"it names {len(names)} models, and a list may have {NAMES_LIMIT}")
+    given = [field for field in ("panel", "candidates") if getattr(options, field)]
+    if given:
+        raise BadRequest(
+            f"'model' lists the models, and so does 'openfusion.{given[0]}'. Leave one out.",
+            param=f"openfusion.{given[0]}",
+            code="conflicting_options",
+        )
+    if options.strategy == "panel" and options.mode == "auto":
+        options = replace(options, mode="panel")
+    judges = tuple(c for c in pool.candidates if options.judge in (c.id, c.model))
+    found |= {c.id: c for c in judges}
+    return wanting(tuple(found.values()), replace(options, panel=names), pool)
+
+
+def wanting(found: tuple[Candidate, ...], options: Options, pool: Pool) -> Wanted:
+    """Return the wish for certain candidates."""
+    outside = found if any(c not in pool.candidates for c in found) else ()
+    return Wanted(options, only=tuple(c.id for c in found), outside=outside)
+
+
+def bad_list(why: str) -> BadRequest:
+    """Return the refusal of a list in `model`."""
+    return BadRequest(f"Invalid value for 'model': {why}.", param="model", code="invalid_value")
 
 
 def not_found(model: str, pool: Pool) -> ModelNotFound:

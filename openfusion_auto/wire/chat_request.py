@@ -12,7 +12,6 @@ from typing import cast
 from openfusion_auto.core.prompt import Message, Prompt, Shape
 from openfusion_auto.wire.chat import render_call
 from openfusion_auto.wire.chat_checks import (
-    check_model,
     check_response_format,
     check_sampling,
     check_stream_options,
@@ -24,7 +23,8 @@ from openfusion_auto.wire.chat_messages import read_messages, read_tools
 from openfusion_auto.wire.chat_parts import render_content
 from openfusion_auto.wire.chat_settings import read_settings
 from openfusion_auto.wire.jsons import BOM, as_object, dumps
-from openfusion_auto.wire.options import FIELD, read_options
+from openfusion_auto.wire.naming import read_named
+from openfusion_auto.wire.options import FIELD
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
 _SESSION = ("session_id", "prompt_cache_key", "user")
@@ -51,7 +51,8 @@ def parse_request(
     raw = raw.removeprefix(BOM)
     body = read_top_level(raw)
     refuse_forbidden(body)
-    model = check_model(body)
+    named = read_named(body, raw)
+    body, raw = named.body, named.raw
     messages = read_messages(body.get("messages"))
     check_sampling(body)
     tools = read_tools(body)
@@ -59,7 +60,7 @@ def parse_request(
     most = body.get("max_tokens") if most is None else most
     return Prompt(
         dialect="chat",
-        model=model,
+        model=named.model,
         messages=messages,
         tools=tools,
         stream=body.get("stream") is True,
@@ -69,7 +70,7 @@ def parse_request(
         n=cast("int | None", body.get("n")) or 1,
         shape=cast("Shape", check_response_format(body)),
         settings=read_settings(body),
-        options=read_options(body.get(FIELD)),
+        options=named.options,
         session_fields=_session_fields(body),
         body=body,
         raw=raw,

@@ -11,7 +11,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Prompt
-from openfusion_auto.wire.chat_checks import check_model
 from openfusion_auto.wire.jsons import BOM, as_object
 from openfusion_auto.wire.messages_blocks import (
     UNSIGNED,
@@ -29,7 +28,8 @@ from openfusion_auto.wire.messages_checks import (
     shape_of,
 )
 from openfusion_auto.wire.messages_render import render_request, without_blocks
-from openfusion_auto.wire.options import FIELD, read_options
+from openfusion_auto.wire.naming import read_named
+from openfusion_auto.wire.options import FIELD
 from openfusion_auto.wire.rendered import counted
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
@@ -152,14 +152,15 @@ def _parse(raw: bytes, *, counting: bool) -> Prompt:
     raw = raw.removeprefix(BOM)
     body = read_top_level(raw, "'model', 'max_tokens' and 'messages'")
     check_body(body)
-    model = check_model(body)
+    named = read_named(body, raw)
+    body, raw = named.body, named.raw
     most = check_max_tokens(body, required=not counting)
     messages = (*read_system(body.get("system")), *read_messages(body.get("messages")))
     tools = read_tools(body.get("tools"))
     settings = read_settings(body, frozenset(tool.name for tool in tools))
     return Prompt(
         dialect="messages",
-        model=model,
+        model=named.model,
         messages=messages,
         tools=tools,
         stream=check_stream(body),
@@ -168,7 +169,7 @@ def _parse(raw: bytes, *, counting: bool) -> Prompt:
         max_output_tokens=most,
         shape=shape_of(settings),
         settings=settings,
-        options=read_options(body.get(FIELD)),
+        options=named.options,
         session_fields=session_fields(body),
         body=body,
         raw=raw,

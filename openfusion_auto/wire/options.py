@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, cast
 
 from openfusion_auto.core.prompt import Aggregator, Options, Strategy, TraceLevel
-from openfusion_auto.core.strategy import mode_of
+from openfusion_auto.core.strategy import ORDERED, mode_of
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_checks import (
     boolean,
@@ -26,12 +26,22 @@ CALLS_LIMIT = 1000  # upstream calls of one request; the operator's own ceiling 
 _MODES = ("auto", "single", "verify", "panel")
 _AGGREGATORS = ("auto", "judge", "ranked", "vote")
 _TRACES = ("none", "compact", "full")
-_STRATEGIES = ("panel", "self_fusion", "debate", "pipeline", "cascade")
+_STRATEGIES = ("panel", "self_fusion", "debate", "pipeline", "cascade", *ORDERED)
 _KNOWN = (
     "mode", "panel", "judge", "aggregator", "strategy", "preset", "candidates", "cost_quality", "max_usd",
     "max_calls", "tools", "analysis", "trace", "session", "cache",
 )  # fmt: skip
 _NONE: Mapping[str, object] = {}
+# One word for several options. Every option that a request gives itself goes before; server limits hold as always.
+PRESETS: Mapping[str, Mapping[str, object]] = {
+    "quality": {"mode": "panel", "aggregator": "auto", "cost_quality": 0},
+    "budget": {"mode": "panel", "aggregator": "vote", "cost_quality": 10, "max_calls": 6},
+    "fast": {"strategy": "latency_optimized", "max_calls": 3},
+}
+_WAYS = (
+    "mode",
+    "strategy",
+)  # of answering: who gives one has chosen, so the other is not the preset's
 
 
 def read_options(value: object) -> Options:
@@ -47,6 +57,7 @@ def read_options(value: object) -> Options:
     _refuse_unknown(FIELD, given, _KNOWN)
     given = {key: v for key, v in given.items() if v is not None}
     _refuse_unsupported(given)
+    given = _with_preset(given)
     return Options(
         mode=cast(
             "Literal['auto', 'single', 'verify', 'panel']", _choice(given, "mode", _MODES, "auto")
@@ -66,6 +77,16 @@ def read_options(value: object) -> Options:
         strategy=_strategy(given),
         analysis="analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]),
     )
+
+
+def _with_preset(given: Mapping[str, object]) -> dict[str, object]:
+    """Return the options with those of the preset that they name, where they do not say it themselves."""
+    if "preset" not in given:
+        return dict(given)
+    preset = PRESETS[_choice(given, "preset", tuple(PRESETS), "")]
+    chosen = any(way in given for way in _WAYS)
+    kept = {key: v for key, v in preset.items() if not (chosen and key in _WAYS)}
+    return {**kept, **given}
 
 
 def _strategy(given: Mapping[str, object]) -> Strategy:
@@ -96,9 +117,6 @@ def _refuse_unknown(at: str, given: Mapping[str, object], known: tuple[str, ...]
 
 def _refuse_unsupported(given: Mapping[str, object]) -> None:
     """Refuse what the contract names but this version does not have, unless it asks for the default."""
-    if "preset" in given:
-        string(f"{FIELD}.preset", given["preset"])
-        raise _unsupported("preset")
     tools = members(f"{FIELD}.tools", given.get("tools", _NONE))
     _refuse_unknown(f"{FIELD}.tools", tools, ("web_search",))
     wanted = tools.get("web_search")

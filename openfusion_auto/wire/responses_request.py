@@ -11,7 +11,6 @@ from openfusion_auto.core.prompt import Form, Message, Part, Prompt, Settings, S
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_checks import (
     boolean,
-    check_model,
     integer,
     items,
     members,
@@ -23,7 +22,8 @@ from openfusion_auto.wire.chat_checks import (
     wrong_value,
 )
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads_text
-from openfusion_auto.wire.options import FIELD, read_options
+from openfusion_auto.wire.naming import read_named
+from openfusion_auto.wire.options import FIELD
 from openfusion_auto.wire.responses_items import (
     MADE_HERE,
     bound_items,
@@ -73,7 +73,8 @@ def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Promp
     raw = raw.removeprefix(BOM)
     body = read_top_level(raw, "'model' and 'input'")
     refuse_forbidden({key: value for key, value in body.items() if key not in _OWN_TEXT})
-    model = check_model(body)
+    named = read_named(body, raw)
+    body, raw = named.body, named.raw
     _refuse_state(body)
     _check_fields(body)
     said = read_input(body.get("input"))
@@ -84,7 +85,7 @@ def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Promp
     shape, form = _form(body)
     return Prompt(
         dialect="responses",
-        model=model,
+        model=named.model,
         messages=(*_instructions(body), *said.messages),
         tools=tools,
         stream=body.get("stream") is True,
@@ -100,7 +101,7 @@ def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Promp
             parallel=cast("bool | None", body.get("parallel_tool_calls")),
             form=form,
         ),
-        options=read_options(body.get(FIELD)),
+        options=named.options,
         session_fields=_session_fields(body, headers),
         body=body,
         raw=raw,

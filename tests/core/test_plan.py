@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 
 from openfusion_auto.core import cost
@@ -19,6 +22,7 @@ from openfusion_auto.core.plan import (
 )
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.recipes.prompts import INNER_MAX_TOKENS
+from openfusion_auto.core.score import PRICE, SKILL, WAIT
 from openfusion_auto.core.types import Check, Needs, Pin, Plan, Policy, State, Step
 from tests.core import strategies
 from tests.support.pools import (
@@ -213,3 +217,76 @@ def test_no_mode_has_a_plan_without_candidates():
     assert build("single", (), task(), FOUR, Policy()) == Plan((), None, None)
     assert build("verify", (), task(), FOUR, Policy()) is None
     assert build("panel", (), task(), FOUR, Policy()) is None
+
+
+def first_step(strategy, **more):
+    asked = task(options=Options(strategy=strategy, **more.pop("options", {})), **more)
+    decision = decide(asked, FOUR, State(), Policy(fallbacks=1))
+    return decision, list(decision.plan.steps[0].candidates)
+
+
+@pytest.mark.parametrize(
+    "order", [("verifier-a", "fast-a", "coder-a"), ("coder-a", "verifier-a", "fast-a")]
+)
+def test_models_named_in_an_order_are_tried_in_it_and_all_of_them(order):
+    decision, tried = first_step("fallback", only=order)
+    assert tried == list(order)
+    assert (decision.mode, decision.strategy) == ("single", "fallback")
+    assert "single: the request asks for fallback" in decision.reasons
+    assert first_step("fallback", options={"candidates": order})[1] == list(order)
+    assert first_step("fallback", only=tuple(f"vendor/{i}" for i in order))[1] == list(order)
+
+
+def test_an_order_without_names_is_the_rankings_own():
+    decision, tried = first_step("fallback")
+    assert tried == ids(decision.ranking)[:2]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "term", "sign"),
+    [("cost_optimized", PRICE, 1), ("latency_optimized", WAIT, 1), ("performance_based", SKILL, -1)],
+)  # fmt: skip
+def test_an_order_by_a_number_is_that_numbers(strategy, term, sign):
+    decision, tried = first_step(strategy, only=("coder-a", "fast-a", "reasoner-a", "verifier-a"))
+    by_id = {s.candidate: s.terms[term].raw * sign for s in decision.ranking}
+    assert len(tried) == 4
+    assert [by_id[i] for i in tried] == sorted(by_id.values())
+
+
+def test_what_nobody_knows_comes_last_in_an_order():
+    models = pool(candidate("a", price=None), candidate("b", price=price(9.0, 9.0)), CODER)
+    asked = task(options=Options(strategy="cost_optimized"))
+    decision = decide(asked, models, State(), Policy())
+    assert decision.plan.steps[0].candidates == ("coder-a", "b", "a")
+
+
+def test_a_tool_loop_stays_with_its_model_unless_the_request_names_an_order():
+    state = State(pin=Pin("verifier-a", expires_s=9.0), now_s=1.0)
+    asked = task(turn="tool", options=Options(strategy="cost_optimized"))
+    assert decide(asked, FOUR, state).plan.steps[0].candidates[:2] == ("verifier-a", "fast-a")
+    named = replace(asked, only=("coder-a", "verifier-a"), options=Options(strategy="fallback"))
+    assert decide(named, FOUR, state).plan.steps[0].candidates == ("coder-a", "verifier-a")
+
+
+def test_under_a_budget_an_order_leaves_out_what_is_too_dear_and_stays_an_order():
+    named = ("verifier-a", "coder-a", "fast-a")
+    worst = {i: cost.worst_usd(FOUR.by_id[i], task()) for i in named}
+    limit = (worst["coder-a"] + worst["verifier-a"]) / 2
+    decision, tried = first_step("fallback", only=named, options={"max_usd": limit})
+    assert tried == ["coder-a", "fast-a"]
+    assert any(r.startswith("not fallback: ") for r in decision.reasons)
+
+
+def test_a_model_at_two_upstreams_does_not_take_another_members_place():
+    twins = [
+        candidate(i, model="vendor/m", upstream=u) for i, u in (("x", "relay"), ("y", "other"))
+    ]
+    models = pool(
+        *(replace(t, benchmarks=solves(80)) for t in twins),
+        replace(CODER, benchmarks=solves(40), price=price(50.0, 200.0)),
+    )
+    asked = task(options=Options(mode="panel", panel=("vendor/m", "coder-a")))
+    members = [
+        s.candidates[0] for s in decide(asked, models, State()).plan.steps if s.phase == "member"
+    ]
+    assert members == ["x", "coder-a"]

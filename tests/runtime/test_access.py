@@ -4,7 +4,7 @@ import pytest
 
 from openfusion_auto.errors import ModelNotFound
 from openfusion_auto.runtime.access import Views, check_models, view_of
-from tests.support.pools import candidate, pool
+from tests.support.pools import FOUR, candidate, pool
 
 POOL = pool(candidate("fast-a", roles=("fast",)), candidate("coder-a"), candidate("coder-b"))
 
@@ -62,3 +62,11 @@ def test_a_key_is_made_only_for_names_that_exist():
     check_models(("far/model",), POOL, any_model=True)
     with pytest.raises(ModelNotFound):
         check_models(("openfusion/cheap",), POOL, any_model=True)
+
+
+def test_a_list_is_there_for_a_key_when_each_of_its_names_is():
+    view = view_of(FOUR, ("coder-a", "fast-a", "own,name"))
+    for model in ("coder-a,fast-a", "vendor/coder-a, fast-a", "own,name"):
+        view.check(model)
+    with pytest.raises(ModelNotFound, match="'verifier-a' does not exist, or your key"):
+        view.check("coder-a,verifier-a")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def ask(model, options=None, models=FOUR, offers=None):
 
 def test_auto_leaves_everything_open():
     got = ask(AUTO)
-    assert (got.role, got.only, got.extra, got.options) == (None, (), None, Options())
+    assert (got.role, got.only, got.outside, got.options) == (None, (), (), Options())
 
 
 def test_fusion_is_a_panel():
@@ -76,8 +78,8 @@ def test_an_unknown_name_is_refused_and_shown_printable_and_short(name):
 def test_an_upstream_that_takes_any_model_gets_names_that_are_not_in_the_pool():
     got = ask("someone/new", offers=OFFERS)
     assert got.only == ("someone/new",)
-    assert (got.extra.id, got.extra.upstream, got.extra.price) == ("someone/new", "open", None)
-    assert ask("coder-a", offers=OFFERS).extra is None
+    assert [(c.id, c.upstream, c.price) for c in got.outside] == [("someone/new", "open", None)]
+    assert ask("coder-a", offers=OFFERS).outside == ()
     with pytest.raises(ModelNotFound):
         ask("openfusion/atuo", offers=OFFERS)
 
@@ -125,3 +127,74 @@ def test_all_names_are_listed_virtual_ones_first_then_roles_then_the_pool():
 def test_every_listed_name_can_be_asked_for():
     for name in known_names(FOUR):
         ask(name)
+
+
+@pytest.mark.parametrize("model", ["coder-a,fast-a", " coder-a , fast-a "])
+def test_a_list_is_a_panel_of_its_members_and_nobody_else(model):
+    got = ask(model)
+    assert (got.only, got.outside) == (("coder-a", "fast-a"), ())
+    assert (got.options.mode, got.options.panel) == ("panel", ("coder-a", "fast-a"))
+
+
+def test_a_judge_that_is_named_joins_a_list():
+    got = ask("coder-a,fast-a", Options(judge="vendor/verifier-a"))
+    assert got.only == ("coder-a", "fast-a", "verifier-a")
+    assert got.options.panel == ("coder-a", "fast-a")
+
+
+@pytest.mark.parametrize("own", [{"mode": "single"}, {"mode": "verify"}, {"strategy": "cascade"}])
+def test_what_the_options_say_goes_before_the_panel_of_a_list(own):
+    got = ask("coder-a,fast-a", Options(**own))
+    assert replace(got.options, panel=()) == Options(**own)
+    assert got.only == ("coder-a", "fast-a")
+
+
+def test_a_list_in_an_order_keeps_it():
+    got = ask("verifier-a,vendor/coder-a", Options(strategy="fallback"))
+    assert (got.only, got.options.mode) == (("verifier-a", "coder-a"), "auto")
+
+
+@pytest.mark.parametrize(
+    "model", ["coder-a,nobody", "nobody,coder-a", "coder-a,", ",", "coder-a,,fast-a"]
+)
+def test_a_list_with_a_member_that_is_unknown_is_a_404(model):
+    with pytest.raises(ModelNotFound) as found:
+        ask(model)
+    assert (found.value.status, found.value.param) == (404, "model")
+    with pytest.raises(ModelNotFound, match=r"'codr-a' does not exist\. Did you mean coder-a"):
+        ask("fast-a,codr-a")
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("coder-a,openfusion/auto", "'openfusion/auto' is no single model"),
+        ("openfusion/coder,fast-a", "'openfusion/coder' is no single model"),
+        ("coder-a,coder-a", "'coder-a' stands twice"),
+        ("coder-a,vendor/coder-a", "'vendor/coder-a' stands twice"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(model, says):
+    with pytest.raises(BadRequest, match=says) as found:
+        ask(model)
+    assert (found.value.param, found.value.code) == ("model", "invalid_value")
+
+
+def test_a_list_is_no_longer_than_a_panel_may_be():
+    many = pool(*(candidate(f"m{i}") for i in range(9)))
+    assert len(ask(",".join(f"m{i}" for i in range(8)), models=many).only) == 8
+    with pytest.raises(BadRequest, match="names 9 models, and a list may have 8"):
+        ask(",".join(f"m{i}" for i in range(9)), models=many)
+
+
+@pytest.mark.parametrize("field", ["panel", "candidates"])
+def test_a_list_beside_another_list_is_a_contradiction(field):
+    with pytest.raises(BadRequest) as found:
+        ask("coder-a,fast-a", Options(**{field: ("fast-a",)}))
+    assert (found.value.param, found.value.code) == (f"openfusion.{field}", "conflicting_options")
+
+
+def test_a_list_may_hold_models_outside_the_pool_where_an_upstream_takes_any():
+    got = ask("coder-a,someone/new", Options(judge="fast-a"), offers=OFFERS)
+    assert got.only == ("coder-a", "someone/new", "fast-a")
+    assert [c.id for c in got.outside] == ["coder-a", "someone/new", "fast-a"]

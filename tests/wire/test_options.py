@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.errors import BadRequest
-from openfusion_auto.wire.options import IDS_LIMIT, read_options
+from openfusion_auto.wire.options import IDS_LIMIT, PRESETS, read_options
 
 from .chats import outcome
 
@@ -39,7 +39,6 @@ def test_asking_for_what_happens_anyway_is_fine(default):
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
-        ({"preset": "quality"}, "openfusion.preset"),
         ({"tools": {"web_search": True}}, "openfusion.tools.web_search"),
     ],
 )
@@ -63,7 +62,7 @@ def test_what_is_not_there_yet_is_refused_not_ignored(asked, param):
         ({"cost_quality": True}, "cost_quality"), ({"cost_quality": "5"}, "cost_quality"),
         ({"max_usd": -0.1}, "max_usd"), ({"max_calls": 0}, "max_calls"), ({"max_calls": 1.0}, "max_calls"),
         ({"max_calls": 1001}, "max_calls"), ({"trace": "all"}, "trace"), ({"session": "a\nb"}, "session"),
-        ({"session": 5}, "session"), ({"strategy": "chaos"}, "strategy"), ({"preset": 1}, "preset"),
+        ({"session": 5}, "session"), ({"strategy": "chaos"}, "strategy"), ({"preset": 1}, "preset"), ({"preset": "best"}, "preset"),
         ({"analysis": "yes"}, "analysis"), ({"tools": []}, "tools"), ({"tools": {"web_search": 1}}, "tools.web_search"),
     ],
 )  # fmt: skip
@@ -129,3 +128,36 @@ def test_a_strategy_beside_another_mode_is_a_contradiction(strategy, mode, fits)
 def test_an_analysis_is_asked_for():
     assert read_options({"analysis": True}).analysis
     assert not read_options({"analysis": False}).analysis
+
+
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("quality", Options(mode="panel", cost_quality=0.0)),
+        ("budget", Options(mode="panel", aggregator="vote", cost_quality=10.0, max_calls=6)),
+        ("fast", Options(strategy="latency_optimized", max_calls=3)),
+    ],
+)
+def test_a_preset_is_one_word_for_several_options(preset, options):
+    assert read_options({"preset": preset}) == options
+    assert set(PRESETS) == {"quality", "budget", "fast"}
+
+
+@pytest.mark.parametrize(
+    ("own", "options"),
+    [
+        ({"preset": "budget", "max_calls": 9, "aggregator": "judge"},
+         Options(mode="panel", aggregator="judge", cost_quality=10.0, max_calls=9)),
+        ({"preset": "quality", "mode": "verify"}, Options(mode="verify", cost_quality=0.0)),
+        ({"preset": "quality", "strategy": "cascade"}, Options(strategy="cascade", cost_quality=0.0)),
+        ({"preset": "fast", "mode": "panel"}, Options(mode="panel", max_calls=3)),
+        ({"preset": "fast", "mode": None}, Options(strategy="latency_optimized", max_calls=3)),
+    ],
+)  # fmt: skip
+def test_what_a_request_says_itself_goes_before_its_preset(own, options):
+    assert read_options(own) == options
+
+
+@given(st.sampled_from(sorted(PRESETS)), st.sampled_from(["single", "verify", "panel"]))
+def test_a_preset_never_contradicts_a_mode(preset, mode):
+    assert read_options({"preset": preset, "mode": mode}).mode == mode

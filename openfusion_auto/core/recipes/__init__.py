@@ -120,7 +120,7 @@ def recipe(prompt: Prompt, decision: Decision) -> Step:
             return pipeline(prompt, decision)
         case "cascade":
             return cascade(prompt, decision)
-        case "panel" | "":
+        case _:  # the mode's own way; an order of models is in the plan's step
             pass
     match decision.mode:
         case "single":
