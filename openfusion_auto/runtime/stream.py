@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
+from openfusion_auto.core.checks.fits import Fits
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.runtime.cache import Tape
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.guard import Guard
 from openfusion_auto.wire.codec import Writer
 from openfusion_auto.wire.telling import Telling
 
@@ -29,8 +31,17 @@ class Outlet(Protocol):
         """Whether a byte of the answer has gone out: from then on nothing can be retried."""
         ...
 
-    def fresh(self) -> None:
-        """Forget what was held of an attempt that came to nothing."""
+    def fresh(self, fits: Fits | None = None) -> None:
+        """Forget what was held of an attempt that came to nothing.
+
+        Args:
+            fits: Hold the next attempt's answer from a first call on that breaks its schema by this.
+        """
+        ...
+
+    @property
+    def held(self) -> tuple[Delta, ...]:
+        """An answer that is held because of such a call: all of its events; () when it is passed on."""
         ...
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
@@ -82,6 +93,7 @@ class ClientStream:
         self._guarded = guarded
         self._model = model
         self._writer = self._new_writer()
+        self._guard: Guard | None = None
         self.head_sent = False
         self.relayed = False
         self.patient = False
@@ -96,9 +108,16 @@ class ClientStream:
         """Whether a byte of the answer has gone out: from then on nothing can be retried."""
         return self._writer.started
 
-    def fresh(self) -> None:
-        """Forget what was held of an attempt that came to nothing."""
+    @property
+    def held(self) -> tuple[Delta, ...]:
+        """See `Outlet`."""
+        guard = self._guard
+        return () if guard is None or guard.misfit is None else tuple(guard.kept)
+
+    def fresh(self, fits: Fits | None = None) -> None:
+        """See `Outlet`."""
         self.relayed = False
+        self._guard = None if fits is None else Guard(fits)
         if self.tape is not None:
             self.tape.clear()
         self._writer = self._new_writer()
@@ -130,6 +149,8 @@ class ClientStream:
             if delta.error is not None:
                 broken = UpstreamBroken(delta.error)
                 break
+            if self._guard is not None and self._is_held(self._guard, delta):
+                continue
             if self.tape is not None:
                 self.tape.take(delta)
             try:
@@ -138,6 +159,13 @@ class ClientStream:
                 broken = error
                 break
         return out[0] if len(out) == 1 else b"".join(out), broken
+
+    def _is_held(self, guard: Guard, delta: Delta) -> bool:
+        """Whether an event is held back: never once something has gone out."""
+        if self._writer.started:
+            self._guard = None
+            return False
+        return guard.holds(delta)
 
     def _pass_now(self, data: bytes) -> bool:
         if not self.head_sent or not self._send_now(data):

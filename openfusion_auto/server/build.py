@@ -111,6 +111,7 @@ def build_engine(
         config.timeouts.total_s,
         books,
         hedger_of(config.hedge.hedging(), counters or MemoryCounters(clock, books.store)),
+        guarded=config.stream.tool_calls == "guarded",
     )
     traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
     return engine_of(settings, means, traces, cache, dry_run=dry_run)
@@ -322,7 +323,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
     upstreams |= {name: before.upstreams[name] for name in same}
     app[KEYRING].take(new.client_keys)
     hedger = hedger_of(config.hedge.hedging(), app[LIMITER].counters, before.hedger)
-    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger)
+    guarded = config.stream.tool_calls == "guarded"
+    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger, guarded=guarded)
     before.live.configure(
         {} if engine.dry_run else new.unready,
         pin_ttl_s=config.session.ttl_s,
