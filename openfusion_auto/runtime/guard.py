@@ -51,16 +51,16 @@ class Guard:
         return self.misfit is not None
 
     def _note(self, delta: Delta) -> set[tuple[int, int]]:
-        """Take up an event's fragments; return the calls that go on in it. One that begins may be whole already."""
+        """Take up an event's fragments; return the calls whose arguments go on in it. Those that begin may be whole."""
         grown = set()
         for fragment in delta.calls:
             key = (fragment.choice, fragment.index)
             call = self._calls.get(key)
             if call is None:
                 call = self._calls[key] = _Call(kind=fragment.kind)
-            else:
-                grown.add(key)
             call.name = call.name or fragment.name or ""
             if fragment.arguments:
+                if call.pieces:
+                    grown.add(key)
                 call.pieces.append(fragment.arguments)
         return grown

@@ -9,8 +9,8 @@ import pytest
 
 from openfusion_auto.core.prompt import ToolCall, Usage
 from openfusion_auto.core.types import Stats
-from openfusion_auto.runtime.attempt import Caller
 from openfusion_auto.runtime.books import Books, line_of
+from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.state import LiveState
