@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.schema import Config
+from openfusion_auto.core.checks.jsons import made_ready
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
@@ -290,8 +291,17 @@ def build(
         app.on_cleanup.append(spanning(engine))
     if read is not None:
         follower_of(app, settings, read, partial(take, app, host), clock)
+    if engine.means.guarded:
+        app.cleanup_ctx.append(warming)
     app.cleanup_ctx.append(upkeep(keyring, clock, app[METRICS].together))
     return app
+
+
+async def warming(_app: web.Application) -> AsyncIterator[None]:
+    """Load what holds calls against schemas, beside all else: it takes 0.2 s, and a first call would wait for it."""
+    task = asyncio.create_task(asyncio.to_thread(made_ready, "{}"))
+    yield
+    await task
 
 
 def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:
