@@ -228,11 +228,10 @@ class Attempts:
         Raises:
             UpstreamMisfit: a call breaks its schema, another candidate may do better, and nothing has gone out.
         """
-        answer = reply.answer or Answer()
-        misfit = fits.first_misfit(answer)
-        held = client.held if client is not None else ()
-        if held or (misfit is not None and strict and client is None):
-            self._misfit = replace(reply, answer=replace(answer, deltas=held))
+        misfit = fits.first_misfit(reply.answer or Answer())
+        held = strict and misfit is not None if client is None else client.held
+        if held:
+            self._misfit = reply
             raise UpstreamMisfit(misfit or "a call breaks its schema")
         if misfit is not None:
             self._trace.notes.append(f"{reply.candidate}: {misfit}; passed on as it is")

@@ -29,7 +29,7 @@ class Guard:
 
     Attributes:
         misfit: How a call breaks its schema; from then on every event is held.
-        kept: All events so far, to be passed on after all when nobody else can answer.
+        kept: These events, to be passed on after all when nobody else can answer.
     """
 
     def __init__(self, fits: Fits) -> None:
@@ -40,7 +40,6 @@ class Guard:
 
     def holds(self, delta: Delta) -> bool:
         """Take an event; return whether it must not be written."""
-        self.kept.append(delta)
         if self.misfit is None and (self._calls or delta.calls):
             grown = self._note(delta)
             ended = delta.finish is not None
@@ -48,7 +47,10 @@ class Guard:
                 if call.kind != "custom" and (ended or (key not in grown and call.may_be_whole)):
                     said = "".join(call.pieces)
                     self.misfit = self.misfit or self._fits.misfit(call.name, said)
-        return self.misfit is not None
+        if self.misfit is None:
+            return False
+        self.kept.append(delta)
+        return True
 
     def _note(self, delta: Delta) -> set[tuple[int, int]]:
         """Take up an event's fragments; return the calls whose arguments go on in it. Those that begin may be whole."""

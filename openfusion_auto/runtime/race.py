@@ -53,9 +53,9 @@ class Lane:
         self._fits = fits
 
     @property
-    def held(self) -> tuple[Delta, ...]:
+    def held(self) -> bool:
         """See `Outlet`."""
-        return self._client.held if self._through and self._client is not None else ()
+        return self._through and self._client is not None and self._client.held
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
         """See `Outlet`. Of who has lost nothing is passed on."""

@@ -40,8 +40,8 @@ class Outlet(Protocol):
         ...
 
     @property
-    def held(self) -> tuple[Delta, ...]:
-        """An answer that is held because of such a call: all of its events; () when it is passed on."""
+    def held(self) -> bool:
+        """Whether the answer is held because of such a call."""
         ...
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
@@ -94,6 +94,9 @@ class ClientStream:
         self._model = model
         self._writer = self._new_writer()
         self._guard: Guard | None = None
+        self._aside: tuple[Writer, list[Delta]] | None = (
+            None  # an answer that was held: nothing of it is out
+        )
         self.head_sent = False
         self.relayed = False
         self.patient = False
@@ -109,18 +112,31 @@ class ClientStream:
         return self._writer.started
 
     @property
-    def held(self) -> tuple[Delta, ...]:
+    def held(self) -> bool:
         """See `Outlet`."""
-        guard = self._guard
-        return () if guard is None or guard.misfit is None else tuple(guard.kept)
+        return self._guard is not None and self._guard.misfit is not None
 
     def fresh(self, fits: Fits | None = None) -> None:
-        """See `Outlet`."""
+        """See `Outlet`. An answer that is held can be told later (`recall`)."""
+        self._set_aside()
         self.relayed = False
         self._guard = None if fits is None else Guard(fits)
         if self.tape is not None:
             self.tape.clear()
         self._writer = self._new_writer()
+
+    def _set_aside(self) -> None:
+        if self._guard is not None and self._guard.misfit is not None:
+            self._aside = self._writer, self._guard.kept
+
+    async def recall(self) -> None:
+        """Pass on the answer that was held, as it came: only `end` is missing. It is not taken down."""
+        self._set_aside()
+        if self._aside is not None:
+            self.tape = self._guard = None
+            self._writer, kept = self._aside
+            await self.relay(kept)
+            self.relayed = True
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
         """Pass events on in one write, at once where that can be; else return what does it when it is awaited.
