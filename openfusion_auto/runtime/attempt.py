@@ -209,7 +209,7 @@ class Attempts:
             await opened.close()
         received.usage, received.final = answer.usage, True
         refuse_broken_calls(answer)
-        if fits is not None and answer.tool_calls:
+        if fits is not None:
             self._look(Reply(ask.phase, candidate.id, answer), fits, client, strict=strict)
         if client is not None:
             await client.whole()
@@ -218,7 +218,10 @@ class Attempts:
     def _fits_of(self, ask: Ask) -> Fits | None:
         """Return what calls are held against; None for an ask whose calls no client runs, or a recipe looks at."""
         decision = self._trace.decision
-        alone = ask.final or (decision is not None and decision.mode == "single")
+        single = decision is not None and decision.mode == "single"
+        alone = ask.final or (
+            single and ask.phase == "primary"
+        )  # the latter may wait for a verifier
         guarded = self._means.guarded and alone and ask.prompt.tools
         return Fits(ask.prompt.tools) if guarded else None
 
