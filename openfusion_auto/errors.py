@@ -20,6 +20,7 @@
     │   ├── UpstreamUnreachable 502  no connection          ├── UpstreamTimeout    504  silence
     │   ├── UpstreamRateLimited 429  Retry-After kept       ├── UpstreamOverloaded 502/503  its own 5xx
     │   ├── UpstreamBroken      502  junk, cut, empty       ├── UpstreamDenied     502  401, 402, 403: our account
+    │   ├── UpstreamMisfit      502  a call breaks its schema; another candidate is asked, no client is told
     │   └── UpstreamRejected    same status (400, 404, 413, 422): the request itself
     └── InternalError         500  internal
 
@@ -238,6 +239,13 @@ class UpstreamBroken(UpstreamError):
     """The answer is not what the dialect promises: junk, cut, empty, too large, a redirect."""
 
     default_code = "upstream_broken"
+
+
+class UpstreamMisfit(UpstreamError):
+    """A tool call breaks the schema that the client gave: the model's slip, not an outage. No client is told of it:
+    when nobody does better, the answer is passed on as it is."""
+
+    default_code = "upstream_call_schema"
 
 
 class UpstreamRejected(UpstreamError):

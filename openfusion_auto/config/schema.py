@@ -256,7 +256,8 @@ class StreamSection(Section):
 
     tool_calls: Literal["guarded", "live"] = Field(
         default="guarded",
-        description="guarded = a tool call is passed on when it is whole; live = as it comes",
+        description="guarded = a tool call is passed on when it is whole, and asked for once more elsewhere when "
+        "it breaks its tool's schema; live = as it comes",
     )
 
 

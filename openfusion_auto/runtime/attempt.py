@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import cost
+from openfusion_auto.core.checks.fits import Fits
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
-from openfusion_auto.core.recipes import Ask
+from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, prompt_bytes
 from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
     UpstreamBroken,
+    UpstreamMisfit,
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
@@ -46,7 +48,7 @@ class StreamBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What calls are made with: shared by all requests."""
+    """What calls are made with: shared by all requests. `guarded`: calls are held against their tools' schemas."""
 
     pool: Pool
     upstreams: Mapping[str, Upstream]
@@ -56,6 +58,7 @@ class Means:
     total_s: float
     books: Books = field(default_factory=Books)
     hedger: Hedger | None = None
+    guarded: bool = True
 
 
 class Attempts:
@@ -76,6 +79,8 @@ class Attempts:
         self._trace = trace
         self._began_s = began_s
         self._headers = headers
+        # An answer with a call that breaks its schema: told as it is if nobody does better. One a request.
+        self._misfit: Reply | None = None
 
     def _elapsed_ms(self) -> float:
         return round((self._means.clock.now() - self._began_s) * 1000, 2)
@@ -89,7 +94,7 @@ class Attempts:
         live, received = self._means.live, Received()
         live.started(candidate.id)
         try:
-            answer = await self._exchange(ask.prompt, candidate, line, client, received)
+            answer = await self._exchange(ask, candidate, line, client, received)
         except FusionError as error:
             line.status, line.error, line.detail = "error", error.code, error.message[:300]
             self._book_partial(line, ask.prompt, candidate, received)
@@ -158,18 +163,21 @@ class Attempts:
 
     async def _exchange(
         self,
-        prompt: Prompt,
+        ask: Ask,
         candidate: Candidate,
         line: Attempt,
         client: Outlet | None,
         received: Received,
     ) -> Answer:
         """Send the prompt to one candidate and read its whole answer, relaying it to `client` as it comes."""
+        prompt = ask.prompt
         upstream = self._means.upstreams.get(candidate.upstream)
         if upstream is None:
             raise InternalError(f"candidate {candidate.id} has no upstream {candidate.upstream}")
+        fits = self._fits_of(ask)
+        strict = fits is not None and self._misfit is None and candidate.id != ask.candidates[-1]
         if client is not None:
-            client.fresh()
+            client.fresh(fits if strict else None)
         codec = CODECS[upstream.dialect]
         sent = self._outgoing(prompt, candidate, upstream.dialect)
         line.lost = sent.lost
@@ -201,9 +209,35 @@ class Attempts:
             await opened.close()
         received.usage, received.final = answer.usage, True
         refuse_broken_calls(answer)
+        if fits is not None:
+            self._look(Reply(ask.phase, candidate.id, answer), fits, client, strict=strict)
         if client is not None:
             await client.whole()
         return answer
+
+    def _fits_of(self, ask: Ask) -> Fits | None:
+        """Return what calls are held against; None for an ask whose calls no client runs, or a recipe looks at."""
+        decision = self._trace.decision
+        single = decision is not None and decision.mode == "single"
+        alone = ask.final or (
+            single and ask.phase == "primary"
+        )  # the latter may wait for a verifier
+        guarded = self._means.guarded and alone and ask.prompt.tools
+        return Fits(ask.prompt.tools) if guarded else None
+
+    def _look(self, reply: Reply, fits: Fits, client: Outlet | None, *, strict: bool) -> None:
+        """Hold an answer's calls against their schemas; a misfit is noted where the answer is passed on all the same.
+
+        Raises:
+            UpstreamMisfit: a call breaks its schema, another candidate may do better, and nothing has gone out.
+        """
+        misfit = fits.first_misfit(reply.answer or Answer())
+        held = strict and misfit is not None if client is None else client.held
+        if held:
+            self._misfit = reply
+            raise UpstreamMisfit(misfit or "a call breaks its schema")
+        if misfit is not None:
+            self._trace.notes.append(f"{reply.candidate}: {misfit}; passed on as it is")
 
     def _outgoing(self, prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""

@@ -18,7 +18,13 @@ from openfusion_auto.core.prompt import Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
 from openfusion_auto.core.types import Candidate, Needs, Task
-from openfusion_auto.errors import BadRequest, FusionError, UpstreamError, UpstreamTimeout
+from openfusion_auto.errors import (
+    BadRequest,
+    FusionError,
+    UpstreamError,
+    UpstreamMisfit,
+    UpstreamTimeout,
+)
 from openfusion_auto.runtime.attempt import NO_HEADERS, Attempts, Means
 from openfusion_auto.runtime.hedge import Hedge
 from openfusion_auto.runtime.limits import Allowance
@@ -90,7 +96,7 @@ class Caller(Attempts):
             while True:
                 if len(self._trace.attempts) >= self._max_calls:
                     failed.note(UpstreamError(f"the limit of {self._max_calls} calls is used up"))
-                    return Reply(ask.phase, candidate_id, error=summary(failed.errors))
+                    return await self._ended(ask, candidate_id, failed)
                 worst_usd = self._worst_usd(ask.prompt, candidate)
                 if not self._affords(worst_usd) or not await self._covered(worst_usd):
                     failed.note(
@@ -104,12 +110,24 @@ class Caller(Attempts):
                 failed.note(reply.error)
                 move = self._move(reply.error, tries, failed.timeouts)
                 if move.kind == "stop":
-                    return Reply(ask.phase, candidate_id, error=summary(failed.errors))
+                    return await self._ended(ask, candidate_id, failed)
                 if not self._is_tried_again(candidate, move, reply):
                     failed.leave(self._means.pool.get(reply.candidate), move)
                     break
                 await self._means.clock.sleep(move.wait_s)
-        return Reply(ask.phase, candidate_id, error=summary(failed.errors))
+        return await self._ended(ask, candidate_id, failed)
+
+    async def _ended(self, ask: Ask, candidate_id: str, failed: Failures) -> Reply:
+        """Return what an ask comes to when nobody is left: an answer that was held for a call, or the failure."""
+        kept = self._misfit
+        if kept is None or kept.phase not in (ask.phase, HEDGE):
+            return Reply(ask.phase, candidate_id, error=summary(failed.errors))
+        why = next(e.message for e in failed.errors if isinstance(e, UpstreamMisfit))
+        self._trace.notes.append(f"{kept.candidate}: {why}; passed on: nobody else could answer")
+        client = self._client_of(ask)
+        if client is not None:
+            await client.recall()
+        return kept
 
     def _is_passed_over(self, candidate: Candidate, ask: Ask, failed: Failures) -> bool:
         """Whether a candidate is not asked: it or its provider has failed, or its breaker says no.

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import NamedTuple
 
+from openfusion_auto.core.checks.fits import Fits
 from openfusion_auto.core.prompt import Delta
 from openfusion_auto.core.recipes import Reply
 from openfusion_auto.runtime.relay import refuse_error, says
@@ -33,6 +34,7 @@ class Lane:
         self._client = client
         self._held: list[Delta] = []
         self._through = False
+        self._fits: Fits | None = None
         self.task: asyncio.Task[Reply] | None = None
 
     @property
@@ -45,9 +47,15 @@ class Lane:
         """See `Outlet`."""
         return self._through and self._client is not None and self._client.started
 
-    def fresh(self) -> None:
+    def fresh(self, fits: Fits | None = None) -> None:
         """See `Outlet`."""
         self._held.clear()
+        self._fits = fits
+
+    @property
+    def held(self) -> bool:
+        """See `Outlet`."""
+        return self._through and self._client is not None and self._client.held
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
         """See `Outlet`. Of who has lost nothing is passed on."""
@@ -81,7 +89,7 @@ class Lane:
             return None
         if not self._through:
             self._through = True
-            self._client.fresh()
+            self._client.fresh(self._fits)
         return self._client
 
     def _taken(self) -> list[Delta]:

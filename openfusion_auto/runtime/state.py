@@ -14,7 +14,7 @@ from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
-from openfusion_auto.errors import FusionError
+from openfusion_auto.errors import FusionError, UpstreamMisfit
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.store.base import KINDS, AnyLive, LiveStore, Maker
@@ -196,8 +196,17 @@ class LiveState:
             self._store.keep(Breaker, candidate_id, None, epoch_s)
 
     def failed(self, candidate_id: str, error: FusionError) -> None:
-        """A call failed; what the client or the operator did wrong is not held against the candidate."""
-        if error.scope not in ("candidate", "provider") or error.status in (400, 404, 413, 422):
+        """A call failed. Not held against the candidate: what the client or the operator did wrong, and a slip of the
+        model's in an answer that came.
+        """
+        slip = isinstance(error, UpstreamMisfit)
+        outage = error.scope in ("candidate", "provider") and error.status not in (
+            400,
+            404,
+            413,
+            422,
+        )
+        if slip or not outage:
             self.released(candidate_id)
             return
         now, epoch_s = self._clock.now(), self._epoch_s()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
+from openfusion_auto.core.checks.fits import Fits
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.runtime.cache import Tape
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.runtime.guard import Guard
 from openfusion_auto.wire.codec import Writer
 from openfusion_auto.wire.telling import Telling
 
@@ -29,8 +31,17 @@ class Outlet(Protocol):
         """Whether a byte of the answer has gone out: from then on nothing can be retried."""
         ...
 
-    def fresh(self) -> None:
-        """Forget what was held of an attempt that came to nothing."""
+    def fresh(self, fits: Fits | None = None) -> None:
+        """Forget what was held of an attempt that came to nothing.
+
+        Args:
+            fits: Hold the next attempt's answer from a first call on that breaks its schema by this.
+        """
+        ...
+
+    @property
+    def held(self) -> bool:
+        """Whether the answer is held because of such a call."""
         ...
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
@@ -82,6 +93,10 @@ class ClientStream:
         self._guarded = guarded
         self._model = model
         self._writer = self._new_writer()
+        self._guard: Guard | None = None
+        self._aside: tuple[Writer, list[Delta]] | None = (
+            None  # an answer that was held: nothing of it is out
+        )
         self.head_sent = False
         self.relayed = False
         self.patient = False
@@ -96,12 +111,32 @@ class ClientStream:
         """Whether a byte of the answer has gone out: from then on nothing can be retried."""
         return self._writer.started
 
-    def fresh(self) -> None:
-        """Forget what was held of an attempt that came to nothing."""
+    @property
+    def held(self) -> bool:
+        """See `Outlet`."""
+        return self._guard is not None and self._guard.misfit is not None
+
+    def fresh(self, fits: Fits | None = None) -> None:
+        """See `Outlet`. An answer that is held can be told later (`recall`)."""
+        self._set_aside()
         self.relayed = False
+        self._guard = None if fits is None else Guard(fits)
         if self.tape is not None:
             self.tape.clear()
         self._writer = self._new_writer()
+
+    def _set_aside(self) -> None:
+        if self._guard is not None and self._guard.misfit is not None:
+            self._aside = self._writer, self._guard.kept
+
+    async def recall(self) -> None:
+        """Pass on the answer that was held, as it came: only `end` is missing. It is not taken down."""
+        self._set_aside()
+        if self._aside is not None:
+            self.tape = self._guard = None
+            self._writer, kept = self._aside
+            await self.relay(kept)
+            self.relayed = True
 
     def push(self, deltas: Iterable[Delta]) -> Awaitable[None] | None:
         """Pass events on in one write, at once where that can be; else return what does it when it is awaited.
@@ -130,6 +165,8 @@ class ClientStream:
             if delta.error is not None:
                 broken = UpstreamBroken(delta.error)
                 break
+            if self._guard is not None and self._is_held(self._guard, delta):
+                continue
             if self.tape is not None:
                 self.tape.take(delta)
             try:
@@ -138,6 +175,13 @@ class ClientStream:
                 broken = error
                 break
         return out[0] if len(out) == 1 else b"".join(out), broken
+
+    def _is_held(self, guard: Guard, delta: Delta) -> bool:
+        """Whether an event is held back: never once something has gone out."""
+        if self._writer.started:
+            self._guard = None
+            return False
+        return guard.holds(delta)
 
     def _pass_now(self, data: bytes) -> bool:
         if not self.head_sent or not self._send_now(data):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.schema import Config
+from openfusion_auto.core.checks.jsons import made_ready
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
@@ -111,6 +112,7 @@ def build_engine(
         config.timeouts.total_s,
         books,
         hedger_of(config.hedge.hedging(), counters or MemoryCounters(clock, books.store)),
+        guarded=config.stream.tool_calls == "guarded",
     )
     traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
     return engine_of(settings, means, traces, cache, dry_run=dry_run)
@@ -289,8 +291,17 @@ def build(
         app.on_cleanup.append(spanning(engine))
     if read is not None:
         follower_of(app, settings, read, partial(take, app, host), clock)
+    if engine.means.guarded:
+        app.cleanup_ctx.append(warming)
     app.cleanup_ctx.append(upkeep(keyring, clock, app[METRICS].together))
     return app
+
+
+async def warming(_app: web.Application) -> AsyncIterator[None]:
+    """Load what holds calls against schemas, beside all else: it takes 0.2 s, and a first call would wait for it."""
+    task = asyncio.create_task(asyncio.to_thread(made_ready, "{}"))
+    yield
+    await task
 
 
 def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:
@@ -322,7 +333,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
     upstreams |= {name: before.upstreams[name] for name in same}
     app[KEYRING].take(new.client_keys)
     hedger = hedger_of(config.hedge.hedging(), app[LIMITER].counters, before.hedger)
-    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger)
+    guarded = config.stream.tool_calls == "guarded"
+    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger, guarded=guarded)
     before.live.configure(
         {} if engine.dry_run else new.unready,
         pin_ttl_s=config.session.ttl_s,

@@ -140,7 +140,7 @@ class EmbeddingsCaller(Caller):
 
     async def _exchange(
         self,
-        prompt: Prompt,
+        ask: Ask,
         candidate: Candidate,
         line: Attempt,
         client: Outlet | None,  # noqa: ARG002 - of the method that this one stands for
@@ -149,6 +149,7 @@ class EmbeddingsCaller(Caller):
         upstream = self._means.upstreams.get(candidate.upstream)
         if upstream is None:
             raise InternalError(f"candidate {candidate.id} has no upstream {candidate.upstream}")
+        prompt = ask.prompt
         sent = splice_top_level(prompt.body, prompt.raw, {"model": candidate.model, FIELD: None})
         opened = await upstream.open(Call(candidate.model, sent, stream=False, path=PATH))
         try:

@@ -10,8 +10,9 @@ import pytest
 from openfusion_auto.core.backoff import BASE_S, MAX_WAIT_S
 from openfusion_auto.core.breaker import FAILURES_TO_OPEN, OPEN_S
 from openfusion_auto.core.hedge import WHOLE, Hedging, Share
+from openfusion_auto.core.prompt import ToolCall
 from openfusion_auto.core.recipes import Ask
-from openfusion_auto.core.types import Breaker
+from openfusion_auto.core.types import Breaker, Policy
 from openfusion_auto.errors import UpstreamOverloaded
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.hedge import ACCOUNT, Hedge, Hedger
@@ -252,3 +253,84 @@ async def test_a_fault_of_the_provider_skips_all_that_it_serves():
     reply = await played.ask(*BOTH)
     assert played.asked == ["coder-a"]
     assert reply.error.code == "upstream_denied"
+
+
+# --- a call that breaks its tool's schema ------------------------------------------------------------------------
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "edit", "parameters": {"properties": {"path": {"type": "string"}}}},
+}
+
+
+def edit(said):
+    return Reply(tool_calls=[ToolCall("c1", "edit", said)])
+
+
+BAD, FITS = edit('{"path": 5}'), edit('{"path": "a"}')
+
+
+def with_tool(*script):
+    played = Played(*script)
+    played.incoming = played.rig.incoming("hi", tools=[TOOL])
+    return played
+
+
+async def test_a_call_that_breaks_its_schema_is_asked_for_elsewhere_and_at_nobody_twice():
+    played = with_tool(BAD, FITS)
+    reply = await played.ask(*BOTH)
+    assert (reply.candidate, reply.answer.tool_calls[0].arguments) == ("fast-a", '{"path": "a"}')
+    assert played.asked == list(BOTH)
+    assert played.waited_s == 0.0
+
+
+@pytest.mark.parametrize("limit", [{"max_calls": 1}, {"began_s": 0.0}], ids=["calls", "deadline"])
+async def test_a_held_answer_is_told_when_nobody_else_can_be_asked(limit):
+    played = with_tool(BAD)
+    reply = await played.ask(*BOTH, **limit)
+    assert (reply.candidate, reply.answer.tool_calls[0].arguments) == ("coder-a", '{"path": 5}')
+    assert played.asked == ["coder-a"]
+    assert "passed on: nobody else could answer" in played.trace.notes[-1]
+
+
+async def test_a_held_answer_is_told_when_the_breakers_of_all_others_are_open():
+    played = with_tool(BAD)
+    played.fails("fast-a")
+    reply = await played.ask(*BOTH)
+    assert reply.answer.tool_calls[0].arguments == '{"path": 5}'
+    assert played.asked == ["coder-a"]
+
+
+async def test_a_slip_in_a_call_is_no_outage_and_ends_a_probe():
+    played = with_tool(BAD, FITS)
+    played.fails("coder-a")
+    played.rig.now_s += OPEN_S
+    await played.ask(*BOTH)
+    assert played.asked == list(BOTH)
+    assert played.breaker("coder-a") == "half_open"
+    assert played.rig.live.may_call("coder-a")
+
+
+async def test_unguarded_nothing_is_held_against_a_schema():
+    played = with_tool(BAD)
+    played.rig.engine.means = replace(played.rig.engine.means, guarded=False)
+    reply = await played.ask(*BOTH)
+    assert reply.error is None
+    assert (played.asked, played.trace.notes) == (["coder-a"], [])
+
+
+@pytest.mark.parametrize("hold", [False, True])
+async def test_answers_of_one_model_are_judged_also_where_calls_wait_for_a_verifier(hold):
+    rig = Rig([BAD, FITS], policy=Policy(mode="single", hold_destructive=hold))
+    body, trace = await rig.ask("hi", tools=[TOOL])
+    (called,) = body["choices"][0]["message"]["tool_calls"]
+    assert called["function"]["arguments"] == '{"path": "a"}'
+    assert [a.error for a in trace.attempts] == ["upstream_call_schema", None]
+
+
+async def test_a_panels_members_are_left_to_its_own_checks():
+    rig = Rig(lambda body: FITS if "verifier" in body["model"] else BAD)
+    _, trace = await rig.ask("hi", tools=[TOOL], openfusion={"mode": "panel"})
+    members = [a.error for a in trace.attempts if a.phase == "member"]
+    assert len(members) > 1
+    assert set(members) == {None}

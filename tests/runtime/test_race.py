@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openfusion_auto.core.prompt import Answer, CallDelta, Delta
+from openfusion_auto.core.checks.fits import Fits
+from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tool
 from openfusion_auto.core.recipes import Reply
 from openfusion_auto.errors import UpstreamBroken, UpstreamOverloaded
 from openfusion_auto.runtime.cache import Tape
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.race import Race, Runner
+from openfusion_auto.runtime.race import Lane, Race, Runner
 from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.chat_request import parse_request
@@ -290,3 +291,15 @@ async def test_an_empty_answer_is_a_failure_and_the_other_goes_on():
     line = Line()
     a, b = Call("a", 0.05, deltas(ROLE, END, DONE)), Call("b", 0.3, *words("b"))
     assert await play(a, b, client=line) == ([("a", False), ("b", True)], ["b"])
+
+
+async def test_a_call_that_breaks_its_schema_is_held_in_a_race_too():
+    fits = Fits((Tool("edit", schema={"properties": {"path": {"type": "string"}}}),))
+    line = Line()
+    lane = Lane("a", Race(line.stream, lambda _: None), line.stream)
+    lane.fresh(fits)
+    assert not lane.held
+    call = {"index": 0, "id": "c", "type": "function"}
+    said = {"tool_calls": [{**call, "function": {"name": "edit", "arguments": '{"path": 5}'}}]}
+    assert lane.push(deltas(ROLE, event(said), event({}, "tool_calls"))) is None
+    assert (lane.held, lane.started, line.sent) == (True, False, [])

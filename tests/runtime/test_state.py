@@ -149,6 +149,13 @@ def test_what_a_candidate_or_its_provider_did_wrong_opens_its_breaker(live, time
     assert live.may_call("a")
 
 
+def test_a_slip_in_a_call_is_not_held_against_the_candidate(live):
+    for _ in range(FAILURES_TO_OPEN):
+        fails(live, error=errors.UpstreamMisfit("a call breaks its schema"))
+    assert live.may_call("a")
+    assert live.breakers() == {}
+
+
 def test_one_probe_at_a_time_and_its_success_closes(live, time):
     for _ in range(FAILURES_TO_OPEN):
         fails(live)
@@ -167,6 +174,7 @@ def test_a_probe_that_the_client_left_or_that_was_refused_frees_its_place(live, 
     for free in (
         lambda: live.released("a"),
         lambda: fails(live, error=errors.UpstreamRejected("no", status=400)),
+        lambda: fails(live, error=errors.UpstreamMisfit("a call breaks its schema")),
     ):
         live.started("a")
         assert not live.may_call("a")

@@ -3,6 +3,7 @@
 import pytest
 
 from openfusion_auto.config.schema import Config
+from openfusion_auto.core.checks.jsons import made_ready
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.runtime.state import CacheRule
 from openfusion_auto.server.build import cache_rules
@@ -28,3 +29,13 @@ def config(**upstream):
 )
 def test_an_upstream_caches_as_the_configuration_says(said, rules):
     assert cache_rules(config(**said)) == rules
+
+
+@pytest.mark.parametrize(("how", "ready"), [("guarded", 1), ("live", 0)])
+async def test_what_holds_calls_against_schemas_is_loaded_before_the_first_call(
+    start_router, how, ready
+):
+    made_ready.cache_clear()
+    async with start_router("http://127.0.0.1:9/v1", stream={"tool_calls": how}):
+        pass
+    assert made_ready.cache_info().currsize == ready
