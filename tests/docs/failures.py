@@ -28,7 +28,7 @@ def row(case: Case) -> list[str]:
         case.what,
         "no" if case.tries == 1 else "once",
         "the client is told" if case.told else "next candidate",
-        "what came" if case.booked else "nothing",
+        booked_as(case),
         *(gets(case, dialect) for dialect in DIALECTS),
     ]
 
@@ -54,3 +54,10 @@ def played() -> str:
     """Return how much of it the tests play."""
     runs = 2 * sum(len(c.forms) * (len(DIALECTS) - bool(c.but)) for c in CASES)
     return f"{len(CASES)} faults in {len(PHASES)} phases, {runs} requests."
+
+
+def booked_as(case):
+    """Return what the books hold of a failed call."""
+    if case.reported:
+        return "as told"
+    return "what came" if case.booked else "nothing"

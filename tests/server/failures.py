@@ -55,6 +55,7 @@ class Case:
         tries: Attempts at the first candidate before another one is asked.
         told: A part of the answer is with the client: nothing is tried again, the stream ends with an error event.
         booked: The failed call is in the books with tokens, counted by what came.
+        reported: The upstream told the tokens all the same: they are booked as told.
         form: `stream` or `whole`, where only one of them can fail so.
         retry_after: What the client is told of when to come again [s].
         but: A dialect in which it cannot be.
@@ -66,6 +67,7 @@ class Case:
     tries: int = 1
     told: bool = False
     booked: bool = False
+    reported: bool = False
     form: str = ""
     retry_after: str | None = None
     but: str = ""
@@ -123,7 +125,7 @@ PHASES: dict[str, tuple[Case, ...]] = {
         *(Case(n, Fault(n), (502, "upstream_unavailable"), tries=2) for n in ("500", "502")),
         *(Case(n, Fault(n), (503, "upstream_unavailable"), tries=2) for n in ("503", "529")),
         Case("200 with a page", Fault("html"), BROKEN, booked=True),
-        Case("200 with nothing in it", Fault("empty"), BROKEN, booked=True),
+        Case("200 with nothing in it", Fault("empty"), BROKEN, booked=True, reported=True),
     ),
     "inside a whole answer": (
         Case("the connection drops", Fault("cut"), BROKEN, booked=True, form="whole"),
@@ -131,17 +133,33 @@ PHASES: dict[str, tuple[Case, ...]] = {
         Case("an error object", Fault("fail"), BROKEN, booked=True, form="whole"),
         Case("silence", Fault("hang"), SILENT, booked=True, form="whole"),
         # A whole message holds arguments as an object.
-        Case(BAD_CALL, Fault("badjson"), BROKEN, booked=True, form="whole", but="messages"),
+        Case(
+            BAD_CALL,
+            Fault("badjson"),
+            BROKEN,
+            booked=True,
+            reported=True,
+            form="whole",
+            but="messages",
+        ),
     ),
     "the stream has begun, nothing is said": breaks("first"),
     "inside a tool call, no text before it": (
         *breaks("bare"),
-        Case(BAD_CALL, Fault("badjson", "bare"), BROKEN, booked=True, form="stream"),
+        Case(BAD_CALL, Fault("badjson", "bare"), BROKEN, booked=True, reported=True, form="stream"),
     ),
     "text went out": breaks("text", told=True),
     "inside a tool call, after text": (
         *breaks("call", told=True),
-        Case(BAD_CALL, Fault("badjson", "call"), BROKEN, told=True, booked=True, form="stream"),
+        Case(
+            BAD_CALL,
+            Fault("badjson", "call"),
+            BROKEN,
+            told=True,
+            booked=True,
+            reported=True,
+            form="stream",
+        ),
     ),
 }
 CASES = tuple(case for cases in PHASES.values() for case in cases)

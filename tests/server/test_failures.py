@@ -62,7 +62,8 @@ async def test_with_nobody_else_the_client_is_told_in_its_own_dialect(played, di
     got = (await played(dialect))[case, form, "alone"]
     assert SECRET.encode() not in got.raw
     assert list(map(line_of, got.attempts)) == [("c", "error", case.booked)] * case.tries
-    assert all(a["estimated"] for a in got.attempts if a["usd"] is not None)
+    estimated = [a["estimated"] for a in got.attempts if a["usd"] is not None]
+    assert estimated == [not case.reported] * len(estimated)
     assert got.outcome == "error"
     if case.told:
         check_told(got, dialect, case)
