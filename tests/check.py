@@ -79,7 +79,7 @@ def pytest_step(name: str, marks: str, report: Path, *more: str) -> Step:
 def steps(report: Path) -> list[Step]:
     """Return what is run, in order, the quickest first."""
     measured = (
-        "-n", "2", "--cov=openfusion_auto", "--cov-branch", "--cov-report=",
+        "-n", "3", "--cov=openfusion_auto", "--cov-branch", "--cov-report=",
         f"--cov-report=json:{report / 'coverage.json'}",
     )  # fmt: skip
     return [

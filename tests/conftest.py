@@ -18,7 +18,7 @@ settings.register_profile(
     "ci",
     derandomize=True,
     deadline=None,
-    max_examples=60,
+    max_examples=30,  # the same ones each time: more of them find little that these do not
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(

@@ -97,7 +97,7 @@ def test_examples_are_the_same_everywhere(request):
     if request.config.getoption("--hypothesis-profile"):
         pytest.skip("a profile was chosen on the command line")
     assert settings.default.derandomize
-    assert settings.default.max_examples == 60
+    assert settings.default.max_examples == 30
 
 
 def test_a_missing_tool_fails_in_ci_and_is_skipped_elsewhere(monkeypatch):
