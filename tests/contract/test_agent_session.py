@@ -17,7 +17,7 @@ TOOLS = [
         "function": {
             "name": name,
             "description": f"{name} in the workspace.",
-            "parameters": {"type": "object", "properties": {"text": {"type": "string"}}},
+            "parameters": {"type": "object", "properties": {"text": {"type": ["string", "null"]}}},
         },
     }
     for name in NAMES
