@@ -201,8 +201,12 @@ async def test_a_client_that_leaves_while_redis_is_asked_leaves_no_place_taken(s
         with contextlib.suppress(asyncio.CancelledError):
             if await asked is None:
                 one.leave(bound, 0, 0)
-        await told([one])
-        assert await two.admit(bound, 0) is None
+        # What was asked goes on without the client; what its answer took is given back when that is here.
+        async with asyncio.timeout(20):
+            await told([one])
+            while await two.admit(bound, 0) is not None:
+                await asyncio.sleep(0.05)
+                await told([one])
 
 
 async def test_what_happens_is_told_at_once_and_heard_each_second(several, monkeypatch):
