@@ -95,7 +95,11 @@ class Shelf:
 
     def heard(self, db: sqlite3.Connection) -> list[Change]:
         """Return what others changed since the last look; what cannot be read is passed over."""
+        # First the number, then the rows: whatever has a number up to it is there to be read. Else a process that is
+        # alone would look through all that it ever wrote, each time.
+        seen = revision(db)
         rows = db.execute(CHANGED, (self._rev, self._me)).fetchall()
+        self._rev = max(self._rev, seen)
         found: list[Change] = []
         for kind, key, text, rev in rows:
             self._rev = max(self._rev, rev)

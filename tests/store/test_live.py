@@ -18,7 +18,7 @@ from openfusion_auto.server.sharing import take_over
 from openfusion_auto.store import writer as writer_module
 from openfusion_auto.store.base import Maker
 from openfusion_auto.store.files import connect
-from openfusion_auto.store.live import TYPES
+from openfusion_auto.store.live import TYPES, Shelf
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.sqlite import SqliteStore
 from tests.store.samples import line, row
@@ -223,6 +223,24 @@ def test_what_cannot_be_read_is_passed_over(path):
         one.works()  # over a row that cannot be read
         one.store.catch_up()
         assert one.stats.ok == 1.0
+
+
+def test_a_process_looks_once_at_most_at_what_it_wrote_itself(path):
+    SqliteStore(path, Limits(), lambda: WALL).close()
+    steps = []
+    with contextlib.closing(connect(path)) as db:
+        shelf = Shelf("me")
+        shelf.opened(db, anew=True)
+        for number in range(2_000):
+            shelf.put(db, "seal", str(number), Maker("relay", "m"), 1.0, shelf.number(db))
+        shelf.heard(db)
+        db.set_progress_handler(lambda: steps.append(1), 10)
+        assert shelf.heard(db) == []
+        assert len(steps) < 20  # of ten each; one look through all of it takes over a thousand
+        other = Shelf("other")
+        other.put(db, "seal", "x", Maker("relay", "m"), 1.0, other.number(db))
+        (change,) = shelf.heard(db)
+        assert change.key == "x"
 
 
 def test_every_kind_but_spending_is_told():
