@@ -6,8 +6,9 @@ recipe is tested as a script of asks and replies.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from openfusion_auto.core.prompt import Answer, Prompt
 from openfusion_auto.core.types import Decision
@@ -103,7 +104,17 @@ Step = Generator[Ask | Gather, tuple[Reply, ...], Outcome]
 
 
 def recipe(prompt: Prompt, decision: Decision) -> Step:
-    """Return the recipe of a decision: its strategy's, else its mode's."""
+    """Return the recipe of a decision: its strategy's, else its mode's (an order of models is in the plan's step)."""
+    known = recipes()
+    name: str = decision.strategy if decision.strategy in known else decision.mode
+    if name == "single" and decision.hold:
+        name = "held"
+    return known[name](prompt, decision)
+
+
+@cache  # each of these modules imports this one
+def recipes() -> Mapping[str, Callable[[Prompt, Decision], Step]]:
+    """Return the recipes by strategy and mode; `held` is one model whose calls may wait for a verifier."""
     from openfusion_auto.core.recipes.cascade import cascade
     from openfusion_auto.core.recipes.debate import debate
     from openfusion_auto.core.recipes.panel import panel, self_fusion
@@ -111,21 +122,13 @@ def recipe(prompt: Prompt, decision: Decision) -> Step:
     from openfusion_auto.core.recipes.single import single
     from openfusion_auto.core.recipes.verify import held, verify
 
-    match decision.strategy:
-        case "self_fusion":
-            return self_fusion(prompt, decision)
-        case "debate":
-            return debate(prompt, decision)
-        case "pipeline":
-            return pipeline(prompt, decision)
-        case "cascade":
-            return cascade(prompt, decision)
-        case _:  # the mode's own way; an order of models is in the plan's step
-            pass
-    match decision.mode:
-        case "single":
-            return held(prompt, decision) if decision.hold else single(prompt, decision)
-        case "verify":
-            return verify(prompt, decision)
-        case "panel":
-            return panel(prompt, decision)
+    return {
+        "self_fusion": self_fusion,
+        "debate": debate,
+        "pipeline": pipeline,
+        "cascade": cascade,
+        "single": single,
+        "held": held,
+        "verify": verify,
+        "panel": panel,
+    }
