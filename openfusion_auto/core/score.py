@@ -14,6 +14,7 @@ points finer, since a weight may be as small as 1e-9.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -326,7 +327,9 @@ def score(
     values, seen = term_values(pool, index, base, task, state, locked=locked)
     if stuck is not None:
         hopeless(values, pool, index, base, stuck)
-    dearest = float(np.nan_to_num(np.fmax.reduce(usd.cold)))  # NaN only when no price is known
+    dearest = float(np.fmax.reduce(usd.cold))
+    if math.isnan(dearest):  # no price is known
+        dearest = 0.0
     turn = usd.turn[index]
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
