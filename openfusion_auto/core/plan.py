@@ -73,7 +73,10 @@ def build(
         steps += tuple(Step("revision", (m,)) for m in members) * policy.debate_rounds
     if task.options.analysis:
         steps += (Step("analysis", judges[:2]),)
-    steps += (Step("judge", judges[:2]), Step("synthesis", writers))
+    if task.options.aggregator != "vote":
+        steps += (Step("judge", judges[:2]),)
+    if task.options.aggregator in ("auto", "judge"):
+        steps += (Step("synthesis", writers),)
     return priced(steps, ranking, task, pool)
 
 
@@ -271,6 +274,7 @@ def priced(
     """Return the plan with its money: the first candidate of each step for the expectation, the dearest of each
     for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
     at most `INNER_OUTPUT` tokens."""
+    anew = 1.0 if task.options.aggregator == "judge" else MENDED
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
     checked = any(is_short(s) for s in steps)
     short = (
@@ -286,7 +290,7 @@ def priced(
     expected: list[float | None] = []
     worst: list[float | None] = []
     for step in steps:
-        shares = {"mend": mended, "synthesis": MENDED, "escalation": MENDED}.get(step.phase, 1.0)
+        shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
         first = expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
         asked = short if is_short(step) else task

@@ -122,6 +122,26 @@ def test_a_panel_plan_has_members_a_judge_from_outside_and_a_writer():
     assert writers == (*members, judge)
 
 
+@pytest.mark.parametrize(
+    ("aggregator", "behind"),
+    [
+        ("auto", ["judge", "synthesis"]),
+        ("judge", ["judge", "synthesis"]),
+        ("ranked", ["judge"]),
+        ("vote", []),
+    ],
+)
+def test_a_panel_plans_and_prices_only_what_its_aggregator_may_ask(aggregator, behind):
+    asked = task(options=Options(mode="panel", aggregator=aggregator))
+    decision = decide(asked, FOUR, State())
+    phases = [s.phase for s in decision.plan.steps]
+    assert [p for p in phases if p != "member"] == behind
+    auto = decide(task(options=Options(mode="panel")), FOUR, State()).plan
+    assert decision.plan.worst_case_usd <= auto.worst_case_usd
+    if aggregator == "judge":  # it always writes anew
+        assert decision.plan.expected_usd > auto.expected_usd
+
+
 def test_a_panel_takes_the_members_that_the_request_names_in_rank_order():
     asked = task(options=Options(mode="panel", panel=("vendor/fast-a", "verifier-a")))
     decision = decide(asked, FOUR, State(), Policy(panel_size=3))

@@ -23,7 +23,7 @@ from openfusion_auto.errors import FusionError, UpstreamError
 def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) -> Step:
     """Choose among the replies of all members, which are in rank order.
 
-    The plan has a step `judge` and a step `synthesis`.
+    The plan has a step `judge` unless it is put to the vote, and a step `synthesis` where one may be asked for.
     """
     good = usable(prompt, replies)
     notes = tuple(f"{r.candidate}: {r.error.code}" for r in replies if r.error is not None)
