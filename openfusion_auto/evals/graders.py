@@ -6,18 +6,21 @@ after spaces at the ends are gone and runs of them are one.
 
 from __future__ import annotations
 
-import json
 import math
 import re
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
+from openfusion_auto.core.checks import strict_json
+from openfusion_auto.core.checks.fences import fences
 from openfusion_auto.evals.cases import Grade
 from openfusion_auto.evals.sandbox import Sandbox
 
 Verdict = Literal["correct", "wrong", "unparsed", "unanswered", "skipped"]
 
 NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
-FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PYTHON = frozenset({"python", "python3", "py"})
+JSON = frozenset({"json"})
 MAX_PATTERN_TEXT = 100_000  # [characters] of an answer that an expression is looked for in
 
 
@@ -56,10 +59,11 @@ def grade(wanted: Grade, text: str, sandbox: Sandbox | None) -> Graded:
             return Graded("skipped", "a model judges this one")
 
 
-def code_of(text: str) -> str:
-    """Return the code of an answer: its fenced blocks one after another, or all of it when it has none."""
-    blocks: list[str] = FENCE.findall(text)
-    return "\n".join(blocks) if blocks else text
+def code_of(text: str, languages: Collection[str]) -> str:
+    """Return the code of an answer: its blocks of these languages one after another, else all its blocks, else all."""
+    blocks = [b for b in fences(text) if b.closed]
+    ours = [b for b in blocks if b.language in languages] or blocks
+    return "\n".join(b.body for b in ours) if ours else text
 
 
 def _plain(text: str, wanted: Grade) -> str:
@@ -115,7 +119,7 @@ def _regex(wanted: Grade, text: str) -> Graded:
 
 def _json_schema(wanted: Grade, text: str) -> Graded:
     try:
-        value = json.loads(code_of(text))
+        value = strict_json(code_of(text, JSON))
     except (ValueError, RecursionError):
         return Graded("unparsed", "the answer is no JSON")
     from jsonschema import Draft202012Validator  # takes 0.2 s to import
@@ -128,5 +132,5 @@ def _json_schema(wanted: Grade, text: str) -> Graded:
 def _python(wanted: Grade, text: str, sandbox: Sandbox | None) -> Graded:
     if sandbox is None:
         return Graded("skipped", "running a model's code was not allowed (--allow-code)")
-    run = sandbox.run(code_of(text), wanted.tests or "", timeout_s=wanted.timeout_s)
+    run = sandbox.run(code_of(text, PYTHON), wanted.tests or "", timeout_s=wanted.timeout_s)
     return _decided(run.passed, run.detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openfusion_auto.evals.cases import Grade
-from openfusion_auto.evals.graders import code_of, grade
+from openfusion_auto.evals.graders import JSON, PYTHON, code_of, grade
 from openfusion_auto.evals.sandbox import Sandbox
 
 OBJECT = {"type": "object", "required": ["n"], "properties": {"n": {"const": 1}}}
@@ -36,6 +36,7 @@ OBJECT = {"type": "object", "required": ["n"], "properties": {"n": {"const": 1}}
         ({"by": "json_schema", "schema": OBJECT}, 'Here:\n```json\n{"n": 1}\n```\n', "correct"),
         ({"by": "json_schema", "schema": OBJECT}, '{"n": 2}', "wrong"),
         ({"by": "json_schema", "schema": OBJECT}, "n is 1", "unparsed"),
+        ({"by": "json_schema", "schema": {}}, "NaN", "unparsed"),
         ({"by": "python", "tests": "assert f() == 1"}, "def f(): return 1", "skipped"),
         ({"by": "judge", "rubric": "good"}, "anything", "skipped"),
     ],
@@ -46,8 +47,18 @@ def test_a_grader_judges(rules, text, verdict):
 
 
 def test_code_is_what_stands_in_fences_or_everything():
-    assert code_of("say\n```python\na = 1\n```\nand\n```\nb = 2\n```\n") == "a = 1\n\nb = 2\n"
-    assert code_of("a = 1") == "a = 1"
+    said = "say\n```\na = 1\n```\nand\n```\nb = 2\n```\n"
+    assert code_of(said, PYTHON) == "a = 1\nb = 2"
+    assert code_of("a = 1", PYTHON) == "a = 1"
+
+
+def test_blocks_of_other_languages_do_not_count_beside_those_that_are_asked_for():
+    said = (
+        "1. Write\n   ```python\n   a = 1\n   ```\n2. and run\n   ```sh\n   python a.py\n   ```\n"
+    )
+    assert code_of(said, PYTHON) == "a = 1"
+    assert code_of(said, JSON) == "a = 1\npython a.py"
+    assert code_of("```python\nnever closed", PYTHON) == "```python\nnever closed"
 
 
 def test_code_is_run_where_that_is_allowed():
