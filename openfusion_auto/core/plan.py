@@ -66,18 +66,23 @@ def build(
     if len(members) < 2:
         return None
     judges = verifiers(ranking, task, pool, away_from=members)
-    # The picked member writes anew itself, whichever it is: all of them count for the worst case.
-    writers = tuple(dict.fromkeys((*members, judges[0])))
     steps = tuple(Step("member", (m,)) for m in members)
     if strategy == "debate":
         steps += tuple(Step("revision", (m,)) for m in members) * policy.debate_rounds
     if task.options.analysis:
         steps += (Step("analysis", judges[:2]),)
-    if task.options.aggregator != "vote":
-        steps += (Step("judge", judges[:2]),)
-    if task.options.aggregator in ("auto", "judge"):
-        steps += (Step("synthesis", writers),)
-    return priced(steps, ranking, task, pool)
+    return priced((*steps, *aggregating(members, judges, task)), ranking, task, pool)
+
+
+def aggregating(members: tuple[str, ...], judges: tuple[str, ...], task: Task) -> tuple[Step, ...]:
+    """Return what may follow the members: nobody for a vote, a judge, and where its aggregator may write, a writer."""
+    if task.options.aggregator == "vote":
+        return ()
+    judge = Step("judge", judges[:2])
+    if task.options.aggregator == "ranked":
+        return (judge,)
+    # The picked member writes anew itself, whichever it is: all of them count for the worst case.
+    return judge, Step("synthesis", tuple(dict.fromkeys((*members, judges[0]))))
 
 
 def in_order(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
