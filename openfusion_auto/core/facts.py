@@ -219,7 +219,7 @@ def _turn(prompt: Prompt, aux: Aux | None, *, tail_is_tool: bool) -> Turn:
     return "tool" if tail_is_tool else "user"
 
 
-def _is_result(message: Message) -> bool:
+def is_result(message: Message) -> bool:
     """A tool's result, whatever role it came in; some clients write results into user messages."""
     if message.role == "tool" or message.tool_call_id is not None:
         return True
@@ -244,7 +244,7 @@ def _last_words(messages: tuple[Message, ...]) -> tuple[int, envelope.Reading, b
         message = messages[i]
         if message.role in ("system", "developer"):
             continue
-        if _is_result(message):
+        if is_result(message):
             result_since = result_since or not reply_since
         elif message.role == "assistant":
             reply_since = reply_since or (not message.tool_calls and i < len(messages) - 1)
@@ -265,7 +265,7 @@ def _standing_task(
         return heard, ""
     for i in range(last - 1, -1, -1):
         message = messages[i]
-        if message.role != "user" or _is_result(message):
+        if message.role != "user" or is_result(message):
             continue
         if message.text[:80].lower().startswith(envelope.NEW_CODE_BASE):
             break
@@ -308,7 +308,7 @@ def _assistant_text(messages: tuple[Message, ...], last: int) -> str:
     for i in range(last - 1, -1, -1):
         if messages[i].role == "assistant":
             return messages[i].text
-        if messages[i].role == "user" and not _is_result(messages[i]):
+        if messages[i].role == "user" and not is_result(messages[i]):
             return ""
     return ""
 
@@ -407,7 +407,7 @@ def _fingerprint(folded: str) -> str:
 def _outcomes(messages: tuple[Message, ...], last: int) -> tuple[Outcome, ...]:
     found: list[Message] = []
     for i in range(len(messages) - 1, last, -1):
-        if _is_result(messages[i]):
+        if is_result(messages[i]):
             found.append(messages[i])
             if len(found) == OUTCOMES:
                 break

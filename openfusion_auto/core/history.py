@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from openfusion_auto.core import envelope
-from openfusion_auto.core.facts import _is_result as is_result
-from openfusion_auto.core.facts import read_outcome
+from openfusion_auto.core.facts import is_result, read_outcome
 from openfusion_auto.core.prompt import Message
 
 MOST_DOINGS = 60  # of one task, the newest
 MOST_BACK = 600  # [messages] that are looked back over
-CALLS_CHARS = 4_000  # [characters] of the newest calls' arguments
 ARGUMENT_CHARS = 1_500  # [characters] of a call's arguments that are looked at
 
 _EDIT_NAMES = re.compile(r"edit|write|patch|replace|create_file|insert", re.IGNORECASE)
@@ -53,19 +51,6 @@ def spoken(messages: Sequence[Message], before: int) -> int:
         if not envelope.read_text(message.text[:8_000]).harness:
             return i
     return -1
-
-
-def newest_calls(messages: Sequence[Message]) -> str:
-    """Return the arguments of the newest tool calls since a person spoke, the newest last, bounded."""
-    told: list[str] = []
-    room = CALLS_CHARS
-    for message in reversed(messages[spoken(messages, len(messages)) + 1 :]):
-        for call in reversed(message.tool_calls):
-            told.append(call.arguments[:ARGUMENT_CHARS])
-            room -= len(told[-1])
-        if room <= 0:
-            break
-    return "\n".join(reversed(told))
 
 
 def doings(messages: Sequence[Message], start: int, end: int) -> tuple[Doing, ...]:

@@ -5,7 +5,7 @@
 - `read_answer`, `Reader`: an upstream's answer to the hub
 - `render_answer`, `Writer`, `deltas_of`: the hub to a client's answer
 - `error_body`: an error in the dialect's shape
-- `unheld`, `wants_reasoning`: what the hub does not hold of a request; whether thinking may be shown
+- `wants_reasoning`: whether thinking may be shown
 - `without_reasoning`: a prompt whose history holds no signed thinking
 """
 
@@ -24,7 +24,6 @@ from openfusion_auto.wire.messages_request import (
     parse_count_request,
     parse_request,
     splice_request,
-    unheld,
     wants_reasoning,
     without_reasoning,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "render_request",
     "render_usage",
     "splice_request",
-    "unheld",
     "wants_reasoning",
     "without_reasoning",
 ]

@@ -30,21 +30,8 @@ from openfusion_auto.wire.messages_checks import (
 from openfusion_auto.wire.messages_render import render_request, without_blocks
 from openfusion_auto.wire.naming import read_named
 from openfusion_auto.wire.options import FIELD
-from openfusion_auto.wire.rendered import counted
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
-# What the hub holds of a body's fields.
-HELD = frozenset(
-    {
-        "model", "messages", "system", "tools", "tool_choice", "max_tokens", "stream", "stop_sequences",
-        "temperature", "top_p", "thinking", "output_config", "output_format", FIELD,
-    }
-)  # fmt: skip
-# What means nothing to another dialect's upstream, so that nothing is lost without it.
-QUIET = frozenset(
-    {"metadata", "cache_control", "diagnostics", "user_profile_id", "anthropic_version", "betas",
-     "session_id", "prompt_cache_key"}
-)  # fmt: skip
 # Blocks that nobody but the upstream which made them can read, or takes.
 SEALED = frozenset({"thinking", "redacted_thinking", "compaction"})
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -129,19 +116,6 @@ def wants_reasoning(prompt: Prompt) -> bool:
     """
     thinking = as_object(prompt.body.get("thinking")) or {}
     return thinking.get("type") not in (None, "disabled")
-
-
-def unheld(prompt: Prompt) -> tuple[str, ...]:
-    """Return what a request of this dialect asks for that the hub has no word for, as lines of `Rendered.lost`.
-
-    For the renderers of other dialects, which see the hub alone. Fields that mean nothing elsewhere are left out.
-    """
-    fields = [f"field {key}" for key in prompt.body if key not in HELD | QUIET]
-    fields = [line for line in fields if prompt.body[line.removeprefix("field ")] is not None]
-    deferred = sum(
-        (as_object(tool.raw) or {}).get("defer_loading") is True for tool in prompt.tools
-    )
-    return (*fields, *counted("deferred loading", deferred, "tool"))
 
 
 def _is_sealed(block: object) -> bool:

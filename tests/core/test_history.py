@@ -3,14 +3,11 @@
 import pytest
 
 from openfusion_auto.core.history import (
-    ARGUMENT_CHARS,
-    CALLS_CHARS,
     MOST_DOINGS,
     Doing,
     doings,
     is_check,
     is_edit,
-    newest_calls,
     spoken,
 )
 from tests.support.prompts import chat
@@ -108,21 +105,3 @@ def test_of_very_much_the_newest_is_looked_at():
     found = doings(talk, 1, len(talk))
     assert len(found) == MOST_DOINGS
     assert found[-1].edit
-
-
-def test_of_tool_calls_the_newest_arguments_since_a_person_spoke_are_told():
-    talk = messages(
-        {"role": "user", "content": "Fix it"},
-        *step("edit", '{"path": "old.py"}', "done", "a"),
-        {"role": "user", "content": "And now the other one"},
-        *[
-            m
-            for i in range(20)
-            for m in step("edit", f'{{"path": "{i}{"x" * 400}.py"}}', "done", f"c{i}")
-        ],
-        *step("edit", '{"path": "new.py"}', "done", "z"),
-    )
-    told = newest_calls(talk)
-    assert told.endswith('{"path": "new.py"}')
-    assert "old.py" not in told
-    assert len(told) < CALLS_CHARS + ARGUMENT_CHARS + 20

@@ -12,7 +12,6 @@ from openfusion_auto.wire.messages_request import (
     parse_count_request,
     parse_request,
     splice_request,
-    unheld,
     wants_reasoning,
     without_reasoning,
 )
@@ -210,12 +209,3 @@ def test_a_history_can_go_on_without_its_signed_thinking():
 )  # fmt: skip
 def test_thinking_is_shown_to_those_who_asked(thinking, wanted):
     assert wants_reasoning(parse_request(raw(thinking=thinking))) is wanted
-
-
-def test_what_the_hub_does_not_hold_is_listed():
-    deferred = {**TOOL, "defer_loading": True}
-    prompt = parse_request(
-        raw(top_k=4, container="c", service_tier=None, metadata={}, tools=[deferred, TOOL])
-    )
-    assert unheld(prompt) == ("field top_k", "field container", "deferred loading of 1 tool")
-    assert unheld(parse_request(raw())) == ()
