@@ -20,6 +20,9 @@ Document = Mapping[str, Any]
 FILE = "FILE"  # a path, a number, the beginning of a digest, or `last`
 
 
+NONE_YET = "no receipts yet; openfusion compare --dry-run writes one"
+
+
 @click.group()
 def command() -> None:
     """Show, check and replay receipts.
@@ -59,7 +62,7 @@ def list_(as_json: bool) -> None:
             f"{row['number']:>6}  {output.text_of(row, 'at'):<25}  {output.text_of(row, 'kind'):<10}  {dry:<7}  {mark}"
         )
     if not rows:
-        output.emit("no receipts yet; openfusion compare --dry-run writes one")
+        output.emit(NONE_YET)
 
 
 @command.command()
@@ -96,6 +99,9 @@ def verify(file: str | None, as_json: bool, key: str | None) -> None:
 
     own = shelf()
     paths = [own.find(file)] if file is not None else [k.path for k in own.kept()]
+    if not paths and not as_json:
+        output.emit(NONE_YET)
+        return
     found = {str(path): check(read_bytes(path), key) for path in paths}
     if file is None:
         found["chain"] = own.chain()

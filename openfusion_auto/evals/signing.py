@@ -94,7 +94,7 @@ def problem(document: Mapping[str, Any], trusted: str | None) -> str | None:
     """
     signature = document.get("signature")
     if signature is None:
-        return "is not signed" if trusted else None
+        return "is not signed" if trusted is not None else None
     try:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

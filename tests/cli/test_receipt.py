@@ -22,6 +22,19 @@ def test_an_empty_list_says_how_to_begin(run):
     assert run("receipt", "list", "--json").json == {"object": "list", "data": []}
 
 
+def test_without_a_receipt_there_is_nothing_to_check_and_that_is_said(run):
+    result = run("receipt", "verify")
+    assert result.code == 0
+    assert "no receipts yet" in result.out
+    assert "whole" not in result.out
+
+
+def test_an_empty_key_trusts_nobody(run, sample):
+    result = run("receipt", "verify", sample, "--key", "")
+    assert result.code == 1
+    assert "is not signed" in result.out
+
+
 def test_receipts_are_listed_with_when_what_and_digest(run):
     run("compare", "--dry-run", "--baseline", "cheapest")
     (row,) = run("receipt", "list", "--json").json["data"]
