@@ -25,6 +25,7 @@ def command(tasks: str, baseline: tuple[str, ...], earlier: Path | None, **share
     accuracy below the earlier one's 95 % interval, or a right answer that costs a quarter more.
     """
     from openfusion_auto.errors import ConfigError
+    from openfusion_auto.evals.cases import digest_of
     from openfusion_auto.evals.regression import regressions
     from openfusion_auto.evals.shelf import read_bytes
     from openfusion_auto.evals.verify import verify
@@ -42,6 +43,11 @@ def command(tasks: str, baseline: tuple[str, ...], earlier: Path | None, **share
         import json
 
         before = json.loads(data)
+        if before["digests"]["cases"] != digest_of(cases):
+            raise ConfigError(
+                f"{earlier}: is of other tasks than {tasks}; compare receipts of the same tasks, or leave out "
+                "--fail-on-regression"
+            )
     document = evaluate.evaluate("bench", evaluate.asked(shared), cases, baseline, pairs=False)
     if before is not None:
         found = regressions(before, document)

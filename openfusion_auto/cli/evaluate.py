@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,14 +114,18 @@ def evaluate(
     """
     from openfusion_auto.evals import receipt, signing
     from openfusion_auto.evals.contenders import contender, contenders
+    from openfusion_auto.evals.runner import check_requests
     from openfusion_auto.evals.seal import rendered
 
     settings = load_settings(wanted.config)
     dry = is_dry_run(settings, asked=wanted.dry_run)
-    key = signing.load_key(wanted.sign) if wanted.sign else None
+    key = signing.load_key(wanted.sign.expanduser()) if wanted.sign else None
+    if wanted.out is not None:
+        check_folder(wanted.out)
     unready = {} if dry else settings.unready
     who = contenders(baselines, settings.pool, unready)
     grader = contender(wanted.grader or default_grader(settings.pool), settings.pool, unready)
+    check_requests(cases, who)
     announce_state(settings, dry_run=dry, asked=wanted.dry_run)
     engine = engine_of(settings, dry=dry)
     how = how_of(wanted)
@@ -218,13 +223,27 @@ class Progress:
             click.echo("\r\x1b[K", err=True, nl=False)
 
 
+def check_folder(out: Path) -> None:
+    """See that a file can be written, before anything is paid for.
+
+    Raises:
+        ConfigError: its folder is not there, or not ours to write in.
+    """
+    from openfusion_auto.errors import ConfigError
+
+    folder = out.expanduser().absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"{out}: the folder {folder} is not there; make it first")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{out}: the folder {folder} cannot be written to")
+
+
 def keep(
     make: Callable[[str | None], Document], out: Path | None, settings: Settings
 ) -> tuple[Document, Path | None]:
-    """Return the receipt and where it was written; a folder that cannot be used costs a warning, not the receipt.
+    """Return the receipt and where it was written: it is paid for, so a place that fails costs a warning, not it.
 
-    Raises:
-        ConfigError: the file that was asked for cannot be written.
+    What cannot be written to the file that was asked for goes to the folder of receipts.
     """
     from openfusion_auto.errors import ConfigError
     from openfusion_auto.evals.seal import rendered
@@ -241,8 +260,11 @@ def keep(
         try:
             out.expanduser().write_bytes(rendered(document))
         except OSError as error:
-            raise ConfigError(f"{out}: cannot be written ({error.strerror})") from error
-        return document, out
+            output.problem(
+                f"{out}: cannot be written ({error.strerror}); kept with the others instead"
+            )
+        else:
+            return document, out
     try:
         path = Shelf(settings.state_path / FOLDER).add(remembered)
     except ConfigError as error:

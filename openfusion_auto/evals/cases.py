@@ -7,6 +7,7 @@ A folder of `*.toml` with `[[cases]]`, one such file, or a JSONL file with a cas
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +21,6 @@ from openfusion_auto.core.digest import digest
 from openfusion_auto.data import data_root
 from openfusion_auto.errors import ConfigError
 
-CASES_SCHEMA = 1
 ID = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 SHIPPED = "shipped"  # the name of our own cases
 
@@ -73,7 +73,25 @@ class Grade(Section):
         fields = needed[self.by]
         if not any(getattr(self, f) not in (None, ()) for f in fields):
             raise ValueError(f"needs {' or '.join(f.rstrip('_') for f in fields)}")
+        self._can_judge()
         return self
+
+    def _can_judge(self) -> None:
+        """Refuse what could judge nothing: it would be found out when the answers are paid for."""
+        if self.by == "numeric" and not any(map(str.isdecimal, self.answer or "")):
+            raise ValueError("answer: has no number")
+        if self.by == "regex":
+            try:
+                re.compile(self.pattern or "")
+            except re.error as error:
+                raise ValueError(f"pattern: is no regular expression ({error})") from None
+        if self.by == "json_schema":
+            from jsonschema import Draft202012Validator, SchemaError  # takes 0.2 s to import
+
+            try:
+                Draft202012Validator.check_schema(self.schema_ or {})
+            except SchemaError as error:
+                raise ValueError(f"schema: is no JSON Schema ({error.message[:200]})") from None
 
 
 class Case(Section):
@@ -118,6 +136,16 @@ class Case(Section):
     def digest(self) -> str:
         """The digest of the whole case, its grader included."""
         return digest(self.model_dump(mode="json", by_alias=True))
+
+
+def listing(cases: Sequence[Case]) -> list[dict[str, object]]:
+    """Return cases as a receipt names them."""
+    return [{"id": c.id, "digest": c.digest} for c in cases]
+
+
+def digest_of(cases: Sequence[Case]) -> str:
+    """Return the digest of what was asked, as a receipt holds it."""
+    return digest(listing(cases))
 
 
 class _File(Section):

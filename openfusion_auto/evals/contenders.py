@@ -80,7 +80,7 @@ def _candidate(name: str, pool: Pool) -> Candidate:
         hint = (
             f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(known)}"
         )
-        raise ConfigError(f"no baseline {name[:80]!r}{hint}")
+        raise ConfigError(f"nobody is called {name[:80]!r}{hint}")
     return found
 
 

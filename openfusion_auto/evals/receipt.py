@@ -16,7 +16,7 @@ from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import POOL_SCHEMA
 from openfusion_auto.core.digest import digest, plain
 from openfusion_auto.core.types import Pool
-from openfusion_auto.evals.cases import Case
+from openfusion_auto.evals.cases import Case, listing
 from openfusion_auto.evals.contenders import Contender
 from openfusion_auto.evals.runner import How, Run, recorded
 from openfusion_auto.evals.seal import sealed
@@ -89,7 +89,7 @@ def evaluation(
     grading: Json | None,
 ) -> Json:
     """Return the receipt of an evaluation, sealed."""
-    listed: list[Json] = [{"id": c.id, "digest": c.digest} for c in cases]
+    listed: list[Json] = listing(cases)
     names = [c.name for c in contenders]
     settings = {
         "parallel": how.parallel,

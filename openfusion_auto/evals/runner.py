@@ -18,7 +18,7 @@ from openfusion_auto.core.digest import plain
 from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Task
-from openfusion_auto.errors import FusionError
+from openfusion_auto.errors import ConfigError, FusionError
 from openfusion_auto.evals.cases import Case, Expect
 from openfusion_auto.evals.contenders import Contender
 from openfusion_auto.evals.graders import Graded, grade
@@ -135,6 +135,20 @@ def request(case: Case, contender: Contender, identity: str) -> tuple[Incoming, 
     body = {"model": contender.model, **asked, "openfusion": {**chosen, "trace": "none"}}
     sent = json.dumps(asked, sort_keys=True).encode()
     return Incoming(parse_request(json.dumps(body).encode()), {}, identity), sent
+
+
+def check_requests(cases: Sequence[Case], contenders: Sequence[Contender]) -> None:
+    """See that every request can be made, before the first is paid for.
+
+    Raises:
+        ConfigError: one cannot; it is named.
+    """
+    for case in cases:
+        for contender in contenders:
+            try:
+                request(case, contender, "")
+            except FusionError as error:
+                raise ConfigError(f"case {case.id}: {error.message}") from None
 
 
 def content(data: bytes, excerpt: int, text: str) -> Json:

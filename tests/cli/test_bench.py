@@ -51,3 +51,14 @@ def test_tasks_need_a_grader(run, folder):
     result = run("bench", "tasks.jsonl", "--dry-run")
     assert result.code == 2
     assert "no task has a grader" in result.err
+
+
+def test_a_receipt_of_other_tasks_is_refused_before_anything_is_asked(run, tasks, folder):
+    (folder / "other.jsonl").write_text(
+        '{"id": "a", "prompt": "x", "grade": {"by": "exact", "answer": "y"}}'
+    )
+    assert run("bench", "other.jsonl", "--dry-run", "--out", "old.json").code == 0
+    result = run("bench", tasks, "--dry-run", "--fail-on-regression", "old.json")
+    assert result.code == 2
+    assert "old.json: is of other tasks than tasks.jsonl" in result.err
+    assert "##" not in result.out

@@ -97,7 +97,30 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_receipt(run, ca
     assert result.code == 0
     assert result.json["kind"] == "eval"
     assert "the receipt was not kept" in result.err
-    assert run("eval", "--dry-run", "--cases", cases, "--out", "no/such/folder.json").code == 2
+
+
+def test_what_would_be_found_out_too_late_is_said_before_anything_is_asked(run, cases, folder):
+    missing = run("eval", "--dry-run", "--cases", cases, "--out", "no/such/folder.json")
+    assert (missing.code, missing.out) == (2, "")
+    assert "the folder" in missing.err
+    assert "is not there; make it first" in missing.err
+    (folder / "bad.jsonl").write_text(
+        '{"id": "odd", "messages": [{"role": "nobody", "content": "x"}]}'
+    )
+    bad = run("eval", "--dry-run", "--cases", "bad.jsonl")
+    assert (bad.code, bad.out) == (2, "")
+    assert "case odd: " in bad.err
+
+
+def test_a_receipt_that_its_file_does_not_take_is_kept_with_the_others(run, cases, folder):
+    (folder / "taken").mkdir()
+    result = run("eval", "--dry-run", "--cases", cases, "--out", "taken")
+    assert result.code == 2  # click's own: it is a folder
+    (folder / "full").symlink_to("/dev/full")
+    result = run("eval", "--dry-run", "--cases", cases, "--out", "full")
+    assert result.code == 0
+    assert "kept with the others instead" in result.err
+    assert "no receipts yet" not in run("receipt", "list").out
 
 
 def test_progress_is_shown_where_a_person_looks(run, cases, monkeypatch, capsys):

@@ -102,3 +102,16 @@ def test_a_case_may_come_from_json(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(line))
     (case,) = load_cases(tmp_path / "a.jsonl")
     assert case.grade.schema_ == {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ({"by": "regex", "pattern": "("}, "no regular expression"),
+        ({"by": "json_schema", "schema": {"type": "nope"}}, "no JSON Schema"),
+        ({"by": "numeric", "answer": "forty"}, "has no number"),
+    ],
+)
+def test_a_grader_that_could_judge_nothing_is_refused_before_anything_is_asked(rules, says):
+    with pytest.raises(ValidationError, match=says):
+        Grade.model_validate(rules)

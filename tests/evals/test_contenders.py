@@ -34,7 +34,7 @@ def test_auto_is_always_there_and_each_name_once():
 
 @pytest.mark.parametrize("name", ["reasoner-b", "panel:coder-a,nobody", "openfusion/fusion"])
 def test_an_unknown_name_is_refused_with_what_there_is(name):
-    with pytest.raises(ConfigError, match=r"no baseline .*(did you mean|there are)"):
+    with pytest.raises(ConfigError, match=r"nobody is called .*(did you mean|there are)"):
         contender(name, FOUR, {})
 
 
