@@ -219,9 +219,11 @@ class LiveState:
 
     def waited(self, candidate_id: str, ttft_ms: float) -> None:
         """A call was cut for another one, without a first token after so long [ms]."""
-        known = stats.waited(self._stats.get(candidate_id, Stats()), self._clock.now(), ttft_ms)
-        self._stats[candidate_id] = known
-        self._store.keep(Stats, candidate_id, known, self._epoch_s())
+        now = self._clock.now()
+        known = self._stats.get(candidate_id, Stats(at_s=now))
+        self._stats[candidate_id] = whole = stats.waited(known, now, ttft_ms)
+        sample = stats.waited(Stats(at_s=now), now, ttft_ms)
+        self._store.measure(candidate_id, sample, whole, self._epoch_s())
 
     def released(self, candidate_id: str) -> None:
         """A call ended without a verdict (the client left)."""

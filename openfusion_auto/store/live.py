@@ -129,7 +129,8 @@ class Shelf:
             return None
         more = stats.minus(found, self._known.get(candidate, Stats()))
         self._known[candidate] = found
-        if more.ok <= stats.LEAST and more.failed <= stats.LEAST:
+        # A call that was cut for another one has a time to its first token alone.
+        if max(more.ok, more.failed, more.ttft_weight) <= stats.LEAST:
             return None
         return Change(Stats, candidate, more)
 

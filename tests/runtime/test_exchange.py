@@ -7,7 +7,6 @@ import pytest
 from openfusion_auto.core.lessons import Key, Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Candidate, Price, Stats
-from openfusion_auto.errors import UpstreamError
 from openfusion_auto.runtime import exchange
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.exchange import Exchange, Outbox
@@ -15,6 +14,7 @@ from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.store.base import KINDS, LEARNED
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.redis import Link
+from tests.support.learning import Learning
 from tests.support.redis_server import redis_server
 
 CODER = Candidate("coder-a", "relay", "vendor/coder-a", price=Price(1.0, 4.0))
@@ -22,7 +22,7 @@ OTHER = Candidate("fast-a", "relay", "vendor/fast-a", price=Price(1.0, 4.0))
 WALL = 1_800_000_000.0
 
 
-class Process:
+class Process(Learning):
     """Live state with a clock of its own, and what it shares."""
 
     def __init__(self, url, started_s, store=None):
@@ -38,18 +38,6 @@ class Process:
 
     async def step(self):
         await self.exchange.step()
-
-    def works(self, times=1, ttft_ms=100.0):
-        for _ in range(times):
-            self.live.succeeded("coder-a", ttft_ms=ttft_ms, tokens_per_s=50.0, bytes_per_token=4.0)
-
-    def fails(self, times=1):
-        for _ in range(times):
-            self.live.failed("coder-a", UpstreamError("down"))
-
-    @property
-    def stats(self):
-        return self.live.snapshot(None).stats.get("coder-a", Stats())
 
 
 @contextlib.asynccontextmanager
@@ -76,6 +64,17 @@ async def test_a_breaker_that_opened_is_open_everywhere_and_closes_everywhere(to
         await one.step()
         assert one.live.may_call("coder-a")
         assert one.live.breakers() == {}
+
+
+async def test_a_wait_that_was_cut_is_told_as_one_sample(tool):
+    async with several(tool, 0.0, 0.0) as (_, one, two):
+        one.works(10, ttft_ms=100.0)
+        for _ in range(3):
+            one.waits(100.0)
+            for process in (one, two):
+                await process.step()
+        for process in (one, two):
+            assert (process.stats.ok, process.stats.ttft_weight) == pytest.approx((10, 13))
 
 
 async def test_statistics_add_up_and_nothing_is_counted_twice(tool):

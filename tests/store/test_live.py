@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from openfusion_auto.core import stats
 from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.types import Breaker, Candidate, Pin, Price, Stats
-from openfusion_auto.errors import UpstreamError
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.server.sharing import take_over
@@ -22,13 +21,14 @@ from openfusion_auto.store.live import TYPES, Shelf
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.sqlite import SqliteStore
 from tests.store.samples import line, row
+from tests.support.learning import Learning
 
 CODER = Candidate("coder-a", "relay", "vendor/coder-a", price=Price(1.0, 4.0, 0.1))
 OTHER = Candidate("fast-a", "relay", "vendor/fast-a", price=Price(1.0, 4.0, 0.1))
 WALL = 1_800_000_000.0
 
 
-class Process:
+class Process(Learning):
     """Live state over a store of its own on a shared file, with a clock that began at another moment."""
 
     def __init__(self, path, started_s=0.0):
@@ -37,18 +37,6 @@ class Process:
         self.store = SqliteStore(path, Limits(), self.clock.wall)
         self.live = LiveState(self.clock, {}, pin_ttl_s=3600.0, cache_ttl_s=300.0, store=self.store)
         self.store.on_change(lambda found: take_over(self.live, self.clock, found), 3600.0)
-
-    def works(self, times=1, ttft_ms=100.0):
-        for _ in range(times):
-            self.live.succeeded("coder-a", ttft_ms=ttft_ms, tokens_per_s=50.0, bytes_per_token=4.0)
-
-    def fails(self, times=1):
-        for _ in range(times):
-            self.live.failed("coder-a", UpstreamError("down"))
-
-    @property
-    def stats(self):
-        return self.live.snapshot(None).stats.get("coder-a", Stats())
 
 
 @pytest.fixture
@@ -84,10 +72,26 @@ def test_statistics_add_up_in_the_file_and_in_every_process(path):
         assert (again.stats.ok, again.stats.failed) == pytest.approx((6, 1))
 
 
+def test_a_wait_that_was_cut_adds_up_as_all_else_does(path):
+    with several(path, 0.0, 0.0) as (one, two):
+        two.works(10, ttft_ms=100.0)
+        for process in (two, one):
+            process.store.catch_up()
+        one.waits(1_200.0)
+        for process in (one, two, one):
+            process.store.catch_up()
+        for process in (one, two):
+            assert (process.stats.ok, process.stats.ttft_weight) == pytest.approx((10, 11))
+            assert process.stats.ttft_ms == pytest.approx(200.0)
+    with several(path, 0.0) as (again,):
+        assert (again.stats.ok, again.stats.ttft_weight) == pytest.approx((10, 11))
+
+
 @settings(max_examples=25)
 @given(
     doings=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from(["works", "fails", "look"])), max_size=30
+        st.tuples(st.integers(0, 2), st.sampled_from(["works", "fails", "waits", "look"])),
+        max_size=30,
     )
 )
 def test_whatever_the_order_the_file_holds_the_sum(tmp_path_factory, doings):
@@ -101,11 +105,13 @@ def test_whatever_the_order_the_file_holds_the_sum(tmp_path_factory, doings):
                 getattr(all_[who], what)()
         for process in all_ * 2:
             process.store.catch_up()
-        whole = [sum(what == kind for _, what in doings) for kind in ("works", "fails")]
-        for process in all_:
-            assert [process.stats.ok, process.stats.failed] == pytest.approx(whole, abs=1e-6)
+        works, fails, waits = (
+            sum(what == kind for _, what in doings) for kind in ("works", "fails", "waits")
+        )
         kept = dict(all_[0].store.load(Stats, 0.0)).get("coder-a", Stats())
-        assert [kept.ok, kept.failed] == pytest.approx(whole, abs=1e-6)
+        for found in (kept, *(process.stats for process in all_)):
+            said = [found.ok, found.failed, found.ttft_weight]
+            assert said == pytest.approx([works, fails, works + waits], abs=1e-6)
 
 
 def test_breakers_sessions_seals_and_lessons_are_heard_on_each_ones_clock(path):
