@@ -246,7 +246,7 @@ class Caller(Attempts):
             answer = await self._attempt(ask, candidate, client)
             return Reply(ask.phase, candidate.id, answer)
         except FusionError as error:
-            return Reply(ask.phase, candidate.id, error=error)
+            return Reply(ask.phase, candidate.id, error=error.with_traceback(None))
         finally:
             self._reserved_usd -= worst_usd or 0.0
 
@@ -260,19 +260,16 @@ class Caller(Attempts):
         candidate = self._means.pool.get(candidate_id)
         worst_usd = self._worst_usd(ask.prompt, candidate) if candidate else None
         if candidate is None or not self._means.live.may_call(candidate_id):
-            error: FusionError = UpstreamError(f"{candidate_id} cannot be called now")
-        elif len(self._trace.attempts) >= self._max_calls or not self._affords(worst_usd):
-            error = UpstreamError(f"{candidate_id} does not fit the limits of this request")
+            problem = "cannot be called now"
+        elif (
+            len(self._trace.attempts) >= self._max_calls
+            or not self._affords(worst_usd)
+            or not await self._covered(worst_usd)
+        ):
+            problem = "does not fit the limits of this request"
         else:
-            try:
-                return Reply(
-                    ask.phase,
-                    candidate_id,
-                    await self._attempt(ask, candidate, self._client_of(ask)),
-                )
-            except FusionError as failed:
-                error = failed.with_traceback(None)
-        return Reply(ask.phase, candidate_id, error=error)
+            return await self._reply(ask, candidate, worst_usd, self._client_of(ask))
+        return Reply(ask.phase, candidate_id, error=UpstreamError(f"{candidate_id} {problem}"))
 
     def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:
         """Return what follows a failed attempt.

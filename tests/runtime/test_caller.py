@@ -334,3 +334,26 @@ async def test_a_panels_members_are_left_to_its_own_checks():
     members = [a.error for a in trace.attempts if a.phase == "member"]
     assert len(members) > 1
     assert set(members) == {None}
+
+
+class Purse:
+    """Stands for a request's allowance: what it is asked to hold, and whether it has as much."""
+
+    def __init__(self, usd):
+        self.usd, self.asked = usd, []
+
+    async def cover(self, usd):
+        self.asked.append(usd)
+        return usd <= self.usd
+
+
+@pytest.mark.parametrize(("usd", "calls"), [(100.0, 1), (0.0, 0)])
+async def test_a_single_call_beside_the_answer_is_held_in_the_budgets_like_any_other(usd, calls):
+    played, purse = Played(GOOD), Purse(usd)
+    means = played.rig.engine.means
+    caller = Caller(means, played.trace, None, began_s=0.0, max_calls=3, allowance=purse)
+    reply = await caller.once(Ask("classify", ("coder-a",), played.incoming.prompt))
+    assert len(played.trace.attempts) == calls
+    assert (reply.error is None) == bool(calls)
+    assert purse.asked
+    assert purse.asked[0] > 0
