@@ -230,7 +230,7 @@ class SharedCounters(MemoryCounters):
                     await self._wake.wait()
             except TimeoutError:
                 await self.there.probe()
-                due = set(self._shares)
+                due = self._due()
             else:
                 if self.there.alone:
                     await self._clock.sleep(GATHER_S)
@@ -242,6 +242,14 @@ class SharedCounters(MemoryCounters):
                 self._wake.set()
                 continue
             await self.sync(due)
+
+    def _due(self) -> set[str]:
+        """Return the accounts to tell and hear about each second: who is alone hears nothing, and repeats nothing."""
+        if not self.there.alone:
+            return set(self._shares)
+        return self._dirty | {
+            name for name, share in self._shares.items() if share.run or share.held
+        }
 
     async def sync(self, names: set[str]) -> None:
         """Tell and hear about some accounts; with none, that this process lives."""

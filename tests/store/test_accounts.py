@@ -14,7 +14,7 @@ from openfusion_auto.runtime.limits import WALL, Scope
 from openfusion_auto.runtime.shared import SharedCounters
 from openfusion_auto.store import accounts as module
 from openfusion_auto.store.accounts import FileAccounts
-from openfusion_auto.store.files import connect
+from openfusion_auto.store.files import WAL_BYTES, connect
 from openfusion_auto.store.retention import Limits as Kept
 from openfusion_auto.store.retention import prune_old
 from openfusion_auto.store.sqlite import SqliteStore
@@ -164,3 +164,40 @@ async def test_a_server_alone_decides_by_itself_and_asks_as_soon_as_it_sees_anot
         assert await one.reserve(BUDGET, 100)
     await one.there.close()
     one._store.close()
+
+
+async def test_counting_for_ever_does_not_let_the_file_beside_the_file_grow(path):
+    there = FileAccounts(path, time.time)
+    SqliteStore(path, Kept(), time.time).close()
+    counters = SharedCounters(there, Clock(), SqliteStore(path, Kept(), time.time))
+    scopes = [Scope(f"key:{n}", Limits(concurrent=5), "") for n in range(20)]
+    await counters.admit(scopes, 0)
+    for _ in range(400):
+        await counters.sync({s.name for s in scopes})
+    assert path.with_name(path.name + "-wal").stat().st_size < 2 * WAL_BYTES
+    await there.close()
+    counters._store.close()
+
+
+async def test_who_is_alone_repeats_nothing_but_that_it_is_there(path):
+    SqliteStore(path, Kept(), time.time).close()
+    store = SqliteStore(path, Kept(), time.time)
+    there = FileAccounts(path, time.time, worker=False)
+    one = SharedCounters(there, Clock(), store)
+    busy, idle = (Scope(f"key:{n}", Limits(concurrent=5), "") for n in range(2))
+    await one.admit([busy], 0)
+    await one.admit([idle], 0)
+    one.leave([idle], 0, 0)
+    await one.sync(one._due())
+    assert there.alone
+    assert one._due() == {busy.name}
+    one.leave([busy], 0, 0)
+    await one.sync(one._due())
+    assert one._due() == set()
+    async with process(path) as two:  # whom it sees though it has nothing to tell
+        await two.admit([busy], 0)
+        await one.sync(one._due())
+        assert not there.alone
+        assert one._due() == {busy.name, idle.name}
+    await there.close()
+    store.close()
