@@ -130,7 +130,9 @@ class Exchange:
             return
         while await self._hear() == READ:
             pass
-        self._begun = True
+        self._begun = (
+            self._begun or self._link.up
+        )  # else what came before this process is still unread
 
     async def _tell(self, redis: Redis, taken: list[tuple[str, str, AnyLive | None]]) -> bool:
         epoch_s = self._epoch_s()

@@ -154,6 +154,24 @@ async def test_a_process_that_restarts_with_its_file_counts_nothing_twice(tool):
         await again.link.close()
 
 
+async def test_one_that_restarts_while_redis_goes_counts_nothing_twice_when_it_is_back(tool):
+    async with several(tool, 0.0) as (server, one):
+        one.works(5)
+        await one.step()
+        again = Process(server.url, 0.0, one.store)
+        ask = again.link.ask
+
+        async def goes(_question):  # between telling and hearing
+            again.link.up = False
+
+        again.link.ask = goes
+        await again.step()
+        again.link.ask, again.link.up = ask, True
+        await again.step()
+        assert again.stats.ok == pytest.approx(5)
+        await again.link.close()
+
+
 async def test_while_redis_is_gone_changes_wait_and_are_told_when_it_is_back(tool):
     async with several(tool, 0.0, 0.0) as (server, one, two):
         one.works(1)
