@@ -77,6 +77,7 @@ class Writer:
         self._file: object = None
         self._pruned_s = 0.0
         self._last_reset = -1
+        self._untold: list[Change] = []  # what others did, heard and not yet told
         self._tell: Callable[[str | None], None] | None = None
         self._tell_changes: Tell | None = None
         self._idle_s = IDLE_S
@@ -211,7 +212,7 @@ class Writer:
                 return True
             db = self._connected()
             last, forgotten = self._forgotten(db)
-            changes = self._write(db, batch._replace(traces=[]), forgotten)
+            self._untold += self._write(db, batch._replace(traces=[]), forgotten)
             left = Batch({}, {}, [], batch.traces)
             self._write(db, left, [])
             self._last_reset = last  # not before: who was not told is told with the next batch
@@ -230,7 +231,7 @@ class Writer:
         if self.problem is not None:
             log.warning("%s: the store is written again", self._path)
             self.problem = None
-        self._tend(db, forgotten, changes, grown=bool(batch.traces))
+        self._tend(db, forgotten, grown=bool(batch.traces))
         return True
 
     @property
@@ -301,14 +302,7 @@ class Writer:
             raise
         return changes
 
-    def _tend(
-        self,
-        db: sqlite3.Connection,
-        forgotten: list[str | None],
-        changes: list[Change],
-        *,
-        grown: bool,
-    ) -> None:
+    def _tend(self, db: sqlite3.Connection, forgotten: list[str | None], *, grown: bool) -> None:
         """Tell what others forgot and changed, and see to age and size; what fails here is tried again after the
         next batch.
         """
@@ -318,7 +312,8 @@ class Writer:
                 if self._tell is not None:
                     self._tell(candidate)
             if self._tell_changes is not None:
-                changes += self.shelf.heard(db)
+                self._untold += self.shelf.heard(db)
+                changes, self._untold = self._untold, []
                 if changes:
                     self._tell_changes(changes)
             if abs(now_s - self._pruned_s) > PRUNE_S:

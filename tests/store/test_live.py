@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import sqlite3
 import time
 
 import pytest
@@ -197,6 +198,27 @@ def test_a_batch_that_fails_counts_nothing_and_counts_once_when_it_works(path, m
         for process in (one, two):
             process.store.catch_up()
             assert process.stats.ok == pytest.approx(8)
+
+
+def test_what_others_added_is_told_though_the_traces_behind_it_cannot_be_written(path, monkeypatch):
+    with several(path, 0.0, 0.0) as (one, two):
+        two.works(5)
+        two.store.catch_up()
+        write = one.store._writer._write
+
+        def broken(db, batch, forgotten):
+            if batch.traces:
+                raise sqlite3.OperationalError("disk I/O error")
+            return write(db, batch, forgotten)
+
+        monkeypatch.setattr(one.store._writer, "_write", broken)
+        one.works(1)  # hears of the five as it adds its own
+        one.store.record("tr_1", lambda: row("tr_1", at=WALL))
+        with contextlib.suppress(Exception):
+            one.store._writer.flush(0.2)
+        monkeypatch.undo()
+        one.store.catch_up()
+        assert one.stats.ok == pytest.approx(6)
 
 
 def test_where_others_are_heard_in_another_way_the_last_word_counts_and_nobody_is_told(tmp_path):

@@ -143,7 +143,7 @@ def test_lines_that_are_written_do_not_wait_again_when_their_traces_cannot_be(
     def fail_once(self, db, batch, forgotten):
         if batch.traces and failures:
             raise failures.pop()
-        written(self, db, batch, forgotten)
+        return written(self, db, batch, forgotten)
 
     monkeypatch.setattr(Writer, "_write", fail_once)
     record(writer, "tr_1")
