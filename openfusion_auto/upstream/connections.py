@@ -75,6 +75,7 @@ class Connections:
         self._port = parts.port or (443 if self._secure else 80)
         self._connect_s = connect_s
         self._idle: list[Connection] = []
+        self._closed = False
         self._sweeper: asyncio.TimerHandle | None = None
         self._addresses: Sequence[AddrInfoType] = ()
         self._looked_up_s = 0.0
@@ -133,7 +134,7 @@ class Connections:
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request when it can carry one, else close it."""
-        if not connection.usable or len(self._idle) >= IDLE_KEPT:
+        if self._closed or not connection.usable or len(self._idle) >= IDLE_KEPT:
             connection.close()
             return
         loop = asyncio.get_running_loop()
@@ -143,7 +144,8 @@ class Connections:
             self._sweeper = loop.call_later(IDLE_S, self._sweep)
 
     def close(self) -> None:
-        """Close those that are idle."""
+        """Close those that are idle, and those in use when they are given back."""
+        self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

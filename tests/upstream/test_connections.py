@@ -49,6 +49,15 @@ async def test_only_so_many_are_kept(peer, monkeypatch):
     await peer.settled(0)
 
 
+async def test_what_is_given_back_after_the_end_is_closed_at_once(peer):
+    connections = Connections(peer.url, 1.0)
+    connection = await used(connections)
+    connections.close()
+    connections.give_back(connection)
+    assert connections.take_idle() is None
+    await peer.settled(0)
+
+
 async def test_unused_ones_are_closed_after_a_while_by_one_timer(peer, monkeypatch):
     monkeypatch.setattr(module, "IDLE_S", 0.1)
     connections = Connections(peer.url, 1.0)
