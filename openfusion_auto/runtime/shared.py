@@ -15,6 +15,7 @@ word. What was spent is sent as a change, with what was known before: a Redis th
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from openfusion_auto.runtime.limits import SESSION, MemoryCounters, Scope
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.store.base import Store
 
+log = logging.getLogger(__name__)
 LEASE_S = 15.0
 REFRESH_S = 1.0  # [s] between two looks at what the others did
 GATHER_S = 0.05  # [s] what nobody else waits for is told together
@@ -241,7 +243,11 @@ class SharedCounters(MemoryCounters):
                 await self.there.probe()
                 self._wake.set()
                 continue
-            await self.sync(due)
+            try:
+                await self.sync(due)
+            except Exception:  # a defect of ours must not end what keeps the accounts together
+                log.exception("the accounts could not be told; they are told again")
+                await self._clock.sleep(REFRESH_S)
 
     def _due(self) -> set[str]:
         """Return the accounts to tell and hear about each second: who is alone hears nothing, and repeats nothing."""
@@ -296,6 +302,9 @@ class SharedCounters(MemoryCounters):
             reply = await asyncio.shield(question)
         except asyncio.CancelledError:
             question.add_done_callback(partial(self._left_alone, names, taken))
+            raise
+        except Exception:
+            self._not_told(names, taken)
             raise
         if reply is None:
             self._not_told(names, taken)

@@ -241,11 +241,23 @@ def leases(db: sqlite3.Connection, me: str, now_ms: int, lease_ms: int) -> froze
 def kept_of(db: sqlite3.Connection, name: str, alive: frozenset[str]) -> Kept:
     """Return an account without what processes held that are gone."""
     row = db.execute("SELECT value FROM accounts WHERE name = ?", (name,)).fetchone()
-    kept = Kept(**json.loads(row[0])) if row else Kept()
+    kept = read(name, row[0]) if row else Kept()
     for taken in (kept.run, kept.held):
         for gone in [process for process in taken if process not in alive]:
             del taken[gone]
     return kept
+
+
+def read(name: str, text: str) -> Kept:
+    """Return an account from its row; one that cannot be read counts as none.
+
+    What this process knows of it stands in its place, as for an account that is new to the file.
+    """
+    try:
+        return Kept(**json.loads(text))
+    except (ValueError, TypeError):
+        log.warning("the account %s cannot be read: it begins with what this process knows", name)
+        return Kept()
 
 
 def keep(db: sqlite3.Connection, name: str, kept: Kept, at_s: float) -> None:

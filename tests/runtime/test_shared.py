@@ -189,6 +189,32 @@ async def test_what_was_let_in_during_an_outage_comes_back_by_time_as_ever(tool)
         await link.close()
 
 
+async def test_a_defect_in_telling_loses_nothing_and_does_not_end_it(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(shared, "REFRESH_S", 0.01)
+    async with on_a_file(tmp_path / "s.sqlite3", 2) as (_, (one, two)):
+        ask, broken = one.there.ask, [True]
+
+        async def once_broken(names, asked):
+            if broken and names:
+                broken.clear()
+                raise KeyError("a defect")
+            return await ask(names, asked)
+
+        bound = [scope(per_day=1000)]
+        assert await one.reserve(bound, 100)
+        one.settle(bound, 100, 70)
+        monkeypatch.setattr(one.there, "ask", once_broken)
+        task = asyncio.create_task(one.keep_up())
+        one._wake.set()
+        async with asyncio.timeout(20):
+            while two.left(bound)[1] != 930:
+                await asyncio.sleep(0.01)
+                await two.reserve(bound, 0)
+        task.cancel()
+    assert not broken
+    assert "could not be told" in caplog.text
+
+
 async def test_a_client_that_leaves_while_redis_is_asked_leaves_no_place_taken(several):
     async with several(2) as (_, (one, two)):
         bound = [scope(concurrent=1)]

@@ -201,3 +201,18 @@ async def test_who_is_alone_repeats_nothing_but_that_it_is_there(path):
         assert one._due() == {busy.name, idle.name}
     await there.close()
     store.close()
+
+
+@pytest.mark.parametrize("text", ["[", "[1]", '{"later": 1}'])
+async def test_an_account_that_cannot_be_read_begins_with_what_the_process_knows(
+    path, text, caplog
+):
+    async with process(path) as one:
+        assert await one.reserve(BUDGET, 900)
+        one.settle(BUDGET, 900, 900)
+        await one.sync(one.waiting())
+        with contextlib.closing(connect(path)) as db:
+            db.execute("UPDATE accounts SET value = ?", (text,))
+        assert not await one.reserve(BUDGET, 101)
+        assert await one.reserve(BUDGET, 100)
+    assert [r.message for r in caplog.records if "cannot be read" in r.message]
