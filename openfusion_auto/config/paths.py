@@ -15,6 +15,7 @@ from openfusion_auto.errors import ConfigError
 
 _NAME = "openfusion"
 _PRIVATE = 0o700  # rwx for the owner only: traces and spend are nobody else's business
+Stamp = tuple[int, int, int] | None  # inode, size, modified [ns]
 
 
 def state_path(env: Mapping[str, str]) -> Path:
@@ -72,3 +73,12 @@ def _create(path: Path, variable: str) -> Path:
             f"{path}: the folder cannot be created ({error.strerror}); set {variable} to one that can"
         ) from error
     return path
+
+
+def stamp(path: Path) -> Stamp:
+    """Return what tells one content of a file from another; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

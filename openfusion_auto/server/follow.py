@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
+from openfusion_auto.config.paths import Stamp, stamp
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.keys import CONFIG, Loaded
@@ -40,7 +41,6 @@ FIXED = (
 
 Read = Callable[[], Settings]
 Take = Callable[[Settings, Settings], Awaitable[None]]
-Stamp = tuple[int, int, int] | None  # inode, size, modified [ns]
 
 
 def files_of(settings: Settings) -> tuple[Path, ...]:
@@ -48,15 +48,6 @@ def files_of(settings: Settings) -> tuple[Path, ...]:
     if settings.source is None:
         return (settings.pool_source,)
     return settings.source, settings.source.parent / ".env", settings.pool_source
-
-
-def stamp(path: Path) -> Stamp:
-    """Return what tells one content of a file from another; None when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def fixed(settings: Settings) -> Mapping[str, object]:

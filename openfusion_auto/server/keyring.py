@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from openfusion_auto.config.keyfile import Key, digest_of, is_key, load_keys, seconds
+from openfusion_auto.config.paths import Stamp, stamp
 from openfusion_auto.errors import ConfigError, NotAuthorized
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.limits import Client
@@ -18,8 +19,6 @@ log = logging.getLogger("openfusion.server")
 
 OPERATOR = "OPENFUSION_API_KEYS"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}  # RFC 9110 15.5.2 asks for one with every 401
-
-Stamp = tuple[int, int, int] | None  # inode, size, modified [ns]: another file has another one
 
 
 class Known(NamedTuple):
@@ -64,19 +63,12 @@ class Keyring:
         self._made: tuple[Known, ...] = ()
         self._stamp: Stamp = None
         self.required = required or bool(operator)
-        self._load(self._look())
+        self._load(stamp(self._path))
 
-    def _look(self) -> Stamp:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
-
-    def _load(self, stamp: Stamp) -> None:
+    def _load(self, found: Stamp) -> None:
         """Read the file. Raises `ConfigError`; then all stays as it was."""
         keys = load_keys(self._path)
-        self._stamp = stamp
+        self._stamp = found
         self.required = self.required or bool(keys)
         self._made = tuple(
             Known(
@@ -90,13 +82,13 @@ class Keyring:
 
     def refresh(self) -> None:
         """Read the file again when it is another one; one that cannot be used changes nothing, and the log says why."""
-        stamp = self._look()
-        if stamp == self._stamp:
+        found = stamp(self._path)
+        if found == self._stamp:
             return
         try:
-            self._load(stamp)
+            self._load(found)
         except ConfigError as error:
-            self._stamp = stamp  # said once
+            self._stamp = found  # said once
             log.error("the keys stay as they were: %s", error.message)  # noqa: TRY400 - the message is all of it
             return
         log.warning("keys read again: %d open the door", len(self._known))
