@@ -104,3 +104,7 @@ class Share(NamedTuple):
     def spend(self) -> Share | None:
         """Return it after a second call, None when there is not enough for one."""
         return Share(self.credit - WHOLE) if self.credit >= WHOLE else None
+
+    def give_back(self) -> Share:
+        """Return it after a second call that was not made after all."""
+        return Share(min(MAX_CREDIT, self.credit + WHOLE))

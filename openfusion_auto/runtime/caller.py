@@ -235,6 +235,8 @@ class Caller(Attempts):
                 hedge.hedger.waited(line.candidate, line.ms / 1000, streamed=streamed)
                 if streamed:
                     self._means.live.waited(line.candidate, line.ms)
+        if found is None:
+            hedge.unused()
         hedge.settle(usd)
 
     async def _reply(

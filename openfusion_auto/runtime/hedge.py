@@ -65,6 +65,7 @@ class Hedge:
         self.hedger = hedger
         self._scope = hedger.scope  # one account, also when the settings change meanwhile
         self._held = 0
+        self._spent = False
 
     def second(
         self, candidates: Sequence[str], breakers: dict[str, Breaker], now_s: float
@@ -86,8 +87,14 @@ class Hedge:
         if left is None:  # another request was quicker
             self.settle(0.0)
             return "hedge.max_share is used up"
-        self.hedger.share = left
+        self.hedger.share, self._spent = left, True
         return None
+
+    def unused(self) -> None:
+        """Note that the second call was not made after all: the first one answered while its money was asked for."""
+        if self._spent:
+            self._spent = False
+            self.hedger.share = self.hedger.share.give_back()
 
     def settle(self, usd: float) -> None:
         """Book what the second call cost [USD] and let go of what was held; nothing when none was."""

@@ -135,3 +135,8 @@ def test_a_share_of_one_in_n_gives_one_in_n(n):
         if left is not None:
             state, hedges = left, hedges + 1
     assert hedges == 3
+
+
+def test_what_was_not_used_is_given_back_and_never_more_than_can_be_saved():
+    assert Share(3 * WHOLE).spend().give_back() == Share(3 * WHOLE)
+    assert Share(MAX_CREDIT).give_back() == Share(MAX_CREDIT)

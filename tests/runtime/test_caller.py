@@ -157,6 +157,25 @@ async def test_a_retry_may_have_the_second_call_that_its_first_try_did_not_need(
     assert len(waits["coder-a", False]) == 1  # of the call that was cut, not of the one that failed
 
 
+async def test_a_second_call_that_came_too_late_to_be_made_costs_neither_share_nor_money(hedged):
+    played = hedged(Reply("fine", delay_s=0.2))
+    reserve, asked = played.counters.reserve, []
+
+    async def slowly(scopes, amount):
+        found = await reserve(scopes, amount)
+        asked.append(amount)
+        await asyncio.sleep(1.0)  # the first one answers meanwhile
+        return found
+
+    played.counters.reserve = slowly
+    before = played.hedger.share
+    assert (await played.ask(*BOTH)).answer.text == "fine"
+    assert asked
+    assert played.asked == ["coder-a"]
+    assert played.hedger.share == before
+    assert played.counters.held(ACCOUNT) == 0
+
+
 async def test_a_request_has_one_second_call_at_most(hedged):
     played = hedged(Reply(status=503, delay_s=0.5), Reply(status=404), Reply("late", delay_s=0.5))
     reply = await played.ask(*BOTH)
