@@ -9,28 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from openfusion_auto.core.prompt import Dialect, Message, Part, Prompt
+from openfusion_auto.core.prompt import Message, Part, Prompt
 from openfusion_auto.wire.chat_parts import render_content
 from openfusion_auto.wire.chat_settings import render_settings
 from openfusion_auto.wire.chat_tools import render_call, render_tools
+from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.rendered import Rendered, counted, each_once
 
 _MEDIA = ("image", "audio", "file")
 _SEEN_BELOW = "(The result is in the next message.)"
-# Fields of the other dialects that change an answer and that chat has no word for.
-_UNSAID: Mapping[Dialect, tuple[str, ...]] = {
-    "chat": (),
-    "responses": (
-        "background",
-        "conversation",
-        "max_tool_calls",
-        "previous_response_id",
-        "prompt",
-        "truncation",
-    ),
-    "messages": ("container", "context_management", "mcp_servers", "top_k"),
-}
 
 
 @dataclass(slots=True)
@@ -198,9 +186,6 @@ def _override(body: dict[str, object], overrides: Mapping[str, object], *, has_t
 
 
 def _lost(prompt: Prompt, written: _Written) -> tuple[str, ...]:
-    unsaid = (
-        f"field {name}" for name in _UNSAID[prompt.dialect] if prompt.body.get(name) is not None
-    )
     return each_once(
         (
             *counted("reasoning", written.reasoning),
@@ -209,6 +194,6 @@ def _lost(prompt: Prompt, written: _Written) -> tuple[str, ...]:
             *counted("attachments moved out", written.moved, "tool result"),
             *counted("attachments", written.attachments),
             *written.lost,
-            *unsaid,
+            *unsaid(prompt),
         )
     )

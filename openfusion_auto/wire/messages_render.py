@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from openfusion_auto.core.prompt import Form, Prompt, Settings
 from openfusion_auto.errors import BadRequest
+from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.messages_blocks import is_unsigned
 from openfusion_auto.wire.messages_turns import (
@@ -21,29 +22,6 @@ from openfusion_auto.wire.rendered import Rendered, each_once
 DEFAULT_MAX_TOKENS = 32_000
 MIN_THINKING = 1024  # [tokens], the least that Anthropic's API takes as a budget
 JSON_ONLY = "Answer with one JSON object and nothing else."
-# Fields of the other dialects that the hub holds, so that they are converted (or refused) by what it says.
-HELD: Mapping[str, frozenset[str]] = {
-    "chat": frozenset(
-        {
-            "model", "messages", "tools", "functions", "tool_choice", "parallel_tool_calls", "max_tokens",
-            "max_completion_tokens", "stream", "stream_options", "stop", "temperature", "top_p", "seed", "n",
-            "response_format", "reasoning_effort", "reasoning", "thinking", FIELD,
-        }
-    ),
-    "responses": frozenset(
-        {
-            "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
-            "stream", "stream_options", "temperature", "top_p", "reasoning", "text", FIELD,
-        }
-    ),
-}  # fmt: skip
-# Fields that mean nothing to an upstream of this dialect: no answer is other without them.
-QUIET = frozenset(
-    {
-        "user", "store", "metadata", "client_metadata", "prompt_cache_key", "prompt_cache_retention", "session_id",
-        "safety_identifier", "service_tier", "include", "truncation",
-    }
-)  # fmt: skip
 _EFFORTS: Mapping[str, str] = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max",
 }  # fmt: skip
@@ -159,15 +137,14 @@ def _turns(turns: Sequence[Turn]) -> list[object]:
 
 
 def _note_fields(prompt: Prompt, lost: list[str]) -> None:
-    """List the fields that ask for something this dialect does not have; false, 0 and empty ask for nothing."""
+    """List the fields that ask for something this dialect does not have."""
     if prompt.body.get("previous_response_id"):
         raise BadRequest(
             "The conversation of 'previous_response_id' is not known to a model behind another API.",
             param="previous_response_id",
             code="previous_response_not_found",
         )
-    known = HELD.get(prompt.dialect, frozenset()) | QUIET
-    lost += [f"field {key}" for key, value in prompt.body.items() if value and key not in known]
+    lost += unsaid(prompt)
 
 
 def _settings(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import Form, Message, Part, Prompt, Tool, ToolCall
 from openfusion_auto.errors import BadRequest
+from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.options import FIELD
 from openfusion_auto.wire.rendered import Rendered, counted, each_once
@@ -20,12 +21,7 @@ from openfusion_auto.wire.responses_tools import (
 
 # Fields that the chat dialect and this one both have, beside those that the hub knows.
 _ALIKE = ("metadata", "user", "safety_identifier", "prompt_cache_key", "service_tier", "store")
-# Fields of other dialects that shape an answer and have no counterpart here.
-_UNSAID = (
-    "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "modalities", "audio",
-    "prediction", "web_search_options", "functions", "top_k", "min_p", "repetition_penalty", "context_management",
-    "mcp_servers", "container",
-)  # fmt: skip
+_CARRIED = frozenset({"verbosity"})
 # Overrides are named as the chat dialect names them; these mean nothing here.
 _ELSEWHERE = ("stream", "stream_options", "stop", "n", "seed", "logprobs")
 
@@ -136,9 +132,7 @@ def _carry(prompt: Prompt, body: dict[str, object], losses: _Losses) -> None:
         body.update({k: prompt.body[k] for k in _ALIKE if prompt.body.get(k) is not None})
     # This dialect stores answers unless told not to; the others do not.
     body.setdefault("store", False)
-    for name in _UNSAID:
-        if prompt.body.get(name) not in (None, 0, False, [], {}):
-            losses.said.append(f"field {name}")
+    losses.said += unsaid(prompt, _CARRIED if prompt.dialect == "chat" else frozenset())
 
 
 def _text(prompt: Prompt) -> dict[str, object]:

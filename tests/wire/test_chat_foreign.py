@@ -249,8 +249,10 @@ def test_usage_is_asked_for_in_streams_alone(stream, want, include, options):
 
 
 def test_fields_that_chat_has_no_word_for_are_told():
-    held = {"top_k": 5, "container": None, "metadata": {}, "truncation": "auto"}
-    assert render(prompt(body=held))[1] == ("field top_k",)
+    assert render(prompt(body={"top_k": 5, "container": None, "metadata": {}}))[1] == (
+        "field top_k",
+    )
+    held = {"truncation": "auto", "include": ["x"]}
     assert render(prompt(dialect="responses", body=held))[1] == ("field truncation",)
 
 
@@ -262,7 +264,10 @@ def test_every_loss_that_the_page_names_is_one_and_the_other_way_round():
         asked("c1"),
         result("c1", Part("image", url=PNG), failed=True),
         Message("assistant", (Part("image", url=PNG), Part("other", raw={"type": "T"}), Part("other"))),
-        tools=(Tool("N", "custom", grammar={"definition": "X"}), Tool("N", "server")),
+        tools=(
+            Tool("N", "custom", grammar={"definition": "X"}),
+            Tool("N", "server", raw={"defer_loading": True}),
+        ),
         settings=Settings(effort="max", tool_choice="tool:Z"),
         body={"top_k": 1},
     )  # fmt: skip
@@ -287,6 +292,7 @@ def test_every_loss_that_the_page_names_is_one_and_the_other_way_round():
         "reasoning effort max as high": "reasoning effort max as high",
         "bound of reasoning tokens as effort low": "bound of reasoning tokens as effort E",
         "field top_k": "field NAME",
+        "deferred loading of 1 tool": "deferred loading of N tools",
         "an unknown part": "an unknown part",
         "an unknown reasoning effort": "an unknown reasoning effort",
     }

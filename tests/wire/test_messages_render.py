@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Form, Message, Part, Prompt, Settings, Tool, ToolCall
 from openfusion_auto.errors import BadRequest
-from openfusion_auto.wire import messages_render, messages_request
 from openfusion_auto.wire.messages_answer import FINISHES
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_render import DEFAULT_MAX_TOKENS, JSON_ONLY, render_request
@@ -335,21 +334,6 @@ def table(mark: str) -> list[list[str]]:
 
 def quoted(cell: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", cell))
-
-
-@pytest.mark.parametrize(
-    ("mark", "held", "quiet"),
-    [
-        ("fields-messages", messages_request.HELD, messages_request.QUIET),
-        ("fields-chat", messages_render.HELD["chat"], None),
-        ("fields-responses", messages_render.HELD["responses"], None),
-        ("fields-quiet", None, messages_render.QUIET),
-    ],
-)
-def test_the_page_lists_the_fields_that_the_code_knows(mark, held, quiet):
-    rows = {row[0]: quoted(row[1]) for row in table(mark)}
-    assert rows.get("converted") == held
-    assert rows.get("left out") == quiet
 
 
 def test_the_page_says_what_each_stop_reason_becomes():

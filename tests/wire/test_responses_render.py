@@ -214,7 +214,7 @@ def test_a_chat_clients_further_fields_are_carried_or_listed():
         "store": True,
         "text": {"verbosity": "low"},
     }
-    assert lost(prompt) == ("field presence_penalty", "field logit_bias")
+    assert lost(prompt) == ("field logit_bias", "field presence_penalty")
 
 
 def test_another_dialects_fields_of_the_same_name_are_not_carried():
