@@ -62,27 +62,51 @@ def build(
         return verified(ranking, task, pool, policy)
     members = panel_members(ranking, task, pool, policy)
     if strategy == "self_fusion":
-        members = members[:1] * policy.samples if task.options.panel else ids[:1] * policy.samples
+        fan = task.options.fan
+        samples = (fan.count if fan is not None else None) or policy.samples
+        members = (members if task.options.panel else ids)[:1] * samples
     if len(members) < 2:
         return None
     judges = verifiers(ranking, task, pool, away_from=members)
-    steps = tuple(Step("member", (m,)) for m in members)
+    instead = standing_behind(ranking, task)
+    steps = tuple(Step("member", tuple(dict.fromkeys((m, *instead)))) for m in members)
     if strategy == "debate":
         steps += tuple(Step("revision", (m,)) for m in members) * policy.debate_rounds
     if task.options.analysis:
         steps += (Step("analysis", judges[:2]),)
-    return priced((*steps, *aggregating(members, judges, task)), ranking, task, pool)
+    writers = writing(ranking, task, members, judges[0])
+    return priced((*steps, *aggregating(judges, writers, task)), ranking, task, pool)
 
 
-def aggregating(members: tuple[str, ...], judges: tuple[str, ...], task: Task) -> tuple[Step, ...]:
+def aggregating(judges: tuple[str, ...], writers: tuple[str, ...], task: Task) -> tuple[Step, ...]:
     """Return what may follow the members: nobody for a vote, a judge, and where its aggregator may write, a writer."""
     if task.options.aggregator == "vote":
         return ()
     judge = Step("judge", judges[:2])
     if task.options.aggregator == "ranked":
         return (judge,)
-    # The picked member writes anew itself, whichever it is: all of them count for the worst case.
-    return judge, Step("synthesis", tuple(dict.fromkeys((*members, judges[0]))))
+    return judge, Step("synthesis", writers)
+
+
+def writing(
+    ranking: tuple[Score, ...], task: Task, members: tuple[str, ...], judge: str
+) -> tuple[str, ...]:
+    """Return who may write an answer anew: who is named for it, with who stands behind.
+
+    Else the picked member itself, whichever it is: all of them count for the worst case.
+    """
+    fan = task.options.fan
+    named = first_of(ranking, fan.synthesis) if fan is not None and fan.synthesis else None
+    if named is None:
+        return tuple(dict.fromkeys((*members, judge)))
+    return tuple(dict.fromkeys((named.candidate, *standing_behind(ranking, task))))
+
+
+def standing_behind(ranking: tuple[Score, ...], task: Task) -> tuple[str, ...]:
+    """Return who answers in the place of a member that fails: one, where a model of the operator's own names it."""
+    fan = task.options.fan
+    named = first_of(ranking, fan.fallback) if fan is not None and fan.fallback else None
+    return () if named is None else (named.candidate,)
 
 
 def in_order(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
@@ -200,6 +224,11 @@ def panel_members(
     if task.options.panel:
         # One for each name: a model that two upstreams serve does not take another member's place.
         named = [first_of(ranking, name) for name in task.options.panel]
+        fan = task.options.fan
+        if fan is not None and fan.count is not None:
+            there = [s for s in named if s is not None]
+            turns = there * -(-fan.count // max(1, len(there)))
+            return tuple(s.candidate for s in sorted(turns[: fan.count], key=ranking.index))
         return tuple(s.candidate for s in ranking if s in named)
     strength = usual_chance(pool, task.kind)
     best = max(strength[s.candidate] for s in ranking)

@@ -128,8 +128,31 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class FanOut:
+    """How a model of the operator's own (`core/own.py`) asks its models: what no request can say.
+
+    Attributes:
+        of: Its name.
+        asks: Mode and strategy are its own; else the request's.
+        count: How many answers its panel gathers: its members in turn, again from the first when there are fewer.
+            None = the usual panel.
+        synthesis: Who writes anew what a judge picked; None = who wrote it.
+        fallback: Who stands behind each member and the writer.
+    """
+
+    of: str
+    asks: bool = True
+    count: int | None = None
+    synthesis: str | None = None
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """The body field `openfusion` of a request, validated. None means: not asked, use the policy's."""
+    """The body field `openfusion` of a request, validated. None means: not asked, use the policy's.
+
+    `fan` is set where the request names a model of the operator's own.
+    """
 
     mode: Literal["auto", "single", "verify", "panel"] = "auto"
     panel: tuple[str, ...] = ()
@@ -144,6 +167,7 @@ class Options:
     cache: bool | None = None
     strategy: Strategy = "panel"
     analysis: bool = False
+    fan: FanOut | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import tokens
 from openfusion_auto.core.decide import decide, tightest
@@ -15,7 +15,7 @@ from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import Wanted, wanted
+from openfusion_auto.runtime.names import OwnModels, Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
@@ -63,23 +63,26 @@ class Judging:
         policy: The operator's settings.
         offers: Upstream name -> what it offers.
         reader: How requests are read.
+        own: The operator's own models, by name.
     """
 
     means: Means
     policy: Policy
     offers: Mapping[str, tuple[str, ...]]
     reader: Reader
+    own: OwnModels = field(default_factory=dict)
 
     def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
 
         What `spent` has used already is taken off the limits.
         """
-        prompt, pool = incoming.prompt, self.means.pool
+        prompt, pool, own = incoming.prompt, self.means.pool, self.own
         if incoming.view is not None:
             incoming.view.check(prompt.model)
+            own = incoming.view.own(own, pool)
             pool = incoming.view.pool
-        want = wanted(prompt.model, prompt.options, pool, self.offers)
+        want = wanted(prompt.model, prompt.options, pool, self.offers, own)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)

@@ -138,6 +138,7 @@ def engine_of(
         report_requested=config.server.report_model == "requested",
         reader=build_reader(settings, means.live, before),
         cache=cache,
+        own={m.name: m for m in settings.models},
     )
 
 
@@ -162,7 +163,8 @@ def build_cache(
 def ways_of(settings: Settings) -> tuple[object, ...]:
     """Return how a configuration reads, decides and calls: what was answered by another is not given again."""
     config, known = settings.config, settings.experience
-    said = [part.model_dump(mode="json") for part in (*config.upstreams, *config.rules)]
+    parts = (*config.upstreams, *config.rules, *config.models)
+    said = [part.model_dump(mode="json") for part in parts]
     experience = known.digest() if known is not None else None
     return settings.policy, said, config.classifier.model_dump(mode="json"), experience
 
