@@ -11,8 +11,9 @@ from typing import Literal
 from openfusion_auto.core import cascade, cost
 from openfusion_auto.core.prompt import ModeName, Strategy
 from openfusion_auto.core.score import PRICE, SKILL, WAIT, Table
-from openfusion_auto.core.strategy import ORDERED, Stage
+from openfusion_auto.core.strategy import IN_TURN, ORDERED, Stage
 from openfusion_auto.core.strength import chance, strengths
+from openfusion_auto.core.turns import order, takers
 from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
 
 # Members of a panel lie at most this far below the strongest: quality of members beats diversity.
@@ -47,7 +48,7 @@ def build(
     """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it."""
     if not ranking:
         return Plan((), None, None) if name == "single" else None
-    ranking = in_order(ranking, task)
+    ranking = in_order(ranking, task, pool)
     ids = tuple(s.candidate for s in ranking)
     primary = Step("primary", ids[: reach(task, policy)])
     if strategy == "pipeline":
@@ -109,22 +110,22 @@ def standing_behind(ranking: tuple[Score, ...], task: Task) -> tuple[str, ...]:
     return () if named is None else (named.candidate,)
 
 
-def in_order(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
+def in_order(ranking: tuple[Score, ...], task: Task, pool: Pool) -> tuple[Score, ...]:
     """Return the ranking, in another order where the request's strategy asks for one; what nobody knows comes last.
 
-    A session's model stays first in its tool loop, unless the request names its models one by one.
+    A session's model stays first in its tool loop, unless the request names its models in an order of their own.
     """
     if task.options.strategy not in ORDERED:
         return ranking
-    held = ranking[:1] if is_locked(ranking) and not task.only else ()
-    rest = ranking[len(held) :]
+    in_turn = task.options.strategy == IN_TURN
+    held = ranking[:1] if is_locked(ranking) and (in_turn or not task.only) else ()
+    rest = by_weight(ranking[len(held) :], task)
     match task.options.strategy:
         case "fallback":
-            place = {n: -i for i, n in reversed([*enumerate(task.only or task.options.candidates)])}
-            worth = {
-                s.candidate: max(place.get(s.candidate, UNNAMED), place.get(s.model, UNNAMED))
-                for s in rest
-            }
+            worth = placed(rest, task.only or task.options.candidates)
+        case "round_robin":
+            names = takers(task.options, pool)
+            worth = placed(rest, order(names, task.options, task.number))
         case "cost_optimized":
             worth = {s.candidate: less(s.terms[PRICE].raw) for s in rest}
         case "latency_optimized":
@@ -132,6 +133,23 @@ def in_order(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
         case _:
             worth = {s.candidate: s.terms[SKILL].value for s in rest}
     return (*held, *sorted(rest, key=lambda s: -worth[s.candidate]))
+
+
+def placed(scores: Sequence[Score], names: Sequence[str]) -> dict[str, float]:
+    """Return for each candidate how early it, or its model, is named: the higher the earlier."""
+    place: dict[str, float] = {n: -i for i, n in reversed([*enumerate(names)])}
+    return {
+        s.candidate: max(place.get(s.candidate, UNNAMED), place.get(s.model, UNNAMED))
+        for s in scores
+    }
+
+
+def by_weight(scores: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
+    """Return candidates with the heavier first, where a strategy object gives weights; else as they were."""
+    said = {e.name: e.weight for e in task.options.each if e.weight is not None}
+    return tuple(
+        sorted(scores, key=lambda s: -max(said.get(s.candidate, 0.0), said.get(s.model, 0.0)))
+    )
 
 
 def reach(task: Task, policy: Policy) -> int:
@@ -229,7 +247,7 @@ def panel_members(
             there = [s for s in named if s is not None]
             turns = there * -(-fan.count // max(1, len(there)))
             return tuple(s.candidate for s in sorted(turns[: fan.count], key=ranking.index))
-        return tuple(s.candidate for s in ranking if s in named)
+        return tuple(s.candidate for s in by_weight(ranking, task) if s in named)
     strength = usual_chance(pool, task.kind)
     best = max(strength[s.candidate] for s in ranking)
     close = [s for s in ranking if strength[s.candidate] >= best - CLOSE_STRENGTH]

@@ -18,7 +18,7 @@ ModeName = Literal["single", "verify", "panel"]
 Aggregator = Literal["auto", "judge", "ranked", "vote"]
 Strategy = Literal[
     "panel", "self_fusion", "debate", "pipeline", "cascade",
-    "fallback", "cost_optimized", "latency_optimized", "performance_based",
+    "fallback", "round_robin", "cost_optimized", "latency_optimized", "performance_based",
 ]  # fmt: skip
 TraceLevel = Literal["none", "compact", "full"]
 Shape = Literal["text", "json_object", "json_schema"]
@@ -148,10 +148,44 @@ class FanOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """What a strategy object says of one of its models, by the name it has there; None = not said.
+
+    Attributes:
+        weight: Its share of the turns of `round_robin`; elsewhere the heavier comes first in a tie.
+        max_usd_per_1k: Highest price, of input and of output alike [USD per 1,000 tokens]; an unknown one is too high.
+        min_score: Lowest chance to solve the task [share], as the ranking's term `skill` says it.
+    """
+
+    name: str
+    weight: float | None = None
+    max_usd_per_1k: float | None = None
+    min_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What a request's field `provider` demands of who serves a model, for upstreams that do not read it themselves.
+
+    Attributes:
+        only, ignore: Names of upstreams, in lower case; () = not said.
+        max_input, max_output: Highest prices [USD per 1,000,000 tokens].
+        unmet: Demands that only an upstream that reads the field can hold (`data_collection`, `zdr`, ...).
+    """
+
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    max_input: float | None = None
+    max_output: float | None = None
+    unmet: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """The body field `openfusion` of a request, validated. None means: not asked, use the policy's.
 
-    `fan` is set where the request names a model of the operator's own.
+    `each` comes from a strategy object in `model`, `fan` from a model of the operator's own that is named there,
+    `hosts` from OpenRouter's field `provider`.
     """
 
     mode: Literal["auto", "single", "verify", "panel"] = "auto"
@@ -168,6 +202,8 @@ class Options:
     strategy: Strategy = "panel"
     analysis: bool = False
     fan: FanOut | None = None
+    each: tuple[Each, ...] = ()
+    hosts: Hosts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class Task:
         options: The request's own options.
         prefer: The role that a rule prefers: its candidates rank higher, nobody is shut out.
         forced: The mode that a rule or the classifier's setting asks for, or None; the request's own goes before.
+        number: Of strategy `round_robin`: how many requests have had their turn before.
     """
 
     kind: Kind
@@ -97,6 +98,7 @@ class Task:
     lifts: tuple[tuple[str, float], ...] = ()
     prefer: RoleName | None = None
     forced: Forced | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +314,7 @@ class State:
         unready: Upstream name -> why it cannot be called (no key, refused by configuration).
         cache_min: Upstream name -> shortest prompt that it caches [tokens], where it is not the usual one.
         cache_ttl: Upstream name -> how long it keeps what it cached [s], "" for all others.
+        offers: Upstream name -> what it takes besides its dialect; said where a request asks for some of it.
     """
 
     now_s: float = 0.0
@@ -321,6 +324,7 @@ class State:
     unready: Mapping[str, str] = field(default_factory=dict)
     cache_min: Mapping[str, int] = field(default_factory=dict)
     cache_ttl: Mapping[str, float] = field(default_factory=dict)
+    offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Term(NamedTuple):

@@ -29,8 +29,10 @@ from openfusion_auto.runtime.sending import is_stream, outgoing, refuse_broken_c
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
+from openfusion_auto.wire.extensions import with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
 
@@ -48,7 +50,11 @@ class StreamBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What calls are made with: shared by all requests. `guarded`: calls are held against their tools' schemas."""
+    """What calls are made with: shared by all requests.
+
+    `guarded`: calls are held against their tools' schemas. `turns`: whose turn it is in lists that take turns.
+    `offers`: Upstream name -> what it takes besides its dialect.
+    """
 
     pool: Pool
     upstreams: Mapping[str, Upstream]
@@ -59,6 +65,8 @@ class Means:
     books: Books = field(default_factory=Books)
     hedger: Hedger | None = None
     guarded: bool = True
+    turns: Turns = field(default_factory=Turns)
+    offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Attempts:
@@ -242,14 +250,14 @@ class Attempts:
     def _outgoing(self, prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
         check_foreign(prompt, dialect)
-        lost: tuple[str, ...] = ()
-        if (
-            prompt.dialect == dialect
-        ):  # another dialect's renderer leaves all of it out, and says so
-            live = self._means.live
-            prompt, lost = for_another(prompt, lambda seal: live.is_foreign((seal,), candidate))
+        offers = self._means.offers.get(candidate.upstream, ())
+        if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
+            return with_extensions(outgoing(prompt, candidate, dialect), prompt, offers)
+        live = self._means.live
+        prompt, kept = without_extensions(prompt, offers)
+        prompt, lost = for_another(prompt, lambda seal: live.is_foreign((seal,), candidate))
         sent = outgoing(prompt, candidate, dialect)
-        return Rendered(sent.body, (*lost, *sent.lost)) if lost else sent
+        return Rendered(sent.body, (*kept, *lost, *sent.lost))
 
     def _note_first(self, line: Attempt, received: Received) -> None:
         """Enter when the first piece of a stream came."""

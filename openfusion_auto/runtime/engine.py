@@ -11,6 +11,7 @@ from dataclasses import replace
 from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
+from openfusion_auto.core.strategy import IN_TURN
 from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import (
     FusionError,
@@ -294,7 +295,9 @@ class Engine:
         candidate: Candidate | None = judged.pool.get(outcome.candidate)
         if judged.task.turn == "aux" or judged.task.kind == "aux" or candidate is None:
             return
-        if judged.want.role is not None or judged.want.only:
+        # Who takes turns keeps one model through a tool loop; else what was named says it each time.
+        in_turn = judged.prompt.options.strategy == IN_TURN
+        if (judged.want.role is not None or judged.want.only) and not in_turn:
             return
         usage: Usage | None = outcome.answer.usage if outcome.answer else None
         # Once for a task: after an escalation its tool turns stay, a person's next words begin anew.

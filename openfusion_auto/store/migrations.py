@@ -71,7 +71,14 @@ def together(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE processes (id TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID")
 
 
-MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets, owners, together)
+def turns(db: sqlite3.Connection) -> None:
+    """How many requests have taken their turn in each list of models that take turns, by a digest of the list."""
+    db.execute(
+        "CREATE TABLE turns (name TEXT PRIMARY KEY, n INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets, owners, together, turns)
 LATEST = len(MIGRATIONS)
 
 

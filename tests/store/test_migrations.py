@@ -42,6 +42,7 @@ CONTENT = {
         "INSERT INTO accounts VALUES ('server', 1.0, '{}')",
         "SELECT name, at, value FROM accounts",
     ),
+    7: ("INSERT INTO turns VALUES ('sha256:x', 3, 1.0)", "SELECT name, n, at FROM turns"),
 }
 
 
