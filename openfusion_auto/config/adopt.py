@@ -252,6 +252,8 @@ def _proxy(data: Table, shown: str) -> Adopted:
             if found.aggregator == "judge"
             else {"judge": judge}
         )
+    if found.preset:  # "web search + fetch" in both
+        table["tools"] = ["web_search", "web_fetch"]
     if found.analysis.emit:
         table["analysis"] = True
     notes = [*_way(found, table), *_left(found, "")]

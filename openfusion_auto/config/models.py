@@ -12,7 +12,7 @@ from openfusion_auto.config.problems import near
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.config.tomlfile import Loc
 from openfusion_auto.core.own import OwnModel, outsider
-from openfusion_auto.core.prompt import Aggregator, FanOut, ModeName, Options, Strategy
+from openfusion_auto.core.prompt import Aggregator, FanOut, ModeName, Options, Strategy, WebTool
 from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import ConfigError
@@ -91,6 +91,11 @@ class ModelSection(Section):
     analysis: bool = Field(
         default=False, description="tell what the members agree on, and where they differ"
     )
+    tools: Annotated[tuple[WebTool, ...], BeforeValidator(listed)] = Field(
+        default=(),
+        description="web tools that whoever answers may use: web_search, web_fetch",
+        examples=[["web_search"]],
+    )
     cost_quality: float | None = Field(
         default=None,
         ge=0,
@@ -150,6 +155,7 @@ class ModelSection(Section):
             judge=judge,
             aggregator=self.aggregator,
             analysis=self.analysis,
+            tools=self.tools,
             cost_quality=self.cost_quality,
             max_usd=self.max_usd,
             max_calls=self.max_calls,

@@ -22,7 +22,9 @@ from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences
 
 # What a relay may be told to accept on top of the dialect; other words are kept, with a warning.
-KNOWN_OFFERS = ("models", "provider", "plugins", "session_id", "web_search", "any_model")
+KNOWN_OFFERS = (
+    "models", "provider", "plugins", "session_id", "web_search", "cache_control", "any_model",
+)  # fmt: skip
 
 # Upper case only: a key pasted here by mistake would otherwise pass as a name and be shown.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")

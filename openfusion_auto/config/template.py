@@ -19,7 +19,7 @@ OPENROUTER: dict[str, object] = {
     "base_url": "https://openrouter.ai/api/v1",
     "api_key_env": "OPENROUTER_API_KEY",
     "dialect": "chat",
-    "offers": ["models", "provider", "plugins", "session_id"],
+    "offers": ["models", "provider", "plugins", "session_id", "web_search", "cache_control"],
 }
 # Ports are the servers' own defaults.
 LOCAL: tuple[dict[str, object], ...] = (

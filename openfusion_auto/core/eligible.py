@@ -90,6 +90,16 @@ def provider_unmet(c: Candidate, task: Task, state: State) -> str | None:
     return None
 
 
+def web_not_offered(c: Candidate, task: Task, state: State) -> str | None:
+    """The request lets models search the web, and its upstream has no tool for that."""
+    if not task.needs.web or "web_search" in state.offers.get(c.upstream, ()):
+        return None
+    return (
+        f"upstream {c.upstream} has no web tools: it must speak chat and declare them"
+        ' (offers = ["web_search"])'
+    )
+
+
 def said_of(c: Candidate, task: Task) -> list[Each]:
     """Return what the request's strategy object says of a candidate."""
     return [e for e in task.options.each if e.name in (c.id, c.model)]
@@ -147,6 +157,7 @@ HARD_RULES: tuple[tuple[str, Rule], ...] = (
     ("not_requested", not_requested),
     ("price_above_requested", too_dear),
     ("provider_unmet", provider_unmet),
+    ("web_not_offered", web_not_offered),
     ("role_not_played", role_not_played),
     ("upstream_not_ready", not_ready),
     ("ability_missing", no_ability),
@@ -230,6 +241,7 @@ def suspects(task: Task, pool: Pool, state: State) -> list[int]:
         or task.options.candidates
         or task.options.each
         or task.options.hosts
+        or needs.web
         or task.role
         or not f.upstreams.isdisjoint(state.unready)
     ):

@@ -329,8 +329,9 @@ def priced(
     anew = 1.0 if task.options.aggregator == "judge" else MENDED
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
     checked = any(is_short(s) for s in steps)
+    offline = replace(task, needs=replace(task.needs, web=False)) if task.needs.web else task
     short = (
-        replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
+        replace(task, needs=replace(offline.needs, max_output_tokens=INNER_OUTPUT))
         if checked
         else task
     )
@@ -343,9 +344,10 @@ def priced(
     worst: list[float | None] = []
     for step in steps:
         shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
-        first = expected_by_id.get(step.candidates[0])
+        searches = task.needs.web and step.phase in DRAFTS
+        first = None if searches else expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = short if is_short(step) else task
+        asked = short if is_short(step) else task if step.phase in DRAFTS else offline
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))

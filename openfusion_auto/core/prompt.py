@@ -20,6 +20,7 @@ Strategy = Literal[
     "panel", "self_fusion", "debate", "pipeline", "cascade",
     "fallback", "round_robin", "cost_optimized", "latency_optimized", "performance_based",
 ]  # fmt: skip
+WebTool = Literal["web_search", "web_fetch"]
 TraceLevel = Literal["none", "compact", "full"]
 Shape = Literal["text", "json_object", "json_schema"]
 
@@ -204,6 +205,7 @@ class Options:
     fan: FanOut | None = None
     each: tuple[Each, ...] = ()
     hosts: Hosts | None = None
+    tools: tuple[WebTool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ class Prompt:
         session_fields: Session hints found in the body (`session_id`, `prompt_cache_key`, ...).
         added: Messages that a recipe put behind the client's own.
         overrides: Body fields that a recipe changed; None removes one.
+        web: Tools of the upstream's own that whoever answers may use; who judges or writes anew has none.
     """
 
     dialect: Dialect
@@ -240,6 +243,7 @@ class Prompt:
     raw: bytes = b""
     added: tuple[Message, ...] = ()
     overrides: Mapping[str, object] = field(default_factory=dict)
+    web: tuple[WebTool, ...] = ()
 
     def extend(self, *messages: Message, **overrides: object) -> Prompt:
         """Return this prompt with messages added behind it and body fields changed, for an inner call.
@@ -254,6 +258,7 @@ class Prompt:
             overrides={**self.overrides, **overrides},
             stream=bool(overrides.get("stream", False)),
             raw=b"",
+            web=(),
         )
 
 
@@ -321,6 +326,7 @@ class Answer:
         deltas: The events as they came (streamed), else ().
         finish: The model's own finish reason.
         model: The name the upstream reported, or None.
+        billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
     """
 
     text: str = ""
@@ -334,3 +340,4 @@ class Answer:
     data: Mapping[str, object] | None = None
     opaque: str = ""
     dialect: Dialect = "chat"
+    billed_usd: float | None = None

@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
 class Needs:
     """What a candidate must offer to serve the request at all. Token counts are estimates [tokens].
 
-    `max_output_tokens` bounds one answer, `n` says how many are asked for.
+    `max_output_tokens` bounds one answer, `n` says how many are asked for. `web`: the upstream searches the web for it.
     """
 
     tools: bool = False
@@ -50,6 +50,7 @@ class Needs:
     input_tokens: int = 0
     max_output_tokens: int | None = None
     n: int = 1
+    web: bool = False
 
 
 @dataclass(frozen=True, slots=True)

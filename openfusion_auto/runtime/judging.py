@@ -22,9 +22,17 @@ from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.wire.portable import is_bound, undroppable
+from openfusion_auto.wire.web import web_tools_of
 
 # Rules that a request brings itself: where they alone shut out everybody, the request is at fault.
-BY_REQUEST = frozenset({"price_above_requested", "performance_below_requested", "provider_unmet"})
+BY_REQUEST = frozenset(
+    {
+        "price_above_requested",
+        "performance_below_requested",
+        "provider_unmet",
+        "web_not_offered",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +102,15 @@ class Judging:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
-        if prompt.options.hosts is not None:
-            state = replace(state, offers=self.offers)
+        web = web_tools_of(prompt)
+        prompt = replace(prompt, web=web) if web else prompt
+        if web or prompt.options.hosts is not None:
+            state = replace(state, offers=self._offered())
         only = want.only or self._bound_to(prompt, pool)
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
+        if web:
+            task = replace(task, needs=replace(task.needs, web=True))
         pool = Pool(want.outside, "ad hoc") if want.outside else pool
         if prompt.options.strategy == IN_TURN:
             name = turns.name_of(prompt.options, pool)
@@ -153,6 +165,14 @@ class Judging:
         if options.strategy != IN_TURN or not ranking or is_locked(ranking):
             return None
         return await self.means.turns.take(turns.name_of(options, judged.pool))
+
+    def _offered(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what upstreams offer; web tools only where they are known: in the dialect chat."""
+        spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
+        return {
+            n: tuple(o for o in offered if o != "web_search" or spoken.get(n) == "chat")
+            for n, offered in sorted(self.offers.items())
+        }
 
     def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
         """Return the candidates that alone can serve a history; () when all can, or none.

@@ -282,6 +282,7 @@ def own_json(model: OwnModel) -> dict[str, object]:
         "synthesis": fan.synthesis,
         "fallback": fan.fallback,
         "analysis": asks.analysis,
+        "tools": list(asks.tools),
         "cost_quality": asks.cost_quality,
         "max_usd": asks.max_usd,
         "max_calls": asks.max_calls,

@@ -91,6 +91,7 @@ def test_the_preset_of_the_readme_loads_as_it_is(tmp_path):
     )
     assert own.options.judge == own.options.fan.synthesis == "deepseek/deepseek-v4-pro"
     assert own.options.mode == "auto"  # the router decides
+    assert own.options.tools == ("web_search", "web_fetch")
     limits = settings.config.limits
     assert (limits.max_concurrent, limits.requests_per_minute) == (64, 60)
     assert "router.min_chars is not taken over" in found.notes

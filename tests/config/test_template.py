@@ -41,4 +41,6 @@ def test_the_local_pool_gets_the_servers_of_this_machine():
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
     )
-    assert remote.offers == ("models", "provider", "plugins", "session_id")
+    assert remote.offers == (
+        "models", "provider", "plugins", "session_id", "web_search", "cache_control",
+    )  # fmt: skip
