@@ -213,7 +213,9 @@ def own_models(
 def said_of(section: ModelSection) -> str:
     """Return a model of the operator's own in a few words."""
     how = section.strategy or section.way
-    who = f"{len(section.candidates)} candidates" if section.candidates else "the whole pool"
+    count = len(section.candidates)
+    several = "candidate" if count == 1 else "candidates"
+    who = f"{count} {several}" if count else "the whole pool"
     times = f", {section.fanout} answers" if section.fanout else ""
     return f"{how} of {who}{times}"
 

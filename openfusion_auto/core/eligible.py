@@ -302,21 +302,19 @@ def strong_enough(
     rows: list[int], task: Task, pool: Pool, state: State
 ) -> tuple[list[int], list[Rejection]]:
     """Return the rows whose chance to solve the task is what the strategy object wants, the others rejected."""
-    least = {
-        i: [e.min_score for e in said_of(pool.candidates[i], task) if e.min_score] for i in rows
-    }
-    if not any(least.values()):
+    if not any(each.min_score for each in task.options.each):
         return rows, []
     ranked = {s.candidate: s for s in score(pool, rows, task, state, 0.0, locked=False)}
     kept, rejected = [], []
     for i in rows:
-        chance = ranked[pool.candidates[i].id].terms[SKILL].value
-        wanted = max((m for m in least[i] if m), default=0.0)
+        candidate = pool.candidates[i]
+        chance = ranked[candidate.id].terms[SKILL].value
+        wanted = max((e.min_score or 0.0 for e in said_of(candidate, task)), default=0.0)
         if chance >= wanted:
             kept.append(i)
         else:
             said = f"its chance to solve this is {chance:.3g}, the request wants {wanted:g}"
-            rejected.append(Rejection(pool.candidates[i].id, "performance_below_requested", said))
+            rejected.append(Rejection(candidate.id, "performance_below_requested", said))
     return kept, rejected
 
 

@@ -28,6 +28,7 @@ PHASES = {
     "A debate": {"member", "revision", "judge"},
     "A cascade": {"primary", "verify"},
     "In turn, or by a number": {"primary"},
+    "With the web": {"member", "judge"},
     "A name of your own": {"member", "judge", "synthesis"},
     "A pipeline": {"step:plan", "step:review", "final"},
 }
@@ -81,7 +82,7 @@ HERE = Pool(tuple(replace(c, upstream="relay") for c in SHIPPED.candidates), SHI
 
 def rig_for(models, policy, own=None):
     """An engine with the shipped pool, all of it behind one scripted upstream."""
-    return Rig(models, pool=HERE, policy=policy, own=own or {})
+    return Rig(models, pool=HERE, policy=policy, own=own or {}, offers={"relay": ("web_search",)})
 
 
 @pytest.mark.parametrize(("title", "body"), list(examples()))
@@ -106,7 +107,10 @@ async def test_an_example_does_what_its_section_says(title, body):
         assert "it depends" not in json.dumps(shown)
     if "member" in called:
         assert shown["panel"]["best_of"] >= 2
-        assert shown["panel"]["alone"]["usd"] is not None
+        assert (shown["panel"]["alone"]["usd"] is None) == ("tools" in asked)
+    if "tools" in asked:  # nobody has sent a bill
+        assert shown["usd"] is None
+        return
     lines = sum(a.usd for a in trace.attempts)
     assert shown["usd"] == pytest.approx(lines, abs=1e-9)
 
