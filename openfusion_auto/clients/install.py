@@ -37,7 +37,7 @@ class Status:
         file: Which.
         state: `installed`: all of ours is there. `changed`: a part of it. `absent`: nothing. `broken`: not readable.
         differs: What is missing or another value, as dotted keys.
-        model: The model name that was installed.
+        model: The model name that was installed; None where the file names none.
         problem: `file:line: why` of a broken one.
     """
 
@@ -112,12 +112,16 @@ def _status(adapter: Adapter, target: Target, path: Path, values: Values, state:
         values = job.record.values if job.record else values
         lacks = _missing(job, values)
         if not lacks:
-            return Status(path, "installed", model=values.model)
+            return Status(path, "installed", model=_model(target, values))
         if not job.record and not _traces(job, values):
             return Status(path, "absent")
     except ConfigError as error:
         return Status(path, "broken", problem=error.message)
-    return Status(path, "changed", tuple(dotted(p) for p, _ in lacks), values.model)
+    return Status(path, "changed", tuple(dotted(p) for p, _ in lacks), _model(target, values))
+
+
+def _model(target: Target, values: Values) -> str | None:
+    return values.model if target.names_model else None
 
 
 def install(
@@ -195,13 +199,19 @@ def _missing(job: _Job, values: Values) -> tuple[tuple[KeyPath, object], ...]:
 
 def _traces(job: _Job, values: Values) -> bool:
     """Whether something in the file is ours without doubt, though no record says so."""
-    if BEGIN in job.content.text:
-        return True
     template, rules = job.target.data(values), job.target.rules(values)
+    marked = BEGIN in job.content.text
+    if marked and not rules.own:
+        return True
     with _located(job.file):
         data = job.editor.data(job.content.text, rules)
     owned = [path for path in rules.own if get(template, path) is not MISSING]
-    return any(same(get(data, path), get(template, path)) for path in owned)
+    # The marks may be another adapter's: two can share a file.
+    return any(
+        there is not MISSING and (marked or same(there, get(template, path)))
+        for path in owned
+        for there in [get(data, path)]
+    )
 
 
 def _base(job: _Job, values: Values) -> _Base:
