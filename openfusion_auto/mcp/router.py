@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
@@ -33,6 +34,7 @@ ANSWER_S = (
 )
 MAX_ANSWER = 64 * 2**20  # [bytes]
 RUNNING = 20  # requests under way that are looked through for ours
+_SENDABLE = re.compile(r"[\x21-\x7e]+")  # what a key may hold to stand in a header
 NO_ANSWER = "the router's answer is not one that this version understands"
 
 
@@ -230,6 +232,8 @@ class ServerRouter:
         self, path: str, body: Body | None, mark: str | None
     ) -> tuple[int, dict[str, str], bytes]:
         data = b"" if body is None else json.dumps(body).encode()
+        if self._key is not None and not _SENDABLE.fullmatch(self._key):
+            raise Refused("the first key of OPENFUSION_API_KEYS cannot stand in a header")
         lines = {
             "Host": self._host,
             "Accept": "application/json",

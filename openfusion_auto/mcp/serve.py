@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import sys
+import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -48,8 +51,41 @@ def check_installed() -> None:
         raise ConfigError(MISSING)
 
 
+class Lines:
+    """The lines of a file descriptor, read by a thread that nobody waits for.
+
+    The package's own reader cannot be interrupted: after SIGTERM the process would wait for one more line.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._loop = asyncio.get_running_loop()
+        self._came: asyncio.Queue[str | None] = asyncio.Queue()
+        threading.Thread(target=self._read, name="standard input", daemon=True).start()
+
+    def _read(self) -> None:
+        # Nobody listens any more when the loop is closed.
+        with suppress(OSError, RuntimeError), os.fdopen(os.dup(self._number), "rb") as source:
+            for line in source:
+                self._give(line.decode("utf-8", "replace"))
+        with suppress(RuntimeError):
+            self._give(None)
+
+    def _give(self, line: str | None) -> None:
+        self._loop.call_soon_threadsafe(self._came.put_nowait, line)
+
+    def __aiter__(self) -> Lines:
+        return self
+
+    async def __anext__(self) -> str:
+        line = await self._came.get()
+        if line is None:
+            raise StopAsyncIteration
+        return line
+
+
 async def serve(choice: Choice) -> None:
-    """Serve over standard input and output until the input ends, or SIGTERM.
+    """Serve over standard input and output until the input ends, SIGTERM comes, or nobody reads any more.
 
     Nothing but MCP's messages goes to standard output: the package points it at standard error for everybody else.
     """
@@ -61,13 +97,17 @@ async def serve(choice: Choice) -> None:
     finally:
         await choice.close()
     if not serving.cancelled():
-        serving.result()
+        try:
+            serving.result()
+        except* BrokenPipeError:
+            log.warning("nobody reads the answers any more")
 
 
 async def _over(server: Server[Any]) -> None:
     from mcp.server.stdio import stdio_server
 
-    async with stdio_server() as (read, write):
+    lines: Any = Lines(sys.stdin.fileno())
+    async with stdio_server(stdin=lines) as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
 

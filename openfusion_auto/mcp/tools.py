@@ -32,6 +32,7 @@ TICK_S = 1.0  # [s] between two looks at a running request
 QUIET_S = (
     5.0  # [s] without news after which the agent is told that it still runs: some end a silent call
 )
+MOST_SAID = 1_000  # [characters] of an error
 SAMPLE_TOOL = {
     "type": "function",
     "function": {"name": "read_file", "parameters": {"type": "object", "properties": {}}},
@@ -96,26 +97,11 @@ async def deliberate(router: Router, asked: Deliberate, tell: Tell | None) -> De
 async def second_opinion(router: Router, asked: SecondOpinion, tell: Tell | None) -> Opinion:
     """Let another model check an answer."""
     author = await author_of(router, asked.author)
-    messages = review.request(asked)
-    body = request(VERIFIER, messages, {"mode": "single"}, asked.max_usd)
-    try:
-        decision = await router.decide(body)
-    except Refused as error:
-        if error.code != "model_not_found":  # a pool without a verifier
-            raise
-        body = request(AUTO, messages, {"mode": "single"}, asked.max_usd)
-        decision = await router.decide(body)
-    ranking = reading.ids_of(reading.rows(decision.get("ranking")))
-    may, out = review.others(ranking, author)
-    if out and not may:
-        raise Refused(
-            f"nobody but the author ({', '.join(out)}) could check this: every other candidate was rejected or "
-            "none is in the pool"
-        )
-    if out:
-        body = request(
-            str(body["model"]), messages, {"mode": "single", "candidates": may}, asked.max_usd
-        )
+    messages, options = review.request(asked), {"mode": "single"}
+    model, may, out = await checkers(router, messages, author)
+    body = request(
+        model, messages, {**options, "candidates": may} if out else options, asked.max_usd
+    )
     answer, trace = await answered(router, body, tell)
     text, _ = reading.answer_of(answer)
     verdict, summary, findings = review.read(text)
@@ -133,6 +119,32 @@ async def second_opinion(router: Router, asked: SecondOpinion, tell: Tell | None
         trace,
         router,
     )
+
+
+async def checkers(
+    router: Router, messages: list[dict[str, str]], author: str
+) -> tuple[str, list[str], list[str]]:
+    """Return the name to ask for, who may answer under it, and who is left out as the author.
+
+    Those with the role of a verifier go first; where there are none but the author, anybody else.
+
+    Raises:
+        Refused: the author alone could answer.
+    """
+    out: list[str] = []
+    for model in (VERIFIER, AUTO):
+        try:
+            decision = await router.decide(request(model, messages, {"mode": "single"}, None))
+        except Refused as error:
+            if model == VERIFIER and error.code == "model_not_found":  # nobody plays the role
+                continue
+            raise
+        may, out = review.others(reading.ids_of(reading.rows(decision.get("ranking"))), author)
+        if may:
+            return model, may, out
+    if out:
+        raise Refused(f"nobody but the author ({', '.join(out)}) could check this now")
+    return AUTO, [], []  # nobody at all: asking says why
 
 
 async def author_of(router: Router, named: str) -> str:
@@ -246,16 +258,22 @@ async def follow(
 
 
 async def with_cost(router: Router, error: Refused) -> Refused:
-    """Return an error that says what was spent before it."""
+    """Return an error that says what was spent before it.
+
+    When models were asked, it says what came of each in our own words: an upstream's may be anything.
+    """
     if error.trace_id is None:
         return error
-    said = f"{error.message.rstrip('.')}."
+    said = reading.words(error.message, MOST_SAID)
     with suppress(Refused):
         trace = await router.trace(error.trace_id)
-        money = reading.money_of(trace)
+        calls, money = reading.attempts_of(trace), reading.money_of(trace)
+        if calls:
+            ends = ", ".join(f"{c.candidate} ({c.error or c.status})" for c in calls)
+            said = f"no usable answer: {ends}"
         if money.calls:
-            said += f" Spent: {telling.dollars(money.usd)}."
-    return Refused(f"{said} Trace: {error.trace_id}.", error.code, error.trace_id)
+            said = f"{said.rstrip('.')}. Spent: {telling.dollars(money.usd)}"
+    return Refused(f"{said.rstrip('.')}. Trace: {error.trace_id}.", error.code, error.trace_id)
 
 
 TOOLS: tuple[Tool, ...] = (
