@@ -232,3 +232,10 @@ def load(name: str, *, mcp: bool = False) -> Adapter:
     read["notes"] = tuple(read["notes"])
     read["file_env"] = tuple(read.get("file_env", ()))
     return Adapter(**{"folders": {}, "folder_env": {}, **read, "targets": targets})
+
+
+def sibling(adapter: Adapter) -> Adapter | None:
+    """Return what else can be set up in the same client: its tools beside its models, and the other way round."""
+    if adapter.client not in names(mcp=not adapter.mcp):
+        return None
+    return load(adapter.client, mcp=not adapter.mcp)
