@@ -11,7 +11,6 @@ import click
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import (
     close_engine,
-    config_option,
     dry_run_option,
     json_option,
     server_option,
@@ -29,14 +28,20 @@ if TYPE_CHECKING:
 @server_option
 @dry_run_option
 @json_option
-@config_option
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Configuration file. Without it: OPENFUSION_CONFIG, the user's configuration folder, the built-in defaults; "
+    "never ./openfusion.toml, since an agent starts this in any project.",
+)
 def command(server: str | None, dry_run: bool, as_json: bool, config: Path | None) -> None:
     """Serve the router's judgement as tools to an agent, over MCP.
 
     An agent starts this itself and talks to it over standard input and output: `openfusion adapter install CLIENT
     --mcp` tells it how. The tools are deliberate, second_opinion, route and explain_choice. They ask the configured
-    server while one runs, else the models from this process; with --server only that one. A ./openfusion.toml is not
-    read: an agent starts this in any project. --json prints the tools with their schemas and ends.
+    server while one runs, else the models from this process; with --server only that one. --json prints the tools with
+    their schemas and ends.
     """
     from openfusion_auto.mcp.serve import check_installed, described, serve
     from openfusion_auto.mcp.tools import TOOLS

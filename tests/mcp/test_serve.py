@@ -11,11 +11,15 @@ from collections import deque
 import jsonschema
 import pytest
 
+from openfusion_auto.config.load import load
 from openfusion_auto.core.types import Policy
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.mcp import serve, tools
 from openfusion_auto.mcp.router import Choice, LocalRouter
 from openfusion_auto.mcp.shapes import output_schema
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.server.build import build_store
+from openfusion_auto.store.base import TraceQuery
 from openfusion_auto.upstream.reply import Reply
 from tests.cli.processes import environment
 from tests.conftest import missing
@@ -177,6 +181,7 @@ async def test_nothing_but_messages_is_on_stdout_and_an_end_of_input_ends_it_wit
         assert process.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
 async def test_sigterm_cancels_what_runs_writes_what_was_spent_and_ends_it(tmp_path):
     async with FaultyUpstream() as up:
@@ -202,8 +207,15 @@ async def test_sigterm_cancels_what_runs_writes_what_was_spent_and_ends_it(tmp_p
             assert await process.wait() == 0
             while len(up.hung_up) < 3:
                 await asyncio.sleep(0.02)
+    store = build_store(load(None, env, {}, tmp_path), dry_run=False, clock=Clock())
+    try:
+        (row,) = store.traces(TraceQuery(5))
+    finally:
+        store.close()
+    assert row.head.outcome == "cancelled"
 
 
+@pytest.mark.slow
 async def test_a_client_that_stops_reading_ends_it_without_a_traceback(tmp_path):
     async with FaultyUpstream() as up:
         args, env = command(tmp_path, up)
