@@ -33,7 +33,8 @@ ANSWER_S = (
     3600.0  # [s] the server's own bounds are far below; only a dead line is silent for longer
 )
 MAX_ANSWER = 64 * 2**20  # [bytes]
-RUNNING = 20  # requests under way that are looked through for ours
+RUNNING = 8  # requests under way that are looked through for ours, the newest
+LOOKS = 5  # times; a request that another worker has is never seen
 _SENDABLE = re.compile(r"[\x21-\x7e]+")  # what a key may hold to stand in a header
 NO_ANSWER = "the router's answer is not one that this version understands"
 
@@ -156,6 +157,7 @@ class ServerRouter:
         self._key = key
         self._connections = Connections(url, CONNECT_S)
         self._seen: dict[str, str] = {}  # mark -> trace
+        self._looks: dict[str, int] = {}  # mark -> how often it was looked for
 
     async def alive(self) -> bool:
         """Whether a server of ours listens there."""
@@ -170,6 +172,7 @@ class ServerRouter:
             return await self._ask("/v1/chat/completions", body, mark, within_s=ANSWER_S)
         finally:
             self._seen.pop(mark, None)
+            self._looks.pop(mark, None)
 
     async def decide(self, body: Body) -> dict[str, Any]:
         """See `Router`."""
@@ -189,6 +192,9 @@ class ServerRouter:
         """See `Router`. With several workers only some requests can be seen."""
         if mark in self._seen:
             return await self.trace(self._seen[mark])
+        looks = self._looks[mark] = self._looks.get(mark, 0) + 1
+        if looks > LOOKS:
+            return None
         listed = rows(await self._ask(f"/v1/traces?outcome=running&limit={RUNNING}"))
         for row in listed:
             found = await self.trace(str(row.get("trace_id")))

@@ -28,7 +28,7 @@ def deliberated(told: Deliberated) -> str:
     lines = [f"mode {told.mode}, answered by {name(told.answered_by)}"]
     lines[0] += f", decided by {told.decided_by}" if told.decided_by else ""
     lines += [f"members: {members}"] if members else []
-    if told.mode != "panel":
+    if told.mode != "panel" or not told.members:
         lines.append(f"no panel sat: {told.why}")
     if told.truncated:
         lines.append("the answer is cut off")

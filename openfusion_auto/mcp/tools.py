@@ -25,6 +25,7 @@ from openfusion_auto.mcp.shapes import (
     Spent,
     Told,
 )
+from openfusion_auto.wire.options import IDS_LIMIT
 
 AUTO, FUSION, VERIFIER = "openfusion/auto", "openfusion/fusion", "openfusion/verifier"
 OWN = "openfusion/"  # names under this stand for whoever the router picked
@@ -141,7 +142,7 @@ async def checkers(
             raise
         may, out = review.others(reading.ids_of(reading.rows(decision.get("ranking"))), author)
         if may:
-            return model, may, out
+            return model, may[:IDS_LIMIT], out
     if out:
         raise Refused(f"nobody but the author ({', '.join(out)}) could check this now")
     return AUTO, [], []  # nobody at all: asking says why

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from openfusion_auto.errors import ConfigError
-from openfusion_auto.mcp.router import Choice, LocalRouter, Refused, ServerRouter, objected
+from openfusion_auto.mcp.router import LOOKS, Choice, LocalRouter, Refused, ServerRouter, objected
 from openfusion_auto.upstream.reply import Reply
 from tests.server.conftest import candidate
 from tests.server.live import serving
@@ -59,7 +59,12 @@ async def test_a_server_answers_decides_and_remembers(router):
     assert (await router.decide(body("x")))["mode"] in ("single", "verify", "panel")
 
 
-async def test_a_running_request_is_seen_and_leaving_it_cancels_its_calls(live, router):
+async def test_a_running_request_is_seen_and_leaving_it_cancels_its_calls(
+    live, router, monkeypatch
+):
+    monkeypatch.setattr(
+        "openfusion_auto.mcp.router.LOOKS", 10_000
+    )  # here it is looked at all the time
     seen = []
     task = asyncio.create_task(router.answer(body("[[sleep:30]]", mode="panel"), MARK))
 
@@ -81,7 +86,19 @@ async def test_a_running_request_is_seen_and_leaving_it_cancels_its_calls(live, 
     await until(all_left)
     trace = await router.trace(seen[-1]["trace_id"])
     assert trace["outcome"] == "cancelled"
-    assert await router.underway(f"00-{'c' * 32}-{'d' * 16}-01") is None
+
+
+async def test_a_request_that_another_worker_has_is_not_looked_for_for_ever(router, monkeypatch):
+    asked = []
+
+    async def ask(path, *_args, **_more):
+        asked.append(path)
+        return {"data": []}
+
+    monkeypatch.setattr(router, "_ask", ask)
+    for _ in range(20):
+        assert await router.underway(MARK) is None
+    assert len(asked) == LOOKS
 
 
 async def test_a_refusal_comes_with_its_words_code_and_trace(router):
