@@ -53,9 +53,15 @@ class Refused(Exception):
 
 
 class Router(Protocol):
-    """What the tools need. Every method raises `Refused`."""
+    """What the tools need. Every method raises `Refused`.
+
+    Attributes:
+        name: For people.
+        own: The traces of what the tools themselves asked.
+    """
 
     name: str
+    own: set[str]
 
     async def answer(self, body: Body, mark: str) -> dict[str, Any]:
         """Return the answer to a chat request; cancelling it cancels every call."""
@@ -92,6 +98,7 @@ class LocalRouter:
 
     def __init__(self, engine: Engine, release: Callable[[], Any]) -> None:
         self._engine, self._release = engine, release
+        self.own: set[str] = set()
         self.name = "in this process" + (" (dry run)" if engine.dry_run else "")
 
     async def answer(self, body: Body, mark: str) -> dict[str, Any]:
@@ -152,6 +159,7 @@ class ServerRouter:
     def __init__(self, url: str, key: str | None) -> None:
         parts = urlsplit(url)
         self.name = f"the server at {url}"
+        self.own: set[str] = set()
         self._path = parts.path.rstrip("/")
         self._host = parts.netloc
         self._key = key

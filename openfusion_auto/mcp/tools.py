@@ -33,6 +33,7 @@ TICK_S = 1.0  # [s] between two looks at a running request
 QUIET_S = (
     5.0  # [s] without news after which the agent is told that it still runs: some end a silent call
 )
+MOST_LOOKED = 20  # requests among which the one that an agent wrote its answer with is looked for
 MOST_SAID = 1_000  # [characters] of an error
 SAMPLE_TOOL = {
     "type": "function",
@@ -149,11 +150,12 @@ async def checkers(
 
 
 async def author_of(router: Router, named: str) -> str:
-    """Return the author's name; a name of the router's own stands for who answered under it last."""
+    """Return the author's name; a name of the router's own stands for who answered an agent under it last."""
     if not named.startswith(OWN):
         return named
-    newest = await router.newest(1, named)
-    return reading.words(newest[0].get("answered_by")) if newest else ""
+    answered_last = await router.newest(MOST_LOOKED, named)
+    theirs = (t for t in answered_last if t.get("trace_id") not in router.own)
+    return reading.words(next(theirs, {}).get("answered_by"))
 
 
 async def route(router: Router, asked: Route, tell: Tell | None) -> Routed:  # noqa: ARG001 - one form for all tools
@@ -236,7 +238,9 @@ async def answered(
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
-    return answer, reading.row(answer.get("openfusion"))
+    trace = reading.row(answer.get("openfusion"))
+    router.own.add(reading.words(trace.get("trace_id")))
+    return answer, trace
 
 
 async def follow(
