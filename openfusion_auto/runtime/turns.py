@@ -7,6 +7,7 @@ the last it knew.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from typing import Protocol
 
@@ -27,6 +28,8 @@ class Turns:
     def __init__(self, there: Numbering | None = None) -> None:
         self._there = there
         self._next: OrderedDict[str, int] = OrderedDict()
+        # One question at a time, over one connection: a burst of requests must not look like an outage.
+        self._lock = asyncio.Lock()
 
     def next(self, name: str) -> int:
         """Return the number that would come next, as far as this process knows; changes nothing."""
@@ -34,7 +37,10 @@ class Turns:
 
     async def take(self, name: str) -> int:
         """Return the number of this turn and count on."""
-        told = await self._there.turn(name) if self._there is not None else None
+        told = None
+        if self._there is not None:
+            async with self._lock:
+                told = await self._there.turn(name)
         known = self._next.get(name, 0)
         number = known if told is None else told
         self._next[name] = max(known, number + 1)

@@ -35,6 +35,10 @@ async def test_lists_that_nobody_asks_for_are_forgotten(monkeypatch):
 async def test_processes_at_once_get_every_number_once(several):  # noqa: F811 - the fixture
     async with several() as (_, all_):
         processes = [Turns(c.there) for c in all_]
+        for one in (
+            processes
+        ):  # a server has opened its file long before: a new one is made by one at a time
+            await one.take("first")
         numbers = await asyncio.gather(*(t.take("a") for t in processes * 10))
         assert sorted(numbers) == list(range(30))
         assert await processes[0].take("b") == 0
