@@ -55,6 +55,8 @@ async def test_its_members_answer_in_turn_and_its_writer_writes(start_router, di
         full = await router.trace(head["x-openfusion-trace-id"])
         assert [s["phase"] for s in full["decision"]["plan"]["steps"]] == ["member"] * 3 + ["judge", "synthesis"]  # fmt: skip
         assert full["decision"]["reasons"][0] == "panel: team/careful asks for it"
+        async with router.http.get(f"{router.root}/metrics") as r:
+            assert 'model="team/careful"' in await r.text()
         lines = [a["usd"] for a in full["attempts"]]
         assert len(lines) == 5
         assert full["usd"] == pytest.approx(sum(lines), abs=1e-9)
