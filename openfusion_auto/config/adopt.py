@@ -60,7 +60,7 @@ def adopt(text: str, shown: str, known: frozenset[str]) -> Adopted:
     Args:
         text: The file; JSON when it begins with a brace, else plain YAML.
         shown: Its name, for messages.
-        known: The models that need no upstream which takes any: ids and models of the pool.
+        known: Ids and models of the pool.
 
     Raises:
         ConfigError: of neither shape, or wrong in a key; names it, with the nearest known one.
@@ -69,15 +69,18 @@ def adopt(text: str, shown: str, known: frozenset[str]) -> Adopted:
     if not isinstance(data, dict):
         raise ConfigError(f"{shown}: is no table of settings")
     found = _policies(data, shown) if "policies" in data else _proxy(data, shown)
-    named = {n for m in _models(found.tables) for n in _names(m)}
-    offers = ["any_model"] if named - known else []
-    upstream = {**OPENROUTER, "offers": [*_offers(), *offers]}
-    tables = {"upstreams": [upstream], **found.tables}
+    missing: set[str] = set()
+    for model in _models(found.tables):
+        outside = _names(model) - known
+        if outside:
+            model["upstream"] = OPENROUTER["name"]
+        missing |= outside
+    tables = {"upstreams": [OPENROUTER], **found.tables}
     notes = list(found.notes)
-    if offers:
-        missing = ", ".join(sorted(named - known))
+    if missing:
+        listed_ = ", ".join(sorted(missing))
         notes.append(
-            f"no prices are known for {missing}: put them into a pool to have their money counted"
+            f"no prices are known for {listed_}: put them into a pool to have their money counted"
         )
     _check(Config, tables, shown)
     return Adopted(tables, found.names, tuple(notes))
@@ -90,11 +93,6 @@ def _parsed(text: str, shown: str) -> object:
         return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{shown}: is not valid JSON: {error}") from None
-
-
-def _offers() -> list[str]:
-    offers = OPENROUTER["offers"]
-    return [str(o) for o in offers] if isinstance(offers, list) else []
 
 
 def _models(tables: Table) -> list[Table]:

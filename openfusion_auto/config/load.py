@@ -25,7 +25,7 @@ from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.mode import nominal_usd
-from openfusion_auto.core.own import OwnModel, host_of
+from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.rules import Rule
 from openfusion_auto.core.types import Policy, Pool
 from openfusion_auto.data import data_root
@@ -183,14 +183,14 @@ def load(
     has_keys = path_in(state_path(env)).exists()
     warnings += more + _remarks(config, secrets, has_keys=has_keys)
     warnings += too_many(config.models, config.auto.max_calls)
-    host = host_of({u.name: u.offers for u in config.upstreams})
+    offers = {u.name: u.offers for u in config.upstreams}
     return Settings(
         config=config,
         origin=MappingProxyType(_origin(file, config, overrides)),
         pool=pool,
         policy=config.auto.policy(),
         rules=tuple(r.rule() for r in config.rules),
-        models=own_models(config.models, pool, host, label),
+        models=own_models(config.models, pool, offers, label),
         classifier=_classifier(pool, config, label),
         experience=experience,
         source=file.path if file else None,

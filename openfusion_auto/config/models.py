@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from openfusion_auto.config.problems import near
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.config.tomlfile import Loc
-from openfusion_auto.core.own import OwnModel, outsider
+from openfusion_auto.core.own import OwnModel, host_of, outsider
 from openfusion_auto.core.prompt import Aggregator, FanOut, ModeName, Options, Strategy, WebTool
 from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Pool
@@ -49,6 +49,12 @@ class ModelSection(Section):
         default=(),
         description="who may answer, by id or model, in order; none = the whole pool",
         examples=[["coder-a", "reasoner-a"]],
+    )
+    upstream: str | None = Field(
+        default=None,
+        min_length=1,
+        description="who serves those that are not in the pool; else an upstream that offers any_model",
+        examples=["openrouter"],
     )
     mode: Literal["auto", "single", "verify", "panel"] | None = Field(
         default=None,
@@ -167,47 +173,54 @@ Models = Annotated[tuple[ModelSection, ...], BeforeValidator(listed)]
 
 
 def own_models(
-    sections: Sequence[ModelSection], pool: Pool, host: str | None, label: Callable[[Loc], str]
+    sections: Sequence[ModelSection],
+    pool: Pool,
+    offers: Mapping[str, tuple[str, ...]],
+    label: Callable[[Loc], str],
 ) -> tuple[OwnModel, ...]:
     """Return the models of a configuration, with who they name.
 
     Args:
         sections: As they stand there.
         pool: The candidates.
-        host: The upstream that takes any model, or None.
+        offers: Upstream name -> what it offers.
         label: Gives the start of a line of the message for a place.
 
     Raises:
-        ConfigError: a name that is a candidate's, or a candidate that is not there; one line for each.
+        ConfigError: a name that is a candidate's, or a candidate or upstream that is not there; one line for each.
     """
     known = sorted({c.id for c in pool.candidates} | {c.model for c in pool.candidates})
     lines, made = [], []
     for i, section in enumerate(sections):
         if section.name in known:
             lines.append(f"{label(('models', i, 'name'))}: {section.name!r} is a candidate's name")
+        if section.upstream is not None and section.upstream not in offers:
+            there = f"{label(('models', i, 'upstream'))}: there is no upstream {section.upstream!r}"
+            lines.append(there + near(section.upstream, offers))
+        host = section.upstream or host_of(offers)
         outside: dict[str, Candidate] = {}
-        for key in NAMING:
-            value = getattr(section, key)
-            for name in (value,) if isinstance(value, str) else value or ():
-                if name in known:
-                    continue
-                if host is None or name.startswith(RESERVED) or not NAME.fullmatch(name):
-                    there = label(("models", i, key))
-                    lines.append(f"{there}: the pool has no candidate {name!r}{near(name, known)}")
-                else:
-                    outside[name] = outsider(name, host)
-        made.append(
-            OwnModel(
-                section.name,
-                section.description or said_of(section),
-                section.asks(),
-                tuple(outside.values()),
-                section.created,
-            )
-        )
+        for key, name in named_by(section):
+            if name in known:
+                continue
+            if host is None or name.startswith(RESERVED) or not NAME.fullmatch(name):
+                there = label(("models", i, key))
+                lines.append(f"{there}: the pool has no candidate {name!r}{near(name, known)}")
+            else:
+                outside[name] = outsider(name, host)
+        says = section.description or said_of(section)
+        asks = section.asks()
+        made.append(OwnModel(section.name, says, asks, tuple(outside.values()), section.created))
     if lines:
         raise ConfigError("\n".join(lines))
     return tuple(made)
+
+
+def named_by(section: ModelSection) -> Iterator[tuple[str, str]]:
+    """Yield the candidates that a model names, each with the key that names it."""
+    for key in NAMING:
+        value = getattr(section, key)
+        for name in (value,) if isinstance(value, str) else value or ():
+            yield key, name
 
 
 def said_of(section: ModelSection) -> str:

@@ -65,6 +65,7 @@ def test_the_policy_file_of_the_readme_loads_as_it_is(tmp_path):
     assert (fan.count, fan.synthesis, fan.fallback) == (2, asks.panel[0], asks.panel[0])
     assert (asks.mode, asks.aggregator) == ("panel", "judge")
     assert {c.upstream for c in own.outside} == {"openrouter"}
+    assert all("any_model" not in u.offers for u in settings.config.upstreams)
     assert settings.warnings == ()
     assert "no prices are known for anthropic/claude-haiku-4.5, openai/gpt-5.4-nano" in str(
         found.notes

@@ -86,6 +86,13 @@ def test_an_upstream_that_takes_any_model_serves_those_outside_the_pool(tmp_path
     assert [(c.id, c.upstream) for c in own.outside] == [("far/model", "relay")]
 
 
+def test_an_upstream_that_is_named_serves_this_models_candidates_alone(tmp_path):
+    text = '[[models]]\nname = "x"\nupstream = "relay"\ncandidates = ["coder-a", "far/model"]\n'
+    settings = loaded(tmp_path, text)
+    assert [(c.id, c.upstream) for c in settings.models[0].outside] == [("far/model", "relay")]
+    assert settings.config.upstreams[0].offers == ()
+
+
 BAD = [
     ('name = "x"\ncandidats = ["coder-a"]', 'models[0].candidats: is not a known key (did you mean "candidates"?)'),
     ('name = "x"\ncandidates = ["codr-a"]', "models[0].candidates: the pool has no candidate 'codr-a' (did you mean \"coder-a\"?)"),
@@ -93,6 +100,7 @@ BAD = [
     ('name = "x"\naggregator = "votes"', 'models[0].aggregator: must be one of auto, judge, ranked, vote (did you mean "vote"?)'),
     ('name = "x"\nstrategy = "debat"', "models[0].strategy: must be one of panel, self_fusion, debate"),
     ('name = "x"\nfanout = 1\ncandidates = ["coder-a"]', "models[0].fanout: must be at least 2, got 1"),
+    ('name = "x"\nupstream = "relai"', "models[0].upstream: there is no upstream 'relai' (did you mean \"relay\"?)"),
     ('name = "x"\nfanout = 2', "models[0]: fanout needs candidates"),
     ('name = "x"\ncandidates = ["coder-a", "coder-a"]', "models[0]: a candidate stands twice"),
     ('name = "x"\nmode = "single"\nstrategy = "debate"', "strategy debate is a way of mode panel, not single"),

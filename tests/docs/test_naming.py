@@ -21,7 +21,7 @@ POOL = load_pool(ROOT / "candidates" / "default.toml")
 
 TABLE = next(t for t in re.findall(r"```toml\n(.*?)```", CONFIG, re.DOTALL) if "[[models]]" in t)
 SECTION = ModelSection.model_validate(tomllib.loads(TABLE)["models"][0])
-OWN = {m.name: m for m in own_models([SECTION], POOL, None, str)}
+OWN = {m.name: m for m in own_models([SECTION], POOL, {}, str)}
 
 
 @pytest.mark.parametrize("body", re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL))

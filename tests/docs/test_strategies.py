@@ -53,7 +53,7 @@ def own_of(title, pool):
         tomllib.loads(t) for t in re.findall(r"```toml\n(.*?)```", SECTIONS[title], re.DOTALL)
     ]
     sections = [ModelSection.model_validate(m) for t in tables for m in t.get("models", [])]
-    return {m.name: m for m in own_models(sections, pool, None, str)}
+    return {m.name: m for m in own_models(sections, pool, {}, str)}
 
 
 class Models:

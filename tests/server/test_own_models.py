@@ -97,7 +97,9 @@ async def test_the_policy_of_the_fanout_readme_answers_as_it_is_written_there(st
     tables = adopt(POLICIES, "p.json", frozenset()).tables
     async with (
         Scripted("chat") as up,
-        start_router(up.url, candidates=FOUR, offers=["any_model"], models=tables["models"]) as r,
+        start_router(
+            up.url, candidates=FOUR, models=[{**m, "upstream": "relay"} for m in tables["models"]]
+        ) as r,
     ):
         up.script.extend([Says("one"), Says("two"), Says('{"best": 2}'), Says("written")])
         status, head, raw = await ask(r, "chat", model="fanout/minimal")
