@@ -40,6 +40,32 @@ def test_the_style_sheet_fetches_nothing():
     assert not re.findall(r"url\(|@import", (STATIC / "page.css").read_text(encoding="utf-8"))
 
 
+def palettes():
+    """The colours of the light and of the dark scheme, by name."""
+    blocks = re.findall(
+        r":root \{(.*?)\}", (STATIC / "page.css").read_text(encoding="utf-8"), re.DOTALL
+    )
+    return [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block)) for block in blocks]
+
+
+def light_of(colour):
+    """Relative luminance, as WCAG 2.2 defines it."""
+    digits = colour[1:] if len(colour) == 7 else "".join(c * 2 for c in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_text_stands_out_from_what_it_is_on(scheme):
+    colours = palettes()[scheme]
+    papers = ("paper", "raised", "sunk")
+    pairs = [(ink, on) for ink in ("ink", "soft", "accent", "good", "warn", "bad") for on in papers]
+    for ink, on in [*pairs, ("on-accent", "accent"), ("ink", "mark")]:
+        low, high = sorted((light_of(colours[ink]), light_of(colours[on])))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {on}"
+
+
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("name", PAGE_FILES)
 async def test_a_file_may_be_kept_where_its_address_says_which_one_it_is(router, name):

@@ -115,7 +115,6 @@ async def test_every_view_fits_a_phone_in_both_colours(router, look, scheme):
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390, view
         paper = await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 200) == (scheme == "dark")
-        # What is read is no smaller than 12 pixels, and stands out from what it is on (WCAG's AA).
         small = await page.evaluate(SMALL)
         assert small == [], view
 
