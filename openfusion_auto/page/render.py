@@ -131,6 +131,13 @@ def money(value: object) -> str:
     return f"{'-' if value < 0 else ''}${abs(value):.6f}"
 
 
+def amount(value: object) -> str:
+    """Return money as a sum alone: cents are enough from a dollar on."""
+    if isinstance(value, int | float) and abs(value) >= 1:
+        return f"${value:,.2f}"
+    return words.usd(value)
+
+
 def tenth(value: object) -> str:
     """Return a number with one decimal."""
     return number(value, 1)
@@ -149,6 +156,7 @@ def plain(value: object) -> object:
 FILTERS: Mapping[str, Callable[..., str]] = {
     "usd": words.usd,
     "money": money,
+    "amount": amount,
     "count": words.count,
     "ms": ms,
     "share": share,

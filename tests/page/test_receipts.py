@@ -62,7 +62,7 @@ async def test_they_are_listed_the_newest_first(router):
 
 async def test_all_are_checked_when_that_is_asked(router):
     text = (await get(router, "/ui/receipts?check=1")).shown
-    assert "3 of 5 are not what was written; the chain is broken in" in text
+    assert "3 of 5 are not what was written. The chain is broken" in text
     assert text.count(">whole<") == 2
 
 
