@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -53,30 +53,30 @@ def target_of(
         base = checked_url(url)
     except ValueError as error:
         raise click.UsageError(f"the address {error}") from None
-    key = configured_key(base, settings)
+    headers, key = configured_for(base, settings)
     if key_env is not None:
         key = os.environ.get(key_env)
         if not key:
-            raise click.UsageError(
-                f"--key-env: the variable {output.clean(key_env)[:64]} is not set"
-            )
+            shown = output.clean(key_env)[:64]
+            raise click.UsageError(f"--key-env: the variable {shown} is not set")
         if not key.isascii() or not key.isprintable():
             raise click.UsageError("--key-env: the key cannot stand in a header")
-    return Target(name or base, base, model, key)
+    return Target(name or base, base, model, key, headers)
 
 
-def configured_key(base: str, settings: Settings) -> str | None:
-    """Return the key that was configured for exactly this address, None when there is none."""
+def configured_for(base: str, settings: Settings) -> tuple[Mapping[str, str], str | None]:
+    """Return headers and key that were configured for exactly this address; nothing for any other."""
     from openfusion_auto.cli.remote import server_of
 
     for upstream in settings.config.upstreams:
         if upstream.base_url == base:
-            return settings.key(upstream.name)
+            ready = upstream.name not in settings.unready
+            return upstream.extra_headers, settings.key(upstream.name) if ready else None
     if settings.config.server.port and settings.client_keys:
         own = server_of(settings, None)
         if base in (own.url, f"{own.url}/v1"):
-            return own.key
-    return None
+            return {}, own.key
+    return {}, None
 
 
 async def with_models(targets: Sequence[Target]) -> list[Target]:

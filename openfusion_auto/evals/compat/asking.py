@@ -91,7 +91,7 @@ async def ask(target: Target, dialect: Dialect | None, path: str, body: bytes | 
     connections = Connections(target.base_url, CONNECT_S)
     try:
         connection = await connections.make()
-    except OSError:  # a TimeoutError is one
+    except (OSError, UnicodeError):  # a TimeoutError is one; the other, a name that is none
         raise Unknown("no connection") from None
     try:
         await connection.ask(head_of(target, dialect, path, body), body or b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.evals.compat.outcome import Wrong, inner, integer, objects, read, same, string
@@ -76,16 +77,16 @@ class Chat:
 
     def stream(self, frames: Sequence[Frame]) -> Heard:
         """Read a stream: chunks, one finish, the usage that was asked for behind it, the end mark."""
-        if not frames or frames[-1].data != b"[DONE]":
-            raise Wrong("the stream does not end with [DONE]")
         chunks = _Chunks()
-        for frame in frames[:-1]:
-            chunks.take(read(frame.data or b"", "an event"))
-        if len(chunks.ids) != 1:
-            raise Wrong("the chunks have not one id")
+        if not frames or frames[-1].data != b"[DONE]":
+            chunks.notes["form"] = "the stream does not end with [DONE]"
+        for frame in frames:
+            if frame.data != b"[DONE]" or frame is not frames[-1]:
+                chunks.take(read(frame.data or b"", "an event"))
         if not chunks.finish:
             raise Wrong("no chunk has a finish_reason")
-        return _heard(chunks.text, chunks.made(), chunks.finish, chunks.usage)
+        found = _heard(chunks.text, chunks.made(), chunks.finish, chunks.usage)
+        return replace(found, notes=chunks.notes)
 
     def error(self, body: Mapping[str, object]) -> None:
         """Hold an error to `{"error": {message, type, ...}}`."""
@@ -104,7 +105,8 @@ class _Chunks:
     """The chunks of a stream, put together."""
 
     def __init__(self) -> None:
-        self.ids: set[str] = set()
+        self.notes: dict[str, str] = {}
+        self._id = ""
         self.text = ""
         self.finish = ""
         self.usage: tuple[int, int] | None = None
@@ -115,17 +117,24 @@ class _Chunks:
         if "error" in chunk:
             raise Wrong("the stream ends with an error")
         same(chunk, "object", "chat.completion.chunk")
-        self.ids.add(string(chunk, "id"))
+        named = string(chunk, "id")
+        if self._id not in ("", named):
+            self.notes["form"] = "the chunks have not one id"
+        self._id = named
         choices = objects(chunk, "choices")
-        found = _usage(chunk)
-        if not choices:
-            if self.usage is not None or found is None or not self.finish:
-                raise Wrong("a chunk without choices that is not the one usage behind the finish")
-            self.usage = found
-        elif found is not None:
-            raise Wrong("usage stands on a chunk with choices, not on the last one without")
+        self._count(_usage(chunk), alone=not choices)
         for choice in choices:
             self._choose(choice)
+
+    def _count(self, found: tuple[int, int] | None, *, alone: bool) -> None:
+        """Take the usage of a chunk; it belongs on one of its own, behind the finish."""
+        if alone and (found is None or not self.finish):
+            self.notes["usage"] = "a chunk has no choices, and is not the usage behind the finish"
+        elif found is not None and not alone:
+            self.notes["usage"] = "usage stands on a chunk with choices, not on one of its own"
+        elif found is not None and self.usage is not None:
+            self.notes["usage"] = "usage is told twice"
+        self.usage = found or self.usage
 
     def _choose(self, choice: Mapping[str, object]) -> None:
         delta = inner(choice, "delta", "choices[0].")

@@ -80,6 +80,8 @@ async def say(speech: Speech, target: Target, *, stream: bool) -> None:
     check_text(target, heard, WORD)
     if heard.finish != "stop":
         raise Wrong("the answer has not ended as one that is complete")
+    if "form" in heard.notes:
+        raise Wrong(heard.notes["form"])
 
 
 async def usage(speech: Speech, target: Target) -> None:
@@ -93,6 +95,8 @@ async def usage(speech: Speech, target: Target) -> None:
             raise Wrong(f"{where} tells other tokens than the model did")
         if 0 in heard.usage:
             raise Wrong(f"{where} tells 0 tokens")
+        if "usage" in heard.notes:
+            raise Wrong(heard.notes["usage"])
 
 
 async def tools(speech: Speech, target: Target, *, stream: bool, count: int = 1) -> None:
@@ -176,17 +180,19 @@ async def unknown_fields(speech: Speech, target: Target) -> None:
 
 async def errors(speech: Speech, target: Target) -> None:
     """A model that does not exist, and a body that is no JSON, are refused in the dialect's form."""
-    right = speech.request(NOBODY, Ask(SAY + WORD))
-    for what, raw in (("an unknown model", dumps(right)), ("broken JSON", b'{"model": "x", ')):
+    nobody = dumps(speech.request(NOBODY, Ask(SAY + WORD)))
+    # In this order: a path that is not there says 404 to anything.
+    for what, raw in (("broken JSON", b'{"model": "x", '), ("an unknown model", nobody)):
         answer = await ask(target, speech.name, speech.path, raw)
+        said = refusal(answer.status, answer.raw)
+        if what == "broken JSON" and answer.status in (404, 405, 501):
+            raise NotOffered(said)
         if not 400 <= answer.status < 500:
-            raise Wrong(f"{what} is answered with status {answer.status}")
-        if answer.status in (404, 405) and what == "broken JSON":
-            raise NotOffered(refusal(answer.status, answer.raw))
+            raise Wrong(f"{what}: {said}")
         try:
             speech.error(read(answer.raw, "the body"))
         except Wrong as wrong:
-            raise Wrong(f"{what}, status {answer.status}: {wrong}") from None
+            raise Wrong(f"{what}: status {answer.status}, {wrong}") from None
 
 
 async def count(target: Target) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from openfusion_auto.core.prompt import Dialect
-from openfusion_auto.evals.compat.script import ANSWER_FIELD, ARGUMENTS, KEPT, TOKENS, Said
+from openfusion_auto.evals.compat.script import ANSWER_FIELD, KEPT, TOKENS, Said
 from openfusion_auto.evals.compat.speech import Json
 
 PIECE = 5  # [characters] of text or arguments in an event
@@ -74,8 +73,8 @@ def _chat(said: Said, model: str) -> Json:
     message: Json = {"role": "assistant", "content": said.text or None}
     if said.calls:
         message["tool_calls"] = [
-            {"id": id_, "type": "function", "function": {"name": name, "arguments": ARGUMENTS}}
-            for name, id_ in said.calls
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+            for c in said.calls
         ]
     choice = {"index": 0, "message": message, "finish_reason": _finish(said)}
     return {**_head("chat.completion", model), "choices": [choice], "usage": CHAT_USAGE}
@@ -95,10 +94,10 @@ def _chunks(said: Said, model: str, *, usage: bool) -> Iterator[bytes]:
     yield chunk({"role": "assistant", "content": ""})
     for part in pieces(said.text):
         yield chunk({"content": part})
-    for index, (name, id_) in enumerate(said.calls):
-        first = {"index": index, "id": id_, "type": "function"}
-        yield chunk({"tool_calls": [{**first, "function": {"name": name, "arguments": ""}}]})
-        for part in pieces(ARGUMENTS):
+    for index, call in enumerate(said.calls):
+        first = {"index": index, "id": call.id, "type": "function"}
+        yield chunk({"tool_calls": [{**first, "function": {"name": call.name, "arguments": ""}}]})
+        for part in pieces(call.arguments):
             yield chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
     yield chunk({}, _finish(said))
     if usage:
@@ -112,9 +111,9 @@ def _chunks(said: Said, model: str, *, usage: bool) -> Iterator[bytes]:
 def _items(said: Said) -> list[Json]:
     if said.calls:
         return [
-            {"type": "function_call", "id": f"fc_{i}", "call_id": id_, "name": name, "arguments": ARGUMENTS,
+            {"type": "function_call", "id": f"fc_{i}", "call_id": c.id, "name": c.name, "arguments": c.arguments,
              "status": "completed"}
-            for i, (name, id_) in enumerate(said.calls)
+            for i, c in enumerate(said.calls)
         ]  # fmt: skip
     part = {"type": "output_text", "text": said.text, "annotations": []}
     return [
@@ -139,14 +138,11 @@ def _response(said: Said, model: str, status: str = "completed") -> Json:
 
 
 def _response_events(said: Said, model: str) -> Iterator[Json]:
-    make = (
-        partial(_call_events, arguments=ARGUMENTS)
-        if said.calls
-        else partial(_text_events, text=said.text)
-    )
+    make = _call_events if said.calls else _text_events
+    spoken = [c.arguments for c in said.calls] or [said.text]
     made: list[Json] = [
         {"type": "response.created", "response": _response(said, model, "in_progress")},
-        *[event for i, item in enumerate(_items(said)) for event in make(i, item)],
+        *[e for i, item in enumerate(_items(said)) for e in make(i, item, spoken[i])],
         {"type": "response.completed", "response": {**_response(said, model), ANSWER_FIELD: KEPT}},
     ]
     return ({**event, "sequence_number": n} for n, event in enumerate(made))
@@ -180,10 +176,9 @@ def _text_events(index: int, item: Json, text: str) -> Iterator[Json]:
 
 def _blocks(said: Said) -> Sequence[Json]:
     if said.calls:
-        given = json.loads(ARGUMENTS)
         return [
-            {"type": "tool_use", "id": id_, "name": name, "input": given}
-            for name, id_ in said.calls
+            {"type": "tool_use", "id": c.id, "name": c.name, "input": json.loads(c.arguments)}
+            for c in said.calls
         ]
     return [{"type": "text", "text": said.text}]
 
@@ -206,9 +201,10 @@ def _message_events(said: Said, model: str) -> Iterator[Json]:
     yield {"type": "message_start", "message": {**message, **begun}}
     empty: Json = {"input": {}} if said.calls else {"text": ""}
     kind, name = ("input_json_delta", "partial_json") if said.calls else ("text_delta", "text")
+    spoken = [c.arguments for c in said.calls] or [said.text]
     for index, block in enumerate(_blocks(said)):
         yield {"type": "content_block_start", "index": index, "content_block": {**block, **empty}}
-        for part in pieces(ARGUMENTS if said.calls else said.text):
+        for part in pieces(spoken[index]):
             delta = {"type": kind, name: part}
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}

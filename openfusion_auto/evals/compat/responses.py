@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.evals.compat.chat import openai_error
@@ -95,7 +96,7 @@ class Responses:
             event = read(frame.data or b"", "an event")
             kind = string(event, "type", "event ")
             if frame.event != kind:
-                raise Wrong(f"the name of an event is not its type ({_word(kind)})")
+                pieces.notes["form"] = "an event has no name, or its name is not its type"
             pieces.take(kind, event)
         return pieces.heard(self)
 
@@ -108,6 +109,7 @@ class _Pieces:
     """What a stream has said so far."""
 
     def __init__(self) -> None:
+        self.notes: dict[str, str] = {}
         self.number = -1
         self.text = ""
         self.arguments: dict[int, str] = {}
@@ -121,10 +123,11 @@ class _Pieces:
             raise Wrong("an event follows response.completed")
         if kind in ("error", "response.failed", "response.incomplete"):
             raise Wrong("the stream ends with an error")
-        number = integer(event, "sequence_number", "event ")
-        if number <= self.number:
-            raise Wrong("sequence_number does not grow")
-        self.number = number
+        number = event.get("sequence_number")
+        if not isinstance(number, int) or number <= self.number:
+            self.notes["form"] = "sequence_number is missing, or does not grow"
+        else:
+            self.number = number
         if not self.begun and kind != "response.created":
             raise Wrong("the first event is not response.created")
         self.begun = True
@@ -167,13 +170,7 @@ class _Pieces:
         found = speech.whole(self.end)
         if self.text != found.text:
             raise Wrong("the pieces of the text are not the text of response.completed")
-        return found
-
-
-def _word(kind: str) -> str:
-    return (
-        kind if kind.replace(".", "").replace("_", "").isalpha() and len(kind) < 60 else "another"
-    )
+        return replace(found, notes=self.notes)
 
 
 def _said(item: Mapping[str, object]) -> str:

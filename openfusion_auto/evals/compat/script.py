@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from openfusion_auto.core.prompt import Dialect
-from openfusion_auto.evals.compat.speech import TOOLS
-from openfusion_auto.upstream.minimal import as_list, as_mapping
+from openfusion_auto.evals.compat.speech import TOOLS, ToolCall
+from openfusion_auto.upstream.minimal import as_list, as_mapping, minimal_instance
 
 MODEL = "scripted-model"
 WORD = "pong"
@@ -23,10 +24,10 @@ FORM_TEXT = '{"city": "Paris", "number": 7}'
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer: a text, or calls of (name, id)."""
+    """An answer: a text, or calls."""
 
     text: str = ""
-    calls: Sequence[tuple[str, str]] = ()
+    calls: Sequence[ToolCall] = ()
 
 
 def answer(dialect: Dialect, body: Mapping[str, object]) -> Said:
@@ -34,18 +35,30 @@ def answer(dialect: Dialect, body: Mapping[str, object]) -> Said:
     text, results = spoken(dialect, body)
     if results:
         return Said("The tools said: " + "; ".join(results))
-    offered = [_name(as_mapping(t)) for t in as_list(body.get("tools"))]
-    if any(n in TOOLS for n in offered):
-        named = [n for n in offered if n in text]
-        return Said(calls=[(n, f"call_{i}_{n}") for i, n in enumerate(named)])
+    calls = [ToolCall(f"call_{i}_{n}", n, ARGUMENTS) for i, n in enumerate(TOOLS) if n in text]
+    offered = {_name(t): t for t in map(as_mapping, as_list(body.get("tools")))}
+    called = [c for c in calls if c.name in offered] or made_up(offered, body.get("tool_choice"))
+    if called:
+        return Said(calls=called)
     if wants_form(dialect, body):
         return Said(FORM_TEXT)
     known = f" {body[FIELD]}" if isinstance(body.get(FIELD), str) else ""
     return Said(text.rpartition(": ")[2] + known)
 
 
+def made_up(offered: Mapping[str, Mapping[str, object]], choice: object) -> list[ToolCall]:
+    """Return a call of a tool that is demanded and none of the probes': so do gateways ask for an object."""
+    demanded = as_mapping(choice)
+    name = _name(demanded) if demanded.get("type") != "any" else next(iter(offered), "")
+    if name not in offered:
+        return []
+    about = as_mapping(offered[name].get("function")) or offered[name]
+    schema = about.get("input_schema", about.get("parameters"))
+    return [ToolCall(f"call_0_{name[:40]}", name, json.dumps(minimal_instance(schema)))]
+
+
 def _name(tool: Mapping[str, object]) -> str:
-    return str(as_mapping(tool.get("function")).get("name") or tool.get("name"))
+    return str(as_mapping(tool.get("function")).get("name") or tool.get("name") or "")
 
 
 def wants_form(dialect: Dialect, body: Mapping[str, object]) -> bool:

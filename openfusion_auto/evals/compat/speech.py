@@ -56,6 +56,8 @@ class Heard:
         finish: `stop`, `tools`, or another word of the dialect's.
         usage: Tokens in and out; None when it says none.
         turn: The model's turn, as it goes into the next request.
+        notes: What departs from the API's reference, and most clients bear: `form` of a stream, or `usage`. One probe
+            each says so, so that one habit of a gateway does not fail every row.
     """
 
     text: str
@@ -63,6 +65,7 @@ class Heard:
     finish: str
     usage: tuple[int, int] | None
     turn: Sequence[Json]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Speech(Protocol):
