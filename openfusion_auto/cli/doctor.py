@@ -69,6 +69,8 @@ def command(as_json: bool, probe: bool, config: Path | None, **probed: Any) -> N
             if c.todo:
                 output.emit(f"                 -> {c.todo}")
         for row in changed:
+            if row["default"]:
+                continue
             output.emit(f"      setting   {row['key']} = {row['value']}  ({row['origin']})")
     if failed:
         raise click.exceptions.Exit(1)

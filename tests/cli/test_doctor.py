@@ -38,6 +38,16 @@ def test_json_holds_checks_settings_and_the_verdict(run, configured, monkeypatch
     assert "sk-very-secret" not in done.out
 
 
+def test_a_setting_that_is_set_to_its_default_is_no_news(run, folder, monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", "0")
+    run("init")
+    shown = [line.split()[1] for line in run("doctor").out.splitlines() if "  setting  " in line]
+    assert shown == ["server.port", "upstreams.openrouter"]
+    rows = run("doctor", "--json").json["settings"]
+    assert len(rows) > 40
+    assert {row["key"] for row in rows if not row["default"]} == set(shown)
+
+
 def test_a_broken_configuration_is_a_finding(run, folder):
     (folder / "openfusion.toml").write_text("[auto]\ncost_qualty = 5\nmode = 3\n")
     done = run("doctor", "--json")
