@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from openfusion_auto.core import tokens
 from openfusion_auto.core.decide import decide, tightest
 from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.prompt import Prompt
-from openfusion_auto.core.types import Decision, Policy, Pool, State, Task
+from openfusion_auto.core.types import Decision, Policy, Pool, Rejection, State, Task
 from openfusion_auto.errors import BadRequest, ContextTooLong, NoCandidate
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
@@ -170,5 +170,12 @@ def raise_if_empty(judged: Judged) -> None:
             f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",
             param="messages",
         )
-    listed = "; ".join(f"{r.candidate}: {r.rule} ({r.detail})" for r in decision.rejected[:20])
-    raise NoCandidate(f"No candidate can serve this request. {listed}")
+    raise NoCandidate(f"No candidate can serve this request. {reasons(decision.rejected[:20])}")
+
+
+def reasons(rejected: Sequence[Rejection]) -> str:
+    """Return why each was rejected; those with one reason stand together."""
+    found: dict[str, list[str]] = {}
+    for r in rejected:
+        found.setdefault(f"{r.rule} ({r.detail})", []).append(r.candidate)
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in found.items())
