@@ -48,7 +48,7 @@ def command(
     """Probe gateways: do their answers have the form that clients read?
 
     Models, answers, streams, usage, tools and their results, parallel calls, structured output, characters cut in
-    half, unknown fields, errors: of Chat Completions, Responses and Messages. A real model behind is paid for some 50
+    half, unknown fields, errors: of Chat Completions, Responses and Messages. A real model behind is paid for some 40
     short calls. Exit code 1 when something fails or nobody answers.
     """
     from openfusion_auto.evals.compat.probes import PROBES

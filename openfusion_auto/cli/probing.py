@@ -156,5 +156,9 @@ def show(probes: Sequence[Probe], columns: Sequence[Column], *, as_json: bool) -
         said = matrix.reasons(columns)
         if said:
             output.emit("\n" + said)
+    for column in columns:
+        if not any(r.outcome == "pass" for r in column.results):
+            hint = "is the address right, up to and with /v1, and does a server run there?"
+            output.problem(f"{column.target.name}: nothing passes; {hint}")
     if not all(c.sound for c in columns):
         raise click.exceptions.Exit(1)

@@ -48,6 +48,7 @@ def test_a_dead_address_is_a_failure(run):
     done = run("compat", "--url", "http://127.0.0.1:9/v1")
     assert done.code == 1
     assert "unknown: no connection (every probe)" in done.out
+    assert "nothing passes; is the address right" in done.err
 
 
 def test_several_gateways_are_one_matrix(run, canned):
