@@ -119,6 +119,8 @@ behind*: Messages.
 something else comes than the model said; many a client bears some of it. **not offered**: the gateway refuses it, or there is no such
 path. **unknown**: it cannot be told from here.
 
+A gateway that refuses with a 500 what it does not do gets a FAIL: clients try a 500 again.
+
 ## Why not
 
 {reasons}

@@ -25,6 +25,11 @@ def test_our_own_columns_are_what_a_run_finds_now(page):
     assert cells.reasons(fresh) in page
 
 
+def test_its_words_are_those_that_the_command_writes(page):
+    fixed = [line for line in matrix.PAGE_TEXT.splitlines() if "{" not in line]
+    assert [line for line in fixed if line not in page] == []
+
+
 def test_its_rows_are_the_probes(page):
     columns = matrix.rows_of(page)
     assert [f"{a}: {p}" for a, p in zip(columns["API"], columns["Probe"], strict=True)] == [
