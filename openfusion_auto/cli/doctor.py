@@ -87,14 +87,13 @@ def probe_gateways(
     timeout: float,
 ) -> None:
     """Probe one address, or ourselves."""
-    from openfusion_auto.evals.compat.fidelity import BYTES
+    from openfusion_auto.evals.compat.fidelity import WIRE
     from openfusion_auto.evals.compat.probes import PROBES
 
     if wire and (key_env or model):
         raise click.UsageError("--key-env and --model go with --probe-url")
     if probe_url is None:
-        every = [*PROBES, *BYTES]
-        probing.show(every, probing.over_ourselves(every, timeout), as_json=as_json)
+        probing.show(WIRE, probing.over_ourselves(WIRE, timeout), as_json=as_json)
         return
     target = probing.target_of(probe_url, load_settings(config), key_env=key_env, model=model)
     probing.show(PROBES, probing.over([target], PROBES, timeout), as_json=as_json)

@@ -17,12 +17,21 @@ import click
 from openfusion_auto.cli import output
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from openfusion_auto.config.load import Settings
     from openfusion_auto.evals.compat.asking import Target
+    from openfusion_auto.evals.compat.outcome import Outcome
     from openfusion_auto.evals.compat.probes import Probe
     from openfusion_auto.evals.compat.run import Column
 
 SHOWN_MODELS = 8
+STYLES: Mapping[Outcome, str] = {
+    "pass": "green",
+    "fail": "bold red",
+    "not offered": "dim",
+    "unknown": "yellow",
+}
 timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=0.1, max=600),
@@ -152,7 +161,11 @@ def show(probes: Sequence[Probe], columns: Sequence[Column], *, as_json: bool) -
     if as_json:
         output.data(matrix.as_json(probes, columns))
     else:
-        output.emit(matrix.table(probes, columns))
+        target = output.console()
+        if target.is_terminal:
+            show_table(probes, columns, target)
+        else:
+            output.emit(matrix.table(probes, columns))
         said = matrix.reasons(columns)
         if said:
             output.emit("\n" + said)
@@ -162,3 +175,25 @@ def show(probes: Sequence[Probe], columns: Sequence[Column], *, as_json: bool) -
             output.problem(f"{column.target.name}: nothing passes; {hint}")
     if not all(c.sound for c in columns):
         raise click.exceptions.Exit(1)
+
+
+def show_table(probes: Sequence[Probe], columns: Sequence[Column], target: Console) -> None:
+    """Print the matrix for a person: as wide as the terminal, an API a block; Markdown is for files and pipes."""
+    from rich.box import ASCII2, SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD if output.is_fancy(target) else ASCII2, pad_edge=False)
+    for name in ("", "probe"):
+        table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(output.clean(column.target.name), overflow="fold")
+    before = ""
+    for i, probe in enumerate(probes):
+        if before and probe.group != before:
+            table.add_section()
+        outcomes = [c.results[i].outcome for c in columns]
+        cells = [Text(o.upper() if o == "fail" else o, STYLES[o]) for o in outcomes]
+        table.add_row(probe.group if probe.group != before else "", probe.name, *cells)
+        before = probe.group
+    target.print(table)

@@ -1,12 +1,18 @@
 """Which key and headers an address gets."""
 
+import io
 from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
 
 from openfusion_auto.cli import probing
 from openfusion_auto.config.load import load
+from openfusion_auto.evals.compat.asking import Target
+from openfusion_auto.evals.compat.outcome import Result
+from openfusion_auto.evals.compat.probes import Probe
+from openfusion_auto.evals.compat.run import Column
 
 AT = "http://127.0.0.1:8787"
 
@@ -50,3 +56,27 @@ def test_a_named_key_stands_for_the_configured_one(folder, configured, monkeypat
         model="m",
     )
     assert (target.name, target.key, target.model) == ("http://127.0.0.1:9/v1", "sk-a", "m")
+
+
+def test_a_person_gets_a_table_that_fits_and_a_pipe_gets_markdown(capsys, monkeypatch):
+    found = Column(
+        Target("one, two", AT, "m"), [Result("any: a", "pass"), Result("chat: b", "fail", "bad")]
+    )
+    probes = [Probe("any", "a", "", None), Probe("chat", "b", "", None)]
+    out = io.StringIO()
+    probing.show_table(
+        probes,
+        [found],
+        Console(file=out, width=40, color_system=None),
+    )
+    words = [line.replace("|", " ").split() for line in out.getvalue().splitlines()]
+    assert [w for w in words if w and w[0][0].isalpha()] == [
+        ["probe", "one,", "two"],
+        ["any", "a", "pass"],
+        ["chat", "b", "FAIL"],
+    ]
+    assert max(map(len, out.getvalue().splitlines())) <= 40
+    with pytest.raises(click.exceptions.Exit) as end:
+        probing.show(probes, [found], as_json=False)
+    assert end.value.exit_code == 1
+    assert "| chat | b     | **FAIL** |" in capsys.readouterr().out

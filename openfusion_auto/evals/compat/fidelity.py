@@ -13,7 +13,7 @@ from functools import partial
 
 from openfusion_auto.evals.compat.asking import Target, ask
 from openfusion_auto.evals.compat.outcome import NotOffered, Unknown, Wrong, read
-from openfusion_auto.evals.compat.probes import SAY, SPEECHES, Probe, refused
+from openfusion_auto.evals.compat.probes import PROBES, SAY, SPEECHES, Probe, refused
 from openfusion_auto.evals.compat.script import CHARACTERS, FIELD, KEPT, MODEL
 from openfusion_auto.evals.compat.speech import Ask, Speech
 from openfusion_auto.wire.sse import Frame, SseReader
@@ -93,4 +93,10 @@ BYTES: Sequence[Probe] = [
     )
     for speech in SPEECHES
     for stream in (False, True)
+]
+WIRE: Sequence[Probe] = [
+    probe
+    for group in ("any", *(speech.name for speech in SPEECHES))
+    for probe in (*PROBES, *BYTES)
+    if probe.group == group
 ]
