@@ -124,6 +124,20 @@ def test_a_model_must_be_named_where_there_is_a_choice(run, canned):
     assert "it lists a[2J, b" in " ".join(done.err.split())
 
 
+def test_a_refused_key_is_said_as_such(run, canned):
+    canned.replies["/v1/models"] = (
+        401,
+        b'{"error": {"code": "invalid_api_key", "message": "sk-secret"}}',
+    )
+    done = run("compat", "--url", f"{canned.url}/v1")
+    assert done.code == 1
+    assert (
+        "unknown: refused, the key or its limits: status 401 (invalid_api_key) (any: models)"
+        in done.out
+    )
+    assert "sk-secret" not in done.out + done.err
+
+
 def test_an_address_may_hold_an_equals_sign():
     assert compat.name_of("http://x/a=b") == ("http://x/a=b", "http://x/a=b")
     assert compat.name_of("n=http://x/a=b") == ("n", "http://x/a=b")

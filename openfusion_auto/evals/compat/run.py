@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from openfusion_auto.evals.compat.asking import Target, ask
 from openfusion_auto.evals.compat.outcome import Finding, Result, Unknown, objects, read
-from openfusion_auto.evals.compat.probes import PROBES, Probe
+from openfusion_auto.evals.compat.probes import PROBES, Probe, refused
 
 AT_ONCE = 8  # probes
 TIMEOUT_S = 30.0  # [s] of a probe, which may ask twice
@@ -76,11 +76,13 @@ async def listed(target: Target, timeout_s: float = TIMEOUT_S) -> list[str]:
     """Return the models that a gateway lists; none when it lists none.
 
     Raises:
-        Unknown: nobody there, or no answer in time.
+        Unknown: nobody there, no answer in time, or the key is refused.
     """
     try:
         async with asyncio.timeout(timeout_s):
             answer = await ask(target, None, "/models", None)
+            if answer.status != 200:
+                refused(answer, optional=True)
             rows = objects(read(answer.raw, "the answer"), "data")
     except TimeoutError:
         raise Unknown(f"no answer within {timeout_s:g} s") from None
