@@ -107,7 +107,7 @@ def request_body(
 
 
 def decide_here(
-    settings: Settings, body: Mapping[str, object], *, dry_run: bool
+    settings: Settings, body: Mapping[str, object], *, dry_run: bool = False
 ) -> dict[str, object]:
     """Return what `/debug/route` of a fresh server would answer."""
     from openfusion_auto.core.explain import decision_json

@@ -1,9 +1,13 @@
 """`openfusion compat` on the command line: whom it asks, with which key, how it ends. The probes are tested in evals."""
 
+import os
+
 import pytest
 
 from openfusion_auto.cli import compat
 from openfusion_auto.evals.compat.probes import PROBES
+
+from .processes import PACKAGE, serving
 
 
 @pytest.fixture
@@ -30,8 +34,11 @@ def test_over_ourselves_everything_passes_that_can(run):
         assert all(name.endswith("unknown fields") for name in others)
 
 
-def test_a_running_server_is_probed_by_its_address(run, server):
-    done = run("compat", "--url", f"dry={server}/v1", "--json")
+def test_a_running_server_is_probed_by_its_address(run, folder):
+    # One of its own: what is asked of a server stays in its statistics, and others share `server`.
+    env = {**os.environ, "PYTHONPATH": PACKAGE}
+    with serving("--dry-run", env=env, cwd=folder) as (url, _, _):
+        done = run("compat", "--url", f"dry={url}/v1", "--json")
     (gateway,) = done.json["gateways"]
     assert (gateway["name"], gateway["model"]) == ("dry", "openfusion/auto")
     # Made-up answers have the form, and say something else than a model that was asked to repeat a word.
