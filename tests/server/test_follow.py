@@ -351,9 +351,10 @@ def test_what_is_fixed_are_settings(place):
     assert follow.fixed(settings)["server.port"] == 8787
 
 
-def test_without_a_file_the_pool_alone_is_followed(place):
+def test_without_a_file_the_pool_and_the_given_keys_are_followed(place):
     settings = replace(place.read(), source=None)
-    assert follow.files_of(settings) == (settings.pool_source,)
+    given = settings.state_path / "given-keys.json"
+    assert follow.files_of(settings) == (settings.pool_source, given)
 
 
 def test_what_is_fixed_is_documented():
