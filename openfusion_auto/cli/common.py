@@ -116,7 +116,7 @@ def local_engine(settings: Settings, *, dry_run: bool, store: Store | None = Non
 
 def read_stdin() -> str:
     """Return all of standard input as text; bytes that are no UTF-8 become replacement characters."""
-    return sys.stdin.buffer.read().decode("utf-8", "replace")
+    return sys.stdin.buffer.read().decode("utf-8", "replace") if sys.stdin is not None else ""
 
 
 def readable(text: str) -> str:

@@ -13,6 +13,7 @@ from openfusion_auto.config.schema import Config
 from openfusion_auto.errors import ConfigError
 
 ENVIRONMENT = "environment"
+DOTENV = ".env"
 KEYRING = "system keyring"
 
 
@@ -56,7 +57,7 @@ def find_secrets(
     values: dict[str, str] = {}
     places: dict[str, str] = {}
     for name in {"OPENFUSION_API_KEYS", config.redis.url_env} | keys:
-        for text, place in ((env.get(name), ENVIRONMENT), (beside.get(name), ".env")):
+        for text, place in ((env.get(name), ENVIRONMENT), (beside.get(name), DOTENV)):
             value = (text or "").strip()
             if value:
                 values[name], places[name] = value, place
@@ -92,7 +93,7 @@ def _given(
 
 def _dotenv(folder: Path | None) -> tuple[Mapping[str, str | None], list[str]]:
     """Read the `.env` beside the configuration file, when there is one."""
-    path = folder / ".env" if folder else None
+    path = folder / DOTENV if folder else None
     if path is None or not path.is_file():
         return {}, []
     from dotenv import dotenv_values  # only where there is something to read

@@ -16,7 +16,7 @@ from openfusion_auto.errors import BadRequest, ConfigError, NoCandidate
 
 from .processes import environment
 
-HEAVY = ("aiohttp", "numpy", "jsonschema", "pydantic", "rich")
+HEAVY = ("aiohttp", "numpy", "jsonschema", "pydantic", "rich", "prompt_toolkit", "markdown_it")
 
 
 def end_with(monkeypatch, what):
