@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "Check configuration, keys, pool, port and folders.",
     "keys": "Make and revoke the keys that clients show.",
     "trace": "Show what a running server recorded.",
+    "top": "Watch the requests of a running server.",
     "stats": "Show what was measured of each candidate, and what calls cost.",
     "eval": "Ask Auto every case and write a receipt of it.",
     "compare": "Ask Auto and its baselines the same and write a receipt of it.",

@@ -28,6 +28,7 @@ PATHS = (
     "/v1/models",
     "/v1/traces",
     "/v1/keys/me",
+    "/v1/status",
     "/nothing",
 )
 
