@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     MODES,
     config_option,
@@ -34,7 +34,7 @@ PATIENCE_S = 1.0  # [s] a pipe may stay silent before we say that we are waiting
 @dry_run_option
 @json_option
 @click.option("--model", default="openfusion/auto", metavar="NAME", show_default=True,
-              help="A name that `openfusion models` lists.")  # fmt: skip
+              shell_complete=complete.models, help="A name that `openfusion models` lists.")  # fmt: skip
 @click.option("--mode", type=click.Choice(MODES), help="One mode instead of the best one.")
 @click.option(
     "--stream/--no-stream", default=True, help="Print the answer as it comes, or when it is whole."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     MODES,
     config_option,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @dry_run_option
 @json_option
 @click.option("--model", default="openfusion/auto", metavar="NAME", show_default=True,
-              help="A name that `openfusion models` lists.")  # fmt: skip
+              shell_complete=complete.models, help="A name that `openfusion models` lists.")  # fmt: skip
 @click.option("--mode", type=click.Choice(MODES), help="One mode instead of the best one.")
 @click.option("--no-history", is_flag=True, help="Keep nothing of what is typed for the next chat.")
 @config_option

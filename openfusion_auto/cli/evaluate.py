@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     announce_state,
     config_option,
@@ -66,7 +66,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
                  help="Keep the first N characters of questions and answers; else only their digests and sizes."),
     click.option("--allow-code", is_flag=True,
                  help="Let graders run the code that models write, in a bounded process (POSIX only)."),
-    click.option("--grader", metavar="NAME",
+    click.option("--grader", metavar="NAME", shell_complete=complete.contenders,
                  help="Who judges where a model must: a candidate or a role. Default: the best verifier."),
     click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
                  help="Write the receipt there. Default: the next one of the state folder, chained to the last."),
@@ -80,7 +80,7 @@ cases_option = click.option(
     help="A folder or file of cases (TOML, JSONL) instead of ours; may be repeated; `shipped` are ours.",
 )  # fmt: skip
 baseline_option = click.option(
-    "--baseline", multiple=True, metavar="NAME",
+    "--baseline", multiple=True, metavar="NAME", shell_complete=complete.contenders,
     help="Who answers beside Auto: strongest, cheapest, panel, panel:a,b,c, a role, a candidate. May be repeated.",
 )  # fmt: skip
 

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "bench": "Measure accuracy, cost of a right answer and latency on TASKS.",
     "receipt": "Show, check and replay receipts.",
     "replay": "Play routing policies over recorded outcomes and compare them.",
+    "completion": "Print what makes a shell complete commands, options and names.",
     "adapter": "Set up a coding agent to use the router, and undo it.",
     "codex": "Switch Codex between the router and what it had before.",
 }
