@@ -199,7 +199,7 @@ async def play(
         runs = [await judge.checked(judging, run) for run in runs]
         grading = await judge.compared(judging, runs, how.parallel, count) if pairs else None
     finally:
-        bar.end()
+        bar.clear()
         for upstream in engine.means.upstreams.values():
             await upstream.close()
         await asyncio.to_thread(engine.means.books.store.close)

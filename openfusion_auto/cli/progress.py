@@ -63,8 +63,8 @@ class Progress:
         bar = "#" * full + "." * (BAR_CELLS - full)
         self._line.show(f"[{bar}] {self._done}/{self._total}  {what}")
 
-    def end(self) -> None:
-        """Leave the line empty."""
+    def clear(self) -> None:
+        """Leave the line empty, until the next step."""
         self._line.clear()
 
 

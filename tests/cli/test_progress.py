@@ -18,7 +18,7 @@ def watched(monkeypatch):
 def test_nothing_is_written_into_a_pipe(capsys):
     bar = progress.Progress(2)
     bar.step("a")
-    bar.end()
+    bar.clear()
     assert capsys.readouterr() == ("", "")
 
 
@@ -33,8 +33,8 @@ def test_a_bar_counts_and_leaves_nothing(watched, capsys):
     bar = progress.Progress(4)
     bar.step("first")
     bar.step("second")
-    bar.end()
-    bar.end()
+    bar.clear()
+    bar.clear()
     lines = capsys.readouterr().err.split(progress.ERASE)
     assert lines == [
         "",

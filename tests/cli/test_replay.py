@@ -37,6 +37,15 @@ def test_the_table_names_front_policies_and_check(dataset):
     assert "made: 40 tasks" in result.stderr
 
 
+def test_a_bar_counts_the_policies_where_a_person_looks(dataset, monkeypatch):
+    assert "[" not in run(dataset).stderr
+    monkeypatch.setattr("openfusion_auto.cli.progress.is_watched", lambda: True)
+    shown = run(dataset).stderr
+    assert "1/11  auto" in shown
+    assert "[####################] 11/11  oracle" in shown
+    assert shown.endswith("\r\x1b[K")
+
+
 def test_json_alone_stands_on_stdout(dataset):
     shown = json.loads(run(dataset, "--json").stdout)
     assert shown["dataset"] == "made.jsonl.gz"
