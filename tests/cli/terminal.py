@@ -8,8 +8,8 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
+import subprocess
 import sys
 import termios
 import threading
@@ -20,17 +20,25 @@ from .processes import environment
 PROMPT = rb"\x1b\[\?2004h"  # what is typed from here on is read by the prompt: it has asked for pastes as such
 
 
+# Makes the terminal that is its standard input its own, so that Ctrl-C there is a signal; then it is the command.
+OWN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+
+
 class Terminal:
     """A process at a terminal. `seen` is every byte that it has written there."""
 
     def __init__(self, *args, columns=100, rows=30, **env):
         self.seen = b""
-        self.pid, self.end = pty.fork()
-        if self.pid == 0:
+        self.end, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        command = [sys.executable, "-m", "openfusion_auto", *args]
+        self.process = subprocess.Popen(
+            [sys.executable, "-IS", "-c", OWN, *command],
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
             # A test has no terminal emulator that would say where the cursor is.
-            env = environment(PROMPT_TOOLKIT_NO_CPR="1", TERM="xterm-256color", **env)
-            os.execve(sys.executable, [sys.executable, "-m", "openfusion_auto", *args], env)
-        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            env=environment(PROMPT_TOOLKIT_NO_CPR="1", TERM="xterm-256color", **env),
+        )  # fmt: skip
+        os.close(theirs)
 
     def until(self, pattern, timeout_s=20):
         """Read until what came since the last call holds `pattern`; returns that."""
@@ -60,15 +68,11 @@ class Terminal:
         """Read to the end; returns the exit code."""
         while self.read():
             pass
-        pid, status = self.pid, None
-        self.pid = None
-        _, status = os.waitpid(pid, 0)
-        return os.waitstatus_to_exitcode(status)
+        return self.process.wait(20)
 
     def close(self):
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        self.process.kill()
+        self.process.wait()
         os.close(self.end)
 
 
