@@ -17,6 +17,7 @@ from openfusion_auto.cli.common import (
     dry_run_option,
     json_option,
     load_settings,
+    start_engine,
     stdin_is_terminal,
 )
 from openfusion_auto.errors import FusionError
@@ -49,18 +50,18 @@ def command(
     is asked, and a failed turn makes the exit code 1. --json prints each answer's body on a line.
     """
     from openfusion_auto.cli.slash import Chat
-    from openfusion_auto.cli.talk import Talk, place_of
+    from openfusion_auto.cli.talk import Place, Talk
 
     settings = load_settings(config)
     typed = stdin_is_terminal()
-    dry = dry_run
+    keyless = False
     if typed and not as_json and not dry_run:
         from openfusion_auto.cli.give_key import offer
 
         offered = offer(settings)
-        dry = offered == "declined"
+        keyless = offered == "declined"
         settings = load_settings(config) if offered == "given" else settings
-    place = place_of(settings, dry_run=dry, asked=dry_run)
+    place = Place(settings, start_engine(settings, asked=dry_run, keyless=keyless))
     talk = Talk(place, model=model, options={"mode": mode})
     talk.restart()
     with asyncio.Runner() as runner:

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "replay": "Play routing policies over recorded outcomes and compare them.",
     "completion": "Print what makes a shell complete commands, options and names.",
     "adapter": "Set up a coding agent to use the router, and undo it.",
+    "mcp": "Serve the router's judgement as tools to an agent, over MCP.",
     "codex": "Switch Codex between the router and what it had before.",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells count

@@ -197,15 +197,16 @@ def key(chat: Chat, rest: str) -> None:
 
 def anew(chat: Chat) -> None:
     """Go on with the configuration as it is now; with a broken one as before."""
-    from openfusion_auto.cli.common import load_settings
-    from openfusion_auto.cli.talk import place_of
+    from openfusion_auto.cli.common import load_settings, start_engine
+    from openfusion_auto.cli.talk import Place
 
     try:
         settings = load_settings(chat.config)
     except ConfigError as error:
         output.problem(f"the configuration stays as it was: {error.message}")
         return
-    chat.runner.run(chat.talk.move(place_of(settings, dry_run=chat.dry_run, asked=chat.dry_run)))
+    place = Place(settings, start_engine(settings, asked=chat.dry_run))
+    chat.runner.run(chat.talk.move(place))
 
 
 def save(chat: Chat, rest: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openfusion_auto.cli import output
-from openfusion_auto.cli.common import announce_state, is_dry_run, load_settings, local_engine
+from openfusion_auto.cli.common import close_engine, load_settings, start_engine
 from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError
@@ -18,7 +18,6 @@ from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.judging import Incoming, raise_if_empty
 from openfusion_auto.runtime.stream import ClientStream
-from openfusion_auto.server.build import build_store
 from openfusion_auto.wire.chat_request import parse_request
 from openfusion_auto.wire.chat_stream import ChatReader
 from openfusion_auto.wire.telling import telling
@@ -169,23 +168,14 @@ class Talk:
 
     async def close(self) -> None:
         """Release the connections, and write what was spent."""
-        for upstream in self.engine.means.upstreams.values():
-            await upstream.close()
-        self.engine.means.books.store.close()
+        await close_engine(self.engine)
 
 
 def start(config: Path | None, *, dry_run: bool, model: str, options: Mapping[str, object]) -> Talk:
     """Return a conversation with the engine that the configuration describes; says on stderr what it lacks."""
-    place = place_of(load_settings(config), dry_run=dry_run, asked=dry_run)
+    settings = load_settings(config)
+    place = Place(settings, start_engine(settings, asked=dry_run))
     return Talk(place, model=model, options=options)
-
-
-def place_of(settings: Settings, *, dry_run: bool, asked: bool) -> Place:
-    """Return an engine of a configuration; says on stderr what it lacks, and that `--dry-run` was `asked` for."""
-    dry = is_dry_run(settings, asked=dry_run)
-    announce_state(settings, dry_run=dry, asked=asked)
-    store = build_store(settings, dry_run=dry, clock=Clock())
-    return Place(settings, local_engine(settings, dry_run=dry, store=store))
 
 
 def answer_text(body: Mapping[str, object]) -> str:
