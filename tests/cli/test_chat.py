@@ -183,11 +183,10 @@ def test_a_first_run_asks_for_a_key_unseen_and_goes_on_as_a_dry_run_without_one(
 HOSTILE = "# A title\n\n**bold** \x1b]0;evil\x07 [here](http://x.invalid/y) \x9b31m \u202etxt\n\n"
 
 
-def test_an_answer_is_markdown_and_ctrl_c_cuts_it_at_the_upstream(configured, folder):
-    answers = {
-        "vendor/coder": [HOSTILE, "- one\n", "- two\n\n", "the last"],
-        "vendor/fast": count(),
-    }
+def test_an_answer_is_markdown_a_panel_is_told_and_ctrl_c_cuts_it_at_the_upstream(
+    configured, folder
+):
+    answers = {"vendor/coder": [HOSTILE, "- one\n", "- two\n\n", "the last"], "vendor/fast": 500}
     with relay(answers) as upstream:
         configured(upstream.url)
         with at_terminal(*ARGS, columns=40, NO_COLOR="1") as person:
@@ -195,34 +194,42 @@ def test_an_answer_is_markdown_and_ctrl_c_cuts_it_at_the_upstream(configured, fo
             person.type("first\x1b\rsecond\\\rthird\r")  # Alt-Enter, then a backslash before Enter
             shown = person.until(rb"vendor/coder \| single \|.*" + PROMPT).decode()
             assert upstream.bodies[0]["messages"][-1]["content"] == "first\nsecond\nthird"
-            assert "A title" in shown
-            assert "# A title" not in shown
-            assert "**" not in shown
-            assert "(http://x.invalid/y)" in re.sub(
-                r"\s+", "", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
-            )
-            assert not re.search(r"\x1b\[([0-9;]*;)?(3[0-8]|4[0-8]|9[0-7])[;m]", shown)  # NO_COLOR
-            for foreign in ("\x1b]0;evil", "\x07", "\x9b", "\u202e", "\x1b[31m"):
-                assert foreign not in shown
-            person.type("/models fast-b\r")
-            person.until(b"asked is fast-b from now on.*" + PROMPT)
+            looks_right(shown)
+            person.type("/models openfusion/fusion\rboth\r")
+            told = person.until(rb"vendor/coder \| panel \|.*" + PROMPT)
+            assert re.search(rb"member: coder-a answered after .*, \$0.0", told)
+            assert b"member: fast-b is out after" in told
+            person.type("/models coder-a\r")
+            person.until(b"asked is coder-a from now on.*" + PROMPT)
+            upstream.answers["vendor/coder"] = count()
             person.type("count\r")
             person.until(b"word 9")
             pressed_s = time.monotonic()
             person.type("\x03")
-            stopped = person.until(rb"stopped \| vendor/fast \| single \| ~?unknown \|.*" + PROMPT)
+            stopped = person.until(rb"stopped \| vendor/coder \| single \| ~\$0.0.*" + PROMPT)
             assert b"Traceback" not in stopped
             assert within(2, lambda: upstream.left)
             assert upstream.left[0] - pressed_s < 1
-            person.type("/models coder-a\r/tokens\r/save talk.md\r")
-            person.until(b"2 messages are in talk.md.*" + PROMPT)
+            person.type("/tokens\r/save talk.md\r")
+            person.until(b"4 messages are in talk.md.*" + PROMPT)
             person.type("\x04")
             assert person.wait() == 0
-    assert re.search(rb"vendor/coder +1 ", person.seen)
+    assert re.search(rb"vendor/coder +\d ", person.seen)
     saved = (folder / "talk.md").read_text()
     assert saved.startswith("## user\n\nfirst\nsecond\nthird\n\n## assistant\n\n# A title")
     assert "\x1b" not in saved
-    assert [model for model, _ in upstream.asked] == ["vendor/coder", "vendor/fast"]
+
+
+def looks_right(shown):
+    """The answer HOSTILE is Markdown without colours, and drives nothing."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "A title" in text
+    assert "# A title" not in text
+    assert "**" not in text
+    assert "(http://x.invalid/y)" in re.sub(r"\s+", "", text)
+    assert not re.search(r"\x1b\[([0-9;]*;)?(3[0-8]|4[0-8]|9[0-7])[;m]", shown)  # NO_COLOR
+    for foreign in ("\x1b]0;evil", "\x07", "\x9b", "\u202e", "\x1b[31m"):
+        assert foreign not in shown
 
 
 def count():
