@@ -71,7 +71,7 @@ class Progress:
 def fitting(text: str, width: int) -> str:
     """Return the beginning of a text, on one line, that takes at most `width` columns."""
     used, kept = 0, []
-    for ch in " ".join(text.split()) if "\n" in text or "\t" in text else text:
+    for ch in text.replace("\n", " ").replace("\t", " "):
         used += 2 if unicodedata.east_asian_width(ch) in "WF" else 1
         if used > width:
             break

@@ -156,6 +156,8 @@ def test_a_first_run_asks_for_a_key_unseen_and_goes_on_as_a_dry_run_without_one(
         person.until(b"Paste it here.*not shown.*: ")
         person.type("\r")
         person.until(b"DRY RUN: NO MODEL IS CALLED.*" + PROMPT)
+        person.type("dropped\x03")
+        person.until(PROMPT)
         person.type("hello\r")
         person.until(b"'hello'.*nothing spent .dry run.*" + PROMPT)
         person.type("/key sk-or-typed-here\r")
