@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MINUTE_S = 60.0
 LISTED = 100  # requests in one look: more than a screen holds
 HEAD_ROWS = 6  # [rows] that are no request: what stands above the table, and its head
+ROOM_FOR_IDS = 80  # [columns]
 PHASE_COLOURS = {"open": "red", "half_open": "yellow"}
 
 
@@ -48,13 +49,14 @@ class Screen:
 
         rows = self._found["requests"]
         yield from head(self._found)
-        last = Text(pace(rows, self._now_s) + "   q ends")
+        last = Text(pace(rows, self._now_s) + "   q: end")
         yield Text(f"{clean(self._gone)}; looking again", style="red") if self._gone else last
         yield Text()
         if not rows:
             yield Text("nothing has been asked yet")
             return
-        yield list_table(rows[: max(1, console.height - HEAD_ROWS)], console.width)
+        listed = rows[: max(1, console.height - HEAD_ROWS)]
+        yield list_table(listed, console.width, ids=console.width >= ROOM_FOR_IDS)
 
 
 def head(found: Mapping[str, Any]) -> Iterator[Text]:
@@ -91,6 +93,6 @@ def money(status: Mapping[str, Any]) -> str:
 def pace(rows: list[Mapping[str, Any]], now_s: float) -> str:
     """Return how much goes on: requests of the last minute, and those that run."""
     recent = sum(now_s - row["at"] <= MINUTE_S for row in rows)
-    more = " or more" if recent == LISTED else ""
+    more = "+" if recent == LISTED else ""
     running = sum(row.get("outcome") == "running" for row in rows)
-    return f"{recent}{more} requests in the last minute, {running} running"
+    return f"in the last minute: {recent}{more}   running: {running}"

@@ -70,7 +70,7 @@ def test_an_answer_that_is_none_of_ours_is_said(run, canned, status):
 @pytest.mark.parametrize("key", ["q", "\x03"])
 def test_a_screen_follows_and_a_key_ends_it(server, key):
     with at_terminal("top", "--server", server, "--every", "0.2", columns=120) as person:
-        person.until(rb"\x1b\[\?1049h.*q ends")
+        person.until(rb"\x1b\[\?1049h.*q: end")
         asked = ask(server)
         person.until(asked.encode())
         person.type(key)
@@ -90,6 +90,6 @@ def test_a_server_that_goes_away_is_waited_for(canned):
             200,
             json.dumps({**STATUS, "breakers": {"a": "open"}}).encode(),
         )
-        person.until(b"resting: .*open.*q ends")
+        person.until(b"resting: .*open.*q: end")
         person.type("q")
         assert person.wait() == 0

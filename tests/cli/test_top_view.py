@@ -45,8 +45,8 @@ def row(at, outcome="ok"):
 
 def test_what_goes_on_is_counted():
     rows = [row(100, "running"), row(50), row(39)]
-    assert pace(rows, 100.0) == "2 requests in the last minute, 1 running"
-    assert pace([row(100)] * LISTED, 100.0).startswith("100 or more requests")
+    assert pace(rows, 100.0) == "in the last minute: 2   running: 1"
+    assert pace([row(100)] * LISTED, 100.0).startswith("in the last minute: 100+ ")
 
 
 def drawn(renderable, width=100, height=12):
@@ -61,7 +61,10 @@ def test_a_screen_holds_what_fits_and_says_when_the_server_is_gone():
     text = drawn(Screen(found, 100.0, ""))
     assert len(text.splitlines()) <= 12
     assert "tr_0" in text
-    assert "q ends" in text
+    assert "q: end" in text
+    narrow = drawn(Screen(found, 100.0, ""), width=50)
+    assert "tr_0" not in narrow
+    assert narrow.count("ok") == text.count("ok")
     gone = drawn(Screen(found, 100.0, "no server\x1b[2J answers"))
     assert "no server[2J answers; looking again" in gone
 
