@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
-import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from openfusion_auto.core import words
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 NAME = "openfusion"
+clean, count, usd = words.clean, words.count, words.usd
 
 
 class Failure(click.ClickException):
@@ -32,16 +33,6 @@ def tolerate_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-# Controls of C0 and C1 but newline and tab, and those that reorder the text around them: a command that a model shows
-# must read as what is copied (U+202A..202E and U+2066..2069, Unicode TR 36).
-DRIVING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def clean(text: str) -> str:
-    """Return text without control characters but newline and tab: foreign text must not drive the terminal."""
-    return DRIVING.sub("", text)
 
 
 def data(value: object, *, indent: int | None = 2) -> None:
@@ -84,22 +75,6 @@ def console() -> Console:
 def is_fancy(target: Console) -> bool:
     """Whether block characters and colours will be seen; a pipe, a file or `NO_COLOR` get letters."""
     return target.is_terminal and not target.no_color and target.encoding.startswith("utf")
-
-
-def usd(value: object) -> str:
-    """Return money as text; what is not known is said, never 0.
-
-    Four decimals; small sums as many as two significant digits need: a turn may cost 0.000023 USD.
-    """
-    if not isinstance(value, int | float):
-        return "unknown"
-    decimals = max(4, 1 - math.floor(math.log10(abs(value)))) if value else 4
-    return f"${value:.{decimals}f}"
-
-
-def count(value: object) -> str:
-    """Return a number of tokens as text with thousands set apart; `-` when it is not known."""
-    return f"{value:,}" if isinstance(value, int) else "-"
 
 
 def text_of(row: Mapping[str, object], key: str, unknown: str = "-") -> str:

@@ -1,0 +1,31 @@
+"""Numbers and foreign text as people read them: the same words in the terminal and on the page."""
+
+from __future__ import annotations
+
+import math
+import re
+
+# Controls of C0 and C1 but newline and tab, and those that reorder the text around them: a command that a model shows
+# must read as what is copied (U+202A..202E and U+2066..2069, Unicode TR 36).
+DRIVING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """Return text without control characters but newline and tab: foreign text must not drive the terminal."""
+    return DRIVING.sub("", text)
+
+
+def usd(value: object) -> str:
+    """Return money as text; what is not known is said, never 0.
+
+    Four decimals; small sums as many as two significant digits need: a turn may cost 0.000023 USD.
+    """
+    if not isinstance(value, int | float):
+        return "unknown"
+    decimals = max(4, 1 - math.floor(math.log10(abs(value)))) if value else 4
+    return f"${value:.{decimals}f}"
+
+
+def count(value: object) -> str:
+    """Return a number of tokens as text with thousands set apart; `-` when it is not known."""
+    return f"{value:,}" if isinstance(value, int) else "-"
