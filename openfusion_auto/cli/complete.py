@@ -49,7 +49,8 @@ def models(ctx: click.Context) -> Iterable[str]:
     """Return what may be asked for."""
     from openfusion_auto.runtime.names import known_names
 
-    return known_names(settings_of(ctx).pool)
+    settings = settings_of(ctx)
+    return known_names(settings.pool, {m.name: m for m in settings.models})
 
 
 @completing

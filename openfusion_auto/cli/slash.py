@@ -43,7 +43,7 @@ class Chat:
         keys = (u.api_key_env for u in self.talk.settings.config.upstreams if u.api_key_env)
         behind: Mapping[str, Iterable[str]] = {
             "/preset": (*PRESETS, OFF),
-            "/models": known_names(self.talk.settings.pool),
+            "/models": known_names(self.talk.settings.pool, self.talk.engine.own),
             "/key": sorted(set(keys)),
         }
         return {name: behind.get(name, ()) for name in (*COMMANDS, "/exit")}
@@ -141,7 +141,7 @@ def models(chat: Chat, rest: str) -> None:
     from openfusion_auto.runtime.names import wanted
 
     try:
-        wanted(rest, Options(), talk.settings.pool, talk.engine.offers)
+        wanted(rest, Options(), talk.settings.pool, talk.engine.offers, talk.engine.own)
     except ModelNotFound as error:
         output.problem(error.message)
         return

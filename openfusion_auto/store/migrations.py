@@ -85,6 +85,13 @@ def facets(db: sqlite3.Connection) -> None:
     )
 
 
+def turns(db: sqlite3.Connection) -> None:
+    """How many requests have taken their turn in each list of models that take turns, by a digest of the list."""
+    db.execute(
+        "CREATE TABLE turns (name TEXT PRIMARY KEY, n INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     live_values,
     books,
@@ -93,6 +100,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     owners,
     together,
     facets,
+    turns,
 )
 LATEST = len(MIGRATIONS)
 

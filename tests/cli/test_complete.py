@@ -25,6 +25,11 @@ def test_names_of_the_pool_begin_as_was_typed(configured):
     assert "verifier" in words(complete.roles)
 
 
+def test_a_model_of_ones_own_is_offered(configured):
+    configured(more='[[models]]\nname = "mine"\ncandidates = ["coder-a"]\n')
+    assert words(complete.models, "mi") == ["mine"]
+
+
 def test_the_configuration_that_was_named_counts(configured, folder):
     (folder / "other.toml").write_text('[pool]\nfile = "local"\n')
     assert "coder-a" not in words(complete.candidates, config=folder / "other.toml")

@@ -47,6 +47,12 @@ def test_another_model_can_be_asked_and_an_unknown_one_is_said(run, configured, 
     assert "openfusion/fusion" in done.out
 
 
+def test_a_model_of_ones_own_can_be_asked(run, configured, scripted):
+    configured(more='[[models]]\nname = "mine"\ncandidates = ["coder-a"]\n')
+    scripted([Reply("a")] * 4)
+    assert "asked is mine from now on" in run("chat", stdin="/models mine\n").err
+
+
 def test_tokens_are_told_for_each_model(run, configured, scripted):
     scripted([Reply("a"), Reply("b"), Reply("c")])
     done = run(*ARGS, stdin="/tokens\none\ntwo\n/models fast-b\nthree\n/tokens\n")

@@ -49,6 +49,7 @@ CONTENT = {
         "UPDATE traces SET kind = 'bugfix', session = 's' WHERE id = 't'",
         "SELECT kind, session FROM traces WHERE id = 't' AND kind NOT NULL",
     ),
+    8: ("INSERT INTO turns VALUES ('sha256:x', 3, 1.0)", "SELECT name, n, at FROM turns"),
 }
 
 
