@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import config_option, json_option, load_settings
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def model_option(command: Command) -> Command:
         "--model",
         default=MODEL,
         metavar="NAME",
+        shell_complete=complete.models,
         show_default=True,
         help="Model name that the client asks for; `openfusion models` lists them.",
     )(command)
@@ -100,7 +101,7 @@ def dry_run_option(command: Command) -> Command:
     )
 
 
-client_argument = click.argument("client", metavar="CLIENT")
+client_argument = click.argument("client", metavar="CLIENT", shell_complete=complete.clients)
 
 
 @command.command("list")

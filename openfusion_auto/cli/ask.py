@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     MODES,
     config_option,
@@ -30,11 +30,11 @@ PATIENCE_S = 1.0  # [s] a pipe may stay silent before we say that we are waiting
 
 
 @click.command()
-@click.argument("text")
+@click.argument("text", metavar="[TEXT]", required=False)
 @dry_run_option
 @json_option
 @click.option("--model", default="openfusion/auto", metavar="NAME", show_default=True,
-              help="A name that `openfusion models` lists.")  # fmt: skip
+              shell_complete=complete.models, help="A name that `openfusion models` lists.")  # fmt: skip
 @click.option("--mode", type=click.Choice(MODES), help="One mode instead of the best one.")
 @click.option(
     "--stream/--no-stream", default=True, help="Print the answer as it comes, or when it is whole."
@@ -42,7 +42,7 @@ PATIENCE_S = 1.0  # [s] a pipe may stay silent before we say that we are waiting
 @click.option("--estimate", is_flag=True, help="Only say what it would cost; nothing is called.")
 @config_option
 def command(
-    text: str,
+    text: str | None,
     dry_run: bool,
     as_json: bool,
     model: str,
@@ -53,8 +53,9 @@ def command(
 ) -> None:
     """Ask one question and print the answer.
 
-    Needs no server. What is piped in stands behind TEXT; with "-" it is the whole question. The answer goes to stdout,
-    a line with model, mode, cost, time and trace to stderr. --json prints the body that a client would get.
+    Needs no server. What is piped in stands behind TEXT; without TEXT, or with "-", it is the whole question. The
+    answer goes to stdout, as Markdown where a person reads it; a line with model, mode, cost, time and trace to stderr.
+    --no-stream prints it as it was written, --json the body that a client would get.
     """
     question = with_input(text)
     if not question.strip():
@@ -69,7 +70,12 @@ def command(
         finally:
             asyncio.run(talk.close())
         return
-    asyncio.run(answer(talk, question, as_json=as_json, stream=stream))
+    try:
+        asyncio.run(answer(talk, question, as_json=as_json, stream=stream))
+    except KeyboardInterrupt:
+        for trace in talk.traces:
+            output.note(f"stopped | {summary(trace, talk.engine)}")
+        raise
     output.note(summary(talk.traces[-1], talk.engine))
 
 
@@ -91,10 +97,12 @@ def show_estimate(talk: Talk, question: str, *, as_json: bool) -> None:
         output.emit(f"  {output.usd(usd['left'])} are left of its budgets")
 
 
-def with_input(text: str) -> str:
+def with_input(text: str | None) -> str:
     """Return the question with what was piped in; reads standard input only when something stands there."""
-    if text == "-":
+    if text == "-" or (text is None and not stdin_is_terminal()):
         return read_stdin()
+    if text is None:
+        return ""
     piped = read_stdin() if is_piped() else ""
     question = readable(text)
     return f"{question}\n\n{piped}" if piped.strip() else question
@@ -120,6 +128,7 @@ def is_piped() -> bool:
 
 async def answer(talk: Talk, question: str, *, as_json: bool, stream: bool) -> None:
     """Print the answer to one question."""
+    from openfusion_auto.cli.answer_view import print_stream
     from openfusion_auto.cli.talk import answer_text
 
     try:
@@ -131,19 +140,3 @@ async def answer(talk: Talk, question: str, *, as_json: bool, stream: bool) -> N
             output.emit(answer_text(await talk.whole(question)))
     finally:
         await talk.close()
-
-
-async def print_stream(talk: Talk, question: str) -> None:
-    """Print an answer as it comes; the last line is ended, also when the answer breaks off."""
-    last = "\n"
-
-    def show(piece: str) -> None:
-        nonlocal last
-        last = piece
-        output.emit(piece, newline=False)
-
-    try:
-        await talk.stream(question, show)
-    finally:
-        if not last.endswith("\n"):
-            output.emit()

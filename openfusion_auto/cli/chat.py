@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import importlib
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,64 +10,78 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openfusion_auto.cli import output
-from openfusion_auto.cli.ask import print_stream
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     MODES,
     config_option,
     dry_run_option,
     json_option,
+    load_settings,
+    start_engine,
     stdin_is_terminal,
 )
 from openfusion_auto.errors import FusionError
 
 if TYPE_CHECKING:
+    from openfusion_auto.cli.slash import Chat
     from openfusion_auto.cli.talk import Talk
-
-SLASH = re.compile(r"/[a-z]*")  # a word alone: "/etc/hosts is broken" is a question
-HELP = (
-    "/why  how the last turn was decided    /cost  what was spent    /clear  start anew    /exit\n"
-    "Ctrl-C stops an answer, Ctrl-D ends."
-)
 
 
 @click.command()
 @dry_run_option
 @json_option
 @click.option("--model", default="openfusion/auto", metavar="NAME", show_default=True,
-              help="A name that `openfusion models` lists.")  # fmt: skip
+              shell_complete=complete.models, help="A name that `openfusion models` lists.")  # fmt: skip
 @click.option("--mode", type=click.Choice(MODES), help="One mode instead of the best one.")
+@click.option("--no-history", is_flag=True, help="Keep nothing of what is typed for the next chat.")
 @config_option
 def command(
-    dry_run: bool, as_json: bool, model: str, mode: str | None, config: Path | None
+    dry_run: bool,
+    as_json: bool,
+    model: str,
+    mode: str | None,
+    no_history: bool,
+    config: Path | None,
 ) -> None:
     """Talk to the router in the terminal.
 
-    Needs no server. Keeps the conversation until /clear; /why shows how the last turn was decided, /cost what was
-    spent, /exit or Ctrl-D ends, Ctrl-C stops an answer. With input from a pipe each line is a turn, and a failed
-    turn makes the exit code 1. --json prints each answer's body on a line.
+    Needs no server. Keeps the conversation until /clear; /help lists what else can be said. Ctrl-C stops an answer and
+    says what it cost, Ctrl-D ends. Without a key it asks for one. With input from a pipe each line is a turn, nothing
+    is asked, and a failed turn makes the exit code 1. --json prints each answer's body on a line.
     """
-    from openfusion_auto.cli.talk import start
+    from openfusion_auto.cli.slash import Chat
+    from openfusion_auto.cli.talk import Place, Talk
 
-    talk = start(config, dry_run=dry_run, model=model, options={"mode": mode})
+    settings = load_settings(config)
+    typed = stdin_is_terminal()
+    keyless = False
+    if typed and not as_json and not dry_run:
+        from openfusion_auto.cli.give_key import offer
+
+        offered = offer(settings)
+        keyless = offered == "declined"
+        settings = load_settings(config) if offered == "given" else settings
+    place = Place(settings, start_engine(settings, asked=dry_run, keyless=keyless))
+    talk = Talk(place, model=model, options={"mode": mode})
     talk.restart()
-    read = prompting() if stdin_is_terminal() else piped
-    if stdin_is_terminal():
-        output.note(HELP)
     with asyncio.Runner() as runner:
+        chat = Chat(talk, runner, config, dry_run=dry_run)
+        read = typing(chat, keep=not no_history) if typed else piped
         try:
-            failed = converse(talk, runner, read, as_json=as_json)
+            failed = converse(chat, read, as_json=as_json)
         finally:
             runner.run(talk.close())
-    if failed and not stdin_is_terminal():
+    if failed and not typed:
         raise click.exceptions.Exit(1)
 
 
-def prompting() -> Callable[[], str]:
-    """Return what reads a line from a person, with editing and a history where the platform has them."""
-    with contextlib.suppress(ImportError):
-        importlib.import_module("readline")
-    return lambda: input("> ")
+def typing(chat: Chat, *, keep: bool) -> Callable[[], str]:
+    """Return what reads what a person types, and greet."""
+    from openfusion_auto.cli.keyboard import Keyboard
+
+    output.note("Enter sends, Alt-Enter begins a new line, /help lists the commands, Ctrl-D ends.")
+    keyboard = Keyboard(chat.words, chat.talk.settings.state_path if keep else None)
+    return lambda: chat.runner.run(keyboard.read())
 
 
 def piped() -> str:
@@ -85,8 +96,10 @@ def piped() -> str:
     return line
 
 
-def converse(talk: Talk, runner: asyncio.Runner, read: Callable[[], str], *, as_json: bool) -> int:
+def converse(chat: Chat, read: Callable[[], str], *, as_json: bool) -> int:
     """Take turns until the end of the input; return how many failed."""
+    from openfusion_auto.cli.slash import is_command, obey
+
     failed = 0
     while True:
         try:
@@ -98,66 +111,29 @@ def converse(talk: Talk, runner: asyncio.Runner, read: Callable[[], str], *, as_
             continue
         if line == "/exit":
             return failed
-        if SLASH.fullmatch(line):
-            obey(line, talk)
+        if is_command(line):
+            obey(chat, line)
         elif line:
-            failed += not turn(talk, runner, line, as_json=as_json)
+            failed += not turn(chat.talk, chat.runner, line, as_json=as_json)
 
 
 def turn(talk: Talk, runner: asyncio.Runner, line: str, *, as_json: bool) -> bool:
     """Ask once and print the answer; return whether there was one."""
+    from openfusion_auto.cli.answer_view import print_stream
     from openfusion_auto.cli.talk import summary
 
+    before = len(talk.traces)
     try:
         if as_json:
             output.data(runner.run(talk.whole(line)), indent=None)
         else:
             runner.run(print_stream(talk, line))
     except KeyboardInterrupt:
-        output.note("stopped")
+        for trace in talk.traces[before:]:
+            output.note(f"stopped | {summary(trace, talk.engine)}")
         return False
     except FusionError as error:
         output.problem(error.message)
         return False
     output.note(summary(talk.traces[-1], talk.engine))
     return True
-
-
-def obey(line: str, talk: Talk) -> None:
-    """Carry out a slash command."""
-    known = {"/why": why, "/cost": cost, "/clear": clear}
-    known.get(line, usage)(talk)
-
-
-def usage(_talk: Talk) -> None:
-    """Say what there is."""
-    output.note(HELP)
-
-
-def clear(talk: Talk) -> None:
-    """Forget the conversation; what was spent stays counted."""
-    talk.restart()
-    output.note("a new conversation begins")
-
-
-def why(talk: Talk) -> None:
-    """Show how the last turn was decided."""
-    decision = talk.traces[-1].decision if talk.traces else None
-    if decision is None:
-        output.note("nothing has been decided yet")
-        return
-    from openfusion_auto.cli.route_view import show
-    from openfusion_auto.core.explain import decision_json
-
-    show(decision_json(decision), output.console())
-
-
-def cost(talk: Talk) -> None:
-    """Show what the turns cost together; one unknown price makes the sum unknown."""
-    from openfusion_auto.core.cost import total
-
-    spent = [t.usd() for t in talk.traces]
-    tokens = sum(t.usage().input + t.usage().output for t in talk.traces)
-    calls = sum(len(t.attempts) for t in talk.traces)
-    money = "nothing spent (dry run)" if talk.engine.dry_run else output.usd(total(spent))
-    output.note(f"{money} for {len(talk.traces)} turns, {calls} calls, {tokens:,} tokens")

@@ -127,12 +127,13 @@ def keys(settings: Settings) -> Iterator[Check]:
         name = upstream.api_key_env
         why = settings.unready.get(upstream.name)
         if why is not None:
-            todo = f"export {name}=... (or a line in a file .env beside the configuration)"
+            todo = f"export {name}=... (or a line in .env beside the configuration; or give it to openfusion chat)"
             yield Check("key", worst, f"upstream {upstream.name} cannot be called: {why}", todo)
         elif name is None or settings.key(upstream.name) is None:
             yield Check("key", "PASS", f"upstream {upstream.name} is called without a key")
         else:
-            yield Check("key", "PASS", f"{name} is set for upstream {upstream.name}")
+            where = settings.key_places.get(name)
+            yield Check("key", "PASS", f"{name} is set for upstream {upstream.name} ({where})")
     asked = len(settings.client_keys)
     detail = f"clients show one of {asked} keys" if asked else "clients need no key"
     yield Check("key", "PASS", f"OPENFUSION_API_KEYS: {detail}")

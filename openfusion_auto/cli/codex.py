@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openfusion_auto.cli import adapter as adapters
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.adapter import dry_run_option, file_option, url_option
 from openfusion_auto.cli.common import config_option, json_option, load_settings
 
@@ -124,7 +124,7 @@ def enable_fusion(
 
 
 @command.command("use-role")
-@click.argument("role", metavar="ROLE")
+@click.argument("role", metavar="ROLE", shell_complete=complete.roles)
 @json_option
 @url_option
 @file_option

@@ -132,12 +132,15 @@ def local_engine(settings: Settings, *, dry_run: bool, store: Store | None = Non
     return build_engine(settings, dry_run=dry_run, clock=Clock(), store=store)
 
 
-def start_engine(settings: Settings, *, asked: bool) -> Engine:
-    """Return an engine in this process with its store, and say on stderr what it lacks; `asked` for a dry run."""
+def start_engine(settings: Settings, *, asked: bool, keyless: bool = False) -> Engine:
+    """Return an engine in this process with its store, and say on stderr what it lacks.
+
+    It is a dry run when `--dry-run` was `asked` for, or a person who was asked for a key chose to go on without.
+    """
     from openfusion_auto.runtime.clock import Clock
     from openfusion_auto.server.build import build_store
 
-    dry = is_dry_run(settings, asked=asked)
+    dry = is_dry_run(settings, asked=asked or keyless)
     announce_state(settings, dry_run=dry, asked=asked)
     return local_engine(
         settings, dry_run=dry, store=build_store(settings, dry_run=dry, clock=Clock())
@@ -153,7 +156,7 @@ async def close_engine(engine: Engine) -> None:
 
 def read_stdin() -> str:
     """Return all of standard input as text; bytes that are no UTF-8 become replacement characters."""
-    return sys.stdin.buffer.read().decode("utf-8", "replace")
+    return sys.stdin.buffer.read().decode("utf-8", "replace") if sys.stdin is not None else ""
 
 
 def readable(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     announce_state,
     config_option,
@@ -21,6 +21,7 @@ from openfusion_auto.cli.common import (
     load_settings,
     local_engine,
 )
+from openfusion_auto.cli.progress import Progress
 
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
@@ -65,7 +66,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
                  help="Keep the first N characters of questions and answers; else only their digests and sizes."),
     click.option("--allow-code", is_flag=True,
                  help="Let graders run the code that models write, in a bounded process (POSIX only)."),
-    click.option("--grader", metavar="NAME",
+    click.option("--grader", metavar="NAME", shell_complete=complete.contenders,
                  help="Who judges where a model must: a candidate or a role. Default: the best verifier."),
     click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
                  help="Write the receipt there. Default: the next one of the state folder, chained to the last."),
@@ -79,7 +80,7 @@ cases_option = click.option(
     help="A folder or file of cases (TOML, JSONL) instead of ours; may be repeated; `shipped` are ours.",
 )  # fmt: skip
 baseline_option = click.option(
-    "--baseline", multiple=True, metavar="NAME",
+    "--baseline", multiple=True, metavar="NAME", shell_complete=complete.contenders,
     help="Who answers beside Auto: strongest, cheapest, panel, panel:a,b,c, a role, a candidate. May be repeated.",
 )  # fmt: skip
 
@@ -186,19 +187,19 @@ async def play(
     from openfusion_auto.evals.runner import Purse, run_all
 
     judged = len(who) - 1 if pairs else 0
-    watch = output.Progress(len(cases) * how.repeat * (len(who) + judged))
+    bar = Progress(len(cases) * how.repeat * (len(who) + judged))
 
-    def step(run: Run) -> None:
-        watch.step(f"{run.case.id}  {run.contender.name}")
+    def count(run: Run) -> None:
+        bar.step(f"{run.case.id}  {run.contender.name}")
 
     try:
         purse = Purse(how.max_usd)
-        runs = await run_all(engine, cases, who, how, step, purse)
+        runs = await run_all(engine, cases, who, how, count, purse)
         judging = judge.Grader(engine, grader, purse=purse)
         runs = [await judge.checked(judging, run) for run in runs]
-        grading = await judge.compared(judging, runs, how.parallel, step) if pairs else None
+        grading = await judge.compared(judging, runs, how.parallel, count) if pairs else None
     finally:
-        watch.end()
+        bar.clear()
         for upstream in engine.means.upstreams.values():
             await upstream.close()
         await asyncio.to_thread(engine.means.books.store.close)

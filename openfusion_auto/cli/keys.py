@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import config_option, json_option, load_settings
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def command() -> None:
     "--models",
     "models",
     metavar="NAME,...",
+    shell_complete=complete.models,
     multiple=True,
     help="Only these: virtual models, roles, candidates by id or model name; commas, or once for each. Candidates that "
     "are named are the only ones behind virtual models too.",

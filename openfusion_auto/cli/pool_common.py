@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from openfusion_auto.cli import complete
 from openfusion_auto.cli.common import load_settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Chosen(NamedTuple):
 pool_option = click.option(
     "--pool",
     metavar="FILE",
+    shell_complete=complete.pools,
     help="This pool instead of the configured one: a file, or a shipped one (default, local).",
 )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openfusion_auto.cli import output
+from openfusion_auto.cli.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,11 +128,11 @@ async def probe(
     """Run probes at gateways, with a line on stderr about how far they are when a person looks."""
     from openfusion_auto.evals.compat.run import run
 
-    watch = output.Progress(len(targets) * len(probes))
+    watch = Progress(len(targets) * len(probes))
     try:
         return await run(targets, probes, timeout_s=timeout_s, step=watch.step)
     finally:
-        watch.end()
+        watch.clear()
 
 
 def over_ourselves(probes: Sequence[Probe], timeout_s: float) -> list[Column]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openfusion_auto.cli import evaluate, output
+from openfusion_auto.cli import complete, evaluate, output
 from openfusion_auto.cli.common import config_option, json_option, load_settings
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("file", metavar=FILE)
+@click.argument("file", metavar=FILE, shell_complete=complete.receipts)
 @json_option
 def show(file: str, as_json: bool) -> None:
     """Print a receipt as Markdown, or with --json as it is. Does not check it."""
@@ -85,7 +85,7 @@ def show(file: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("file", metavar=f"[{FILE}]", required=False)
+@click.argument("file", metavar=f"[{FILE}]", required=False, shell_complete=complete.receipts)
 @json_option
 @click.option("--key", metavar="PUBLIC", help="The public key (base64) that must have signed it.")
 def verify(file: str | None, as_json: bool, key: str | None) -> None:
@@ -111,7 +111,7 @@ def verify(file: str | None, as_json: bool, key: str | None) -> None:
 
 
 @command.command()
-@click.argument("file", metavar=FILE)
+@click.argument("file", metavar=FILE, shell_complete=complete.receipts)
 @json_option
 @click.option("--pool", metavar="FILE", help="With this pool instead: a file, or a shipped one.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="PATH",
@@ -136,7 +136,7 @@ def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> N
 
 
 @command.command()
-@click.argument("trace_id", metavar="TRACE")
+@click.argument("trace_id", metavar="TRACE", shell_complete=complete.traces)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there."
 )
@@ -170,7 +170,7 @@ def key(file: Path, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("file", metavar=FILE)
+@click.argument("file", metavar=FILE, shell_complete=complete.receipts)
 @click.argument("key_file", type=click.Path(path_type=Path, dir_okay=False), metavar="KEY")
 @json_option
 def sign(file: str, key_file: Path, as_json: bool) -> None:

@@ -18,8 +18,9 @@ HEAD = """\
 
 <!-- Made by `python -m openfusion_auto.cli.reference`; a test compares. -->
 
-Every command has `--json` (data on stdout, what is said about it on stderr) and `--help`. Where stdout is no terminal,
-text is plain ASCII without colours; `NO_COLOR` takes the colours away on a terminal too.
+Every command has `--help`, and all but `completion` have `--json` (data on stdout, what is said about it on stderr).
+Where stdout is no terminal, text is plain ASCII without colours; `NO_COLOR` takes the colours away on a terminal too.
+Long work shows a bar on stderr, where that is a terminal.
 
 | exit code | meaning |
 | --- | --- |

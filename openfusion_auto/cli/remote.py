@@ -78,7 +78,9 @@ def fetch(
         connection.close()
 
 
-def ask_server(server: Server, path: str, body: object = None) -> dict[str, object]:
+def ask_server(
+    server: Server, path: str, body: object = None, *, timeout_s: float = TIMEOUT_S
+) -> dict[str, object]:
     """Return the JSON object that a server answers with.
 
     Raises:
@@ -92,7 +94,7 @@ def ask_server(server: Server, path: str, body: object = None) -> dict[str, obje
         sent = json.dumps(body).encode()
         headers["Content-Type"] = "application/json"
     try:
-        status, raw = fetch(server.url + path, headers, body=sent)
+        status, raw = fetch(server.url + path, headers, body=sent, timeout_s=timeout_s)
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise Failure(

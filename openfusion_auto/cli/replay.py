@@ -10,6 +10,7 @@ import click
 
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import json_option
+from openfusion_auto.cli.progress import Progress
 
 if TYPE_CHECKING:
     from openfusion_auto.core.types import Check
@@ -60,17 +61,22 @@ def command(
     """
     from openfusion_auto.core.types import Check
     from openfusion_auto.evals.dataset import load
-    from openfusion_auto.evals.replay import replay
+    from openfusion_auto.evals.replay import plans, replay
     from openfusion_auto.evals.replay_report import as_json as report_json
 
     stated = Check(*check)
-    reports = []
+    reports: list[SourceReport] = []
     sources = chosen(load(dataset), only, without, pool)
     if experience is not None:
         keep(sources, experience)
-    for source in sources:
-        output.note(f"{source.name}: {source.size} tasks, {len(source.models)} models")
-        reports.append(replay(source, check=stated, seed=seed))
+    bar = Progress(len(sources) * len(plans(stated, seed)))
+    try:
+        for source in sources:
+            bar.clear()
+            output.note(f"{source.name}: {source.size} tasks, {len(source.models)} models")
+            reports.append(replay(source, check=stated, seed=seed, progress=bar.step))
+    finally:
+        bar.clear()
     drawn = draw(reports, plot) if plot is not None else []
     if as_json:
         output.data({**report_json(reports, dataset.name, stated, seed), "plots": drawn})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     config_option,
     is_dry_run,
@@ -73,7 +73,12 @@ def command(ctx: click.Context, as_json: bool, dry_run: bool, config: Path | Non
 
 
 @command.command("reset")
-@click.option("--candidate", metavar="ID", help="This one alone; without it: every candidate.")
+@click.option(
+    "--candidate",
+    metavar="ID",
+    shell_complete=complete.candidates,
+    help="This one alone; without it: every candidate.",
+)
 @click.option("--learned", is_flag=True, help="What was learned from outcomes, and nothing else.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from openfusion_auto.wire.chat_stream import ChatReader
 from openfusion_auto.wire.telling import telling
 
 if TYPE_CHECKING:
+    from openfusion_auto.config.load import Settings
     from openfusion_auto.runtime.trace import Trace
 
 Show = Callable[[str], None]
@@ -56,28 +58,50 @@ class TerminalStream(ClientStream):
         self.error = error
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a conversation is held: the configuration, and an engine that it describes."""
+
+    settings: Settings
+    engine: Engine
+
+
 class Talk:
     """One conversation. A turn that fails or is cancelled leaves no message behind.
 
     Attributes:
         messages: What has been said, as chat messages.
         traces: Of every turn, failed ones too.
+        model: The name that is asked for.
+        options: The body field `openfusion` of every request.
     """
 
-    def __init__(
-        self, engine: Engine, *, guarded: bool, model: str, options: Mapping[str, object]
-    ) -> None:
-        self.engine = engine
+    def __init__(self, place: Place, *, model: str, options: Mapping[str, object]) -> None:
         self.messages: list[dict[str, str]] = []
         self.traces: list[Trace] = []
-        self._guarded = guarded
-        self._model = model
-        self._options = {name: value for name, value in options.items() if value is not None}
+        self.model = model
+        self.options = {name: value for name, value in options.items() if value is not None}
+        self._place = place
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration that counts."""
+        return self._place.settings
+
+    @property
+    def engine(self) -> Engine:
+        """Who answers."""
+        return self._place.engine
 
     def restart(self) -> None:
         """Forget what was said, and begin a new session: its model is chosen anew."""
         self.messages.clear()
-        self._options["session"] = f"cli-{secrets.token_hex(8)}"
+        self.options["session"] = f"cli-{secrets.token_hex(8)}"
+
+    async def move(self, place: Place) -> None:
+        """Go on with another configuration; what was said and what it cost stays."""
+        await self.close()
+        self._place = place
 
     def estimate(self, text: str) -> dict[str, Any]:
         """Return what asking this would cost, as `POST /v1/estimate` says it; nothing is called or recorded.
@@ -98,11 +122,11 @@ class Talk:
 
     def _incoming(self, text: str, *, stream: bool) -> Incoming:
         said = {"role": "user", "content": text}
-        body: dict[str, object] = {"model": self._model, "messages": [*self.messages, said]}
+        body: dict[str, object] = {"model": self.model, "messages": [*self.messages, said]}
         if stream:
             body["stream"] = True
-        if self._options:
-            body["openfusion"] = self._options
+        if self.options:
+            body["openfusion"] = self.options
         return Incoming(parse_request(json.dumps(body).encode()), {})
 
     def _open(self, text: str, *, stream: bool) -> tuple[Incoming, Trace]:
@@ -124,9 +148,8 @@ class Talk:
             FusionError: no answer, or only a part of one; what was shown stays shown.
         """
         incoming, trace = self._open(text, stream=True)
-        client = TerminalStream(
-            incoming.prompt, show, self.engine.means.clock, guarded=self._guarded
-        )
+        guarded = self.settings.config.stream.tool_calls == "guarded"
+        client = TerminalStream(incoming.prompt, show, self.engine.means.clock, guarded=guarded)
         await self.engine.answer(incoming, trace, client)
         if client.error is not None:
             raise client.error
@@ -151,12 +174,8 @@ class Talk:
 def start(config: Path | None, *, dry_run: bool, model: str, options: Mapping[str, object]) -> Talk:
     """Return a conversation with the engine that the configuration describes; says on stderr what it lacks."""
     settings = load_settings(config)
-    return Talk(
-        start_engine(settings, asked=dry_run),
-        guarded=settings.config.stream.tool_calls == "guarded",
-        model=model,
-        options=options,
-    )
+    place = Place(settings, start_engine(settings, asked=dry_run))
+    return Talk(place, model=model, options=options)
 
 
 def answer_text(body: Mapping[str, object]) -> str:
@@ -169,9 +188,13 @@ def answer_text(body: Mapping[str, object]) -> str:
 
 
 def summary(trace: Trace, engine: Engine) -> str:
-    """Return one line about a turn: who answered, in which mode, for how much, how fast, and its trace."""
-    found = engine.means.pool.get(trace.answered_by or "")
-    model = found.model if found else trace.answered_by or "nobody"
+    """Return one line about a turn: who answers, in which mode, for how much, how fast, and its trace.
+
+    `~` marks money that was counted from bytes, because the upstream did not get to tell its tokens.
+    """
+    found = engine.means.pool.get(trace.speaker() or "")
+    model = found.model if found else trace.speaker() or "nobody"
     mode = trace.mode or "undecided"
-    money = "nothing spent (dry run)" if trace.dry_run else output.usd(trace.usd())
+    counted = "~" if any(a.estimated for a in trace.attempts) else ""
+    money = "nothing spent (dry run)" if trace.dry_run else counted + output.usd(trace.usd())
     return f"{model} | {mode} | {money} | {trace.ms or 0:.0f} ms | {trace.id}"

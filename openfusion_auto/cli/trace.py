@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import config_option, json_option, load_settings, server_option
 from openfusion_auto.cli.remote import ask_server, server_of
 
 
 @click.command()
-@click.argument("trace_id", metavar="[ID]", required=False)
+@click.argument("trace_id", metavar="[ID]", required=False, shell_complete=complete.traces)
 @server_option
 @json_option
 @click.option(

@@ -41,19 +41,26 @@ def new_table(names: Sequence[str], numbers: Sequence[str]) -> Table:
 
 
 def show_list(rows: Sequence[Row], console: Console) -> None:
-    """Print one line a request, the newest first; a narrow terminal gets fewer columns, ids are never cut."""
-    wide = console.width >= WIDE
-    more = ("mode", "task") if wide else ()
-    table = new_table(("at", "trace", "outcome", "by", *more, "ms", "usd"), ("ms", "usd"))
-    table.columns[1].no_wrap = True
+    """Print one line a request, the newest first."""
+    console.print(list_table(rows, console.width))
+
+
+def list_table(rows: Sequence[Row], width: int, *, ids: bool = True) -> Table:
+    """Return one line a request; a narrow terminal gets fewer columns, ids are never cut. `width` in columns."""
+    wide = width >= WIDE
+    more, name = ("mode", "task") if wide else (), ("trace",) if ids else ()
+    table = new_table(("at", *name, "outcome", "by", *more, "ms", "usd"), ("ms", "usd"))
+    for column in table.columns[: len(name) + 1]:
+        column.no_wrap = True
     for row in rows:
         task = row.get("task") or {}
         extra = [text_of(row, "mode"), text_of(task, "kind")] if wide else []
+        shown = [text_of(row, "trace_id")] if ids else []
         table.add_row(
-            when(row["at"], "%m-%d %H:%M:%S" if wide else "%H:%M:%S"), text_of(row, "trace_id"), outcome(row),
+            when(row["at"], "%m-%d %H:%M:%S" if wide else "%H:%M:%S"), *shown, outcome(row),
             text_of(row, "answered_by"), *extra, milliseconds(row.get("ms")), money(row),
         )  # fmt: skip
-    console.print(table)
+    return table
 
 
 def money(row: Row) -> str:

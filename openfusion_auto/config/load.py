@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,6 +19,7 @@ from openfusion_auto.config.paths import config_path, state_path
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.config.problems import describe, dotted, leaves, near
 from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig
+from openfusion_auto.config.sealed import Sealed, find_secrets
 from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.experience import Experience
@@ -56,24 +55,6 @@ _LEAVES = tuple(key for key in leaves(Config) if "[]" not in key)
 _Overrides = Mapping[str, tuple[object, str]]
 
 
-class _Sealed:
-    """Secrets by name. Nothing that prints, copies or pickles an object reaches into it."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = dict(values)
-
-    def __repr__(self) -> str:
-        return "<sealed>"
-
-    def __reduce__(self) -> str:
-        raise TypeError("secrets are not written")
-
-    def get(self, name: str) -> str | None:
-        return self._values.get(name)
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """A configuration that has been checked as a whole.
@@ -93,6 +74,7 @@ class Settings:
         state_path: Folder for everything that is written; `paths.state_dir` creates it.
         warnings: What works but deserves a look, one sentence each.
         unready: Upstream name -> why it cannot be called.
+        key_places: Name of a secret that was found -> where: `environment`, `.env`, `system keyring`, a file.
     """
 
     config: Config
@@ -108,7 +90,8 @@ class Settings:
     state_path: Path
     warnings: tuple[str, ...]
     unready: Mapping[str, str]
-    _secrets: _Sealed
+    key_places: Mapping[str, str]
+    _secrets: Sealed
 
     @property
     def builtin(self) -> bool:
@@ -178,11 +161,17 @@ def load(
     label = partial(_label, file, overrides)
     _check_roles(pool, config, label)
     experience = _experience(config, file.path.parent if file else cwd, cwd)
-    secrets, warnings = _secrets(file, config, env)
+    state = state_path(env)
+    secrets, key_places, warnings = find_secrets(
+        file.path.parent if file else None, config, env, state
+    )
     unready, more = _readiness(config, secrets)
-    has_keys = path_in(state_path(env)).exists()
-    warnings += more + _remarks(config, secrets, has_keys=has_keys)
-    warnings += too_many(config.models, config.auto.max_calls)
+    warnings = (
+        *warnings,
+        *more,
+        *_remarks(config, secrets, has_keys=path_in(state).exists()),
+        *too_many(config.models, config.auto.max_calls),
+    )
     offers = {u.name: u.offers for u in config.upstreams}
     return Settings(
         config=config,
@@ -195,8 +184,9 @@ def load(
         experience=experience,
         source=file.path if file else None,
         pool_source=pool_source,
-        state_path=state_path(env),
-        warnings=tuple(warnings),
+        state_path=state,
+        warnings=warnings,
+        key_places=MappingProxyType(dict(key_places)),
         unready=MappingProxyType(unready),
         _secrets=secrets,
     )
@@ -349,41 +339,7 @@ def _classifier(pool: Pool, config: Config, label: Callable[[Loc], str]) -> str 
     return min(fast, key=lambda c: (nominal_usd([c]), c.id)).id
 
 
-def _secrets(
-    file: TomlFile | None, config: Config, env: Mapping[str, str]
-) -> tuple[_Sealed, list[str]]:
-    """Return the secrets that the configuration names; the environment wins over `.env`."""
-    beside, warnings = _dotenv(file)
-    names = {"OPENFUSION_API_KEYS", config.redis.url_env}
-    names |= {u.api_key_env for u in config.upstreams if u.api_key_env}
-    values: dict[str, str] = {}
-    for name in names:
-        value = env.get(name, "").strip() or (beside.get(name) or "").strip()
-        if value:
-            values[name] = value
-    return _Sealed(values), warnings
-
-
-def _dotenv(file: TomlFile | None) -> tuple[Mapping[str, str | None], list[str]]:
-    """Read the `.env` beside the configuration file, when there is one."""
-    path = file.path.parent / ".env" if file else None
-    if path is None or not path.is_file():
-        return {}, []
-    from dotenv import dotenv_values  # only where there is something to read
-
-    try:
-        values = dotenv_values(path, interpolate=False, encoding="utf-8")
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8") from None  # the cause holds the bytes
-    if os.name == "posix" and mode & 0o077:
-        return values, [f"{path} can be read by other users; run: chmod 600 {path}"]
-    return values, []
-
-
-def _readiness(config: Config, secrets: _Sealed) -> tuple[dict[str, str], list[str]]:
+def _readiness(config: Config, secrets: Sealed) -> tuple[dict[str, str], list[str]]:
     unready: dict[str, str] = {}
     warnings: list[str] = []
     for upstream in config.upstreams:
@@ -400,7 +356,7 @@ def _readiness(config: Config, secrets: _Sealed) -> tuple[dict[str, str], list[s
     return unready, warnings
 
 
-def _remarks(config: Config, secrets: _Sealed, *, has_keys: bool) -> list[str]:
+def _remarks(config: Config, secrets: Sealed, *, has_keys: bool) -> list[str]:
     """Return what is allowed but may not be meant."""
     found = [w for upstream in config.upstreams for w in _upstream_remarks(upstream)]
     has_keys = has_keys or bool(_split(secrets.get("OPENFUSION_API_KEYS") or ""))

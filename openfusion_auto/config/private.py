@@ -26,7 +26,7 @@ def read(path: Path) -> bytes | None:
         if os.name == "posix" and path.stat().st_mode & OTHERS_WRITE:
             raise ConfigError(f"{path}: other users may write to it; run: chmod 600 {path}")
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error

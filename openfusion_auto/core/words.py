@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
+
+# Controls of C0 and C1 but newline and tab, and those that reorder the text around them: a command that a model shows
+# must read as what is copied (U+202A..202E and U+2066..2069, Unicode TR 36).
+DRIVING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(text: str) -> str:
     """Return text without control characters but newline and tab: foreign text must not drive the terminal."""
-    return "".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not "\x7f" <= ch <= "\x9f"))
+    return DRIVING.sub("", text)
 
 
 def usd(value: object) -> str:

@@ -121,8 +121,14 @@ def single_front(knob: float) -> Callable[[Fold], Picks]:
     return picks
 
 
-def replay(source: Source, *, check: Check = CHECK, seed: int = 0) -> SourceReport:
-    """Play every policy over one source."""
+def replay(
+    source: Source,
+    *,
+    check: Check = CHECK,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> SourceReport:
+    """Play every policy over one source; `progress` hears of each policy that has been played."""
     parts = policies.folds(source, FOLDS, seed)
     score, usd = np.nanmean(source.score, axis=0), np.nanmean(source.usd, axis=0)
     hindsight = front([(m, float(usd[j]), float(score[j])) for j, m in enumerate(source.models)])
@@ -135,6 +141,7 @@ def replay(source: Source, *, check: Check = CHECK, seed: int = 0) -> SourceRepo
         ]
         curves[plan.name] = tuple((float(r.usd.mean()), float(r.score.mean())) for r in runs)
         reports.append(report(plan, runs, parts, learned, hindsight, seed))
+        progress(plan.name)
     return SourceReport(source, hindsight, tuple(reports), curves)
 
 

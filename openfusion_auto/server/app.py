@@ -37,6 +37,7 @@ from openfusion_auto.server.metrics import Look, Metrics
 from openfusion_auto.server.middleware import expect, gate, without_the_request
 from openfusion_auto.server.observe import metrics, observe
 from openfusion_auto.server.stalled import unsent
+from openfusion_auto.server.status import status
 from openfusion_auto.server.surface import surface
 
 # `/api/v1` is what OpenRouter's clients say; a base URL with /v1 too many or too few is a common slip.
@@ -96,6 +97,7 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
     router.add_get(f"{root}/models", info.models)
     router.add_get(f"{root}/models/{{model:.+}}", info.model)
     router.add_get(f"{root}/keys/me", me)
+    router.add_get(f"{root}/status", status)
     router.add_get(f"{root}/config", info.configured)
     router.add_get(f"{root}/traces", traces.traces)
     router.add_get(f"{root}/traces/{{trace}}", traces.trace)

@@ -1,7 +1,7 @@
 """Following the files of a configuration: a good one counts for new requests, a bad one changes nothing and is said.
 
-Looked at each second, and at once after SIGHUP: `openfusion.toml`, the pool and `.env`. Requests that are on their way
-end as they began. What is only read at the start (`FIXED`) is named when it changes.
+Looked at each second, and at once after SIGHUP: `openfusion.toml`, the pool, `.env` and the list of given keys.
+Requests that are on their way end as they began. What is only read at the start (`FIXED`) is named when it changes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from openfusion_auto.config.given import path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.paths import Stamp, stamp
 from openfusion_auto.errors import ConfigError
@@ -45,9 +46,10 @@ Take = Callable[[Settings, Settings], Awaitable[None]]
 
 def files_of(settings: Settings) -> tuple[Path, ...]:
     """Return the files that settings came from, also those that are not there yet."""
+    given = path_in(settings.state_path)
     if settings.source is None:
-        return (settings.pool_source,)
-    return settings.source, settings.source.parent / ".env", settings.pool_source
+        return settings.pool_source, given
+    return settings.source, settings.source.parent / ".env", settings.pool_source, given
 
 
 def fixed(settings: Settings) -> Mapping[str, object]:

@@ -1,8 +1,10 @@
 """One question, one answer: what goes where, and how it ends when there is none."""
 
+import asyncio
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -63,11 +65,12 @@ def test_an_escape_sequence_of_a_model_does_not_reach_the_terminal(run, configur
 
 
 def test_what_is_piped_in_stands_behind_the_question(run, configured, scripted):
-    fake = scripted([Reply("ok"), Reply("ok")])
+    fake = scripted([Reply("ok")] * 3)
     run("ask", "explain", "--model", "coder-a", stdin="def f(): pass\n")
     run("ask", "-", "--model", "coder-a", stdin="all of it")
+    run("ask", "--model", "coder-a", stdin="all of it too")
     sent = [json.loads(c.body)["messages"][-1]["content"] for c in fake.calls]
-    assert sent == ["explain\n\ndef f(): pass\n", "all of it"]
+    assert sent == ["explain\n\ndef f(): pass\n", "all of it", "all of it too"]
 
 
 def test_a_terminal_is_not_read(run, configured, scripted):
@@ -81,6 +84,25 @@ def test_nothing_to_ask_is_wrong_usage(run, text):
     done = run("ask", text, stdin=" \n")
     assert done.code == 2
     assert "nothing to ask" in done.err
+
+
+def test_at_a_terminal_a_text_is_needed(run):
+    done = run("ask", stdin="typed later", tty=True)
+    assert done.code == 2
+    assert "nothing to ask" in done.err
+
+
+def test_ctrl_c_says_what_it_has_cost(run, configured, scripted, monkeypatch):
+    scripted([Reply("one two three", hang=True)], sleep=asyncio.sleep)
+
+    async def stop(talk, _question):
+        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
+        await talk.stream("x", print)
+
+    monkeypatch.setattr("openfusion_auto.cli.answer_view.print_stream", stop)
+    done = run("ask", "x", "--model", "coder-a")
+    assert done.code == 130
+    assert "stopped | vendor/coder | single | $0.0000 | " in done.err
 
 
 def test_a_chosen_mode_is_taken(run, configured, scripted):

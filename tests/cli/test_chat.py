@@ -1,24 +1,22 @@
-"""A conversation line by line: turns, slash commands, Ctrl-C and the end."""
+"""A conversation line by line: turns, slash commands, Ctrl-C and the end; in pipes and at a real terminal."""
 
 import asyncio
-import builtins
 import json
 import os
-import pty
 import re
-import select
 import signal
-import subprocess
-import sys
+import stat
 import threading
 import time
 
 import pytest
 
 from openfusion_auto.cli import chat
+from openfusion_auto.cli.common import load_settings
+from openfusion_auto.cli.slash import COMMANDS
 from openfusion_auto.upstream.reply import Reply
 
-from .processes import environment
+from .terminal import PROMPT, at_terminal, relay
 
 ARGS = ("chat", "--model", "coder-a")
 
@@ -80,7 +78,8 @@ def test_a_dry_run_costs_nothing(run):
 @pytest.mark.parametrize("line", ["/", "/nope", "/help"])
 def test_an_unknown_slash_command_says_what_there_is(run, configured, scripted, line):
     fake = scripted([])
-    assert "/why" in run(*ARGS, stdin=line + "\n").err
+    said = run(*ARGS, stdin=line + "\n").err
+    assert all(name in said for name in COMMANDS)
     assert fake.calls == []
 
 
@@ -98,37 +97,36 @@ def test_a_failed_turn_goes_on_and_makes_the_code_1_for_programs(run, configured
     assert "Traceback" not in done.err
 
 
-def test_a_person_gets_help_a_prompt_and_code_0(run, configured, scripted, monkeypatch):
+@pytest.fixture
+def typed(monkeypatch):
+    """Let a person type these lines; an exception in their place is raised."""
+
+    def play(*events):
+        left = iter([*events, EOFError()])
+
+        def read():
+            event = next(left)
+            if isinstance(event, BaseException):
+                raise event
+            return event
+
+        monkeypatch.setattr(chat, "typing", lambda _chat, keep: read)
+
+    return play
+
+
+def test_a_failed_turn_of_a_person_is_no_failure_of_the_program(run, configured, scripted, typed):
     scripted([Reply(status=400, text="no")])
-    lines = iter(["one", "/exit"])
-    monkeypatch.setattr(builtins, "input", lambda prompt: next(lines))
-    done = run(*ARGS, tty=True)
-    assert done.code == 0
-    assert "Ctrl-D ends" in done.err
+    typed("one", "/exit", "two")
+    assert run(*ARGS, tty=True).code == 0
 
 
-def test_ctrl_c_at_the_prompt_drops_the_line_and_ctrl_d_ends(
-    run, configured, scripted, monkeypatch
-):
+def test_ctrl_c_at_the_prompt_drops_the_line_and_ctrl_d_ends(run, configured, scripted, typed):
     scripted([Reply("a")])
-    events = iter([KeyboardInterrupt(), "one", EOFError()])
-
-    def read(_prompt):
-        event = next(events)
-        if isinstance(event, BaseException):
-            raise event
-        return event
-
-    monkeypatch.setattr(builtins, "input", read)
+    typed(KeyboardInterrupt(), "one")
     done = run(*ARGS, tty=True)
     assert done.code == 0
     assert done.out == "a\n"
-
-
-def test_reading_lines_works_without_readline(monkeypatch):
-    monkeypatch.setitem(sys.modules, "readline", None)
-    monkeypatch.setattr(builtins, "input", lambda prompt: prompt)
-    assert chat.prompting()() == "> "
 
 
 def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(run, configured, scripted):
@@ -147,41 +145,109 @@ def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(run, configured, s
     thread.start()
     done = run(*ARGS, stdin="one\ntwo\n")
     thread.join()
-    assert "stopped" in done.err
+    assert "stopped | vendor/coder | single | ~$0." in done.err
     assert done.out.endswith("fine\n")
     assert fake.open_now == 0
     assert [m["content"] for m in json.loads(fake.calls[1].body)["messages"]] == ["two"]
 
 
-@pytest.fixture
-def terminal():
-    """A chat at a terminal of its own; gives the process and our end of the terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "openfusion_auto", "chat"], stdin=theirs, stdout=theirs,
-        stderr=subprocess.PIPE, env=environment(), close_fds=True,
-    )  # fmt: skip
-    os.close(theirs)
-    yield process, ours
-    process.kill()
-    process.communicate()
-    os.close(ours)
+def test_a_first_run_asks_for_a_key_unseen_and_goes_on_as_a_dry_run_without_one(folder):
+    with at_terminal("chat") as person:
+        person.until(b"Paste it here.*not shown.*: ")
+        person.type("\r")
+        person.until(b"DRY RUN: NO MODEL IS CALLED.*" + PROMPT)
+        person.type("dropped\x03")
+        person.until(PROMPT)
+        person.type("hello\r")
+        person.until(b"'hello'.*nothing spent .dry run.*" + PROMPT)
+        person.type("/key sk-or-typed-here\r")
+        person.until(b"takes the name of a variable.*" + PROMPT)
+        person.type("/key OPENROUTER_API_KEY\r")
+        person.until(b"not shown.*: ")
+        person.type("sk-or-secret\r")
+        person.until(b"given-keys.json, which only you can read.*" + PROMPT)
+        person.type("/key\r")
+        person.until(b"upstream openrouter: given-keys.json in the state folder.*" + PROMPT)
+        person.type("\x04")
+        assert person.wait() == 0
+    assert b"sk-or-secret" not in person.seen
+    kept = folder / "state" / "given-keys.json"
+    assert "sk-or-secret" in kept.read_text()
+    history = folder / "state" / "chat-history"
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (kept, history)] == [0o600, 0o600]
+    assert "+hello" in history.read_text()
+    assert "/key" not in history.read_text()
+    settings = load_settings(None)
+    assert settings.key("openrouter") == "sk-or-secret"
+    assert not settings.unready
 
 
-def read_until(descriptor, pattern, got):
-    """Return `got` and what follows, up to where it holds `pattern`."""
-    while not re.search(pattern, got, re.DOTALL):
-        assert select.select([descriptor], [], [], 20)[0], got
-        got += os.read(descriptor, 4096)
-    return got
+HOSTILE = "# A title\n\n**bold** \x1b]0;evil\x07 [here](http://x.invalid/y) \x9b31m \u202etxt\n\n"
 
 
-def test_it_works_at_a_real_terminal(terminal):
-    process, ours = terminal
-    shown = read_until(ours, b"> ", b"")
-    os.write(ours, b"hello\n")
-    shown = read_until(ours, b"'hello'.*> ", shown)
-    os.write(ours, b"\x04")
-    assert process.wait(20) == 0
-    assert b"DRY RUN by openfusion_auto" in shown
-    assert b"DRY RUN: NO MODEL IS CALLED" in process.stderr.read()
+def test_an_answer_is_markdown_a_panel_is_told_and_ctrl_c_cuts_it_at_the_upstream(
+    configured, folder
+):
+    answers = {"vendor/coder": [HOSTILE, "- one\n", "- two\n\n", "the last"], "vendor/fast": 500}
+    with relay(answers) as upstream:
+        configured(upstream.url)
+        with at_terminal(*ARGS, columns=40, NO_COLOR="1") as person:
+            person.until(PROMPT)
+            person.type("first\x1b\rsecond\\\rthird\r")  # Alt-Enter, then a backslash before Enter
+            shown = person.until(rb"vendor/coder \| single \|.*" + PROMPT).decode()
+            assert upstream.bodies[0]["messages"][-1]["content"] == "first\nsecond\nthird"
+            looks_right(shown)
+            person.type("/models openfusion/fusion\rboth\r")
+            told = person.until(rb"vendor/coder \| panel \|.*" + PROMPT)
+            assert re.search(rb"member: coder-a answered after .*, \$0.0", told)
+            assert b"member: fast-b is out after" in told
+            person.type("/models coder-a\r")
+            person.until(b"asked is coder-a from now on.*" + PROMPT)
+            upstream.answers["vendor/coder"] = count()
+            person.type("count\r")
+            person.until(b"word 9")
+            pressed_s = time.monotonic()
+            person.type("\x03")
+            stopped = person.until(rb"stopped \| vendor/coder \| single \| ~\$0.0.*" + PROMPT)
+            assert b"Traceback" not in stopped
+            assert within(2, lambda: upstream.left)
+            assert upstream.left[0] - pressed_s < 1
+            person.type("/tokens\r/save talk.md\r")
+            person.until(b"4 messages are in talk.md.*" + PROMPT)
+            person.type("\x04")
+            assert person.wait() == 0
+    assert re.search(rb"vendor/coder +\d ", person.seen)
+    saved = (folder / "talk.md").read_text()
+    assert saved.startswith("## user\n\nfirst\nsecond\nthird\n\n## assistant\n\n# A title")
+    assert "\x1b" not in saved
+
+
+def looks_right(shown):
+    """The answer HOSTILE is Markdown without colours, and drives nothing."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "A title" in text
+    assert "# A title" not in text
+    assert "**" not in text
+    assert "(http://x.invalid/y)" in re.sub(r"\s+", "", text)
+    assert not re.search(r"\x1b\[([0-9;]*;)?(3[0-8]|4[0-8]|9[0-7])[;m]", shown)  # NO_COLOR
+    for foreign in ("\x1b]0;evil", "\x07", "\x9b", "\u202e", "\x1b[31m"):
+        assert foreign not in shown
+
+
+def count():
+    return (f"word {i} " for i in range(10_000))
+
+
+def within(seconds, is_so):
+    end_s = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return is_so()
+
+
+def test_in_a_pipe_nothing_is_asked(run):
+    done = run("chat", stdin="hello\n/key\n/key OPENROUTER_API_KEY\n")
+    assert done.code == 0
+    assert "not shown" not in done.err
+    assert "OPENROUTER_API_KEY  upstream openrouter: not set" in done.err
+    assert "a key is asked for at a terminal only" in done.err

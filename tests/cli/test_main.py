@@ -16,7 +16,7 @@ from openfusion_auto.errors import BadRequest, ConfigError, NoCandidate
 
 from .processes import environment
 
-HEAVY = ("aiohttp", "numpy", "jsonschema", "pydantic", "rich")
+HEAVY = ("aiohttp", "numpy", "jsonschema", "pydantic", "rich", "prompt_toolkit", "markdown_it")
 
 
 def end_with(monkeypatch, what):
@@ -65,7 +65,7 @@ def test_help_lists_every_command_in_the_order_of_the_table(run):
 
 def test_every_command_takes_json_config_and_help():
     context = click.Context(cli)
-    alone = {"replay", "receipt"}
+    alone = {"replay", "receipt", "completion"}
     commands = [cli.get_command(context, name) for name in COMMANDS if name not in alone]
     flat = [c for c in commands if not isinstance(c, click.Group)]
     flat += [c for g in commands if isinstance(g, click.Group) for c in g.commands.values()]

@@ -16,6 +16,7 @@ def test_clean_text_holds_no_control_character_and_loses_nothing_else(text):
     cleaned = output.clean(text)
     assert not any(ch < " " and ch not in "\n\t" for ch in cleaned)
     assert not any("\x7f" <= ch <= "\x9f" for ch in cleaned)
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(cleaned)
     assert cleaned == "".join(ch for ch in text if ch in cleaned)
 
 

@@ -39,14 +39,19 @@ def test_the_table_names_front_policies_and_check(dataset):
     ):
         assert words in shown
     assert "finds 80% of wrong answers, accepts 95% of right ones" in shown
-    assert "made: 40 tasks" in result.stderr
+    assert result.stderr == "made: 40 tasks, 3 models\n"
 
 
-def test_json_alone_stands_on_stdout(dataset):
-    shown = json.loads(run(dataset, "--json").stdout)
+def test_json_alone_stands_on_stdout_and_a_bar_where_a_person_looks(dataset, monkeypatch):
+    monkeypatch.setattr("openfusion_auto.cli.progress.is_watched", lambda: True)
+    done = run(dataset, "--json")
+    shown = json.loads(done.stdout)
     assert shown["dataset"] == "made.jsonl.gz"
     assert shown["sources"][0]["source"] == "made"
     assert shown["plots"] == []
+    assert "1/11  auto" in done.stderr
+    assert "[####################] 11/11  oracle" in done.stderr
+    assert done.stderr.endswith("\r\x1b[K")
 
 
 def test_plots_are_written_where_asked(dataset, tmp_path):

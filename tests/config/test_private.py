@@ -12,6 +12,8 @@ from openfusion_auto.errors import ConfigError
 
 def test_what_is_not_there_is_none(tmp_path):
     assert private.read(tmp_path / "nothing") is None
+    (tmp_path / "file").touch()
+    assert private.read(tmp_path / "file" / "nothing") is None
 
 
 def test_a_written_file_is_the_owners_alone_whatever_stood_there(tmp_path):

@@ -43,7 +43,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SHELLS = ("sh", "bash", "console")
 START = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?openfusion (.+)$")
 # Commands that say 1 on a bare machine: no server runs, no key is set.
-MAY_FIND = ("trace", "doctor")
+MAY_FIND = ("trace", "top", "doctor")
 # Nor is anything current there: a price list differs from the pool.
 DIFFERS = ("pool", "update")
 

@@ -12,6 +12,7 @@ import pytest
 import tomli_w
 from aiohttp import web
 
+from openfusion_auto.config import given
 from openfusion_auto.config.load import load
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server import follow
@@ -131,6 +132,20 @@ async def test_a_good_file_counts_for_new_requests(place):
         assert await health(router) == {"loaded_at": place.now_s, "error": None, "restart": []}
         async with router.http.get(f"{router.base}/models") as r:
             assert "coder-b" in [m["id"] for m in (await r.json())["data"]]
+
+
+async def test_a_key_that_is_typed_in_counts_for_its_address_without_a_restart(place, monkeypatch):
+    monkeypatch.setattr(given, "system_keyring", lambda: None)
+    place.key("")
+    async with place.serve() as router:
+        kept = given.path_in(place.read().state_path)
+        given.give(kept, KEY_ENV, "http://127.0.0.2:1", "sk-other")
+        await place.tick()
+        assert place.read().key("relay") is None
+        given.give(kept, KEY_ENV, place.url, "sk-typed")
+        await place.tick()
+        _, _, body = await router.chat(ask())
+        assert body["choices"][0]["message"]["content"] == "Bearer sk-typed"
 
 
 async def test_a_request_in_flight_ends_with_the_old_one(place, upstream):
@@ -351,9 +366,10 @@ def test_what_is_fixed_are_settings(place):
     assert follow.fixed(settings)["server.port"] == 8787
 
 
-def test_without_a_file_the_pool_alone_is_followed(place):
+def test_without_a_file_the_pool_and_the_given_keys_are_followed(place):
     settings = replace(place.read(), source=None)
-    assert follow.files_of(settings) == (settings.pool_source,)
+    given = settings.state_path / "given-keys.json"
+    assert follow.files_of(settings) == (settings.pool_source, given)
 
 
 def test_what_is_fixed_is_documented():
