@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from aiohttp import web
 
+from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
@@ -66,6 +68,13 @@ class Live:
     draining: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """That there is a page for people, and how an error is told on it."""
+
+    tell: Callable[[web.Request, FusionError], web.Response]
+
+
 ENGINE = web.AppKey("engine", Engine)
 CONFIG = web.AppKey("config", Loaded)
 OPTIONS = web.AppKey("options", ServerOptions)
@@ -74,6 +83,7 @@ LIVE = web.AppKey("live", Live)
 KEYRING = web.AppKey("keyring", Keyring)
 LIMITER = web.AppKey("limiter", Limiter)
 VIEWS = web.AppKey("views", Views)
+PAGE = web.AppKey("page", Page)  # not there when none is served
 METRICS = web.AppKey("metrics", Metrics)
 TRACE = web.RequestKey("trace", Trace)  # not there when a request is refused before it has one
 CLIENT = web.RequestKey("client", Client)  # who asks; not there when no key is asked for
