@@ -57,7 +57,11 @@ def summary_of(trace: Trace) -> dict[str, object]:
 
 def row_of(trace: Trace) -> TraceRow:
     """Return a trace as it is kept."""
-    parts = (LAYOUT, dumps(replace(trace, decision=None)), dumps(kept_of(trace.decision)))
+    told = trace.deliberation
+    if told is not None and trace.texts is None:  # an analysis quotes the answers
+        told = replace(told, analysis=None)
+    kept = replace(trace, decision=None, deliberation=told)
+    parts = (LAYOUT, dumps(kept), dumps(kept_of(trace.decision)))
     document = zlib.compress(b'{"layout":%b,"trace":%b,"decision":%b}' % parts, COMPRESSION)
     return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document)
 

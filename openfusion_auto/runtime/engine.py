@@ -26,6 +26,7 @@ from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.texts import texts_of
 from openfusion_auto.runtime.trace import Again, Trace, TraceStore, shown
 from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.portable import seals_of_answer
@@ -47,6 +48,7 @@ class Engine:
         report_requested: bool = False,
         reader: Reader | None = None,
         cache: Cache | None = None,
+        keep_texts: bool = False,
     ) -> None:
         self.means = means
         self.policy = policy
@@ -56,6 +58,7 @@ class Engine:
         self.report_requested = report_requested
         self.reader = reader or Reader()
         self.cache = cache
+        self.keep_texts = keep_texts
 
     def as_now(self) -> Engine:
         """Return the engine as it is now: a request goes its whole way with one configuration."""
@@ -65,7 +68,7 @@ class Engine:
         """Serve requests from now on as `other` would; traces and live state stay."""
         self.means, self.policy, self.offers = other.means, other.policy, other.offers
         self.report_requested, self.reader = other.report_requested, other.reader
-        self.cache = other.cache
+        self.cache, self.keep_texts = other.cache, other.keep_texts
 
     @property
     def _judging(self) -> Judging:
@@ -87,6 +90,7 @@ class Engine:
             dry_run=self.dry_run,
             owner=owner_of(incoming.client),
             parent=parent.header() if parent is not None else None,
+            texts=texts_of(incoming.prompt) if self.keep_texts else None,
         )
         self.traces.add(trace)
         return trace
@@ -171,6 +175,8 @@ class Engine:
         trace.session, trace.session_source = session_hash(session.key), session.source
         trace.cached = Again(kept.trace, kept.mode, kept.model, kept.at)
         trace.answered_by, trace.answered_phase = kept.candidate, kept.phase
+        if trace.texts is not None:
+            trace.texts.answered(kept.phase or "", kept.candidate, answer)
         maker = self.means.pool.get(kept.candidate)
         if maker is not None:  # another process may have seen it first
             self.means.live.first_seen(seals_of_answer(answer), maker)

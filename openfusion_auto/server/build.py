@@ -138,6 +138,7 @@ def engine_of(
         report_requested=config.server.report_model == "requested",
         reader=build_reader(settings, means.live, before),
         cache=cache,
+        keep_texts=config.store.texts,
     )
 
 
