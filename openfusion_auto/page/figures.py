@@ -6,10 +6,13 @@ thing stands.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup, escape
 
 Document = Mapping[str, Any]
 
@@ -175,3 +178,18 @@ def readings(task: Document) -> tuple[Reading, ...]:
         sized = tuple((e, round(WIDE * abs(e["points"]) / most, 1)) for e in rest)
         found.append(Reading("turn", task["turn"], sized))
     return tuple(found)
+
+
+def marked(text: str, words: Sequence[str]) -> Markup:
+    """Return text as HTML in which those words are marked, whole and in any case."""
+    known = sorted({re.escape(w) for w in words if w.strip()}, key=len, reverse=True)
+    found = re.compile(rf"(?<!\w)({'|'.join(known) or '(?!)'})(?!\w)", re.IGNORECASE)
+    parts = found.split(text)  # every second one is a word
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts)
+    )
+
+
+def figure(value: float | None) -> str:
+    """Return a measured number with four digits that count; a dash for what is not known."""
+    return "\N{EN DASH}" if value is None else f"{value:,.4g}"

@@ -140,6 +140,23 @@ async def find(
     return await asyncio.to_thread(from_store, store, trace_id, owner)
 
 
+async def whole(
+    memory: TraceStore, store: Store, trace_id: str, owner: str | None = None
+) -> Trace | None:
+    """Return the trace itself; None as `find`.
+
+    Raises:
+        Unreadable: another version recorded it.
+    """
+    found = memory.get(trace_id)
+    if found is not None:
+        return found if owner in (None, found.owner) else None
+    row = await asyncio.to_thread(store.trace, trace_id)
+    if row is None or owner not in (None, row.head.owner):
+        return None
+    return await asyncio.to_thread(restored, row.document)
+
+
 def from_store(store: Store, trace_id: str, owner: str | None) -> dict[str, object] | None:
     """Return a trace from the store, None as above; blocks."""
     row = store.trace(trace_id)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from aiohttp import web
 
 from openfusion_auto.errors import BadRequest, NotFound
 from openfusion_auto.runtime import archive
 from openfusion_auto.runtime.access import owner_of
+from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.info import answer_json
 from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE
 from openfusion_auto.server.sharing import HEARING
-from openfusion_auto.store.base import TraceQuery
+from openfusion_auto.store.base import Store, TraceQuery
+
+Found = TypeVar("Found")
+Look = Callable[[TraceStore, Store, str, str | None], Awaitable[Found | None]]
 
 MAX_LISTED = 200  # traces in one listing
 DEFAULT_LISTED = 50
@@ -43,19 +49,28 @@ async def traces(request: web.Request) -> web.Response:
 
 async def trace(request: web.Request) -> web.Response:
     """`GET /v1/traces/{id}`: everything recorded of one request."""
+    return answer_json(await awaited(request, archive.find))
+
+
+async def awaited(request: web.Request, look: Look[Found]) -> Found:
+    """Return what `look` (of `archive`) finds of the trace that a request names, and may see.
+
+    Raises:
+        NotFound: nobody knows it, or it is another key's.
+    """
     engine = request.app[ENGINE]
     name = request.match_info["trace"]
     clock = request.app[CLOCK]
     # Of a request that another worker answered a moment ago the trace is still on its way to the store.
     until_s = clock.now() + (WRITTEN_S if HEARING in request.app else 0.0)
     while True:
-        found = await archive.find(engine.traces, engine.means.books.store, name, owner(request))
+        found = await look(engine.traces, engine.means.books.store, name, owner(request))
         if found is not None or clock.now() >= until_s:
             break
         await clock.sleep(LOOK_S)
     if found is None:
         raise NotFound("No trace with this id; the oldest ones are deleted in time.", param="id")
-    return answer_json(found)
+    return found
 
 
 def owner(request: web.Request) -> str | None:
