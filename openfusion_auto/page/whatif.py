@@ -64,7 +64,7 @@ class Change:
 def moved(term: Document) -> float:
     """Return by how many points a term moved; one that is on one side only, by all of them."""
     before, after = term["points"]
-    return abs((after or 0.0) - (before or 0.0))
+    return abs(float(after or 0.0) - float(before or 0.0))
 
 
 def ground_of(trace: Trace, views: Views) -> Ground | str:

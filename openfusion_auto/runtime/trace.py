@@ -294,6 +294,20 @@ def shown(trace: Trace, level: TraceLevel) -> dict[str, object] | None:
     return rendered
 
 
+def progress(trace: Trace) -> dict[str, object]:
+    """Return how the calls of a request go: what is told before the answer to who asks for it."""
+    steps = trace.decision.plan.steps if trace.decision is not None else ()
+    return {
+        "trace_id": trace.id,
+        "mode": trace.mode,
+        "plan": [{"phase": s.phase, "candidate": s.candidates[0]} for s in steps],
+        "calls": [
+            {"phase": a.phase, "candidate": a.candidate, "status": a.error or a.status, "ms": a.ms}
+            for a in trace.attempts
+        ],
+    }
+
+
 def panel_json(trace: Trace) -> dict[str, object] | None:
     """Return how a panel came to its answer, beside who would have answered alone and for how much; None without one.
 
