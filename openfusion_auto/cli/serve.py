@@ -109,7 +109,7 @@ def serve_alone(
     worker: str | None,
 ) -> None:
     """Serve in this process; `worker` says which of several it is."""
-    from openfusion_auto.page.mount import mount
+    from openfusion_auto.page.mount import RECEIPTS, mount
     from openfusion_auto.server.build import build
     from openfusion_auto.server.keys import METRICS
     from openfusion_auto.server.logs import set_up
@@ -126,7 +126,7 @@ def serve_alone(
         workers=one.of if one else 1,
         metrics=Path(os.environ[METRICS_FOLDER]) if one else None,
     )
-    mount(app)
+    mount(app, settings.state_path / RECEIPTS)
     together = app[METRICS].together
     if one is not None and one.restarts and together is not None:
         together.restarted()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from importlib import import_module
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -29,9 +30,12 @@ HEADERS = {
 }
 
 
-def mount(app: web.Application) -> None:
-    """Serve the page at `/ui` of an application that is not yet running."""
-    app[PAGE] = Page(told)
+RECEIPTS = "receipts"  # in the state folder; `evals.shelf.FOLDER`, which is heavy to import
+
+
+def mount(app: web.Application, receipts: Path) -> None:
+    """Serve the page at `/ui` of an application that is not yet running; `receipts` is their folder."""
+    app[PAGE] = Page(told, receipts)
     for route in ROUTES:
         if route.method == "GET":
             app.router.add_get(route.path, lazily(route.target))

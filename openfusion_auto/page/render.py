@@ -71,7 +71,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(navigation=NAVIGATION, static=static_url, version=__version__)
+    made.globals.update(navigation=NAVIGATION, static=static_url, version=__version__, **SHOWS)
     made.filters.update(FILTERS)
     return made
 
@@ -124,12 +124,44 @@ def clock_time(at_s: float) -> str:
     return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def money(value: object) -> str:
+    """Return money for a column: six decimals below a dollar, so that the points stand below each other."""
+    if not isinstance(value, int | float) or abs(value) >= 1:
+        return words.usd(value)
+    return f"{'-' if value < 0 else ''}${abs(value):.6f}"
+
+
+def tenth(value: object) -> str:
+    """Return a number with one decimal."""
+    return number(value, 1)
+
+
+def thousandth(value: object) -> str:
+    """Return a number with three decimals."""
+    return number(value, 3)
+
+
+def plain(value: object) -> object:
+    """Return a value as it is, for macros that are told how to show one."""
+    return value
+
+
 FILTERS: Mapping[str, Callable[..., str]] = {
     "usd": words.usd,
+    "money": money,
     "count": words.count,
     "ms": ms,
     "share": share,
     "number": number,
     "iso": iso,
     "clock_time": clock_time,
+}
+# The same as functions, for macros that are told how to show a number.
+SHOWS: Mapping[str, Callable[..., object]] = {
+    "usd": words.usd,
+    "ms": ms,
+    "share": share,
+    "tenth": tenth,
+    "thousandth": thousandth,
+    "plain": plain,
 }

@@ -19,6 +19,12 @@ class Route(NamedTuple):
 
 ROUTES = (
     Route("GET", "/ui", "live:page"),
+    Route("GET", "/ui/live", "live:part"),
+    Route("GET", "/ui/traces", "traces:page"),
+    Route("GET", "/ui/pool", "pool:page"),
+    Route("GET", "/ui/receipts", "receipts:page"),
+    Route("GET", "/ui/receipts/diff", "receipts:diff"),
+    Route("GET", "/ui/receipts/{number}", "receipts:one"),
     Route("GET", "/ui/sign-in", "signing:page"),
     Route("POST", "/ui/sign-in", "signing:sign_in"),
     Route("POST", "/ui/sign-out", "signing:sign_out"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.metrics import Metrics
+from openfusion_auto.store.base import Spend
 
 
 @dataclass(slots=True)
@@ -68,11 +70,19 @@ class Live:
     draining: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page:
-    """That there is a page for people, and how an error is told on it."""
+    """The page for people.
+
+    Attributes:
+        tell: Tells an error as a page.
+        receipts: The folder of the receipts that it shows.
+        spent: What was spent lately, and until when that is not asked for again [s].
+    """
 
     tell: Callable[[web.Request, FusionError], web.Response]
+    receipts: Path
+    spent: tuple[float, list[Spend]] = field(default_factory=lambda: (0.0, []))
 
 
 ENGINE = web.AppKey("engine", Engine)

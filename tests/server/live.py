@@ -52,7 +52,7 @@ async def serving(
         app = build(
             load(config, {**env, "OPENFUSION_API_KEYS": client_keys}, {}, folder), dry_run=False
         )
-        mount(app)
+        mount(app, folder / "state" / "receipts")
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
         )

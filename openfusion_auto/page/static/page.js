@@ -28,6 +28,7 @@ function poll(part) {
   const state = document.querySelector("[data-state]"), pause = document.querySelector("[data-pause]");
   const say = (text) => { if (state && state.textContent !== text) state.textContent = text; };
   let paused = false;
+  if (pause) pause.hidden = false;
   pause?.addEventListener("click", () => {
     paused = !paused;
     pause.setAttribute("aria-pressed", String(paused));
