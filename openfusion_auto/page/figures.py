@@ -20,6 +20,7 @@ WIDE = 1000.0  # [units] of every picture from left to right
 LEAST = 3.0  # [units] of what happened at all: seen, however short
 TICKS = (1, 2, 5)  # steps of a scale, times powers of ten
 MOST_TICKS = 6
+READ, BESIDES = ("kind", "risk", "complexity"), "besides"  # a rule's word, a classifier's
 COLOURS = 8  # classes c0..c7 of the style sheet
 
 
@@ -167,17 +168,16 @@ def readings(task: Document) -> tuple[Reading, ...]:
     """Return the task's readings; each piece of evidence with the share 0..`WIDE` that its points are of the most."""
     rows: Sequence[Document] = task["evidence"]
     most = max((abs(e["points"]) for e in rows), default=0.0) or 1.0
-    found = []
-    for what in ("kind", "risk", "complexity"):
-        own = [e for e in rows if e["signal"].partition(".")[0] == what]
-        own.sort(key=lambda e: -abs(e["points"]))
-        sized = tuple((e, round(WIDE * abs(e["points"]) / most, 1)) for e in own)
-        found.append(Reading(what, task[what], sized))
-    rest = [e for e in rows if e["signal"].partition(".")[0] not in ("kind", "risk", "complexity")]
-    if rest:
-        sized = tuple((e, round(WIDE * abs(e["points"]) / most, 1)) for e in rest)
-        found.append(Reading("turn", task["turn"], sized))
-    return tuple(found)
+    sorts: dict[str, list[tuple[Document, float]]] = {what: [] for what in (*READ, BESIDES)}
+    for e in sorted(rows, key=lambda e: -abs(e["points"])):
+        what = e["signal"].partition(".")[0]
+        share = round(WIDE * abs(e["points"]) / most, 1)
+        sorts[what if what in READ else BESIDES].append((e, share))
+    return tuple(
+        Reading(what, task.get(what, ""), tuple(own))
+        for what, own in sorts.items()
+        if own or what != BESIDES
+    )
 
 
 def marked(text: str, words: Sequence[str]) -> Markup:

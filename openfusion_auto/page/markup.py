@@ -60,7 +60,7 @@ def to_html(text: str) -> Markup:
 def plain(text: str) -> Markup:
     """Return text as it is, cut after `SHOWN_CHARS`, which is said."""
     text = seen(text.replace("\r\n", "\n"))
-    shown = Markup('<pre class="plain" dir="auto">{}</pre>').format(text[:SHOWN_CHARS])
+    shown = Markup('<pre class="plain">{}</pre>').format(text[:SHOWN_CHARS])
     if len(text) <= SHOWN_CHARS:
         return shown
     left = len(text) - SHOWN_CHARS
@@ -78,7 +78,7 @@ def sanitised(html: str) -> str:
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={
             "a": {"target": "_blank"},
-            **{t: {"dir": "auto"} for t in ("p", "li", "pre", "td", "th", "blockquote")},
+            **{t: {"dir": "auto"} for t in ("p", "li", "td", "th", "blockquote")},
         },
         strip_comments=True,
         generic_attribute_prefixes=set(),
