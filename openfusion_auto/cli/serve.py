@@ -114,7 +114,7 @@ def serve_alone(
     from openfusion_auto.server.keys import METRICS
     from openfusion_auto.server.logs import set_up
     from openfusion_auto.server.serving import serve
-    from openfusion_auto.server.worker import METRICS_FOLDER, worker_of
+    from openfusion_auto.server.worker import METRICS_FOLDER, SEALING, worker_of
 
     set_up(settings.config.log)
     one = None if worker is None else worker_of(worker)
@@ -125,6 +125,7 @@ def serve_alone(
         read=read,
         workers=one.of if one else 1,
         metrics=Path(os.environ[METRICS_FOLDER]) if one else None,
+        secret=bytes.fromhex(os.environ[SEALING]) if one else None,
     )
     mount(app, settings.state_path / RECEIPTS)
     together = app[METRICS].together

@@ -38,7 +38,7 @@ async def part(request: web.Request) -> web.Response:
 
 async def shown(request: web.Request) -> dict[str, Any]:
     """Return what the view shows, as values for its template."""
-    found, _ = await traces.found(request, {}, SUMMED)
+    found, _ = await traces.found(request, {}, SUMMED, at_once=True)
     rows = whole(found)
     pool, live = pool_of(request), request.app[ENGINE].means.live
     measure = yardstick(pool, live.snapshot(None).unready)

@@ -91,6 +91,7 @@ async def diff(request: web.Request) -> web.Response:
         sides=sides,
         pairs=pairs,
         same=sum(pair["same"] for pair in pairs),
+        others=sum(pair["pick"][0] != pair["pick"][1] for pair in pairs),
     )
 
 

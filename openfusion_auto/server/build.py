@@ -210,13 +210,16 @@ def server_options(settings: Settings, host: str) -> ServerOptions:
     )
 
 
-def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyring:
+def build_keyring(
+    settings: Settings, clock: Clock, *, insecure: bool, secret: bytes | None = None
+) -> Keyring:
     """Return the keys of a configuration.
 
     Args:
         settings: The configuration.
         clock: By which keys expire.
         insecure: Serve everybody, also beyond this machine. Both this and `server.insecure_no_keys` must say so.
+        secret: What passes for the page are sealed with; None = a fresh one.
 
     Raises:
         ConfigError: it would listen beyond this machine without a key that opens; or the file of keys is broken.
@@ -224,7 +227,8 @@ def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyrin
     server = settings.config.server
     told_twice = insecure and server.insecure_no_keys
     exposed = not is_loopback(server.host) and not told_twice
-    keyring = Keyring(path_in(settings.state_path), settings.client_keys, clock, required=exposed)
+    path = path_in(settings.state_path)
+    keyring = Keyring(path, settings.client_keys, clock, required=exposed, secret=secret)
     if exposed and not keyring.opens():
         half = " Only one of --insecure-no-keys and server.insecure_no_keys is there."
         raise ConfigError(
@@ -254,17 +258,19 @@ def build(
     read: Callable[[], Settings] | None = None,
     workers: int = 1,
     metrics: Path | None = None,
+    secret: bytes | None = None,
 ) -> web.Application:
     """Return the application of a configuration; with `read`, which reads it anew, it follows its files.
 
-    As one of several `workers` it waits for what the others know, and counts in the folder `metrics`.
+    As one of several `workers` it waits for what the others know, counts in the folder `metrics`, and takes the passes
+    that any of them gave (`secret`).
 
     Raises:
         ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
             broken; there are budgets and the store cannot be used; a newer version has written it.
     """
     clock = clock or Clock()
-    keyring = build_keyring(settings, clock, insecure=insecure)
+    keyring = build_keyring(settings, clock, insecure=insecure, secret=secret)
     link = build_link(settings, dry_run=dry_run)
     store = build_store(settings, dry_run=dry_run, clock=clock, elsewhere=link is not None)
     counters = build_counters(link, store, clock, worker=workers > 1)

@@ -43,9 +43,12 @@ async def traces(request: web.Request) -> web.Response:
 
 
 async def found(
-    request: web.Request, asked: Mapping[str, str], limit: int
+    request: web.Request, asked: Mapping[str, str], limit: int, *, at_once: bool = False
 ) -> tuple[list[dict[str, object]], bool]:
-    """Return the traces that `asked` says, as entries of a list, and whether there are more of them."""
+    """Return the traces that `asked` says, as entries of a list, and whether there are more of them.
+
+    `at_once`: see `TraceQuery`; this process has its own newest ones in memory anyway.
+    """
     engine = request.app[ENGINE]
     query = TraceQuery(
         limit + 1,
@@ -57,6 +60,7 @@ async def found(
         one_of(asked, "kind", KINDS),
         asked.get("session"),
         since(asked),
+        at_once,
     )
     rows = await archive.listed(engine.traces, engine.means.books.store, query)
     return rows[:limit], len(rows) > limit

@@ -105,6 +105,7 @@ class TraceQuery:
         since: Only what came at this moment or later [s since 1970].
         model: The name asked for, or the candidate or model that answered.
         owner: Whose alone are wanted.
+        at_once: What was put in a moment ago need not be among them: writing is not waited for.
     """
 
     limit: int
@@ -116,6 +117,7 @@ class TraceQuery:
     kind: str | None = None
     session: str | None = None
     since: float | None = None
+    at_once: bool = False
 
     def takes(self, head: TraceHead) -> bool:
         """Whether a trace is among the wanted ones."""

@@ -108,7 +108,8 @@ class SqliteStore:
         """Return traces, newest first."""
         at, name = query.before or (None, None)
         parts = (query.model, query.mode, query.outcome, query.owner, query.kind, query.session)
-        found = self._read(TRACES, at, name, *parts, query.since, query.limit)
+        wanted = (at, name, *parts, query.since, query.limit)
+        found = self._read(TRACES, *wanted, at_once=query.at_once)
         return [trace_row(row) for row in found]
 
     def spend(self, since_s: float) -> list[Spend]:
@@ -151,9 +152,12 @@ class SqliteStore:
         """Write what waits and let go."""
         self._writer.close()
 
-    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return rows, after what was put in before is written; none when the file cannot be read, and that is said."""
-        self._writer.flush(FLUSH_S)
+    def _read(self, query: str, *values: object, at_once: bool = False) -> list[tuple[Any, ...]]:
+        """Return rows, after what was put in before is written (unless `at_once`); none when the file cannot be read,
+        and that is said.
+        """
+        if not at_once:
+            self._writer.flush(FLUSH_S)
         try:
             with contextlib.closing(connect(self.path)) as db:
                 return db.execute(query, [column(v) for v in values]).fetchall()

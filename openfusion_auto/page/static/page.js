@@ -5,6 +5,7 @@
 function localTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
+    if (isNaN(at)) continue;
     time.title = time.dateTime;
     const today = at.toDateString() === new Date().toDateString();
     time.textContent = (today ? "" : at.toLocaleDateString("sv") + " ") + at.toLocaleTimeString("sv");
@@ -14,6 +15,7 @@ function localTimes(root) {
 // -- parts that the server renders again: <section data-poll="/ui/…" data-every="1000">
 async function refresh(part) {
   const answer = await fetch(part.dataset.poll, { headers: { Accept: "text/html" } });
+  if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
   localTimes(fresh);
@@ -44,5 +46,13 @@ function poll(part) {
   setTimeout(turn, Number(part.dataset.every));
 }
 
+// -- a link to what is folded opens it
+function unfold() {
+  const aim = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (aim?.tagName === "DETAILS") aim.open = true;
+}
+
 localTimes(document);
+unfold();
+addEventListener("hashchange", unfold);
 document.querySelectorAll("[data-poll]").forEach(poll);
