@@ -29,6 +29,22 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/store/test_sqlite.py",
         "a protocol, held by both that implement it",
     ),
+    "openfusion_auto/core/words.py": (
+        "tests/cli/test_output.py",
+        "the terminal's words, asked for by its own name",
+    ),
+    "openfusion_auto/core/measured.py": (
+        "tests/cli/test_stats.py",
+        "what the command prints, all of it",
+    ),
+    "openfusion_auto/core/worth.py": (
+        "tests/cli/test_pool_front.py",
+        "what the command prints, all of it",
+    ),
+    "openfusion_auto/evals/front_chart.py": (
+        "tests/cli/test_pool_front.py",
+        "what the command draws, all of it",
+    ),
     "openfusion_auto/core/signs.py": (
         "tests/core/test_actions.py",
         "patterns only, held by the calls that they find",

@@ -188,10 +188,26 @@ def live(known: Stats | None, prior: float | None, what: str) -> Live:
             if what == "ttft"
             else (known.tokens_per_s, known.tps_weight)
         )
-    value = stats.blend(mean, weight, prior)
+    value = blended(mean, weight, prior)
     if value is None:
         return None, "unknown"
-    return round(value, 3), f"live n={weight:.1f}" if weight >= 1 else "pool"
+    return value, f"live n={weight:.1f}" if weight >= 1 else "pool"
+
+
+def blended(mean: float, weight: float, prior: float | None) -> float | None:
+    """Return a live mean blended with its prior, as it is shown: to three digits."""
+    value = stats.blend(mean, weight, prior)
+    return None if value is None else round(value, 3)
+
+
+def live_values(known: Stats, now_s: float, candidate: Candidate) -> tuple[float, float, float]:
+    """Return the values of throughput, latency and availability by what was seen: what `Told` shows as raw."""
+    share = stats.share_left(known, now_s)
+    prior = candidate.performance or NO_FIGURES
+    tps = blended(known.tokens_per_s, known.tps_weight * share, prior.tokens_per_s_p50)
+    ttft = blended(known.ttft_ms, known.ttft_weight * share, prior.ttft_ms_p50)
+    up = round(stats.availability(known, share), 6)
+    return speed_value(tps), wait_value(ttft), up_value(up)
 
 
 def price_source(candidate: Candidate, work: float) -> str:
@@ -231,41 +247,6 @@ class Table:
         return self.told(row)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A table as it is kept: all terms, and what the explanations need besides."""
-
-    rows: tuple[tuple[Term, ...], ...]
-    dearest_usd: float
-    rate: float
-    slopes: tuple[float, ...]
-    locked: bool
-
-
-def recorded(table: Table) -> Recorded:
-    """Return a table as values that can be written down."""
-    rows = tuple(table.terms(row) for row in range(len(table.totals)))
-    return Recorded(rows, table.dearest_usd, table.rate, table.slopes, table.locked)
-
-
-def table_of(kept: Recorded) -> Table:
-    """Return the table that was recorded."""
-    points = np.array([[t.points for t in row] for row in kept.rows], dtype=np.float64)
-    prices = [row[PRICE].raw for row in kept.rows]
-    return Table(
-        values=np.array([[t.value for t in row] for row in kept.rows], dtype=np.float64),
-        weights=np.array([t.weight for t in kept.rows[0]], dtype=np.float64),
-        points=points,
-        totals=points.sum(axis=1).round(9),
-        turn_usd=np.array([np.nan if p is None else p for p in prices], dtype=np.float64),
-        dearest_usd=kept.dearest_usd,
-        rate=kept.rate,
-        slopes=kept.slopes,
-        locked=kept.locked,
-        told=kept.rows.__getitem__,
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Told:
     """Where a live table's terms come from: pool, live numbers and the matrices, put together when somebody looks."""
@@ -277,16 +258,19 @@ class Told:
     weights: Vector
     points: Vector
     turn_usd: Vector
-    seen: Mapping[int, Stats]
+    seen: Mapping[str, Stats]
+    now_s: float
     locked: bool
 
     def __call__(self, row: int) -> tuple[Term, ...]:
         """Return the eight terms of a row."""
         i = int(self.rows[row])
-        known, f = self.seen.get(i), self.fixed
-        published = self.pool.candidates[i].performance or NO_FIGURES
+        candidate, f = self.pool.candidates[i], self.fixed
+        known = self.seen.get(candidate.id)
+        published = candidate.performance or NO_FIGURES
         speed, wait, up = f.throughput[i], f.latency[i], (UNSEEN, "prior")
         if known is not None:
+            known = stats.decayed(known, self.now_s)
             speed = live(known, published.tokens_per_s_p50, "tps")
             wait = live(known, published.ttft_ms_p50, "ttft")
             up = (round(stats.availability(known), 6), f"live n={known.ok + known.failed:.1f}")
@@ -337,7 +321,7 @@ def score(
     slopes = base.slopes if usual else slopes_of(pool, base.values, base.prices, weights)
     rate = knob.rate(cost_quality, slopes, task)
     index = np.array(rows)
-    values, seen = term_values(pool, index, base, task, state, locked=locked)
+    values = term_values(pool, index, base, task, state, locked=locked)
     if stuck is not None:
         hopeless(values, pool, index, base, stuck)
     dearest = float(np.fmax.reduce(usd.cold))
@@ -352,14 +336,15 @@ def score(
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
-    told = Told(pool, base, rows_ranked, values, shares, points, turn, seen, locked)
+    told = Told(
+        pool, base, rows_ranked, values, shares, points, turn, state.stats, state.now_s, locked
+    )
     table = Table(
         values, shares, points, totals[order], turn, dearest, rate, slopes, locked, told, weights
     )
     prices = [None if math.isnan(p) else p for p in request.tolist()]
-    models = pool.candidates
     return tuple(
-        Score(models[i].id, models[i].model, usd, total, row, table)
+        Score(pool.candidates[i].id, pool.candidates[i].model, usd, total, row, table)
         for row, (i, usd, total) in enumerate(
             zip(rows_ranked.tolist(), prices, table.totals.tolist(), strict=True)
         )
@@ -404,35 +389,33 @@ def term_values(
     state: State,
     *,
     locked: bool,
-) -> tuple[Vector, dict[int, Stats]]:
-    """Return the values (n, 8) of all terms but price, and the live numbers that count now, by row of the pool."""
+) -> Vector:
+    """Return the values (n, 8) of all terms but price."""
     values = base.values[index]
     lift = dict(task.lifts)
     ease = ease_of(task)
     if ease:
         values[:, SKILL] = chances(base.logit[index], ease)
-    seen: dict[int, Stats] = {}
     if not (state.stats or lift or state.pin):
-        return as_named(values, pool, index, task), seen
+        return as_named(values, pool, index, task)
     at = {i: k for k, i in enumerate(index.tolist())}
-    free = state.pin is None or (task.struggling and not locked)
-    held = "" if free or state.pin is None else state.pin.candidate
-    for name in {held, *lift, *state.stats}:
-        i = pool.row_of.get(name, -1)
-        k = at.get(i, -1)
-        if k < 0:
-            continue
-        if name in lift:
-            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[name]))
-        if name == held:
+    for name, points in lift.items():
+        k = at.get(pool.row_of.get(name, -1), -1)
+        if k >= 0:
+            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + points))
+    if state.pin is not None and (locked or not task.struggling):
+        k = at.get(pool.row_of.get(state.pin.candidate, -1), -1)
+        if k >= 0:
             values[k, STUCK] = 1.0
-        if name in state.stats:
-            seen[i] = known = stats.decayed(state.stats[name], state.now_s)
-            published = pool.candidates[i].performance or NO_FIGURES
-            values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
-            values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
-            values[k, UP] = up_value(round(stats.availability(known), 6))
-    return as_named(values, pool, index, task), seen
+    seen = [
+        (at[i], live_values(known, state.now_s, pool.candidates[i]))
+        for name, known in state.stats.items()
+        if (i := pool.row_of.get(name, -1)) in at
+    ]
+    if seen:
+        rows, found = zip(*seen, strict=True)
+        values[list(rows), SPEED : UP + 1] = found
+    return as_named(values, pool, index, task)
 
 
 def as_named(values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task) -> Vector:

@@ -18,6 +18,12 @@ from openfusion_auto.server.traces import awaited
 from openfusion_auto.store.records import Unreadable
 
 Document = Mapping[str, Any]
+ASIDE = (
+    "analysis",
+    "judge",
+    "verify",
+    "classify",
+)  # what is said about answers or the request, no answer itself
 
 
 async def page(request: web.Request) -> web.Response:
@@ -78,7 +84,10 @@ async def shown(request: web.Request, trace: Trace) -> dict[str, Any]:
 
 def answers_of(texts: Document) -> list[dict[str, object]]:
     """Return the answers with their words as safe HTML."""
-    return [{**said, "html": markup.to_html(said["text"])} for said in texts["answers"]]
+    return [
+        {**said, "aside": said["phase"] in ASIDE, "html": markup.to_html(said["text"])}
+        for said in texts["answers"]
+    ]
 
 
 def marked(text: str, decision: Document | None) -> Markup:

@@ -11,7 +11,8 @@ import json
 import zlib
 from dataclasses import dataclass, replace
 
-from openfusion_auto.core.score import Recorded, Table, recorded, table_of
+from openfusion_auto.core.recorded import Recorded, recorded, table_of
+from openfusion_auto.core.score import Table
 from openfusion_auto.core.types import Cached, Decision, Evidence, Score, Term
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
 from openfusion_auto.store.base import Store, TraceHead, TraceQuery, TraceRow

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from tests.page.asking import get, post
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-async def test_every_route_names_a_function():
-    for route in ROUTES:
-        module, _, name = route.target.partition(":")
-        assert callable(getattr(import_module(f"openfusion_auto.page.{module}"), name))
-        assert route.path == "/ui" or route.path.startswith("/ui/")
 
 
 async def test_mounting_loads_neither_templates_nor_views():
@@ -39,7 +31,7 @@ async def test_every_answer_shuts_out_scripts_frames_and_guessing(router):
     paths = [r.path for r in ROUTES if r.method == "GET" and "{" not in r.path]
     for path in [*paths, "/ui/static/page.css", "/ui/static/none", "/ui/nothing"]:
         reply = await get(router, path)
-        assert reply.status in (200, 303, 404), path
+        assert reply.status in (200, 303, 400, 404), path
         for name, value in HEADERS.items():
             if name != "Cache-Control":
                 assert reply.headers[name.lower()] == value, path

@@ -8,7 +8,7 @@ const usd = (n) => (n == null ? "unknown" : `$${n < 0.01 ? n.toPrecision(2) : n.
 // Characters that turn or hide text are shown, as the server shows them.
 const seen = (text) => text.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
   (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`).replace(/\u001b/g, "\u241b");
-let running, timer, files = [];
+let running, timer, last, files = [];
 
 async function part(file) {
   if (file.type.startsWith("image/")) {
@@ -80,11 +80,12 @@ async function* lines(stream) {
 }
 
 function report(told) {
+  last = told;
   at("state").textContent = `${told.mode ?? "deciding"}: ${told.calls.filter((c) => c.status !== "running").length} of ${Math.max(told.plan.length, told.calls.length)} calls done`;
   at("calls").replaceChildren(...told.calls.map((call) => {
     const line = document.createElement("li");
     line.className = call.status;
-    line.textContent = `${call.candidate} · ${call.phase} · ${call.status}${call.ms == null ? "" : ` · ${Math.round(call.ms)} ms`}`;
+    line.textContent = [call.candidate, call.phase, call.status, call.ms && `${Math.round(call.ms)} ms`].filter(Boolean).join(" · ");
     return line;
   }));
 }
@@ -120,6 +121,7 @@ async function ask() {
   at("answer").replaceChildren();
   at("analysis").replaceChildren();
   ended("Asking");
+  last = null;
   const out = at("answer").appendChild(document.createElement("pre"));
   let text = "", trace, told, wrong = "";
   try {
@@ -133,7 +135,7 @@ async function ask() {
       if (!line.startsWith("data: {")) continue;
       const event = JSON.parse(line.slice(6)), piece = event.choices?.[0]?.delta?.content;
       if (event.error) wrong = event.error.message;
-      if (event.openfusion) told = event.openfusion;
+      if (event.openfusion) { told = event.openfusion; report({ plan: [], calls: told.attempts.map((call, i) => ({ ...last?.calls[i], ...call })) }); }
       if (piece) { if (!text) at("state").textContent = "Answering"; text += piece; out.append(seen(piece)); }
     }
     ended(wrong || "Answered", trace, told);
