@@ -1,11 +1,23 @@
-"""One request as the pictures show it: a panel of the shipped pool's models, with a retry, at work before our eyes."""
+"""The pictures of a trace and of the playground in the documents: `python -m tests.page.scene` takes them anew.
+
+One request at work: a panel of the shipped pool's models, with a retry. The upstream is the tests' own, so what it
+says and how long it takes are written here; all else is the page's.
+"""
 
 import asyncio
 import json
+import shutil
+import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
-from tests.server.live import send
+from tests.page.conftest import FLAGS
+from tests.server.live import send, serving
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
+MOST_BYTES = 120_000
+PICTURES = ("page-trace.png", "page-trace-what-if.png", "page-trace-calls.png", "page-playground.png")  # fmt: skip
 
 SHIPPED = Path(__file__).resolve().parents[2] / "candidates" / "default.toml"
 QUESTION = (
@@ -88,3 +100,64 @@ async def panel(router):
     reply, _ = await asyncio.gather(send(router, body), opening(router))
     assert reply.status == 200
     return reply.headers["x-openfusion-trace-id"]
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+async def take(open_window, folder):
+    """Take all pictures; `open_window(url, scheme=, width=, height=)` gives a page."""
+    with tempfile.TemporaryDirectory() as place:
+        served = serving(Path(place), candidates=shipped(), store={"texts": True})
+        async with served as router:
+            await take_trace(router, open_window, folder)
+            await take_playground(router, open_window, folder)
+
+
+async def take_trace(router, open_window, folder):
+    """The trace: its head, what other settings would change, its calls."""
+    url = f"{router.root}/ui/traces/{await panel(router)}?cost_quality=8"
+    page = await open_window(url, scheme="light", width=960, height=780)
+    await page.screenshot(path=folder / "page-trace.png")
+    for place in ("what-if", "calls"):
+        await page.eval_on_selector(f"#{place}", "e => e.scrollIntoView()")
+        await page.screenshot(path=folder / f"page-trace-{place}.png")
+
+
+async def take_playground(router, open_window, folder):
+    """The playground: priced, asked, answered."""
+    page = await open_window(f"{router.root}/ui/playground", scheme="dark", width=960, height=900)
+    script(router)
+    await page.select_option("select[name=way]", "mode:panel")
+    await page.fill("textarea", QUESTION)
+    await page.wait_for_selector("#estimate:has-text('at worst')")
+    await page.click("button[name=send]")
+    await opening(router)
+    await page.wait_for_selector("#state:has-text('Answered')")
+    await page.wait_for_selector("#answer > :not(pre)")
+    await page.screenshot(path=folder / "page-playground.png")
+
+
+async def main():
+    from playwright.async_api import async_playwright
+
+    program = shutil.which("chromium")
+    if program is None:
+        sys.exit("the program 'chromium' is not installed")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+
+        async def open_window(url, *, scheme, width, height):
+            page = await browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+            )
+            await page.goto(url)
+            return page
+
+        FOLDER.mkdir(exist_ok=True)
+        await take(open_window, FOLDER)
+        await browser.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

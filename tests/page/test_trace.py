@@ -1,5 +1,6 @@
 """One trace on the page: everything that was recorded, nothing that was not, and what other weights would change."""
 
+import asyncio
 import re
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 from openfusion_auto.runtime.archive import UNREADABLE, row_of
 from tests.page.asking import get
 from tests.page.hostile import HOSTILE, check_harmless, check_shown
-from tests.server.conftest import FOUR
+from tests.server.conftest import FOUR, candidate
 from tests.server.live import send, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -20,7 +21,9 @@ ANSWER = "Take a lock:\n\n```python\nasync with session.lock:\n    await refresh
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def quiet(tmp_path_factory):
     """A router that keeps no words."""
-    async with serving(tmp_path_factory.mktemp("quiet"), candidates=FOUR) as running:
+    unpriced = candidate("nobody-knows")
+    del unpriced["price_usd_per_mtok"]
+    async with serving(tmp_path_factory.mktemp("quiet"), candidates=[*FOUR, unpriced]) as running:
         yield running
 
 
@@ -59,7 +62,7 @@ async def test_a_trace_shows_its_evidence_its_ranking_its_calls_and_its_money(qu
     html = await shown(quiet, name)
     for word in ("bugfix", "production", "coder-a", "asked first", "cost_quality", "first token"):
         assert word in html, word
-    assert html.count('class="bar"') == 4
+    assert html.count('class="bar"') == 5
     assert "would make it first" in html
     *lines, total = rows(html, "money")
     paid = [float(row[-1].removeprefix("$")) for row in lines]
@@ -98,6 +101,26 @@ async def test_a_request_that_nobody_could_serve_is_shown_as_that(quiet):
     assert "No answer" in html
     assert "budget_exceeded" in html
     assert "Nobody was called" in html
+
+
+async def test_an_unknown_price_is_unknown_in_the_line_and_in_the_sum(quiet):
+    name = await asked(quiet, candidates=["nobody-knows"], mode="single")
+    *lines, total = rows(await shown(quiet, name), "money")
+    assert [row[-1] for row in (*lines, total)] == ["unknown", "unknown"]
+
+
+async def test_a_request_on_its_way_is_shown_as_far_as_it_is(quiet):
+    quiet.up.script = ["gate:slow:ok"]
+    body = {"model": "coder-a", "messages": [{"role": "user", "content": "slow"}]}
+    sent = asyncio.ensure_future(send(quiet, body))
+    async with asyncio.timeout(5):
+        while not quiet.up.open_now:
+            await asyncio.sleep(0.01)
+    html = await shown(quiet, quiet.engine.traces.latest(1)[0].id)
+    quiet.up.gates["slow"].set()
+    await sent
+    assert "still running" in html
+    assert 'class="wait running"' in html
 
 
 async def test_an_unknown_trace_is_not_found(quiet):
@@ -141,7 +164,7 @@ async def test_settings_out_of_range_are_refused(quiet, query):
 
 
 async def test_what_was_not_decided_has_no_sliders(quiet):
-    name = await asked(quiet, candidates=["nobody"])
+    name = await asked(quiet, candidates=["not-there"])
     html = await shown(quiet, name)
     assert "<input" not in html
     assert "Nothing was decided" in html
