@@ -23,6 +23,8 @@ from openfusion_auto.page.routes import NAVIGATION
 from openfusion_auto.server.keys import CLIENT, ENGINE
 
 TEMPLATES = Path(__file__).parent / "templates"
+# [characters] of one value that are printed: a browser needs many seconds to break a line of a million letters.
+LONGEST = 20_000
 # Characters that order text from right to left or hide it (Unicode's bidirectional controls), and escapes of terminals.
 DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 SEEN = {ord(c): f"[U+{ord(c):04X}]" for c in DIRECTIONS}
@@ -77,12 +79,15 @@ def environment() -> Environment:
 
 
 def finalize(value: object) -> object:
-    """Return what is printed for a value: text with `seen` characters, a dash for what is not known."""
+    """Return what is printed for a value: text of `seen` characters, `LONGEST` at most; a dash for what is unknown."""
     if isinstance(value, Undefined | Markup):
         return value
     if value is None:
         return "\N{EN DASH}"
-    return seen(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    rest = len(value) - LONGEST
+    return seen(value) if rest <= 0 else f"{seen(value[:LONGEST])} [and {rest:,} characters more]"
 
 
 @cache
@@ -131,6 +136,13 @@ def money(value: object) -> str:
     return f"{'-' if value < 0 else ''}${abs(value):.6f}"
 
 
+def amount(value: object) -> str:
+    """Return money as a sum alone: cents are enough from a dollar on."""
+    if isinstance(value, int | float) and abs(value) >= 1:
+        return f"${value:,.2f}"
+    return words.usd(value)
+
+
 def tenth(value: object) -> str:
     """Return a number with one decimal."""
     return number(value, 1)
@@ -149,6 +161,7 @@ def plain(value: object) -> object:
 FILTERS: Mapping[str, Callable[..., str]] = {
     "usd": words.usd,
     "money": money,
+    "amount": amount,
     "count": words.count,
     "ms": ms,
     "share": share,

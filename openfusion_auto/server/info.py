@@ -17,7 +17,7 @@ from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.judging import Judged, raise_if_empty
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
-from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
+from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, PAGE, VIEWS
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.serving import WORKER
 from openfusion_auto.server.sharing import HEARING, LINK
@@ -37,11 +37,13 @@ def answer_json(value: object, status: int = 200) -> web.Response:
 async def alive(request: web.Request) -> web.Response:
     """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not;
     `config` since when its configuration counts, and why a newer one does not; `redis` whether limits and sessions are
-    shared with other processes, and why not; `worker` which of several processes this is.
+    shared with other processes, and why not; `worker` which of several processes this is; `page` where people look.
     """
     kept, loaded = request.app[ENGINE].means.books.store.status(), request.app[CONFIG]
     config = {"loaded_at": loaded.at, "error": loaded.error, "restart": loaded.restart}
     said = {"ok": True, "name": "openfusion_auto", "store": kept._asdict(), "config": config}
+    if PAGE in request.app:
+        said["page"] = "/ui"
     link = request.app.get(LINK)
     if link is not None:
         said["redis"] = link.status()._asdict()

@@ -20,13 +20,14 @@ def test_all_files_that_are_there_are_served_and_no_other():
     assert {p.name for p in STATIC.iterdir()} == set(PAGE_FILES)
 
 
-def test_the_script_is_short_plain_and_makes_no_code_or_markup_of_text():
-    script = (STATIC / "page.js").read_text(encoding="utf-8")
-    assert len(script.splitlines()) < MOST_LINES
-    assert not re.findall(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", script
-    )
-    assert "import " not in script
+def test_the_scripts_are_short_plain_and_make_no_code_or_markup_of_text():
+    scripts = texts(STATIC, ".js")
+    assert sum(len(text.splitlines()) for text in scripts.values()) < MOST_LINES
+    for text in scripts.values():
+        assert not re.findall(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text
+        )
+        assert "import " not in text
 
 
 @pytest.mark.parametrize(("name", "text"), texts(TEMPLATES, ".html").items())
@@ -36,8 +37,9 @@ def test_no_template_holds_a_script_a_style_or_anything_from_elsewhere(name, tex
     assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", text), name
 
 
-def test_the_style_sheet_fetches_nothing():
-    assert not re.findall(r"url\(|@import", (STATIC / "page.css").read_text(encoding="utf-8"))
+def test_a_style_sheet_fetches_nothing():
+    for text in texts(STATIC, ".css").values():
+        assert not re.findall(r"url\(|@import", text)
 
 
 def palettes():

@@ -30,8 +30,9 @@ def put(folder, number, name, change=None):
 
 def hostile(text):
     document = json.loads(text)
-    document["made"]["at"] = document["statement"] = HOSTILE
-    document["runs"][0]["answered_by"] = f"{HOSTILE}\u202e"
+    document["made"]["at"] = HOSTILE
+    document["runs"][0]["answered_by"] = f"{HOSTILE}\u202e\x1b[31m"
+    document["statement"] = HOSTILE + "A" * 1_000_000
     document["kind"] = HOSTILE
     return json.dumps(document)
 
@@ -62,7 +63,7 @@ async def test_they_are_listed_the_newest_first(router):
 
 async def test_all_are_checked_when_that_is_asked(router):
     text = (await get(router, "/ui/receipts?check=1")).shown
-    assert "3 of 5 are not what was written; the chain is broken in" in text
+    assert "3 of 5 are not what was written. The chain is broken" in text
     assert text.count(">whole<") == 2
 
 
@@ -86,6 +87,7 @@ async def test_a_hostile_one_stays_text_and_a_damaged_one_is_told(router):
     text = (await get(router, "/ui/receipts/4")).shown
     assert HOSTILE not in text
     assert "\u202e" not in text
+    assert "\x1b" not in text
     assert "&lt;script&gt;" in text
     assert "too damaged to be shown" in (await get(router, "/ui/receipts/5")).shown
 
@@ -140,3 +142,7 @@ async def test_a_person_chooses_two_and_compares_them(router, look):
     await page.wait_for_selector("h1:has-text('Receipt 2 beside 3')")
     await page.goto(f"{router.root}/ui/receipts/4")
     assert await page.locator("main script").count() == 0
+    # A line of a million letters neither widens the page nor takes its time.
+    await page.set_viewport_size({"width": 390, "height": 844})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert "and 980,0" in await page.locator("main").inner_text()

@@ -27,6 +27,11 @@ def test_what_hides_is_shown_by_name():
     assert seen("\ud800") == "?"
 
 
+def test_what_is_too_long_is_cut_and_that_is_said():
+    assert finalize("a" * render.LONGEST) == "a" * render.LONGEST
+    assert finalize("a" * 1_000_000) == "a" * render.LONGEST + " [and 980,000 characters more]"
+
+
 @pytest.mark.parametrize(
     "hostile",
     ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "<svg onload=alert(1)>", "'&"],

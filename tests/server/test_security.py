@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from openfusion_auto.page.routes import ROUTES
 from tests.server.live import GOOD, check_refusal, raw, replies, request, send, serving, written
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -165,6 +166,18 @@ async def test_s51_what_a_model_or_client_says_comes_as_json_never_as_a_page(rou
         if SCRIPT in reply.shown:
             assert reply.kind == "application/json"
             assert SCRIPT not in "".join(f"{k}{v}" for k, v in reply.headers.items())
+
+
+async def test_s51_on_the_page_it_is_text(router):
+    await everything(router)
+    listed = await send(router, None, method="GET", path="/traces")
+    traces = [f"/ui/traces/{row['trace_id']}" for row in listed.body["data"][:3]]
+    views = [r.path for r in ROUTES if r.method == "GET" and "{" not in r.path]
+    for path in (*views, *traces):
+        reply = await send(router, None, method="GET", path=f"/..{path}")
+        assert SCRIPT not in reply.shown, path
+        assert "<script src=//" not in reply.shown, path
+        assert "default-src 'none'; script-src 'self'" in reply.headers["content-security-policy"]
 
 
 async def test_s53_no_type_is_left_to_be_guessed(router):
