@@ -1,25 +1,23 @@
-"""The pictures of a trace and of the playground in the documents: `python -m tests.page.scene` takes them anew.
+"""One request at work, for the pictures of a trace and of the playground: a panel of the shipped pool, with a retry.
 
-One request at work: a panel of the shipped pool's models, with a retry. The upstream is the tests' own, so what it
-says and how long it takes are written here; all else is the page's.
+The upstream is the tests' own, so what it says and how long it takes are written here; all else is the page's.
 """
 
 import asyncio
 import json
-import shutil
-import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
-from tests.page.conftest import FLAGS
+from tests.page.pictures import candidates
 from tests.server.live import send, serving
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
-MOST_BYTES = 120_000
-PICTURES = ("page-trace.png", "page-trace-what-if.png", "page-trace-calls.png", "page-playground.png")  # fmt: skip
-
-SHIPPED = Path(__file__).resolve().parents[2] / "candidates" / "default.toml"
+# Name of the file: colours, width, height.
+PICTURES = {
+    "page-trace.png": ("light", 960, 780),
+    "page-trace-what-if.png": ("light", 960, 780),
+    "page-trace-calls.png": ("light", 960, 780),
+    "page-playground.png": ("dark", 960, 900),
+}
 QUESTION = (
     "Fix the race condition in src/auth/session.py: two refreshes at the same time log the user out. "
     "Production is affected, so keep the change small."
@@ -69,12 +67,6 @@ ANALYSIS = {
 }  # fmt: skip
 
 
-def shipped():
-    """The shipped pool's models behind the tests' own upstream."""
-    found = tomllib.loads(SHIPPED.read_text())["candidates"]
-    return [{**candidate, "upstream": "relay"} for candidate in found]
-
-
 def script(router, *, failing=False):
     """What the upstream does: one call after the other ends; the first fails where wanted, and is tried again."""
     answers = (LOCK, SINGLE_FLIGHT, RETRY)
@@ -105,28 +97,39 @@ async def panel(router):
 # -- pictures ----------------------------------------------------------------------------------------------------------
 
 
-async def take(open_window, folder):
-    """Take all pictures; `open_window(url, scheme=, width=, height=)` gives a page."""
+async def take(browser, folder):
+    """Take all of them with a running browser."""
     with tempfile.TemporaryDirectory() as place:
-        served = serving(Path(place), candidates=shipped(), store={"texts": True})
+        served = serving(Path(place), candidates=candidates(), store={"texts": True})
         async with served as router:
-            await take_trace(router, open_window, folder)
-            await take_playground(router, open_window, folder)
+            await take_trace(router, browser, folder)
+            await take_playground(router, browser, folder)
 
 
-async def take_trace(router, open_window, folder):
+async def window(browser, name, url):
+    """Open an address in the window of a picture."""
+    scheme, width, height = PICTURES[name]
+    page = await browser.new_page(
+        viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+    )
+    await page.goto(url)
+    return page
+
+
+async def take_trace(router, browser, folder):
     """The trace: its head, what other settings would change, its calls."""
     url = f"{router.root}/ui/traces/{await panel(router)}?cost_quality=8"
-    page = await open_window(url, scheme="light", width=960, height=780)
+    page = await window(browser, "page-trace.png", url)
     await page.screenshot(path=folder / "page-trace.png")
     for place in ("what-if", "calls"):
         await page.eval_on_selector(f"#{place}", "e => e.scrollIntoView()")
         await page.screenshot(path=folder / f"page-trace-{place}.png")
+    await page.close()
 
 
-async def take_playground(router, open_window, folder):
+async def take_playground(router, browser, folder):
     """The playground: priced, asked, answered."""
-    page = await open_window(f"{router.root}/ui/playground", scheme="dark", width=960, height=900)
+    page = await window(browser, "page-playground.png", f"{router.root}/ui/playground")
     script(router)
     await page.select_option("select[name=way]", "mode:panel")
     await page.fill("textarea", QUESTION)
@@ -136,28 +139,4 @@ async def take_playground(router, open_window, folder):
     await page.wait_for_selector("#state:has-text('Answered')")
     await page.wait_for_selector("#answer > :not(pre)")
     await page.screenshot(path=folder / "page-playground.png")
-
-
-async def main():
-    from playwright.async_api import async_playwright
-
-    program = shutil.which("chromium")
-    if program is None:
-        sys.exit("the program 'chromium' is not installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-
-        async def open_window(url, *, scheme, width, height):
-            page = await browser.new_page(
-                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
-            )
-            await page.goto(url)
-            return page
-
-        FOLDER.mkdir(exist_ok=True)
-        await take(open_window, FOLDER)
-        await browser.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+    await page.close()
