@@ -19,6 +19,7 @@ class Route(NamedTuple):
 
 ROUTES = (
     Route("GET", "/ui", "live:page"),
+    Route("GET", "/ui/", "live:page"),
     Route("GET", "/ui/live", "live:part"),
     Route("GET", "/ui/traces", "traces:page"),
     Route("GET", "/ui/pool", "pool:page"),

@@ -16,20 +16,10 @@ from openfusion_auto.core.types import Candidate, Pool
 
 Row = Mapping[str, Any]
 # What not every entry has: one that an earlier version wrote may lack nearly everything.
-BLANK: Row = dict.fromkeys(
-    (
-        "task",
-        "mode",
-        "cached",
-        "dry_run",
-        "answered_by",
-        "requested_model",
-        "usage",
-        "usd",
-        "ms",
-        "outcome",
-    ),
-) | {"requested_model": "", "usage": ()}
+MEMBERS = (
+    "task", "mode", "cached", "dry_run", "answered_by", "usd", "ms", "outcome", "session_hash",
+)  # fmt: skip
+BLANK: Row = dict.fromkeys(MEMBERS) | {"requested_model": "", "usage": ()}
 
 
 class Yardstick(NamedTuple):

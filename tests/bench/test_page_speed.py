@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from openfusion_auto.runtime.session import session_hash
 from tests.bench.procs import can_measure, mock
 from tests.bench.procs import router as process
 from tests.bench.run import slowness
@@ -37,7 +38,7 @@ VIEWS = {
     "traces, an old page": f"/ui/traces?before={BEGAN_S + 700}",
     "traces, few of a kind": "/ui/traces?kind=docs&mode=verify&outcome=error",
     "traces, none": "/ui/traces?model=nobody",
-    "traces of a session": "/ui/traces?session=session-7",
+    "traces of a session": f"/ui/traces?session={session_hash('session-7')}",
     "a trace": "/ui/traces/tr_004242",
     "pool": "/ui/pool",
     "receipts": "/ui/receipts",

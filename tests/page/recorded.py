@@ -8,6 +8,7 @@ from openfusion_auto.core.prompt import Options, Usage
 from openfusion_auto.core.types import KINDS, Policy, State
 from openfusion_auto.runtime.archive import row_of
 from openfusion_auto.runtime.books import line_of
+from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.store.files import file_in
 from openfusion_auto.store.retention import Limits
@@ -30,7 +31,7 @@ def traces(count, *, began_s=BEGAN_S, step_s=7.0, pool=FOUR):
         )
         made = Trace(f"tr_{number:06}", "openfusion/auto", "chat", False, began_s + number * step_s)
         made.decision = decide(asked, pool, State(), Policy())
-        made.session = f"session-{number % 40}"
+        made.session = session_hash(f"session-{number % 40}")
         for step in made.decision.plan.steps:
             candidate = pool.get(step.candidates[0])
             line = Attempt(
