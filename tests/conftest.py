@@ -165,7 +165,7 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tool() -> Callable[[str], str]:
     """Return a lookup of programs: `tool("node")` is its path, or the test ends as `missing` says."""
 

@@ -20,9 +20,9 @@ def coverage_report(folder, files):
         name: {
             "summary": {
                 "covered_lines": s.lines,
-                "num_statements": s.of_lines,
+                "missing_lines": s.of_lines - s.lines,
                 "covered_branches": s.branches,
-                "num_branches": s.of_branches,
+                "missing_branches": s.of_branches - s.branches,
             }
         }
         for name, s in files.items()

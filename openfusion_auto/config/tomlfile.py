@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from openfusion_auto.errors import ConfigError
@@ -30,7 +31,7 @@ _ATOM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TomlFile:
     """A parsed file.
 
@@ -38,13 +39,18 @@ class TomlFile:
         path: Where it is.
         shown: How messages name it.
         data: What `tomllib` made of it.
-        lines: Line number (from 1) of every key, table and array element, by location.
+        text: What stands in it.
     """
 
     path: Path
     shown: str
     data: Mapping[str, object]
-    lines: Mapping[Loc, int] = field(repr=False)
+    text: str = field(repr=False)
+
+    @cached_property
+    def lines(self) -> Mapping[Loc, int]:
+        """Line number (from 1) of every key, table and array element, by location; a file that is right needs none."""
+        return line_numbers(self.text)
 
     def where(self, loc: Loc) -> str:
         """Return `file:line` for `loc`, or for the nearest enclosing thing that the file has."""
@@ -74,7 +80,7 @@ def read_toml(path: Path, shown: str) -> TomlFile:
         raise ConfigError(f"{shown}: is nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
         raise ConfigError(f"{shown}: is not valid TOML: {error}") from error
-    return TomlFile(path, shown, data, line_numbers(text))
+    return TomlFile(path, shown, data, text)
 
 
 def line_numbers(text: str) -> dict[Loc, int]:

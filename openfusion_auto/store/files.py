@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from openfusion_auto.store.migrations import migrate
 
@@ -22,8 +26,10 @@ def file_in(folder: Path, *, dry_run: bool) -> Path:
     return folder / (DRY_RUN_FILE if dry_run else FILE)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     """Return a connection in autocommit mode to a file of the newest shape; folder and file are made when missing.
+
+    `any_thread`: whoever uses it sees to it that one thread at a time does.
 
     The write-ahead log with `synchronous = NORMAL`: a process that is killed loses no transaction, a machine that
     loses power may lose the last ones but never the file (sqlite.org/pragma.html#pragma_synchronous).
@@ -35,7 +41,9 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     make_private(path)
-    db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    db = sqlite3.connect(
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=not any_thread
+    )
     try:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only while the file is still empty
         db.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -46,6 +54,45 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+class Reading:
+    """One connection for all that is read, from any thread; a new one when the file has been moved away or replaced.
+
+    Kept, as opening one costs more than most of what is asked: 2 ms, and when it is the last to be closed the whole log
+    is copied into the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows; raises as `connect` does, and then begins anew with the next query."""
+        with self._lock:
+            if self._file != identity(self._path):
+                self._close()
+            try:
+                if self._db is None:
+                    self._db = connect(self._path, any_thread=True)
+                    self._file = identity(self._path)
+                return self._db.execute(query, values).fetchall()
+            except BaseException:
+                self._close()
+                raise
+
+    def close(self) -> None:
+        """Let go; a later query opens it again."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(sqlite3.Error):  # what was read is read
+                db.close()
 
 
 def make_private(path: Path) -> None:

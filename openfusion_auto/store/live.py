@@ -45,7 +45,10 @@ class Shelf:
         """Note a connection: to the file of before, or to another one that took its place."""
         if anew:
             self._known.clear()
-        rev = revision(db)
+        self.begin(revision(db))
+
+    def begin(self, rev: int) -> None:
+        """Note at which transaction a file stands."""
         self._rev = rev if self._rev < 0 else min(rev, self._rev)
 
     def copy(self) -> Shelf:
@@ -135,9 +138,12 @@ class Shelf:
         return Change(Stats, candidate, more)
 
 
+REVISION = "SELECT n FROM revision"
+
+
 def revision(db: sqlite3.Connection) -> int:
     """Return the number of the last transaction that changed a live value."""
-    (found,) = db.execute("SELECT n FROM revision").fetchone()
+    (found,) = db.execute(REVISION).fetchone()
     return int(found)
 
 

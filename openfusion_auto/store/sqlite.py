@@ -1,4 +1,4 @@
-"""The store in one SQLite file. Writing goes through `writer.Writer`; every reading has a connection of its own."""
+"""The store in one SQLite file. Writing goes through `writer.Writer`, reading through `files.Reading`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from openfusion_auto.store.base import (
     TraceQuery,
     TraceRow,
 )
-from openfusion_auto.store.files import connect, reason
-from openfusion_auto.store.live import GONE
+from openfusion_auto.store.files import Reading, connect, reason
+from openfusion_auto.store.live import GONE, REVISION
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.records import Unreadable, loads, moved
 from openfusion_auto.store.retention import Limits
@@ -58,8 +58,9 @@ class SqliteStore:
         self._wall = wall
         self._elsewhere = elsewhere
         self._writer = Writer(path, limits, wall)
-        with contextlib.closing(connect(path)) as db:
-            self._writer.shelf.opened(db, anew=False)
+        self._reading = Reading(path)
+        ((rev,),) = self._reading.rows(REVISION)
+        self._writer.shelf.begin(rev)
 
     def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
         """Keep or forget a live value."""
@@ -150,6 +151,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Write what waits and let go."""
+        self._reading.close()  # before the writer's: the last one copies the log into the file
         self._writer.close()
 
     def _read(self, query: str, *values: object, at_once: bool = False) -> list[tuple[Any, ...]]:
@@ -159,8 +161,7 @@ class SqliteStore:
         if not at_once:
             self._writer.flush(FLUSH_S)
         try:
-            with contextlib.closing(connect(self.path)) as db:
-                return db.execute(query, [column(v) for v in values]).fetchall()
+            return self._reading.rows(query, [column(v) for v in values])
         except (sqlite3.Error, OSError, StoreTooNew) as error:
             log.error("%s: the store cannot be read: %s", self.path, reason(error))  # noqa: TRY400 - no news in the stack
             return []

@@ -10,7 +10,12 @@ from click.testing import CliRunner
 from openfusion_auto.cli.replay import command
 from openfusion_auto.config.experience import load_experience
 from openfusion_auto.errors import ConfigError
-from tests.evals.recorded import EASY, HARD, lines, source, write
+from tests.evals.recorded import EASY, HARD, coarsen, lines, source, write
+
+
+@pytest.fixture(autouse=True)
+def _coarse(monkeypatch):
+    coarsen(monkeypatch)
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from openfusion_auto.evals import metrics, replay
 from openfusion_auto.evals.dataset import Source
 
 EASY = "Rename the label on the settings page, task"
@@ -57,3 +60,11 @@ def write(made: Source, path: Path) -> Path:
     text = "\n".join(lines(made)) + "\n"
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
+
+
+def coarsen(patch: pytest.MonkeyPatch) -> None:
+    """Let a replay play few settings and draw few samples: for tests that do not judge its figures."""
+    patch.setattr(replay, "KNOB", replay.SETTINGS)
+    patch.setattr(replay, "RATES", (0.0, 0.1, 10.0))
+    patch.setattr(replay, "FRONT_STEPS", 10)
+    patch.setattr(metrics, "bootstrap", partial(metrics.bootstrap, resamples=10))

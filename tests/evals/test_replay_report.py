@@ -10,12 +10,14 @@ from openfusion_auto.core.types import Check
 from openfusion_auto.evals import replay
 from openfusion_auto.evals.plot import svg
 from openfusion_auto.evals.replay_report import as_json, chart_of, short
-from tests.evals.recorded import source
+from tests.evals.recorded import coarsen, source
 
 
 @pytest.fixture(scope="module")
 def report():
-    return replay.replay(source(40))
+    with pytest.MonkeyPatch.context() as patch:
+        coarsen(patch)
+        return replay.replay(source(40))
 
 
 def test_the_json_says_how_it_was_made_and_holds_no_prompt(report):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from openfusion_auto.core import reading
 from openfusion_auto.core.features import features_of
 from openfusion_auto.evals.train_reading import Example, examples_of, facts_of, fit, frequent, main
 
-pytest.importorskip("sklearn")
+# Looked for, not imported: each process that collects the tests would take seconds for it.
+pytestmark = pytest.mark.skipif(
+    find_spec("sklearn") is None, reason="scikit-learn is not installed"
+)
 
 DOCS = [
     "Update the README with badges",

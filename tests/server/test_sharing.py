@@ -7,6 +7,7 @@ import os
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
@@ -44,7 +45,7 @@ class Team:
 
 
 @contextlib.asynccontextmanager
-async def team(folder, tool, *, candidates=None, count=3, **tables):
+async def team(folder, tool, *, candidates=None, **tables):
     async with (
         redis_server(tool("redis-server")) as redis,
         FaultyUpstream() as up,
@@ -52,20 +53,31 @@ async def team(folder, tool, *, candidates=None, count=3, **tables):
     ):
         config = written(folder, up.url, candidates or [candidate()], tables)
         with contextlib.ExitStack() as running:
-            urls = []
-            for number in range(count):
-                env = environment(
-                    **{
-                        KEY_ENV: "sk-x",
-                        "OPENFUSION_STATE_DIR": str(folder / f"state{number}"),
-                        "OPENFUSION_REDIS_URL": redis.url,
-                    }
-                )
-                entered = await asyncio.to_thread(
-                    running.enter_context, serving("--config", str(config), env=env, cwd=folder)
-                )
-                urls.append(entered[0])
+
+            def begin(number):
+                state = str(folder / f"state{number}")
+                env = {KEY_ENV: "sk-x", "OPENFUSION_STATE_DIR": state}
+                own = environment(**env, OPENFUSION_REDIS_URL=redis.url)
+                server = serving("--config", str(config), env=own, cwd=folder)
+                return running.enter_context(server)[0]
+
+            urls = await asyncio.gather(*(asyncio.to_thread(begin, n) for n in range(3)))
             yield Team(urls, up, redis, http)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ample(tmp_path_factory, tool):
+    """One team for all tests whose limits are never reached; a server takes a second to start."""
+    tables = {
+        "limits": {"requests_per_minute": 100_000, "usd_per_day": 1000.0},
+        "cache": {"enabled": True},
+    }
+    two = [candidate(), candidate("coder-b")]  # of a single one the breaker would not count
+    async with team(tmp_path_factory.mktemp("ample"), tool, candidates=two, **tables) as all_:
+        yield all_
+
+
+together = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_a_limit_holds_for_all_servers_together(tmp_path, tool):
@@ -104,21 +116,21 @@ async def test_a_cap_holds_for_all_servers_together(tmp_path, tool):
         assert (await all_.post(0))[0] == 200
 
 
-async def test_a_session_goes_on_at_another_server(tmp_path, tool):
-    async with team(tmp_path, tool, candidates=[candidate(), candidate("coder-b")]) as all_:
-        session = {"session_id": "s-1"}
-        first = json.loads((await all_.post(0, **session))[2])["openfusion"]
-        assert first["session"]["pinned"] is False
+@together
+async def test_a_session_goes_on_at_another_server(ample):
+    session = {"session_id": "s-1"}
+    first = json.loads((await ample.post(0, **session))[2])["openfusion"]
+    assert first["session"]["pinned"] is False
 
-        for number in (1, 2, 0):
-            # Heard within half a second; asked until it is, on a machine that is busy with others.
+    for number in (1, 2, 0):
+        # Heard within half a second; asked until it is, on a machine that is busy with others.
 
-            async def pinned(number=number):
-                told = json.loads((await all_.post(number, **session))[2])["openfusion"]
-                chosen = told["selected"][0]["candidate"]
-                return told["session"]["pinned"] and chosen == first["selected"][0]["candidate"]
+        async def pinned(number=number):
+            told = json.loads((await ample.post(number, **session))[2])["openfusion"]
+            chosen = told["selected"][0]["candidate"]
+            return told["session"]["pinned"] and chosen == first["selected"][0]["candidate"]
 
-            await all_.until(pinned, 30)
+        await ample.until(pinned, 30)
 
 
 async def test_a_budget_holds_for_all_servers_together(tmp_path, tool):
@@ -142,73 +154,70 @@ async def test_a_budget_holds_for_all_servers_together(tmp_path, tool):
         assert 0 < spent <= 3.0
 
 
-async def test_a_breaker_that_opens_in_one_is_seen_by_the_others_within_a_second(tmp_path, tool):
-    two = [candidate(), candidate("coder-b")]  # of a single one the breaker would not count
-    async with team(tmp_path, tool, candidates=two) as all_:
-        for _ in range(3):
-            await all_.post(0, "[[fault:F02]] go")
-        calls = len(all_.up.requests)
+@together
+async def test_redis_killed_and_back_fails_no_request_and_is_said(ample):
+    statuses, stop = [], asyncio.Event()
 
-        async def rejected():
-            asked = {**GOOD, "messages": [{"role": "user", "content": "go"}]}
-            async with all_._http.post(f"{all_.urls[1]}/debug/route", json=asked) as reply:
-                decision = (await reply.json())["decision"]
-            rules = [r["rule"] for r in decision["rejected"]]
-            return "breaker_open" in rules or any("breaker" in r for r in decision["reasons"])
+    async def load(number):
+        while not stop.is_set():
+            statuses.append((await ample.post(number))[0])
 
-        await all_.until(rejected, 10)
-        assert len(all_.up.requests) == calls
+    async def state(wanted):
+        return all([(await ample.get(n, "/health"))["redis"]["state"] == wanted for n in range(3)])
 
+    loads = [asyncio.create_task(load(n)) for n in range(6)]
+    await asyncio.sleep(0.5)
+    ample.redis.kill()
+    await ample.until(lambda: state("local"), 10)
+    await asyncio.sleep(0.5)
+    await ample.redis.start()
+    await ample.until(lambda: state("shared"), 10)
+    await asyncio.sleep(0.5)
+    stop.set()
+    await asyncio.gather(*loads)
+    assert set(statuses) == {200}
+    assert len(statuses) > 20
 
-async def test_redis_killed_and_back_fails_no_request_and_is_said(tmp_path, tool):
-    tables = {"limits": {"requests_per_minute": 100_000, "usd_per_day": 1000.0}}
-    async with team(tmp_path, tool, **tables) as all_:
-        statuses, stop = [], asyncio.Event()
+    async def agree():
+        seen = [(await ample.get(n, "/v1/keys/me"))["used"]["usd_today"] for n in range(3)]
+        return min(seen) > 0 and max(seen) - min(seen) < 1e-9
 
-        async def load(number):
-            while not stop.is_set():
-                statuses.append((await all_.post(number))[0])
-
-        async def state(wanted):
-            return all(
-                [(await all_.get(n, "/health"))["redis"]["state"] == wanted for n in range(3)]
-            )
-
-        loads = [asyncio.create_task(load(n)) for n in range(6)]
-        await asyncio.sleep(0.5)
-        all_.redis.kill()
-        await all_.until(lambda: state("local"), 10)
-        await asyncio.sleep(0.5)
-        await all_.redis.start()
-        await all_.until(lambda: state("shared"), 10)
-        await asyncio.sleep(0.5)
-        stop.set()
-        await asyncio.gather(*loads)
-        assert set(statuses) == {200}
-        assert len(statuses) > 20
-
-        async def agree():
-            seen = [(await all_.get(n, "/v1/keys/me"))["used"]["usd_today"] for n in range(3)]
-            return min(seen) > 0 and max(seen) - min(seen) < 1e-9
-
-        await all_.until(agree, 10)
+    await ample.until(agree, 10)
 
 
-async def test_a_kept_answer_is_given_by_every_server(tmp_path, tool):
-    async with team(tmp_path, tool, count=2, cache={"enabled": True}) as all_:
-        headers = {}
+@together
+async def test_a_kept_answer_is_given_by_every_server(ample):
+    headers, calls = {}, len(ample.up.requests)
 
-        async def hit():
-            nonlocal headers
-            status, headers, body = await all_.post(1, temperature=0)
-            assert (status, b"fine" in body) == (200, True)
-            return headers.get("x-openfusion-cache") == "hit"
+    async def hit():
+        nonlocal headers
+        status, headers, body = await ample.post(1, "[[say:fine]] keep", temperature=0)
+        assert (status, b"fine" in body) == (200, True)
+        return headers.get("x-openfusion-cache") == "hit"
 
-        # Without a key the address and program that ask are the credential: the same for both.
-        assert (await all_.post(0, temperature=0))[0] == 200
-        await asyncio.sleep(0.3)
-        assert await hit()
-        assert len(all_.up.requests) == 1
+    # Without a key the address and program that ask are the credential: the same for both.
+    assert (await ample.post(0, "[[say:fine]] keep", temperature=0))[0] == 200
+    await asyncio.sleep(0.3)
+    assert await hit()
+    assert len(ample.up.requests) == calls + 1
+
+
+@together
+async def test_a_breaker_that_opens_in_one_is_seen_by_the_others_within_a_second(ample):
+    """The last that asks this team: the breaker stays open for half a minute."""
+    for _ in range(3):
+        await ample.post(0, "[[fault:F02]] go")
+    calls = len(ample.up.requests)
+
+    async def rejected():
+        asked = {**GOOD, "messages": [{"role": "user", "content": "go"}]}
+        async with ample._http.post(f"{ample.urls[1]}/debug/route", json=asked) as reply:
+            decision = (await reply.json())["decision"]
+        rules = [r["rule"] for r in decision["rejected"]]
+        return "breaker_open" in rules or any("breaker" in r for r in decision["reasons"])
+
+    await ample.until(rejected, 10)
+    assert len(ample.up.requests) == calls
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "no url"])

@@ -6,10 +6,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from openfusion_auto.store.files import connect, file_in, identity, reason
+from openfusion_auto.store import files
+from openfusion_auto.store.files import Reading, connect, file_in, identity, reason
 
 
 def mode(path):
@@ -92,7 +94,7 @@ def test_another_process_that_comes_and_goes_does_not_take_the_log_away(tmp_path
     """What is written afterwards is in the file: nobody deleted the log under the connection that is open."""
     path = tmp_path / "s.sqlite3"
     with contextlib.closing(connect(path)) as db:
-        connect(path).close()  # as every reading does
+        connect(path).close()  # as who forgets does
         subprocess.run([sys.executable, "-c", OTHER, str(path)], check=True, timeout=60)
         db.execute("INSERT INTO resets (at) VALUES (2.0)")
         subprocess.run([sys.executable, "-c", OTHER, str(path)], check=True, timeout=60)
@@ -100,3 +102,41 @@ def test_another_process_that_comes_and_goes_does_not_take_the_log_away(tmp_path
         with contextlib.closing(connect(path)) as again:
             found = again.execute("SELECT at FROM resets ORDER BY id").fetchall()
     assert found == [(1.0,), (2.0,), (1.0,)]
+
+
+# -- readings share a connection ----------------------------------------------------------------------------------------
+
+COUNT = "SELECT n FROM revision"
+
+
+def test_readings_of_all_threads_share_one_connection(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(files, "connect", lambda *a, **k: opened.append(a) or connect(*a, **k))
+    reading = Reading(tmp_path / "s.sqlite3")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(reading.rows, [COUNT] * 20)) == [[(0,)]] * 20
+    reading.close()
+    assert len(opened) == 1
+    assert [f.name for f in tmp_path.iterdir()] == ["s.sqlite3"]  # the log went into it
+
+
+def test_a_reading_sees_what_others_write_and_a_file_that_took_the_place_of_another(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    reading = Reading(path)
+    assert reading.rows(COUNT) == [(0,)]
+    with contextlib.closing(connect(path)) as db:
+        db.execute("UPDATE revision SET n = 7")
+    assert reading.rows("SELECT n FROM revision WHERE n = ?", [7]) == [(7,)]
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    assert reading.rows(COUNT) == [(0,)]
+    reading.close()
+
+
+def test_a_reading_that_fails_is_followed_by_one_of_a_new_connection(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    reading = Reading(path)
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        reading.rows("SELECT 1 FROM nowhere")
+    assert reading.rows(COUNT) == [(0,)]
+    reading.close()
