@@ -67,7 +67,12 @@ def row_of(trace: Trace) -> TraceRow:
     kept = replace(trace, decision=None, deliberation=told)
     parts = (LAYOUT, dumps(kept), dumps(kept_of(trace.decision)))
     document = zlib.compress(b'{"layout":%b,"trace":%b,"decision":%b}' % parts, COMPRESSION)
-    return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document)
+    return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document, words_of(trace))
+
+
+def words_of(trace: Trace) -> str | None:
+    """Return what a trace is searched for."""
+    return None if trace.texts is None else trace.texts.words()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,7 @@ async def moment(
 async def listed(memory: TraceStore, store: Store, query: TraceQuery) -> list[dict[str, object]]:
     """Return traces as entries of a list, newest first: those in memory, and older ones from the store."""
     fresh = sorted(
-        (t for t in memory.latest() if query.takes(head_of(t))),
+        (t for t in memory.latest() if query.takes(head_of(t)) and query.finds(words_of(t))),
         key=lambda t: (t.at, t.id),
         reverse=True,
     )

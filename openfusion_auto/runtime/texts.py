@@ -41,6 +41,10 @@ class Texts:
             said = Said(phase, candidate, text[:MOST_CHARS], len(text) > MOST_CHARS)
             self.answers.append(said)
 
+    def words(self) -> str:
+        """Return all that was asked and answered, `str.casefold`ed: what a trace is searched for."""
+        return "\n".join((self.asked, *(said.text for said in self.answers))).casefold()
+
     def heard(self, told: Deliberation | None) -> None:
         """Enter what a panel's answers have in common."""
         if told is not None:

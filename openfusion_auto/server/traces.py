@@ -34,8 +34,9 @@ async def traces(request: web.Request) -> web.Response:
     """`GET /v1/traces`: the newest first, compact.
 
     `limit` says how many, `before` (the id of a trace, or seconds since 1970) where to go on; `model` (as asked for, or
-    as answered), `mode`, `outcome`, `kind`, `session` (its hash) and `since` (seconds since 1970) take a part of them.
-    A gateway key sees its own alone.
+    as answered), `mode`, `outcome`, `kind`, `session` (its hash) and `since` (seconds since 1970) take a part of them;
+    so does `text`, what was asked or answered, of those whose words are kept (`store.texts`). A gateway key sees its
+    own alone.
     """
     asked = request.query
     rows, more = await found(request, asked, limit_of(asked))
@@ -60,6 +61,7 @@ async def found(
         one_of(asked, "kind", KINDS),
         asked.get("session"),
         since(asked),
+        words(asked),
         at_once,
     )
     rows = await archive.listed(engine.traces, engine.means.books.store, query)
@@ -136,6 +138,12 @@ def since(asked: Mapping[str, str]) -> float | None:
         if math.isfinite(at):
             return at
     raise BadRequest("since must be seconds since 1970.", param="since")
+
+
+def words(asked: Mapping[str, str]) -> str | None:
+    """Return what the words of a trace must hold."""
+    text = asked.get("text")
+    return text.casefold() if text else None
 
 
 def one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:

@@ -85,6 +85,11 @@ def facets(db: sqlite3.Connection) -> None:
     )
 
 
+def words(db: sqlite3.Connection) -> None:
+    """The words that a trace is found by, in small letters; NULL where words are not kept, and in all from before."""
+    db.execute("ALTER TABLE traces ADD COLUMN words TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     live_values,
     books,
@@ -93,6 +98,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     owners,
     together,
     facets,
+    words,
 )
 LATEST = len(MIGRATIONS)
 

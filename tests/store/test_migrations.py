@@ -49,6 +49,10 @@ CONTENT = {
         "UPDATE traces SET kind = 'bugfix', session = 's' WHERE id = 't'",
         "SELECT kind, session FROM traces WHERE id = 't' AND kind NOT NULL",
     ),
+    8: (
+        "UPDATE traces SET words = 'said' WHERE id = 't'",
+        "SELECT words FROM traces WHERE id = 't' AND words NOT NULL",
+    ),
 }
 
 
