@@ -208,3 +208,12 @@ async def test_it_fits_the_window_and_names_what_it_draws(wordy, look, scheme, w
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     unnamed = "[...document.querySelectorAll('svg')].filter(s => !s.getAttribute('aria-label') && !s.closest('[aria-hidden]')).length"
     assert await page.evaluate(unnamed) == 0
+
+
+async def test_the_list_is_searched_by_words_where_they_are_kept(wordy, quiet):
+    name = await asked(wordy, text="[[say:the plum is on the sill]] where?", mode="single")
+    found = (await get(wordy, "/ui/traces?text=PLUM")).raw.decode()
+    assert name in found
+    assert 'name="text" value="PLUM"' in found
+    assert "Nothing like that" in (await get(wordy, "/ui/traces?text=pear")).raw.decode()
+    assert 'name="text"' not in (await get(quiet, "/ui/traces")).raw.decode()
