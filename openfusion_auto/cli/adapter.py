@@ -57,7 +57,9 @@ def command() -> None:
 def url_option(command: Command) -> Command:
     """Add `--url`."""
     return click.option(
-        "--url", default=URL, metavar="URL", show_default=True, help="Address of the router."
+        "--url",
+        metavar="URL",
+        help="Address of the router.  [default: the configured one's, http://127.0.0.1:8787]",
     )(command)
 
 
@@ -107,7 +109,9 @@ client_argument = click.argument("client", metavar="CLIENT")
 @url_option
 @model_option
 @config_option
-def list_command(mcp: bool, as_json: bool, url: str, model: str, config: Path | None) -> None:
+def list_command(
+    mcp: bool, as_json: bool, url: str | None, model: str, config: Path | None
+) -> None:
     """List the clients there are adapters for, and how each stands."""
     from openfusion_auto.clients.spec import load, names
 
@@ -155,7 +159,7 @@ def show_command(
     client: str,
     mcp: bool,
     as_json: bool,
-    url: str,
+    url: str | None,
     model: str,
     file: Path | None,
     config: Path | None,
@@ -225,7 +229,7 @@ def install_command(
     client: str,
     mcp: bool,
     as_json: bool,
-    url: str,
+    url: str | None,
     model: str,
     file: Path | None,
     dry_run: bool,
@@ -261,7 +265,7 @@ def status_command(
     client: str,
     mcp: bool,
     as_json: bool,
-    url: str,
+    url: str | None,
     model: str,
     file: Path | None,
     config: Path | None,
@@ -297,7 +301,7 @@ def uninstall_command(
     client: str,
     mcp: bool,
     as_json: bool,
-    url: str,
+    url: str | None,
     model: str,
     file: Path | None,
     dry_run: bool,
@@ -319,13 +323,15 @@ def loaded(client: str, *, mcp: bool = False) -> Adapter:
     return load(client, mcp=mcp)
 
 
-def filled(url: str, model: str, config: Path | None, *, mcp: bool = False) -> Values:
+def filled(url: str | None, model: str, config: Path | None, *, mcp: bool = False) -> Values:
     """Return what templates are filled with; the window is the smallest among the models behind `model`."""
+    from openfusion_auto.cli.remote import server_of
     from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked
 
     settings = load_settings(config)
     context, bound = windows(settings.pool, model)
-    values = checked(url, model, context or CONTEXT, bound or OUTPUT)
+    at = url or server_of(settings, None, option="--url").url
+    values = checked(at, model, context or CONTEXT, bound or OUTPUT)
     if not mcp:
         return values
     keys = {u.api_key_env for u in settings.config.upstreams if u.api_key_env}

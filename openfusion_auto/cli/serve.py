@@ -184,7 +184,7 @@ def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[
         counted = f"{total} candidates" if usable == total else f"{usable} of {total} candidates"
         made_up = ", dry run" if dry_run else ""
         output.note(
-            f"openfusion {__version__} ready on {url} (openfusion/auto, {counted}{made_up})"
+            f"openfusion {__version__} ready on {url} (openfusion/auto, page at /ui, {counted}{made_up})"
         )
         if as_json:
             ready = {"url": url, "version": __version__, "dry_run": dry_run}

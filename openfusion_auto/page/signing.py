@@ -16,7 +16,7 @@ HOME = "/ui"
 async def page(request: web.Request) -> web.Response:
     """`GET /ui/sign-in`: the form; nothing to sign in to where no key is asked for."""
     if not request.app[KEYRING].required:
-        raise web.HTTPSeeOther(HOME)
+        return onward_to(HOME)
     return form(request, HOME)
 
 
@@ -27,12 +27,12 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     onward = onward if is_own(onward) else HOME
     keyring = request.app[KEYRING]
     if not keyring.required:
-        return web.Response(status=303, headers={"Location": onward})
+        return onward_to(onward)
     try:
         given = keyring.pass_for(key)
     except NotAuthorized as error:
         return form(request, onward, error.message if key else "A key is needed.")
-    response = web.Response(status=303, headers={"Location": onward})
+    response = onward_to(onward)
     response.set_cookie(
         COOKIE,
         given,
@@ -47,9 +47,14 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
 
 async def sign_out(_request: web.Request) -> web.Response:
     """`POST /ui/sign-out`: the cookie goes."""
-    response = web.Response(status=303, headers={"Location": "/ui/sign-in"})
+    response = onward_to("/ui/sign-in")
     response.del_cookie(COOKIE, path="/ui", httponly=True, samesite="Strict")
     return response
+
+
+def onward_to(path: str) -> web.Response:
+    """Return what leads to another address of the page."""
+    return web.Response(status=303, headers={"Location": path})
 
 
 async def nothing(_request: web.Request) -> web.Response:

@@ -92,6 +92,16 @@ def test_show_as_json_is_what_install_would_write(run, codex, folder):
     assert new.read_text() == file["content"]
 
 
+def test_without_an_address_it_is_the_configured_servers(run, codex, monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", "9001")
+    assert run("adapter", "codex", "--json").json["url"] == "http://127.0.0.1:9001"
+    monkeypatch.setenv("OPENFUSION_HOST", "0.0.0.0")
+    assert run("adapter", "codex", "--json").json["url"] == "http://127.0.0.1:9001"
+    monkeypatch.setenv("OPENFUSION_PORT", "0")
+    told = run("adapter", "codex")
+    assert (told.code, "--url" in told.err) == (2, True)
+
+
 def test_the_window_is_the_smallest_of_the_configured_pool(run, codex, configured):
     configured(pool=POOL)
     made = tomllib.loads(run("adapter", "codex", "--json").json["files"][0]["content"])

@@ -109,6 +109,7 @@ async def test_small_words():
 
 @pytest.mark.clients
 async def test_a_request_appears_by_itself_and_pause_holds_it_off(router, look):
+    await send(router, {**GOOD, **SAY})
     page = await look(f"{router.root}/ui")
     newest = page.locator("tbody tr td:first-child a").first
     before = await newest.get_attribute("href")

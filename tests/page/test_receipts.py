@@ -145,4 +145,4 @@ async def test_a_person_chooses_two_and_compares_them(router, look):
     # A line of a million letters neither widens the page nor takes its time.
     await page.set_viewport_size({"width": 390, "height": 844})
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert "and 980,0" in await page.locator("main").inner_text()
+    assert "letters more]" in await page.locator("main").inner_text()

@@ -28,8 +28,10 @@ def test_what_hides_is_shown_by_name():
 
 
 def test_what_is_too_long_is_cut_and_that_is_said():
-    assert finalize("a" * render.LONGEST) == "a" * render.LONGEST
-    assert finalize("a" * 1_000_000) == "a" * render.LONGEST + " [and 980,000 characters more]"
+    assert finalize("a " * 10_000) == "a " * 10_000
+    assert finalize("a " * 500_000) == "a " * 10_000 + " [and 980,000 characters more]"
+    assert finalize("b " + "a" * 1_000) == "b " + "a" * 1_000
+    assert finalize("a" * 1_000_000 + " b") == "a" * 1_000 + " [and 999,000 letters more] b"
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,14 @@ async def test_programs_use_their_key_as_everywhere(locked):
     assert (await get(locked, "/ui", Authorization=f"Bearer {KEY}")).status == 200
 
 
+async def test_where_no_key_is_asked_for_there_is_nothing_to_sign_in_to(router):
+    reply = await get(router, "/ui/sign-in")
+    assert (reply.status, reply.headers["location"]) == (303, "/ui")
+    status, headers, _ = await post(router, "/ui/sign-in", {"key": "x", "next": "/ui/pool"})
+    assert (status, headers["Location"]) == (303, "/ui/pool")
+    assert "Set-Cookie" not in headers
+
+
 @pytest.mark.parametrize("key", ["", "wrong", "of_" + "a" * 49, "%ED%B3%A4", "%00", "%E4"])
 async def test_a_wrong_key_is_told_and_opens_nothing(locked, key):
     status, headers, text = await post(
