@@ -86,14 +86,18 @@ def configuration(settings: Settings) -> Iterator[Check]:
 
 
 def changed(settings: Settings) -> list[dict[str, object]]:
-    """Return key, value and origin of every setting that is not the default; an upstream's value is its address."""
+    """Return key, value and origin of every setting that is not the default.
+
+    An upstream's value is its address, that of a model of the operator's own is what it does.
+    """
     public = settings.public()
-    addresses = {f"upstreams.{u.name}": u.base_url for u in settings.config.upstreams}
+    told = {f"upstreams.{u.name}": u.base_url for u in settings.config.upstreams}
+    told |= {f"models.{m.name}": m.says for m in settings.models}
     rows: list[dict[str, object]] = []
     for key, where in sorted(settings.origin.items()):
         if where == "default" or key == "upstreams":
             continue
-        value: object = addresses.get(key)
+        value: object = told.get(key)
         if value is None:
             value = public
             for part in key.split("."):

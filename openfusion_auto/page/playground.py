@@ -52,7 +52,8 @@ async def page(request: web.Request) -> web.Response:
         ways=WAYS,
         aggregators=AGGREGATORS,
         candidates=[(c, unready.get(c.upstream)) for c in pool.candidates],
-        models=sorted(view.names) if view else None,
+        models=[entry["id"] for entry in info.listing(request)],
+        problems={c.id: unready[c.upstream] for c in pool.candidates if c.upstream in unready},
         texts=engine.keep_texts,
     )
 

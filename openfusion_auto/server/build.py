@@ -30,8 +30,10 @@ from openfusion_auto.runtime.learner import Learner
 from openfusion_auto.runtime.limits import Counters, Limiter, MemoryCounters
 from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
+from openfusion_auto.runtime.shared import SharedCounters
 from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
+from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.follow import follower_of
 from openfusion_auto.server.keyring import Keyring
@@ -113,6 +115,7 @@ def build_engine(
         books,
         hedger_of(config.hedge.hedging(), counters or MemoryCounters(clock, books.store)),
         guarded=config.stream.tool_calls == "guarded",
+        turns=Turns(counters.there if isinstance(counters, SharedCounters) else None),
     )
     traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
     return engine_of(settings, means, traces, cache, dry_run=dry_run)
@@ -129,15 +132,22 @@ def engine_of(
 ) -> Engine:
     """Return the engine that answers by a configuration with certain means, and what the reader `before` knows."""
     config = settings.config
+    offers = {u.name: u.offers for u in config.upstreams}
     return Engine(
-        replace(means, max_calls=settings.policy.max_calls, total_s=config.timeouts.total_s),
+        replace(
+            means,
+            max_calls=settings.policy.max_calls,
+            total_s=config.timeouts.total_s,
+            offers=offers,
+        ),
         settings.policy,
         traces,
-        {u.name: u.offers for u in config.upstreams},
+        offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
         reader=build_reader(settings, means.live, before),
         cache=cache,
+        own={m.name: m for m in settings.models},
         keep_texts=config.store.texts,
     )
 
@@ -163,7 +173,8 @@ def build_cache(
 def ways_of(settings: Settings) -> tuple[object, ...]:
     """Return how a configuration reads, decides and calls: what was answered by another is not given again."""
     config, known = settings.config, settings.experience
-    said = [part.model_dump(mode="json") for part in (*config.upstreams, *config.rules)]
+    parts = (*config.upstreams, *config.rules, *config.models)
+    said = [part.model_dump(mode="json") for part in parts]
     experience = known.digest() if known is not None else None
     return settings.policy, said, config.classifier.model_dump(mode="json"), experience
 

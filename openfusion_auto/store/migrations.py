@@ -85,6 +85,13 @@ def facets(db: sqlite3.Connection) -> None:
     )
 
 
+def turns(db: sqlite3.Connection) -> None:
+    """How many requests have taken their turn in each list of models that take turns, by a digest of the list."""
+    db.execute(
+        "CREATE TABLE turns (name TEXT PRIMARY KEY, n INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
+    )
+
+
 def words(db: sqlite3.Connection) -> None:
     """The words that a trace is found by, in small letters; NULL where words are not kept, and in all from before."""
     db.execute("ALTER TABLE traces ADD COLUMN words TEXT")
@@ -98,6 +105,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     owners,
     together,
     facets,
+    turns,
     words,
 )
 LATEST = len(MIGRATIONS)

@@ -59,6 +59,14 @@ def test_upstreams_and_settings_stand_with_their_origin(configured):
     assert all(row["origin"] != "default" for row in changed)
 
 
+def test_a_model_of_the_operators_own_stands_with_what_it_does(configured):
+    configured(
+        more='\n[[models]]\nname = "team/x-1.5"\ncandidates = ["coder-a"]\nmode = "single"\n'
+    )
+    (row,) = [r for r in checks.examine(None, probe=False)[1] if r["key"] == "models.team/x-1.5"]
+    assert row["value"] == "single of 1 candidate"
+
+
 def test_wrong_numbers_in_the_pool_fail_and_gaps_warn(configured, folder):
     assert of("pool", examine())[0].status == "WARN"
     text = (folder / "pool.toml").read_text()

@@ -49,7 +49,8 @@ CONTENT = {
         "UPDATE traces SET kind = 'bugfix', session = 's' WHERE id = 't'",
         "SELECT kind, session FROM traces WHERE id = 't' AND kind NOT NULL",
     ),
-    8: (
+    8: ("INSERT INTO turns VALUES ('sha256:x', 3, 1.0)", "SELECT name, n, at FROM turns"),
+    9: (
         "UPDATE traces SET words = 'said' WHERE id = 't'",
         "SELECT words FROM traces WHERE id = 't' AND words NOT NULL",
     ),
