@@ -71,8 +71,7 @@ def decide(
     )  # fmt: skip
     ranking = scored(task)
     if task.lifts and ranking:
-        without = scored(replace(task, lifts=()))
-        reasons += lessons.told(ranking, without)
+        reasons += lessons.told(ranking, scored(replace(task, lifts=())))
     choice = mode.choose(task, policy, ranking, pool)
     reasons += choice.reasons
     taken, strategy, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)

@@ -52,7 +52,14 @@ async def test_every_way_that_is_offered_is_one_that_a_request_may_ask_for():
 
 async def test_the_view_names_ways_and_models_and_holds_no_key(router):
     html = (await get(router, "/ui/playground")).raw.decode()
-    for word in ("<option>openfusion/fusion<", "<option>coder-a<", "preset:quality", "strategy:debate", "vote", "Words are not kept"):
+    for word in (
+        "<option>openfusion/fusion<",
+        "<option>coder-a<",
+        "preset:quality",
+        "strategy:debate",
+        "vote",
+        "Words are not kept",
+    ):
         assert word in html
     assert "sk-upstream-secret" not in html
 
