@@ -117,6 +117,30 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/cli/test_pool_update.py",
         "what is shown is read off the command's output",
     ),
+    "openfusion_auto/evals/compat/chat.py": (
+        "tests/evals/compat/test_probes.py",
+        "each form is held by what breaks it",
+    ),
+    "openfusion_auto/evals/compat/responses.py": (
+        "tests/evals/compat/test_probes.py",
+        "each form is held by what breaks it",
+    ),
+    "openfusion_auto/evals/compat/messages.py": (
+        "tests/evals/compat/test_probes.py",
+        "each form is held by what breaks it",
+    ),
+    "openfusion_auto/evals/compat/render.py": (
+        "tests/evals/compat/test_probes.py",
+        "what it writes is read by the probes",
+    ),
+    "openfusion_auto/evals/compat/script.py": (
+        "tests/evals/compat/test_probes.py",
+        "what it says is heard by the probes",
+    ),
+    "openfusion_auto/evals/compat/scripted.py": (
+        "tests/evals/compat/test_probes.py",
+        "the server that the probes ask",
+    ),
     "openfusion_auto/server/keys.py": (
         "tests/server/test_chat.py",
         "types only, filled by every server test",

@@ -111,5 +111,5 @@ def next_steps(path: Path, model: str) -> list[str]:
         "put a key in the environment: export OPENROUTER_API_KEY=... (or in a file .env beside it)",
         f"check everything: openfusion doctor{named}",
         f"start the router: openfusion serve{named}",
-        f"point your client at http://127.0.0.1:8787/v1 with the model {model}",
+        f"point your client at it: openfusion adapter list, or http://127.0.0.1:8787/v1 and the model {model}",
     ]

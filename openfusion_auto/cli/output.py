@@ -77,6 +77,27 @@ def is_fancy(target: Console) -> bool:
     return target.is_terminal and not target.no_color and target.encoding.startswith("utf")
 
 
+class Progress:
+    """A line on stderr that counts, where a person looks; nothing when piped."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._seen = sys.stderr is not None and sys.stderr.isatty()
+
+    def step(self, said: str) -> None:
+        """Count one more, and say which."""
+        self._done += 1
+        if self._seen:
+            shown = clean(f"{self._done}/{self._total}  {said}")
+            click.echo(f"\r\x1b[K{shown[:70]}", err=True, nl=False)
+
+    def end(self) -> None:
+        """Leave the line empty."""
+        if self._seen:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
 def text_of(row: Mapping[str, object], key: str, unknown: str = "-") -> str:
     """Return a member as clean text on one line, or `unknown` when it is absent or null."""
     value = row.get(key)

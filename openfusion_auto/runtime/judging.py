@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import tokens, turns
@@ -11,7 +11,7 @@ from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.plan import is_locked
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.core.strategy import IN_TURN
-from openfusion_auto.core.types import Decision, Policy, Pool, State, Task
+from openfusion_auto.core.types import Decision, Policy, Pool, Rejection, State, Task
 from openfusion_auto.errors import BadRequest, ContextTooLong, NoCandidate
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
@@ -208,10 +208,10 @@ def raise_if_empty(judged: Judged) -> None:
             code="budget_exceeded",
         )
     rules = {r.rule for r in decision.rejected if r.rule != "not_requested"}
-    listed = "; ".join(f"{r.candidate}: {r.rule} ({r.detail})" for r in decision.rejected[:20])
+    why = reasons(decision.rejected[:20])
     if rules and rules <= BY_REQUEST:
         raise BadRequest(
-            f"No candidate is what this request asks for. {listed}", code="no_eligible_candidate"
+            f"No candidate is what this request asks for. {why}", code="no_eligible_candidate"
         )
     if rules == {"context_too_small"}:
         windows = [c.context_tokens for c in judged.pool.candidates if c.context_tokens]
@@ -220,4 +220,12 @@ def raise_if_empty(judged: Judged) -> None:
             f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",
             param="messages",
         )
-    raise NoCandidate(f"No candidate can serve this request. {listed}")
+    raise NoCandidate(f"No candidate can serve this request. {why}")
+
+
+def reasons(rejected: Sequence[Rejection]) -> str:
+    """Return why each was rejected; those with one reason stand together."""
+    found: dict[str, list[str]] = {}
+    for r in rejected:
+        found.setdefault(f"{r.rule} ({r.detail})", []).append(r.candidate)
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in found.items())

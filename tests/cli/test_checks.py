@@ -55,6 +55,7 @@ def test_upstreams_and_settings_stand_with_their_origin(configured):
         "key": "upstreams.relay",
         "value": "http://127.0.0.1:9/v1",
         "origin": "file:openfusion.toml:1",
+        "default": False,
     } in changed
     assert all(row["origin"] != "default" for row in changed)
 

@@ -47,7 +47,7 @@ def test_another_routers_file_becomes_one_that_serves_its_names(run, folder):
     done = run("init", "--from", "fanout_policies.json")
     assert (done.code, done.err) == (0, "")
     assert "made of fanout_policies.json: fanout/minimal." in done.out
-    assert "with the model fanout/minimal" in done.out
+    assert "and the model fanout/minimal" in done.out
     assert "note: no prices are known for" in done.out
     listed = [m["id"] for m in run("models", "--json", "--config", "openfusion.toml").json["data"]]
     assert "fanout/minimal" in listed
