@@ -281,7 +281,7 @@ def told(row: Document) -> list[str]:
     lines = [f"{row['case']}  {row['contender']}: {'the same' if row['same'] else 'differs'}"]
     lines += [
         f"  {name}: {row[name][0]} -> {row[name][1]}"
-        for name in ("pick", "mode", "worst_case_usd")
+        for name in ("pick", "mode", "expected_usd", "worst_case_usd")
         if row[name][0] != row[name][1]
     ]
     for found in row["candidates"]:

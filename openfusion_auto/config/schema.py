@@ -274,7 +274,7 @@ class SessionSection(Section):
 
 
 class StoreSection(Section):
-    """`[store]`: what is kept on disk, so that a restart forgets nothing; never a prompt or an answer."""
+    """`[store]`: what is kept on disk, so that a restart forgets nothing; prompts and answers only with `texts`."""
 
     enabled: bool = Field(
         default=True, description="keep statistics, sessions, traces and the ledger in a file"
@@ -287,6 +287,10 @@ class StoreSection(Section):
     )
     keep_days: float = Field(
         default=30.0, gt=0, le=36_500, description="age at which things are deleted, days"
+    )
+    texts: bool = Field(
+        default=False,
+        description="keep the words of requests and answers with their traces too, in memory and in the file",
     )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openfusion_auto.core.score import PRICE, QUALITY_WEIGHTS, SKILL, Table
+from openfusion_auto.core.score import PRICE, SKILL, Table
 from openfusion_auto.core.types import Check, Score
 
 # What one model got wrong is hard for others too: their chance there over their chance anywhere. Between the front's
@@ -53,14 +53,15 @@ def best_pair(ranking: tuple[Score, ...], check: Check | None) -> Pair | None:
     known = check or CHECK
     n = min(MOST, len(ranking))
     chance = table.values[:n, SKILL]
-    rest = table.values[:n] @ np.array(QUALITY_WEIGHTS) - QUALITY_WEIGHTS[SKILL] * chance
+    skill = table.quality[SKILL]
+    rest = table.values[:n] @ np.array(table.quality) - skill * chance
     cost = 1.0 - table.values[:n, PRICE]
-    single = rest + QUALITY_WEIGHTS[SKILL] * chance - table.rate * cost
+    single = rest + skill * chance - table.rate * cost
     right, mend = chance[:, None], chance[None, :]
     rejected = right * (1 - known.specificity) + (1 - right) * known.sensitivity
     solved = right * (known.specificity + (1 - known.specificity) * mend)
     solved = solved + (1 - right) * known.sensitivity * mend * SAME_TROUBLE
-    value = rest[:, None] + QUALITY_WEIGHTS[SKILL] * solved
+    value = rest[:, None] + skill * solved
     value = value - table.rate * (cost[:, None] + rejected * cost[None, :])
     np.fill_diagonal(value, -np.inf)
     i, j = divmod(int(np.argmax(value)), n)

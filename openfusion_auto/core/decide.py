@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 from openfusion_auto.core import cost, lessons, mode
 from openfusion_auto.core.eligible import by_hard_rules, strong_enough, wished
 from openfusion_auto.core.patience import patience
 from openfusion_auto.core.plan import LACKS, Chosen, build
 from openfusion_auto.core.prompt import ModeName
-from openfusion_auto.core.score import Table, score
+from openfusion_auto.core.score import QUALITY_WEIGHTS, Table, score
 from openfusion_auto.core.strategy import ORDERED
 from openfusion_auto.core.types import (
     Decision,
@@ -32,7 +33,14 @@ from openfusion_auto.core.types import (
 )
 
 
-def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -> Decision:
+def decide(
+    task: Task,
+    pool: Pool,
+    state: State,
+    policy: Policy | None = None,
+    *,
+    weights: tuple[float, ...] = QUALITY_WEIGHTS,
+) -> Decision:
     """Decide one request.
 
     Args:
@@ -40,6 +48,7 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         pool: The candidates.
         state: Live numbers, the session's pin, one clock reading.
         policy: The operator's settings; defaults when None.
+        weights: Of the terms, other than the usual ones only to see what they would change (`whatif.py`).
 
     Returns:
         The decision. `plan.steps` is empty when every candidate was rejected; the reasons are in `rejected`.
@@ -57,19 +66,15 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
     rejected += [*out, *weak]
     locked = is_locked(task, pool, rows, state, reasons)
     stuck = escalating(task, pool, state, locked=locked)
-    ranking = score(pool, rows, task, state, knob, locked=locked, stuck=stuck)
+    scored = partial(
+        score, pool, rows, state=state, cost_quality=knob, locked=locked, stuck=stuck, weights=weights
+    )  # fmt: skip
+    ranking = scored(task)
     if task.lifts and ranking:
-        plain = replace(task, lifts=())
-        without = score(pool, rows, plain, state, knob, locked=locked, stuck=stuck)
-        reasons += lessons.told(ranking, without)
+        reasons += lessons.told(ranking, scored(replace(task, lifts=())))
     choice = mode.choose(task, policy, ranking, pool)
     reasons += choice.reasons
     taken, strategy, plan = fit_budget(choice.mode, ranking, task, pool, policy, reasons)
-    hold = (
-        policy.hold_destructive
-        and task.needs.tools
-        and any(s.phase == "verify" for s in plan.steps)
-    )
     return Decision(
         mode=taken,
         reasons=tuple(reasons),
@@ -86,8 +91,14 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         patience=patience(plan.steps, task, pool, state, policy.panel_wait_s)
         if taken == "panel"
         else None,
-        hold=hold,
+        hold=holds(task, plan, policy),
     )
+
+
+def holds(task: Task, plan: Plan, policy: Policy) -> bool:
+    """Whether calls that destroy something wait for the plan's verifier."""
+    wanted = policy.hold_destructive and task.needs.tools
+    return wanted and any(s.phase == "verify" for s in plan.steps)
 
 
 def is_locked(task: Task, pool: Pool, rows: list[int], state: State, reasons: list[str]) -> bool:

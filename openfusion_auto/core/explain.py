@@ -18,7 +18,6 @@ from openfusion_auto.core import knob
 from openfusion_auto.core.live import TTFT_HALF_MS
 from openfusion_auto.core.score import (
     PRICE,
-    QUALITY_WEIGHTS,
     SKILL,
     WAIT,
     Table,
@@ -124,7 +123,7 @@ def wait_flip(table: Table, row: int, gap: float) -> Flip | None:
 def knob_flip(table: Table, row: int, decision: Decision) -> Flip | None:
     """Return the `cost_quality` nearest to the present one at which the loser would be first of all."""
     task, now, slopes = decision.task, decision.cost_quality, table.slopes
-    quality = table.values @ np.array(QUALITY_WEIGHTS)
+    quality = table.values @ np.array(table.quality)
     cheap = table.values[:, PRICE]
     inside = rates_of(quality.tolist(), cheap.tolist(), row)
     if inside is None:

@@ -121,10 +121,6 @@ def fixed(pool: Pool, kind: Kind) -> Fixed:
     values[:, WAIT] = [wait_value(v) for v, _ in latency]
     values[:, UP] = up_value(UNSEEN)
     values[:, ROLE] = [role_fit(c, ROLES_FOR[kind]) for c in models]
-    relative = cost.relative(cost.usual(prices))
-    quality = values @ np.array(QUALITY_WEIGHTS)
-    known = np.flatnonzero(~np.isnan(prices.input)).tolist()
-    found = front([(models[i].id, float(relative[i]), float(quality[i])) for i in known])
     return Fixed(
         values=values,
         logit=logit,
@@ -134,8 +130,19 @@ def fixed(pool: Pool, kind: Kind) -> Fixed:
         price_source=tuple(price_source(c, w) for c, w in zip(models, prices.work, strict=True)),
         latency=latency,
         throughput=throughput,
-        slopes=found.slopes,
+        slopes=slopes_of(pool, values, prices, QUALITY_WEIGHTS),
     )
+
+
+def slopes_of(
+    pool: Pool, values: Vector, prices: cost.Prices, weights: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Return the slopes of a pool's front when the quality terms weigh so much."""
+    relative = cost.relative(cost.usual(prices))
+    quality = values @ np.array(weights)
+    known = np.flatnonzero(~np.isnan(prices.input)).tolist()
+    rows = [(pool.candidates[i].id, float(relative[i]), float(quality[i])) for i in known]
+    return front(rows).slopes
 
 
 def chances(strength: Vector, ease: float) -> Vector:
@@ -175,8 +182,9 @@ def price_source(candidate: Candidate, work: float) -> str:
 class Table:
     """One request's scores, a row per ranked candidate; `Score` reads its terms here when somebody looks.
 
-    `values` and `points` are (n, 8), `weights` (8,); `turn_usd` is a turn's expected price over the rest of the
-    session, NaN = unknown, `dearest_usd` what this request costs at the pool's dearest. `told` returns a row's terms.
+    `values` and `points` are (n, 8), `weights` (8,) made of `quality` and the rate; `turn_usd` is a turn's expected
+    price over the rest of the session, NaN = unknown, `dearest_usd` what this request costs at the pool's dearest.
+    `told` returns a row's terms.
     """
 
     values: Vector
@@ -189,45 +197,11 @@ class Table:
     slopes: tuple[float, ...]
     locked: bool
     told: Callable[[int], tuple[Term, ...]]
+    quality: tuple[float, ...] = QUALITY_WEIGHTS
 
     def terms(self, row: int) -> tuple[Term, ...]:
         """Return the eight terms of a row."""
         return self.told(row)
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A table as it is kept: all terms, and what the explanations need besides."""
-
-    rows: tuple[tuple[Term, ...], ...]
-    dearest_usd: float
-    rate: float
-    slopes: tuple[float, ...]
-    locked: bool
-
-
-def recorded(table: Table) -> Recorded:
-    """Return a table as values that can be written down."""
-    rows = tuple(table.terms(row) for row in range(len(table.totals)))
-    return Recorded(rows, table.dearest_usd, table.rate, table.slopes, table.locked)
-
-
-def table_of(kept: Recorded) -> Table:
-    """Return the table that was recorded."""
-    points = np.array([[t.points for t in row] for row in kept.rows], dtype=np.float64)
-    prices = [row[PRICE].raw for row in kept.rows]
-    return Table(
-        values=np.array([[t.value for t in row] for row in kept.rows], dtype=np.float64),
-        weights=np.array([t.weight for t in kept.rows[0]], dtype=np.float64),
-        points=points,
-        totals=points.sum(axis=1).round(9),
-        turn_usd=np.array([np.nan if p is None else p for p in prices], dtype=np.float64),
-        dearest_usd=kept.dearest_usd,
-        rate=kept.rate,
-        slopes=kept.slopes,
-        locked=kept.locked,
-        told=kept.rows.__getitem__,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,6 +255,7 @@ def score(
     *,
     locked: bool,
     stuck: str | None = None,
+    weights: tuple[float, ...] = QUALITY_WEIGHTS,
 ) -> tuple[Score, ...]:
     """Score the candidates at `rows` of the pool, best first; equals by id.
 
@@ -293,12 +268,15 @@ def score(
         cost_quality: 0 quality .. 10 cheap.
         locked: A tool turn of a pinned session.
         stuck: The session's model when it keeps failing: it and all that are no stronger are worth half.
+        weights: Of the terms before the price takes its share, (8,); they add up to 1, and the price's is 0.
     """
     if not rows:
         return ()
     base = fixed(pool, task.kind)
     usd = cost.expected(base.prices, task, state, pool)
-    rate = knob.rate(cost_quality, base.slopes, task)
+    usual = weights == QUALITY_WEIGHTS
+    slopes = base.slopes if usual else slopes_of(pool, base.values, base.prices, weights)
+    rate = knob.rate(cost_quality, slopes, task)
     index = np.array(rows)
     values = term_values(pool, index, base, task, state, locked=locked)
     if stuck is not None:
@@ -309,24 +287,21 @@ def score(
     turn = usd.turn[index]
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
-    weights = term_weights(rate, locked=locked)
-    points = (values * weights).round(DIGITS)
+    shares = term_weights(rate, weights, locked=locked)
+    points = (values * shares).round(DIGITS)
     totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
     told = Told(
-        pool, base, rows_ranked, values, weights, points, turn, state.stats, state.now_s, locked
+        pool, base, rows_ranked, values, shares, points, turn, state.stats, state.now_s, locked
     )
     table = Table(
-        values, weights, points, totals[order], turn, dearest, rate, base.slopes, locked, told
+        values, shares, points, totals[order], turn, dearest, rate, slopes, locked, told, weights
     )
-    prices: list[float | None] = request.tolist()
-    if np.isnan(request).any():
-        prices = [None if np.isnan(p) else p for p in request.tolist()]
-    models = pool.candidates
+    prices = [None if math.isnan(p) else p for p in request.tolist()]
     return tuple(
-        Score(models[i].id, models[i].model, usd, total, row, table)
+        Score(pool.candidates[i].id, pool.candidates[i].model, usd, total, row, table)
         for row, (i, usd, total) in enumerate(
             zip(rows_ranked.tolist(), prices, table.totals.tolist(), strict=True)
         )
@@ -351,10 +326,10 @@ def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:
 
 
 @lru_cache(maxsize=256)
-def term_weights(rate: float, *, locked: bool) -> Vector:
+def term_weights(rate: float, quality: tuple[float, ...], *, locked: bool) -> Vector:
     """Return the weight of every term, (8,), read only; all but a lock's stickiness add up to 1. Remembered."""
     share = rate / (1.0 + rate)
-    weights = [round((1.0 - share) * w, DIGITS) for w in QUALITY_WEIGHTS]
+    weights = [round((1.0 - share) * w, DIGITS) for w in quality]
     weights[PRICE] = round(share, DIGITS)
     if locked:
         weights[STUCK] = LOCK_WEIGHT

@@ -6,7 +6,7 @@ in it, so rules and reader of another configuration are not asked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from openfusion_auto.core.decide import decide
 from openfusion_auto.core.digest import digest, plain
 from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.types import Candidate, Policy, Pool, State, Task
+from openfusion_auto.core.whatif import difference
 from openfusion_auto.evals.seal import differing
 from openfusion_auto.store.records import Unreadable, read
 
@@ -127,51 +128,3 @@ def changed(document: Document, pool: Pool | None, policy: Policy | None) -> lis
             }
         )
     return rows
-
-
-def difference(old: Document, new: Document) -> Json:
-    """Return what differs between two decisions: pick, mode, plan, and each candidate's terms, rank and rejection."""
-    ranks = [{r["candidate"]: (i, r) for i, r in enumerate(d["ranking"], 1)} for d in (old, new)]
-    rules = [{r["candidate"]: r["rule"] for r in d["rejected"]} for d in (old, new)]
-    names = sorted({*ranks[0], *ranks[1], *rules[0], *rules[1]})
-    rows = [candidate_difference(n, ranks[0].get(n), ranks[1].get(n), rules) for n in names]
-    return {
-        "same": old["digest"] == new["digest"],
-        "pick": [first(old), first(new)],
-        "mode": [old["mode"], new["mode"]],
-        "worst_case_usd": [old["plan"]["worst_case_usd"], new["plan"]["worst_case_usd"]],
-        "digest": [old["digest"], new["digest"]],
-        "candidates": [r for r in rows if r is not None],
-    }
-
-
-def first(decision: Document) -> str | None:
-    """Return who is asked first."""
-    steps = decision["plan"]["steps"]
-    return steps[0]["candidates"][0] if steps else None
-
-
-def candidate_difference(
-    name: str,
-    old: tuple[int, Document] | None,
-    new: tuple[int, Document] | None,
-    rules: Sequence[Mapping[str, str]],
-) -> Json | None:
-    """Return what differs for one candidate; None when nothing does. Pairs are before and after."""
-    terms = [{t["name"]: t for t in side[1]["terms"]} if side else {} for side in (old, new)]
-    moved = []
-    for term in [*terms[0], *(t for t in terms[1] if t not in terms[0])]:
-        before, after = terms[0].get(term), terms[1].get(term)
-        if plain(before) != plain(after):
-            row: Json = {"name": term}
-            for key in ("raw", "value", "weight", "points"):
-                row[key] = [before[key] if before else None, after[key] if after else None]
-            moved.append(row)
-    pairs: dict[str, list[Any]] = {
-        "rank": [old[0] if old else None, new[0] if new else None],
-        "total": [old[1]["total"] if old else None, new[1]["total"] if new else None],
-        "rejected": [rules[0].get(name), rules[1].get(name)],
-    }
-    if not moved and all(a == b for a, b in pairs.values()):
-        return None
-    return {"candidate": name, **pairs, "terms": moved}

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from openfusion_auto.core.whatif import difference
 from openfusion_auto.errors import BadRequest, ConfigError, Forbidden, NotFound
-from openfusion_auto.evals.redecide import difference
 from openfusion_auto.evals.shelf import Kept, Shelf, read_bytes, read_document
 from openfusion_auto.evals.verify import BROKEN, Finding, verify
 from openfusion_auto.page.render import render

@@ -30,6 +30,12 @@ ROUTES = (
     Route("POST", "/ui/sign-in", "signing:sign_in"),
     Route("POST", "/ui/sign-out", "signing:sign_out"),
     Route("GET", "/ui/static/{name}", "files:static"),
+    Route("GET", "/ui/playground", "playground:page"),
+    Route("POST", "/ui/playground/estimate", "playground:estimate"),
+    Route("POST", "/ui/playground/ask", "playground:ask"),
+    Route("POST", "/ui/playground/markdown", "playground:markdown"),
+    Route("GET", "/ui/traces/{trace}", "trace:page"),
+    Route("GET", "/ui/traces/{trace}/what-if", "trace:what_if"),
     Route("GET", "/ui/{rest:.*}", "signing:nothing"),  # the last: whatever no view has
 )
 NAVIGATION = (

@@ -18,7 +18,7 @@ PAGE_ROWS = 50
 # Seconds -> words. A moment would be out of date as soon as the address is kept.
 SPANS = {"3600": "last hour", "86400": "last 24 hours", "604800": "last 7 days"}
 CHOICES = {"mode": traces.MODES, "kind": KINDS, "outcome": traces.OUTCOMES}
-FILTERS = ("model", "mode", "kind", "outcome", "session", "within")
+FILTERS = ("model", "mode", "kind", "outcome", "session", "within", "text")
 
 
 async def page(request: web.Request) -> web.Response:
@@ -45,6 +45,7 @@ async def page(request: web.Request) -> web.Response:
         models=[c.id for c in pool.candidates],
         choices={name: [(w, w) for w in words] for name, words in CHOICES.items()},
         spans=SPANS,
+        texts=request.app[ENGINE].keep_texts,
     )
 
 

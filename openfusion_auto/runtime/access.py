@@ -97,6 +97,11 @@ class Views:
             found = self._made[models] = view_of(self.pool, models)
         return found
 
+    def with_digest(self, digest: str) -> Pool | None:
+        """Return the pool of that digest, of all candidates or of those that some key may use; None = it is gone."""
+        pools = (self.pool, *(view.pool for view in self._made.values()))
+        return next((pool for pool in pools if pool.digest == digest), None)
+
 
 def check_models(
     models: tuple[str, ...], pool: Pool, *, any_model: bool, own: OwnModels = NONE_OWN

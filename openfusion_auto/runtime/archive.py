@@ -11,7 +11,8 @@ import json
 import zlib
 from dataclasses import dataclass, replace
 
-from openfusion_auto.core.score import Recorded, Table, recorded, table_of
+from openfusion_auto.core.recorded import Recorded, recorded, table_of
+from openfusion_auto.core.score import Table
 from openfusion_auto.core.types import Cached, Decision, Evidence, Score, Term
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
 from openfusion_auto.store.base import Store, TraceHead, TraceQuery, TraceRow
@@ -60,9 +61,18 @@ def summary_of(trace: Trace) -> dict[str, object]:
 
 def row_of(trace: Trace) -> TraceRow:
     """Return a trace as it is kept."""
-    parts = (LAYOUT, dumps(replace(trace, decision=None)), dumps(kept_of(trace.decision)))
+    told = trace.deliberation
+    if told is not None and trace.texts is None:  # an analysis quotes the answers
+        told = replace(told, analysis=None)
+    kept = replace(trace, decision=None, deliberation=told)
+    parts = (LAYOUT, dumps(kept), dumps(kept_of(trace.decision)))
     document = zlib.compress(b'{"layout":%b,"trace":%b,"decision":%b}' % parts, COMPRESSION)
-    return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document)
+    return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document, words_of(trace))
+
+
+def words_of(trace: Trace) -> str | None:
+    """Return what a trace is searched for."""
+    return None if trace.texts is None else trace.texts.words()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,23 @@ async def find(
     return await asyncio.to_thread(from_store, store, trace_id, owner)
 
 
+async def whole(
+    memory: TraceStore, store: Store, trace_id: str, owner: str | None = None
+) -> Trace | None:
+    """Return the trace itself; None as `find`.
+
+    Raises:
+        Unreadable: another version recorded it.
+    """
+    found = memory.get(trace_id)
+    if found is not None:
+        return found if owner in (None, found.owner) else None
+    row = await asyncio.to_thread(store.trace, trace_id)
+    if row is None or owner not in (None, row.head.owner):
+        return None
+    return await asyncio.to_thread(restored, row.document)
+
+
 def from_store(store: Store, trace_id: str, owner: str | None) -> dict[str, object] | None:
     """Return a trace from the store, None as above; blocks."""
     row = store.trace(trace_id)
@@ -159,7 +186,7 @@ async def moment(
 async def listed(memory: TraceStore, store: Store, query: TraceQuery) -> list[dict[str, object]]:
     """Return traces as entries of a list, newest first: those in memory, and older ones from the store."""
     fresh = sorted(
-        (t for t in memory.latest() if query.takes(head_of(t))),
+        (t for t in memory.latest() if query.takes(head_of(t)) and query.finds(words_of(t))),
         key=lambda t: (t.at, t.id),
         reverse=True,
     )

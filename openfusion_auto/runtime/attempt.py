@@ -124,6 +124,8 @@ class Attempts:
             line.ms = round(self._elapsed_ms() - line.at_ms, 2)
             if line.status != "running":
                 self._means.books.enter(self._trace, line)
+        if self._trace.texts is not None:
+            self._trace.texts.answered(ask.phase, candidate.id, answer)
         self._book(line, ask.prompt, candidate, answer)
         self._means.books.enter(self._trace, line)
         hedger = self._means.hedger

@@ -28,6 +28,7 @@ from openfusion_auto.runtime.names import NONE_OWN, OwnModels
 from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
+from openfusion_auto.runtime.texts import texts_of
 from openfusion_auto.runtime.trace import Again, Trace, TraceStore, shown
 from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.portable import seals_of_answer
@@ -50,6 +51,7 @@ class Engine:
         reader: Reader | None = None,
         cache: Cache | None = None,
         own: OwnModels = NONE_OWN,
+        keep_texts: bool = False,
     ) -> None:
         self.means = means
         self.policy = policy
@@ -60,6 +62,7 @@ class Engine:
         self.reader = reader or Reader()
         self.cache = cache
         self.own = own
+        self.keep_texts = keep_texts
 
     def as_now(self) -> Engine:
         """Return the engine as it is now: a request goes its whole way with one configuration."""
@@ -70,6 +73,7 @@ class Engine:
         self.means, self.policy, self.offers = other.means, other.policy, other.offers
         self.report_requested, self.reader = other.report_requested, other.reader
         self.cache, self.own = other.cache, other.own
+        self.keep_texts = other.keep_texts
 
     @property
     def _judging(self) -> Judging:
@@ -91,6 +95,7 @@ class Engine:
             dry_run=self.dry_run,
             owner=owner_of(incoming.client),
             parent=parent.header() if parent is not None else None,
+            texts=texts_of(incoming.prompt) if self.keep_texts else None,
         )
         self.traces.add(trace)
         return trace
@@ -175,6 +180,8 @@ class Engine:
         trace.session, trace.session_source = session_hash(session.key), session.source
         trace.cached = Again(kept.trace, kept.mode, kept.model, kept.at)
         trace.answered_by, trace.answered_phase = kept.candidate, kept.phase
+        if trace.texts is not None:
+            trace.texts.answered(kept.phase or "", kept.candidate, answer)
         maker = self.means.pool.get(kept.candidate)
         if maker is not None:  # another process may have seen it first
             self.means.live.first_seen(seals_of_answer(answer), maker)

@@ -12,10 +12,12 @@ from openfusion_auto.runtime.cache import Tape
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.guard import Guard
 from openfusion_auto.wire.codec import Writer
+from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.telling import Telling
 
 Send = Callable[[bytes], Awaitable[None]]
 SendNow = Callable[[bytes], bool]
+Watch = Callable[[], Mapping[str, object]]
 
 
 def never(_data: bytes) -> bool:
@@ -74,6 +76,7 @@ class ClientStream:
         patient: Inner calls run before the answer: keep-alives may send the head.
         relayed: A whole answer has been passed on; only `end` is missing.
         tape: Takes down what is passed on, where the answer may be kept.
+        watch: Tells how the calls go, where the client asked for that.
     """
 
     def __init__(
@@ -102,6 +105,8 @@ class ClientStream:
         self.patient = False
         self.tape: Tape | None = None
         self.last_s = clock.now()
+        self.watch: Watch | None = None
+        self._reported = b""
 
     def _new_writer(self) -> Writer:
         return self._telling.writer(guarded=self._guarded, model=self._model)
@@ -210,6 +215,17 @@ class ClientStream:
         """Send what keeps the client waiting: at first what its dialect opens a stream with, where it has that."""
         opening = b"" if self.head_sent else self._telling.opening(self._telling.prompt.model)
         await self._write(opening or self._writer.keep_alive())
+
+    async def report(self) -> None:
+        """Tell who asked for it how the calls go, as a comment of the stream: what is new, until the answer begins."""
+        if self.watch is None or self._writer.started:
+            return
+        said = b": openfusion " + dumps(self.watch()) + b"\n\n"
+        if said == self._reported:
+            return
+        self._reported = said
+        opening = b"" if self.head_sent else self._telling.opening(self._telling.prompt.model)
+        await self._write(opening + said)
 
     async def _write(self, data: bytes) -> None:
         if data:

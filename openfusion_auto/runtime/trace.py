@@ -14,6 +14,7 @@ from openfusion_auto.core.hedge import PHASE
 from openfusion_auto.core.prompt import Dialect, TraceLevel, Usage
 from openfusion_auto.core.recipes import Deliberation, Outcome
 from openfusion_auto.core.types import Candidate, Decision, Policy, State
+from openfusion_auto.runtime.texts import Texts
 
 Status = Literal["ok", "error", "cancelled", "running"]
 WHY_CHARS = 300  # [characters] of the sentence in a compact trace
@@ -85,7 +86,7 @@ class Trace:
 
     `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
     `surface` names where it came in when that is not its dialect's own path. `parent` is the caller's span, as a
-    `traceparent` of W3C's version 00.
+    `traceparent` of W3C's version 00. `texts` are there where the operator lets words be kept, else None.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Trace:
     deliberation: Deliberation | None = None
     hedge: Hedged | None = None
     parent: str | None = None
+    texts: Texts | None = None
 
     def speaker(self) -> str | None:
         """Return who answers, as far as that is known: when it is not over, who was asked last or won."""
@@ -127,6 +129,8 @@ class Trace:
         """Enter how an answer came about."""
         self.notes.extend(outcome.notes)
         self.deliberation = outcome.deliberation
+        if self.texts is not None:
+            self.texts.heard(outcome.deliberation)
 
     @property
     def mode(self) -> str | None:
@@ -250,6 +254,7 @@ def selected(decision: Decision) -> list[dict[str, object]]:
 def full(trace: Trace) -> dict[str, object]:
     """Return everything recorded, as JSON types: what `/v1/traces/{id}` shows and a replay needs."""
     state = trace.state
+    words = {} if trace.texts is None else {"texts": plain(trace.texts)}
     short = {k: v for k, v in compact(trace).items() if k != "more"}
     return {
         "object": "openfusion.trace",
@@ -274,18 +279,34 @@ def full(trace: Trace) -> dict[str, object]:
         "decision": decision_json(trace.decision) if trace.decision else None,
         "state": plain(state) if state is not None else None,
         "policy": plain(trace.policy) if trace.policy is not None else None,
+        **words,
     }
 
 
 def shown(trace: Trace, level: TraceLevel) -> dict[str, object] | None:
-    """Return what stands of the trace in an answer; a panel's analysis too, which no stored trace holds."""
+    """Return what stands of the trace in an answer: its own words not once more, but a panel's analysis."""
     if level == "none":
         return None
     rendered = full(trace) if level == "full" else compact(trace)
+    rendered.pop("texts", None)
     told = trace.deliberation
     if told is not None and told.analysis is not None:
         rendered["analysis"] = dict(told.analysis)
     return rendered
+
+
+def progress(trace: Trace) -> dict[str, object]:
+    """Return how the calls of a request go: what is told before the answer to who asks for it."""
+    steps = trace.decision.plan.steps if trace.decision is not None else ()
+    return {
+        "trace_id": trace.id,
+        "mode": trace.mode,
+        "plan": [{"phase": s.phase, "candidate": s.candidates[0]} for s in steps],
+        "calls": [
+            {"phase": a.phase, "candidate": a.candidate, "status": a.error or a.status, "ms": a.ms}
+            for a in trace.attempts
+        ],
+    }
 
 
 def panel_json(trace: Trace) -> dict[str, object] | None:

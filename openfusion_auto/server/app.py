@@ -125,22 +125,20 @@ async def housekeeping(app: web.Application) -> AsyncIterator[None]:
 
 async def keep_alive(app: web.Application) -> None:
     """Send a comment on every stream that has been silent for too long; one that is waiting for panel or
-    verifier gets its head this way.
+    verifier gets its head this way. Who asked for progress is told what is new.
     """
     clock, live = app[CLOCK], app[LIVE]
     while True:
         await clock.sleep(TICK_S)
-        quiet_s = app[OPTIONS].keep_alive_s
-        if quiet_s <= 0:
-            continue
-        now = clock.now()
+        quiet_s, now = app[OPTIONS].keep_alive_s, clock.now()
         for client, request in list(live.streams.items()):
-            if now - client.last_s < quiet_s or not (client.head_sent or client.patient):
-                continue
             if unsent(request.protocol):
                 continue  # it has not taken what is there yet: a sign would only wait behind it
             with contextlib.suppress(ConnectionError):
-                await client.keep_alive()
+                await client.report()
+                waits = client.head_sent or client.patient
+                if waits and 0 < quiet_s <= now - client.last_s:
+                    await client.keep_alive()
 
 
 async def close_upstreams(app: web.Application) -> None:

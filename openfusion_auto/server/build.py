@@ -148,6 +148,7 @@ def engine_of(
         reader=build_reader(settings, means.live, before),
         cache=cache,
         own={m.name: m for m in settings.models},
+        keep_texts=config.store.texts,
     )
 
 

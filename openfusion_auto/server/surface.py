@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.typedefs import Handler
@@ -13,8 +14,8 @@ from openfusion_auto.errors import BadRequest, FusionError, Overloaded, TooLarge
 from openfusion_auto.runtime.engine import Engine, answer_id
 from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.stream import ClientStream
-from openfusion_auto.runtime.trace import Trace
+from openfusion_auto.runtime.stream import ClientStream, Watch
+from openfusion_auto.runtime.trace import Trace, progress
 from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE, LIMITER, LIVE, OPTIONS, TRACE, VIEWS
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.sharing import HEARING
@@ -29,6 +30,7 @@ BODY_GRACE_S = 20.0
 BODY_MIN_RATE = 500
 # [bytes] of a stream that its client has not taken yet; then the upstream is not read on
 WAITING = 2**16
+PROGRESS = "x-openfusion-progress"  # who sends it with `comments` is told how the calls go, until the answer begins
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -177,6 +179,12 @@ async def respond(
     )
 
 
+def watch_of(request: web.Request, trace: Trace) -> Watch | None:
+    """Return what tells how the calls go, where the client asks for that."""
+    wanted = request.headers.get(PROGRESS, "").lower() == "comments"
+    return partial(progress, trace) if wanted else None
+
+
 async def stream(
     request: web.Request, engine: Engine, asked: Incoming, trace: Trace
 ) -> web.StreamResponse:
@@ -216,6 +224,7 @@ async def stream(
         model=asked.prompt.model if engine.report_requested else None,
         send_now=send_now,
     )
+    client.watch = watch_of(request, trace)
     live.streams[client] = request
     try:
         await engine.answer(asked, trace, client)

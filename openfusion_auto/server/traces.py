@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -12,10 +13,14 @@ from openfusion_auto.core.types import KINDS
 from openfusion_auto.errors import BadRequest, NotFound
 from openfusion_auto.runtime import archive
 from openfusion_auto.runtime.access import owner_of
+from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.server.info import answer_json
 from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE
 from openfusion_auto.server.sharing import HEARING
-from openfusion_auto.store.base import TraceQuery
+from openfusion_auto.store.base import Store, TraceQuery
+
+Found = TypeVar("Found")
+Look = Callable[[TraceStore, Store, str, str | None], Awaitable[Found | None]]
 
 MAX_LISTED = 200  # traces in one listing
 DEFAULT_LISTED = 50
@@ -29,8 +34,9 @@ async def traces(request: web.Request) -> web.Response:
     """`GET /v1/traces`: the newest first, compact.
 
     `limit` says how many, `before` (the id of a trace, or seconds since 1970) where to go on; `model` (as asked for, or
-    as answered), `mode`, `outcome`, `kind`, `session` (its hash) and `since` (seconds since 1970) take a part of them.
-    A gateway key sees its own alone.
+    as answered), `mode`, `outcome`, `kind`, `session` (its hash) and `since` (seconds since 1970) take a part of them;
+    so does `text`, what was asked or answered, of those whose words are kept (`store.texts`). A gateway key sees its
+    own alone.
     """
     asked = request.query
     rows, more = await found(request, asked, limit_of(asked))
@@ -55,6 +61,7 @@ async def found(
         one_of(asked, "kind", KINDS),
         asked.get("session"),
         since(asked),
+        words(asked),
         at_once,
     )
     rows = await archive.listed(engine.traces, engine.means.books.store, query)
@@ -63,19 +70,28 @@ async def found(
 
 async def trace(request: web.Request) -> web.Response:
     """`GET /v1/traces/{id}`: everything recorded of one request."""
+    return answer_json(await awaited(request, archive.find))
+
+
+async def awaited(request: web.Request, look: Look[Found]) -> Found:
+    """Return what `look` (of `archive`) finds of the trace that a request names, and may see.
+
+    Raises:
+        NotFound: nobody knows it, or it is another key's.
+    """
     engine = request.app[ENGINE]
     name = request.match_info["trace"]
     clock = request.app[CLOCK]
     # Of a request that another worker answered a moment ago the trace is still on its way to the store.
     until_s = clock.now() + (WRITTEN_S if HEARING in request.app else 0.0)
     while True:
-        found = await archive.find(engine.traces, engine.means.books.store, name, owner(request))
+        found = await look(engine.traces, engine.means.books.store, name, owner(request))
         if found is not None or clock.now() >= until_s:
             break
         await clock.sleep(LOOK_S)
     if found is None:
         raise NotFound("No trace with this id; the oldest ones are deleted in time.", param="id")
-    return answer_json(found)
+    return found
 
 
 def owner(request: web.Request) -> str | None:
@@ -122,6 +138,12 @@ def since(asked: Mapping[str, str]) -> float | None:
         if math.isfinite(at):
             return at
     raise BadRequest("since must be seconds since 1970.", param="since")
+
+
+def words(asked: Mapping[str, str]) -> str | None:
+    """Return what the words of a trace must hold."""
+    text = asked.get("text")
+    return text.casefold() if text else None
 
 
 def one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:

@@ -88,11 +88,15 @@ class TraceHead(NamedTuple):
 
 
 class TraceRow(NamedTuple):
-    """A trace as it is kept: `summary` is JSON for a list, `document` all of it, in its writer's own form."""
+    """A trace as it is kept: `summary` is JSON for a list, `document` all of it, in its writer's own form.
+
+    `words` are what it is searched for, `str.casefold`ed; None where words are not kept, and in what a store returns.
+    """
 
     head: TraceHead
     summary: str
     document: bytes
+    words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class TraceQuery:
         since: Only what came at this moment or later [s since 1970].
         model: The name asked for, or the candidate or model that answered.
         owner: Whose alone are wanted.
+        words: What its words must hold, `str.casefold`ed.
         at_once: What was put in a moment ago need not be among them: writing is not waited for.
     """
 
@@ -117,10 +122,15 @@ class TraceQuery:
     kind: str | None = None
     session: str | None = None
     since: float | None = None
+    words: str | None = None
     at_once: bool = False
 
+    def finds(self, words: str | None) -> bool:
+        """Whether the words of a trace hold what is wanted."""
+        return self.words is None or (words is not None and self.words in words)
+
     def takes(self, head: TraceHead) -> bool:
-        """Whether a trace is among the wanted ones."""
+        """Whether a trace is among the wanted ones, by all but its words."""
         return (
             (self.before is None or (head.at, head.id) < self.before)
             and (self.model is None or self.model in (head.requested, head.candidate, head.model))

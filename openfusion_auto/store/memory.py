@@ -81,7 +81,11 @@ class MemoryStore:
     def traces(self, query: TraceQuery) -> list[TraceRow]:
         """Return traces, newest first."""
         rows = (render() for render in list(self._traces.values()))
-        wanted = [row._replace(document=b"") for row in rows if query.takes(row.head)]
+        wanted = [
+            row._replace(document=b"", words=None)
+            for row in rows
+            if query.takes(row.head) and query.finds(row.words)
+        ]
         wanted.sort(key=lambda row: (row.head.at, row.head.id), reverse=True)
         return wanted[: query.limit]
 

@@ -92,6 +92,11 @@ def turns(db: sqlite3.Connection) -> None:
     )
 
 
+def words(db: sqlite3.Connection) -> None:
+    """The words that a trace is found by, in small letters; NULL where words are not kept, and in all from before."""
+    db.execute("ALTER TABLE traces ADD COLUMN words TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     live_values,
     books,
@@ -101,6 +106,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     together,
     facets,
     turns,
+    words,
 )
 LATEST = len(MIGRATIONS)
 

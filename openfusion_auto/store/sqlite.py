@@ -109,7 +109,7 @@ class SqliteStore:
         """Return traces, newest first."""
         at, name = query.before or (None, None)
         parts = (query.model, query.mode, query.outcome, query.owner, query.kind, query.session)
-        wanted = (at, name, *parts, query.since, query.limit)
+        wanted = (at, name, *parts, query.since, query.words, query.limit)
         found = self._read(TRACES, *wanted, at_once=query.at_once)
         return [trace_row(row) for row in found]
 
@@ -174,7 +174,7 @@ TRACES = (
     " WHERE (?1 IS NULL OR (at, id) < (?1, ?2)) AND (?3 IS NULL OR ?3 IN (requested, candidate, model))"
     " AND (?4 IS NULL OR mode = ?4) AND (?5 IS NULL OR outcome = ?5) AND (?6 IS NULL OR owner = ?6)"
     " AND (?7 IS NULL OR kind = ?7) AND (?8 IS NULL OR session = ?8) AND (?9 IS NULL OR at >= ?9)"
-    " ORDER BY at DESC, id DESC LIMIT ?10"
+    " AND (?10 IS NULL OR instr(words, ?10)) ORDER BY at DESC, id DESC LIMIT ?11"
 )
 # Sums as REAL: a broken upstream may report more tokens than an integer sum can hold.
 SPEND = (

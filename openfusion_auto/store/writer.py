@@ -352,7 +352,7 @@ class Writer:
                 log.exception("trace %s cannot be kept", name)
                 self.dropped += 1
                 continue
-            rows.append([column(value) for value in (*row.head, row.summary, row.document)])
+            rows.append([column(value) for value in (*row.head, *row[1:])])
         return rows
 
     def _forgotten(self, db: sqlite3.Connection) -> tuple[int, list[str | None]]:
@@ -391,7 +391,7 @@ INSERT_LINE = (
 )
 INSERT_TRACE = (
     "INSERT OR REPLACE INTO traces (id, at, requested, candidate, model, mode, outcome, owner, kind,"
-    " session, summary, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " session, summary, document, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 

@@ -134,14 +134,17 @@ def test_rejecting_one_changes_no_other_total(inputs, data):
 
 @given(strategies.numbers(0.0001, 5_000))
 def test_weights_without_a_lock_add_up_to_one_and_price_has_its_share(rate):
-    got = term_weights(rate, locked=False)
+    got = term_weights(rate, QUALITY_WEIGHTS, locked=False)
     assert sum(got) == pytest.approx(1.0, abs=1e-9)
     assert got[PRICE] == pytest.approx(rate / (1 + rate))
 
 
 @given(strategies.numbers(0.0001, 5_000), strategies.numbers(0.0001, 5_000))
 def test_the_knob_keeps_the_ratios_of_all_quality_weights(one, two):
-    a, b = term_weights(one, locked=False), term_weights(two, locked=False)
+    a, b = (
+        term_weights(one, QUALITY_WEIGHTS, locked=False),
+        term_weights(two, QUALITY_WEIGHTS, locked=False),
+    )
     for i, weight in enumerate(QUALITY_WEIGHTS):
         if weight:
             assert a[i] * b[SKILL] == pytest.approx(b[i] * a[SKILL], rel=1e-6)
@@ -156,7 +159,7 @@ def test_the_weights_of_quality_are_shares():
 
 @given(strategies.numbers(0.0001, 5_000))
 def test_a_lock_outweighs_everything_else(rate):
-    got = term_weights(rate, locked=True)
+    got = term_weights(rate, QUALITY_WEIGHTS, locked=True)
     assert got[-1] == LOCK_WEIGHT > sum(got[:-1])
 
 

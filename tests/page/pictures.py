@@ -93,10 +93,13 @@ async def main():
     program = shutil.which("chromium")
     if program is None:
         sys.exit("the program 'chromium' is not installed")
+    from tests.page import scene  # takes its models from here
+
     FOLDER.mkdir(exist_ok=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         await take(browser, FOLDER)
+        await scene.take(browser, FOLDER)
         await browser.close()
 
 

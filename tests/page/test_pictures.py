@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from tests.page import scene
 from tests.page.pictures import FOLDER, MOST_BYTES, PICTURES, ROOT, take
 
 PAGE = ROOT / "docs" / "how-to" / "page.md"
@@ -15,16 +16,19 @@ def size_of(path):
     return struct.unpack(">II", path.read_bytes()[16:24])
 
 
-@pytest.mark.parametrize("name", PICTURES)
+SIZES = {name: row[-2:] for name, row in (PICTURES | scene.PICTURES).items()}
+
+
+@pytest.mark.parametrize("name", SIZES)
 def test_a_picture_is_small_and_as_large_as_is_said(name):
     path = FOLDER / name
     assert path.stat().st_size < MOST_BYTES
-    assert size_of(path) == PICTURES[name][2:]
+    assert size_of(path) == SIZES[name]
 
 
 def test_the_documents_show_all_of_them_and_no_other():
     shown = re.findall(r"\.\./images/(page-[\w-]+\.png)", PAGE.read_text(encoding="utf-8"))
-    assert sorted(shown) == sorted(PICTURES) == sorted(p.name for p in FOLDER.glob("page-*.png"))
+    assert sorted(shown) == sorted(SIZES) == sorted(p.name for p in FOLDER.glob("page-*.png"))
 
 
 @pytest.mark.clients
@@ -34,3 +38,12 @@ async def test_they_can_be_taken_anew(browser, tmp_path):
     path = tmp_path / "page-live.png"
     assert size_of(path) == PICTURES["page-live.png"][2:]
     assert 20_000 < path.stat().st_size < MOST_BYTES
+
+
+@pytest.mark.clients
+@pytest.mark.asyncio(loop_scope="session")
+async def test_those_of_a_request_at_work_can_be_taken_anew(browser, tmp_path):
+    await scene.take(browser, tmp_path)
+    for name in scene.PICTURES:
+        assert size_of(tmp_path / name) == SIZES[name]
+        assert 20_000 < (tmp_path / name).stat().st_size < MOST_BYTES

@@ -6,7 +6,7 @@ from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.errors import ModelNotFound
 from openfusion_auto.runtime.access import Views, check_models, view_of
-from tests.support.pools import FOUR, candidate, pool
+from tests.support.pools import EVEN, FOUR, candidate, pool
 
 POOL = pool(candidate("fast-a", roles=("fast",)), candidate("coder-a"), candidate("coder-b"))
 
@@ -76,3 +76,12 @@ def test_a_list_is_there_for_a_key_when_each_of_its_names_is():
         view.check(model)
     with pytest.raises(ModelNotFound, match="'verifier-a' does not exist, or your key"):
         view.check("coder-a,verifier-a")
+
+
+def test_a_pool_is_found_by_its_digest_as_long_as_it_is_there():
+    views = Views(FOUR)
+    narrow = views.of(("coder-a",)).pool
+    assert views.with_digest(FOUR.digest) is FOUR
+    assert views.with_digest(narrow.digest) is narrow
+    views.take(EVEN)  # another pool counts from now on
+    assert views.with_digest(narrow.digest) is None

@@ -260,3 +260,20 @@ def test_who_is_not_its_owner_finds_no_trace_wherever_it_is():
             assert (asyncio.run(archive.find(memory, store, name, owner)) is not None) == sees
             assert (asyncio.run(archive.moment(memory, store, name, owner)) is not None) == sees
         assert len(ids((memory, store), owner=owner)) == 2 * sees
+
+
+async def test_the_trace_itself_is_found_in_memory_and_in_the_store_by_its_owner_alone():
+    memory, store = TraceStore(10), MemoryStore()
+    fresh, old = trace("tr_fresh", owner="me"), trace("tr_old", owner="me")
+    memory.add(fresh)
+    store.record("tr_old", lambda: row_of(old))
+    store.record(
+        "tr_odd", lambda: row_of(old)._replace(document=b"", head=head_of(trace("tr_odd")))
+    )
+    assert await archive.whole(memory, store, "tr_fresh", "me") is fresh
+    assert full(await archive.whole(memory, store, "tr_old")) == full(old)
+    for name in ("tr_fresh", "tr_old", "tr_odd"):
+        assert await archive.whole(memory, store, name, "another") is None
+    assert await archive.whole(memory, store, "tr_none") is None
+    with pytest.raises(Unreadable):
+        await archive.whole(memory, store, "tr_odd")

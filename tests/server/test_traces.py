@@ -218,3 +218,23 @@ async def test_no_prompt_no_answer_no_key_and_no_session_id_is_in_the_file(start
     assert "coder-a" in text
     for word in ("zanzibar", "quicksilver", "sk-client", "sk-upstream", "jane-doe"):
         assert word not in text
+
+
+async def test_traces_are_found_by_what_was_asked_and_answered_where_words_are_kept(start_router):
+    tables = {**KEPT, "store": {"texts": True}}
+    bodies = [ask("[[say:Über 100 % _sicher_]] eins"), ask("[[say:fine]] Zwei PLUMS"), ask("drei")]
+    async with FaultyUpstream() as up, start_router(up.url, **tables) as router:
+        one, two, three = await asked(router, *bodies)  # the first stands in the store alone
+        assert await listed(router, "?text=ÜBER 100 %25") == [one]
+        assert await listed(router, "?text=_sicher_") == [one]
+        assert await listed(router, "?text=plums") == [two]
+        assert await listed(router, "?text=EI&model=coder-a") == [three, two, one]
+        assert await listed(router, "?text=%ED%A0%80") == []
+        assert await listed(router, "?text=nothing") == []
+        assert await listed(router, "?text=") == [three, two, one]
+
+
+async def test_without_words_nothing_is_found_by_them(start_router):
+    async with FaultyUpstream() as up, start_router(up.url, **KEPT) as router:
+        await asked(router, *[ask("plums") for _ in range(4)])
+        assert await listed(router, "?text=plums") == []

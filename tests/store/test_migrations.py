@@ -50,6 +50,10 @@ CONTENT = {
         "SELECT kind, session FROM traces WHERE id = 't' AND kind NOT NULL",
     ),
     8: ("INSERT INTO turns VALUES ('sha256:x', 3, 1.0)", "SELECT name, n, at FROM turns"),
+    9: (
+        "UPDATE traces SET words = 'said' WHERE id = 't'",
+        "SELECT words FROM traces WHERE id = 't' AND words NOT NULL",
+    ),
 }
 
 

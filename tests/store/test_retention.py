@@ -28,7 +28,7 @@ def fill(db, count, *, size=0, step_s=1.0, seals=0):
     for n in range(count):
         at = NOW_S - n * step_s
         kept = row(f"tr_{n}", at=at, document=n.to_bytes(4, "big") * (size // 4))
-        db.execute(INSERT_TRACE, (*kept.head, kept.summary, kept.document))
+        db.execute(INSERT_TRACE, (*kept.head, *kept[1:]))
         db.execute(INSERT_LINE, line(f"tr_{n}", at=at))
         db.execute(PUT_LIVE, ("pin", f"s{n}", at, "{}"))
         db.execute("INSERT INTO resets (at) VALUES (?)", (at,))

@@ -1,0 +1,87 @@
+"""`/ui/playground`: a question asked by hand, through the server's own surface; what it would cost is said before.
+
+The browser never holds a provider's key: it sends what any chat client sends, and who signed in on the page asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from openfusion_auto.errors import BadRequest, FusionError
+from openfusion_auto.page import markup
+from openfusion_auto.page.render import render
+from openfusion_auto.server import info
+from openfusion_auto.server.keys import ENGINE
+from openfusion_auto.server.middleware import error_response
+from openfusion_auto.server.surface import read_body, surface
+from openfusion_auto.wire.jsons import JsonError, as_object, loads
+from openfusion_auto.wire.options import PRESETS
+
+chat = surface("chat")
+# What a request may ask for, as `field:value` of its options; the words are for people.
+WAYS = (
+    ("", "Auto: whatever is worth its money"),
+    ("mode:single", "One model"),
+    ("mode:verify", "One model, and a check"),
+    ("mode:panel", "A panel"),
+    *((f"preset:{name}", f"Preset {name}") for name in PRESETS),
+    ("strategy:self_fusion", "One model, several times"),
+    ("strategy:debate", "A debate"),
+    ("strategy:cascade", "The cheapest first"),
+)
+AGGREGATORS = (
+    ("", "as usual: vote, else a judge picks"),
+    ("vote", "a vote, no judge"),
+    ("ranked", "a judge picks"),
+    ("judge", "a judge picks and writes anew"),
+)
+
+
+async def page(request: web.Request) -> web.Response:
+    """`GET /ui/playground`."""
+    engine, view = request.app[ENGINE], info.view_of(request)
+    unready = engine.means.live.snapshot(None).unready
+    pool = view.pool if view else engine.means.pool
+    return render(
+        request,
+        "playground.html",
+        here="playground",
+        title="Playground",
+        ways=WAYS,
+        aggregators=AGGREGATORS,
+        candidates=[(c, unready.get(c.upstream)) for c in pool.candidates],
+        models=[entry["id"] for entry in info.listing(request)],
+        problems={c.id: unready[c.upstream] for c in pool.candidates if c.upstream in unready},
+        texts=engine.keep_texts,
+    )
+
+
+async def ask(request: web.Request) -> web.StreamResponse:
+    """`POST /ui/playground/ask`: Chat Completions, for who has signed in on the page."""
+    try:
+        return await chat(request)
+    except FusionError as error:  # for the script, not for a reader: JSON as everywhere
+        return error_response(error)
+
+
+async def estimate(request: web.Request) -> web.Response:
+    """`POST /ui/playground/estimate`: as `POST /v1/estimate`."""
+    try:
+        return await info.estimate(request)
+    except FusionError as error:
+        return error_response(error)
+
+
+async def markdown(request: web.Request) -> web.Response:
+    """`POST /ui/playground/markdown`: the `text` of a body as safe HTML."""
+    try:
+        body = as_object(loads(await read_body(request))) or {}
+    except JsonError:
+        body = {}
+    text = body.get("text")
+    if not isinstance(text, str):
+        raise BadRequest("Send an object with a text.", param="text")
+    html = await asyncio.to_thread(markup.to_html, text)
+    return web.Response(text=html, content_type="text/html", charset="utf-8")
