@@ -185,11 +185,12 @@ async def moment(
 
 async def listed(memory: TraceStore, store: Store, query: TraceQuery) -> list[dict[str, object]]:
     """Return traces as entries of a list, newest first: those in memory, and older ones from the store."""
-    fresh = sorted(
-        (t for t in memory.latest() if query.takes(head_of(t)) and query.finds(words_of(t))),
-        key=lambda t: (t.at, t.id),
-        reverse=True,
-    )
+    fresh = [t for t in memory.latest() if query.takes(head_of(t))]
+    if (
+        query.words is not None
+    ):  # 200 MB at worst: not on the event loop, and never when nobody searches
+        fresh = await asyncio.to_thread(lambda: [t for t in fresh if query.finds(words_of(t))])
+    fresh.sort(key=lambda t: (t.at, t.id), reverse=True)
     found = [((t.at, t.id), summary_of(t)) for t in fresh[: query.limit]]
     # One in memory is the newer word: it may have been running when the store was asked.
     found += [
