@@ -46,6 +46,20 @@ async def test_a_key_gives_a_cookie_that_opens_the_page_and_nothing_else(locked)
     assert (await get(locked, "/ui", Cookie=shown[:-1] + "0x")).status == 401
 
 
+async def test_behind_a_proxy_that_speaks_tls_the_cookie_goes_over_tls_alone(locked):
+    host = locked.root.removeprefix("http://")
+    for scheme, secure in (("https", True), ("http", False)):
+        origin = {"Origin": f"{scheme}://{host}"}
+        _, headers, _ = await post(locked, "/ui/sign-in", {"key": KEY}, **origin)
+        assert ("Secure" in headers["Set-Cookie"]) is secure
+
+
+async def test_who_has_shown_no_key_sends_no_more_than_a_form(locked):
+    status, _, text = await post(locked, "/ui/sign-in", {"key": "x" * 20_000})
+    assert status == 413
+    assert "larger than" in text
+
+
 async def test_programs_use_their_key_as_everywhere(locked):
     assert (await get(locked, "/ui", Authorization=f"Bearer {KEY}")).status == 200
 
