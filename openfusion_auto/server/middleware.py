@@ -265,8 +265,9 @@ def check_media(request: web.Request) -> None:
 
 
 def identity(request: web.Request) -> str:
-    """Return what tells this client from others, without holding its key."""
-    key = presented_key(request) or ""
+    """Return what tells this client from others, without holding its key. On the page a pass stands for the key."""
+    client = request.get(CLIENT)
+    key = presented_key(request) or (client.id if client is not None else "")
     peer = request.remote or ""
     agent = request.headers.get("User-Agent", "")[:200]
     return hashlib.sha256(f"{key}\0{peer}\0{agent}".encode("utf-8", "surrogatepass")).hexdigest()
