@@ -261,6 +261,23 @@ async def test_words_are_looked_through_only_by_who_searches_and_not_on_the_even
     assert looked == [False, False]
 
 
+async def test_searches_take_no_thread_from_those_who_resolve_names():
+    ended, store = threading.Event(), MemoryStore()
+    store.traces = lambda query: ended.wait(9) and [] if query.words else []
+    searches = [
+        asyncio.create_task(archive.listed(TraceStore(9), store, TraceQuery(5, words="x")))
+        for _ in range(40)
+    ]
+    try:
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(2):
+            assert await archive.listed(TraceStore(9), store, TraceQuery(5)) == []
+            await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 1)
+    finally:
+        ended.set()
+        assert await asyncio.gather(*searches) == [[]] * 40
+
+
 def test_one_is_found_in_memory_or_in_the_store(both):
     for name in ("tr_1", "tr_5"):
         assert asyncio.run(archive.find(*both, name))["trace_id"] == name
