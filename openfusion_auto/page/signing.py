@@ -10,7 +10,7 @@ from openfusion_auto.errors import FusionError, NotAuthorized, NotFound
 from openfusion_auto.page.render import render
 from openfusion_auto.server.keyring import PASS_S
 from openfusion_auto.server.keys import KEYRING
-from openfusion_auto.server.middleware import COOKIE
+from openfusion_auto.server.middleware import cookie_of
 from openfusion_auto.server.surface import read_body
 
 HOME = "/ui"
@@ -39,7 +39,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         return form(request, onward, error.message if key else "A key is needed.")
     response = onward_to(onward)
     response.set_cookie(
-        COOKIE,
+        cookie_of(request),
         given,
         path="/ui",
         max_age=PASS_S,
@@ -55,10 +55,10 @@ def over_tls(request: web.Request) -> bool:
     return request.secure or request.headers.get("Origin", "").startswith("https://")
 
 
-async def sign_out(_request: web.Request) -> web.Response:
+async def sign_out(request: web.Request) -> web.Response:
     """`POST /ui/sign-out`: the cookie goes."""
     response = onward_to("/ui/sign-in")
-    response.del_cookie(COOKIE, path="/ui", httponly=True, samesite="Strict")
+    response.del_cookie(cookie_of(request), path="/ui", httponly=True, samesite="Strict")
     return response
 
 
