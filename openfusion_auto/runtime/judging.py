@@ -74,8 +74,11 @@ class Judging:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
 
         What `spent` has used already is taken off the limits.
+
+        Raises:
+            BadRequest: it asks for a longer answer than the operator allows.
         """
-        prompt, pool = incoming.prompt, self.means.pool
+        prompt, pool = self.means.ceilings.admitted(incoming.prompt), self.means.pool
         if incoming.view is not None:
             incoming.view.check(prompt.model)
             pool = incoming.view.pool

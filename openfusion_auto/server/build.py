@@ -130,7 +130,12 @@ def engine_of(
     """Return the engine that answers by a configuration with certain means, and what the reader `before` knows."""
     config = settings.config
     return Engine(
-        replace(means, max_calls=settings.policy.max_calls, total_s=config.timeouts.total_s),
+        replace(
+            means,
+            max_calls=settings.policy.max_calls,
+            total_s=config.timeouts.total_s,
+            ceilings=config.max_tokens.ceilings(),
+        ),
         settings.policy,
         traces,
         {u.name: u.offers for u in config.upstreams},
