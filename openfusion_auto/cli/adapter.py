@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from openfusion_auto.clients.spec import Adapter, Values
     from openfusion_auto.core.types import Pool
 
+# What the tools' server reads of the environment, besides the keys that the configuration names.
+OWN_ENV = ("OPENFUSION_API_KEYS", "OPENFUSION_CONFIG", "OPENFUSION_STATE_DIR", "XDG_CONFIG_HOME")
 MODEL, URL = "openfusion/auto", "http://127.0.0.1:8787"
 SAID = {
     "no_file": "not set up (no file)",
@@ -52,7 +57,9 @@ def command() -> None:
 def url_option(command: Command) -> Command:
     """Add `--url`."""
     return click.option(
-        "--url", default=URL, metavar="URL", show_default=True, help="Address of the router."
+        "--url",
+        metavar="URL",
+        help="Address of the router.  [default: the configured one's, http://127.0.0.1:8787]",
     )(command)
 
 
@@ -64,6 +71,15 @@ def model_option(command: Command) -> Command:
         metavar="NAME",
         show_default=True,
         help="Model name that the client asks for; `openfusion models` lists them.",
+    )(command)
+
+
+def mcp_option(command: Command) -> Command:
+    """Add `--mcp`."""
+    return click.option(
+        "--mcp",
+        is_flag=True,
+        help="The router's tools for an agent that speaks MCP, instead of its models; both can be set up.",
     )(command)
 
 
@@ -88,16 +104,19 @@ client_argument = click.argument("client", metavar="CLIENT")
 
 
 @command.command("list")
+@mcp_option
 @json_option
 @url_option
 @model_option
 @config_option
-def list_command(as_json: bool, url: str, model: str, config: Path | None) -> None:
+def list_command(
+    mcp: bool, as_json: bool, url: str | None, model: str, config: Path | None
+) -> None:
     """List the clients there are adapters for, and how each stands."""
     from openfusion_auto.clients.spec import load, names
 
-    values = filled(url, model, config)
-    rows = [row(load(name), values) for name in names()]
+    values = filled(url, model, config, mcp=mcp)
+    rows = [row(load(name, mcp=mcp), values) for name in names(mcp=mcp)]
     if as_json:
         output.data({"object": "list", "data": rows})
         return
@@ -117,7 +136,8 @@ def row(adapter: Adapter, values: Values) -> dict[str, object]:
         paths = locate(adapter, os.environ, current_system())
         found = status(adapter, paths, values, state_path(os.environ))
     return {
-        "client": adapter.name,
+        "client": adapter.client,
+        "mcp": adapter.mcp,
         "title": adapter.title,
         "surface": adapter.surface,
         "tested": adapter.tested or None,
@@ -129,20 +149,26 @@ def row(adapter: Adapter, values: Values) -> dict[str, object]:
 
 @command.command("show")
 @client_argument
+@mcp_option
 @json_option
 @url_option
 @model_option
 @file_option
 @config_option
 def show_command(
-    client: str, as_json: bool, url: str, model: str, file: Path | None, config: Path | None
+    client: str,
+    mcp: bool,
+    as_json: bool,
+    url: str | None,
+    model: str,
+    file: Path | None,
+    config: Path | None,
 ) -> None:
     """Show what a client needs in its files, and how to start it; nothing is written."""
     from openfusion_auto.clients.place import current_system, locate
-    from openfusion_auto.clients.spec import load
 
-    adapter = load(client)
-    values = filled(url, model, config)
+    adapter = loaded(client, mcp=mcp)
+    values = filled(url, model, config, mcp=mcp)
     known = adapter.folders or file
     paths = locate(adapter, os.environ, current_system(), file) if known else None
     shown = [str(p) for p in paths] if paths else [t.names[0] for t in adapter.targets]
@@ -156,12 +182,13 @@ def show_command(
 def described(adapter: Adapter, values: Values, shown: Sequence[str]) -> dict[str, object]:
     """Return a client's set-up as JSON."""
     return {
-        "client": adapter.name,
+        "client": adapter.client,
+        "mcp": adapter.mcp,
         "title": adapter.title,
         "surface": adapter.surface,
         "tested": adapter.tested or None,
         "url": values.url,
-        "model": values.model,
+        "model": None if adapter.mcp else values.model,
         "files": [
             {"path": path, "format": target.format, "content": target.snippet(values)}
             for path, target in zip(shown, adapter.targets, strict=True)
@@ -182,7 +209,7 @@ def explained(adapter: Adapter, values: Values, shown: Sequence[str]) -> list[st
         lines += [f"In {path}:", ""]
         lines += [f"    {line}".rstrip() for line in target.snippet(values).splitlines()]
         lines += [""]
-    install = f"openfusion adapter install {adapter.name}"
+    install = f"openfusion adapter install {adapter.client}{' --mcp' if adapter.mcp else ''}"
     lines += [f"Write it: {install}{'' if adapter.folders else ' --file PATH'}"]
     key = f"{adapter.key_env}=local " if adapter.key_env else ""
     lines += [f"Start it: {key}{values.fill(adapter.start)}"]
@@ -191,6 +218,7 @@ def explained(adapter: Adapter, values: Values, shown: Sequence[str]) -> list[st
 
 @command.command("install")
 @client_argument
+@mcp_option
 @json_option
 @url_option
 @model_option
@@ -199,8 +227,9 @@ def explained(adapter: Adapter, values: Values, shown: Sequence[str]) -> list[st
 @config_option
 def install_command(
     client: str,
+    mcp: bool,
     as_json: bool,
-    url: str,
+    url: str | None,
     model: str,
     file: Path | None,
     dry_run: bool,
@@ -210,10 +239,14 @@ def install_command(
 
     What was there is kept in the state folder. A file that cannot be read is left alone: the line is said, exit code 2.
     """
-    adapter, values = loaded(client), filled(url, model, config)
+    adapter, values = loaded(client, mcp=mcp), filled(url, model, config, mcp=mcp)
     outcomes = change(adapter, values, file, take_out=False, dry_run=dry_run)
     report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
-    if not as_json and not dry_run and any(o.changed for o in outcomes):
+    if as_json or dry_run or not any(o.changed for o in outcomes):
+        return
+    if mcp:
+        output.note(f"Now start it anew: {adapter.start}; its tools stand under openfusion")
+    else:
         key = f"{adapter.key_env}=local " if adapter.key_env else ""
         output.note(
             f"Now: openfusion serve, and in another terminal: {key}{values.fill(adapter.start)}"
@@ -222,23 +255,32 @@ def install_command(
 
 @command.command("status")
 @client_argument
+@mcp_option
 @json_option
 @url_option
 @model_option
 @file_option
 @config_option
 def status_command(
-    client: str, as_json: bool, url: str, model: str, file: Path | None, config: Path | None
+    client: str,
+    mcp: bool,
+    as_json: bool,
+    url: str | None,
+    model: str,
+    file: Path | None,
+    config: Path | None,
 ) -> None:
     """Say whether our part is in a client's files.
 
     Exit code 1 when a file is broken, or when our part in it was changed.
     """
-    adapter = loaded(client)
-    found = statuses(adapter, filled(url, model, config), file)
+    adapter = loaded(client, mcp=mcp)
+    found = statuses(adapter, filled(url, model, config, mcp=mcp), file)
     if as_json:
         rows = [status_row(s) for s in found]
-        output.data({"client": adapter.name, "state": found[0].state, "files": rows})
+        output.data(
+            {"client": adapter.client, "mcp": adapter.mcp, "state": found[0].state, "files": rows}
+        )
     else:
         for line in (line for s in found for line in status_lines(s)):
             output.emit(line)
@@ -248,6 +290,7 @@ def status_command(
 
 @command.command("uninstall")
 @client_argument
+@mcp_option
 @json_option
 @url_option
 @model_option
@@ -256,8 +299,9 @@ def status_command(
 @config_option
 def uninstall_command(
     client: str,
+    mcp: bool,
     as_json: bool,
-    url: str,
+    url: str | None,
     model: str,
     file: Path | None,
     dry_run: bool,
@@ -267,24 +311,44 @@ def uninstall_command(
 
     --url, --model and --config matter only when the state folder was lost: they say what was installed.
     """
-    adapter, values = loaded(client), filled(url, model, config)
+    adapter, values = loaded(client, mcp=mcp), filled(url, model, config, mcp=mcp)
     outcomes = change(adapter, values, file, take_out=True, dry_run=dry_run)
     report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
 
 
-def loaded(client: str) -> Adapter:
+def loaded(client: str, *, mcp: bool = False) -> Adapter:
     """Return a client; an unknown one is a ConfigError with the nearest name."""
     from openfusion_auto.clients.spec import load
 
-    return load(client)
+    return load(client, mcp=mcp)
 
 
-def filled(url: str, model: str, config: Path | None) -> Values:
+def filled(url: str | None, model: str, config: Path | None, *, mcp: bool = False) -> Values:
     """Return what templates are filled with; the window is the smallest among the models behind `model`."""
+    from openfusion_auto.cli.remote import server_of
     from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked
 
-    context, bound = windows(load_settings(config).pool, model)
-    return checked(url, model, context or CONTEXT, bound or OUTPUT)
+    settings = load_settings(config)
+    context, bound = windows(settings.pool, model)
+    at = url or server_of(settings, None, option="--url").url
+    values = checked(at, model, context or CONTEXT, bound or OUTPUT)
+    if not mcp:
+        return values
+    keys = {u.api_key_env for u in settings.config.upstreams if u.api_key_env}
+    return replace(
+        values,
+        command=program(),
+        args=("mcp",) if values.url == URL else ("mcp", "--server", values.url),
+        env=(*OWN_ENV, *sorted(keys)),
+    )
+
+
+def program() -> str:
+    """Return the path of our command: an agent may be started where it is not on the path."""
+    name = "openfusion.exe" if os.name == "nt" else "openfusion"
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.is_file() else shutil.which("openfusion")
+    return Path(found).as_posix() if found else "openfusion"
 
 
 def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
@@ -326,8 +390,9 @@ def report(
     if as_json:
         output.data(
             {
-                "client": adapter.name,
-                "model": values.model,
+                "client": adapter.client,
+                "mcp": adapter.mcp,
+                "model": None if adapter.mcp else values.model,
                 "url": values.url,
                 "dry_run": dry_run,
                 "changed": any(o.changed for o in outcomes),
@@ -375,7 +440,7 @@ def status_row(status: Status) -> dict[str, object]:
 
 def status_lines(status: Status) -> list[str]:
     """Return how a file stands as lines for people."""
-    model = f", model {status.model}" if status.state == "installed" else ""
+    model = f", model {status.model}" if status.state == "installed" and status.model else ""
     lines = [f"{status.file}: {SAID[status.state]}{model}"]
     lines += [f"  differs: {name}" for name in status.differs]
     return [*lines, f"  {status.problem}"] if status.problem else lines

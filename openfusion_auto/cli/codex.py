@@ -42,7 +42,7 @@ def command() -> None:
 @url_option
 @file_option
 @config_option
-def status_command(as_json: bool, url: str, file: Path | None, config: Path | None) -> None:
+def status_command(as_json: bool, url: str | None, file: Path | None, config: Path | None) -> None:
     """Say what Codex asks for now.
 
     Exit code 1 when its file is broken, or when our part in it was changed.
@@ -104,7 +104,7 @@ def mode_of(model: str | None, provider: str | None, *, there: bool) -> str:
 @dry_run_option
 @config_option
 def enable_auto(
-    as_json: bool, url: str, file: Path | None, dry_run: bool, config: Path | None
+    as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
 ) -> None:
     """Let Codex ask for openfusion/auto: the router picks the model for each request."""
     enable(AUTO, url, file, config, as_json=as_json, dry_run=dry_run)
@@ -117,7 +117,7 @@ def enable_auto(
 @dry_run_option
 @config_option
 def enable_fusion(
-    as_json: bool, url: str, file: Path | None, dry_run: bool, config: Path | None
+    as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
 ) -> None:
     """Let Codex ask for openfusion/fusion: always a panel."""
     enable(FUSION, url, file, config, as_json=as_json, dry_run=dry_run)
@@ -131,7 +131,7 @@ def enable_fusion(
 @dry_run_option
 @config_option
 def use_role(
-    role: str, as_json: bool, url: str, file: Path | None, dry_run: bool, config: Path | None
+    role: str, as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
 ) -> None:
     """Let Codex ask for the best model of one role, like coder; `openfusion models` lists the roles."""
     from openfusion_auto.runtime.names import roles_of
@@ -148,7 +148,9 @@ def use_role(
 @file_option
 @dry_run_option
 @config_option
-def disable(as_json: bool, url: str, file: Path | None, dry_run: bool, config: Path | None) -> None:
+def disable(
+    as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
+) -> None:
     """Give Codex back what it had before."""
     adapter, values = adapters.loaded("codex"), adapters.filled(url, AUTO, config)
     outcomes = adapters.change(adapter, values, file, take_out=True, dry_run=dry_run)
@@ -156,7 +158,13 @@ def disable(as_json: bool, url: str, file: Path | None, dry_run: bool, config: P
 
 
 def enable(
-    model: str, url: str, file: Path | None, config: Path | None, *, as_json: bool, dry_run: bool
+    model: str,
+    url: str | None,
+    file: Path | None,
+    config: Path | None,
+    *,
+    as_json: bool,
+    dry_run: bool,
 ) -> None:
     """Install the adapter with this model."""
     adapter, values = adapters.loaded("codex"), adapters.filled(url, model, config)

@@ -70,6 +70,23 @@ def load_settings(config: Path | None, **flags: object) -> Settings:
     return load(config, os.environ, named, Path.cwd())
 
 
+def users_settings(config: Path | None) -> Settings:
+    """As `load_settings`, but no `./openfusion.toml` counts: for what other programs start, in any folder.
+
+    Whoever wrote the project that lies there must not say where the user's keys and prompts go.
+    """
+    from openfusion_auto.config.load import load
+    from openfusion_auto.config.paths import config_path
+
+    named = None if config is None else config.expanduser().absolute()
+    env = dict(os.environ)
+    if env.get("OPENFUSION_CONFIG", "").strip():
+        env["OPENFUSION_CONFIG"] = str(
+            Path(env["OPENFUSION_CONFIG"].strip()).expanduser().absolute()
+        )
+    return load(named, env, {}, config_path(env))
+
+
 def is_dry_run(settings: Settings, asked: bool) -> bool:
     """Whether answers are made up: asked for, or nothing was set up yet (no file, and no upstream with a key)."""
     nothing_ready = all(u.name in settings.unready for u in settings.config.upstreams)
@@ -112,6 +129,25 @@ def local_engine(settings: Settings, *, dry_run: bool, store: Store | None = Non
     from openfusion_auto.server.build import build_engine
 
     return build_engine(settings, dry_run=dry_run, clock=Clock(), store=store)
+
+
+def start_engine(settings: Settings, *, asked: bool) -> Engine:
+    """Return an engine in this process with its store, and say on stderr what it lacks; `asked` for a dry run."""
+    from openfusion_auto.runtime.clock import Clock
+    from openfusion_auto.server.build import build_store
+
+    dry = is_dry_run(settings, asked=asked)
+    announce_state(settings, dry_run=dry, asked=asked)
+    return local_engine(
+        settings, dry_run=dry, store=build_store(settings, dry_run=dry, clock=Clock())
+    )
+
+
+async def close_engine(engine: Engine) -> None:
+    """Release an engine's connections, and write what was spent."""
+    for upstream in engine.means.upstreams.values():
+        await upstream.close()
+    engine.means.books.store.close()
 
 
 def read_stdin() -> str:

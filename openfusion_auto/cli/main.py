@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "receipt": "Show, check and replay receipts.",
     "replay": "Play routing policies over recorded outcomes and compare them.",
     "adapter": "Set up a coding agent to use the router, and undo it.",
+    "mcp": "Serve the router's judgement as tools to an agent, over MCP.",
     "codex": "Switch Codex between the router and what it had before.",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells count

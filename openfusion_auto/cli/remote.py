@@ -32,8 +32,8 @@ class Server:
     key: str | None = None
 
 
-def server_of(settings: Settings, url: str | None) -> Server:
-    """Return the server that the command line names, else the one that the configuration describes.
+def server_of(settings: Settings, url: str | None, option: str = "--server") -> Server:
+    """Return the server that the command line names by `option`, else the one that the configuration describes.
 
     Raises:
         click.UsageError: not a usable address, or port 0, which says nothing about a running server.
@@ -45,11 +45,11 @@ def server_of(settings: Settings, url: str | None) -> Server:
         try:
             return Server(checked_url(url), keys[0] if keys else None)
         except ValueError as error:
-            raise click.UsageError(f"--server {error}") from None
+            raise click.UsageError(f"{option} {error}") from None
     host, port = settings.config.server.host.strip("[]"), settings.config.server.port
     if port == 0:
         raise click.UsageError(
-            "server.port is 0, so any port may be the server's: name it with --server"
+            f"server.port is 0, so any port may be the server's: name it with {option}"
         )
     host = ANYWHERE.get(host, host)
     shown = f"[{host}]" if ":" in host else host

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openfusion_auto.cli import output
-from openfusion_auto.cli.common import announce_state, is_dry_run, load_settings, local_engine
+from openfusion_auto.cli.common import close_engine, load_settings, start_engine
 from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError
@@ -17,7 +17,6 @@ from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.judging import Incoming, raise_if_empty
 from openfusion_auto.runtime.stream import ClientStream
-from openfusion_auto.server.build import build_store
 from openfusion_auto.wire.chat_request import parse_request
 from openfusion_auto.wire.chat_stream import ChatReader
 from openfusion_auto.wire.telling import telling
@@ -146,19 +145,14 @@ class Talk:
 
     async def close(self) -> None:
         """Release the connections, and write what was spent."""
-        for upstream in self.engine.means.upstreams.values():
-            await upstream.close()
-        self.engine.means.books.store.close()
+        await close_engine(self.engine)
 
 
 def start(config: Path | None, *, dry_run: bool, model: str, options: Mapping[str, object]) -> Talk:
     """Return a conversation with the engine that the configuration describes; says on stderr what it lacks."""
     settings = load_settings(config)
-    dry = is_dry_run(settings, asked=dry_run)
-    announce_state(settings, dry_run=dry, asked=dry_run)
-    store = build_store(settings, dry_run=dry, clock=Clock())
     return Talk(
-        local_engine(settings, dry_run=dry, store=store),
+        start_engine(settings, asked=dry_run),
         guarded=settings.config.stream.tool_calls == "guarded",
         model=model,
         options=options,

@@ -142,17 +142,21 @@ def _reads_as(editor: Editor, text: str, expected: Mapping[str, object], rules: 
 
 def without_regions(text: str) -> str:
     """Return `text` without our marked regions, marks included."""
-    kept: list[str] = []
+    return "".join(line for line, ours in _told_apart(text) if not ours)
+
+
+def regions(text: str) -> str:
+    """Return our marked regions alone, marks included."""
+    return "".join(line for line, ours in _told_apart(text) if ours)
+
+
+def _told_apart(text: str) -> Iterator[tuple[str, bool]]:
     inside = False
     for line in text.splitlines(keepends=True):
         mark = line.strip()
-        if mark == BEGIN:
-            inside = True
-        if not inside:
-            kept.append(line)
-        if mark == END:
-            inside = False
-    return "".join(kept)
+        inside = inside or mark == BEGIN
+        yield line, inside
+        inside = inside and mark != END
 
 
 def without_marks(text: str) -> str:

@@ -6,19 +6,19 @@ A client's file is written only when every file of that client could be edited; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from pathlib import Path
 from typing import Literal
 
 from openfusion_auto.clients import files, record
-from openfusion_auto.clients.editor import BEGIN, Edit, Editor, missing, put_in, take_out
-from openfusion_auto.clients.plan import MISSING, Change, dotted, get, same
+from openfusion_auto.clients.editor import BEGIN, Edit, Editor, missing, put_in, regions, take_out
+from openfusion_auto.clients.plan import MISSING, Change, Rules, dotted, get, same
 from openfusion_auto.clients.plan import Path as KeyPath
 from openfusion_auto.clients.record import Record
-from openfusion_auto.clients.spec import Adapter, Target, Values
+from openfusion_auto.clients.spec import Adapter, Target, Values, sibling
 from openfusion_auto.errors import ConfigError
 
 State = Literal["no_file", "absent", "installed", "changed", "broken"]
@@ -37,7 +37,7 @@ class Status:
         file: Which.
         state: `installed`: all of ours is there. `changed`: a part of it. `absent`: nothing. `broken`: not readable.
         differs: What is missing or another value, as dotted keys.
-        model: The model name that was installed.
+        model: The model name that was installed; None where the file names none.
         problem: `file:line: why` of a broken one.
     """
 
@@ -112,12 +112,16 @@ def _status(adapter: Adapter, target: Target, path: Path, values: Values, state:
         values = job.record.values if job.record else values
         lacks = _missing(job, values)
         if not lacks:
-            return Status(path, "installed", model=values.model)
+            return Status(path, "installed", model=_model(target, values))
         if not job.record and not _traces(job, values):
             return Status(path, "absent")
     except ConfigError as error:
         return Status(path, "broken", problem=error.message)
-    return Status(path, "changed", tuple(dotted(p) for p, _ in lacks), values.model)
+    return Status(path, "changed", tuple(dotted(p) for p, _ in lacks), _model(target, values))
+
+
+def _model(target: Target, values: Values) -> str | None:
+    return values.model if target.names_model else None
 
 
 def install(
@@ -136,13 +140,18 @@ def install(
         ConfigError: a file is broken or cannot be edited safely: `file:line: why`. Nothing was written.
         OSError: a file cannot be written.
     """
-    with nullcontext() if dry_run else files.locked(state):
-        jobs = [_job(adapter, t, p, state) for t, p in zip(adapter.targets, paths, strict=True)]
-        plans = [_planned(job, values) for job in jobs]
-        return [
-            _install(job, plan, values, dry_run=dry_run)
-            for job, plan in zip(jobs, plans, strict=True)
-        ]
+    with nullcontext() if dry_run else _alone(adapter, paths, state):
+        return _put(adapter, paths, values, state, dry_run=dry_run)
+
+
+def _put(
+    adapter: Adapter, paths: Sequence[Path], values: Values, state: Path, *, dry_run: bool = False
+) -> list[Outcome]:
+    jobs = [_job(adapter, t, p, state) for t, p in zip(adapter.targets, paths, strict=True)]
+    plans = [_planned(job, values) for job in jobs]
+    return [
+        _install(job, plan, values, dry_run=dry_run) for job, plan in zip(jobs, plans, strict=True)
+    ]
 
 
 def uninstall(
@@ -161,13 +170,55 @@ def uninstall(
         ConfigError: our part cannot be told from the rest: `file:line: why`. Nothing was written.
         OSError: a file cannot be written.
     """
-    with nullcontext() if dry_run else files.locked(state):
-        jobs = [_job(adapter, t, p, state) for t, p in zip(adapter.targets, paths, strict=True)]
-        bases = [_base(job, values) for job in jobs]
-        done = [_uninstall(j, b, dry_run=dry_run) for j, b in zip(jobs, bases, strict=True)]
-        if any(one.deleted for one in done) and not dry_run:
-            files.remove_empty({Path(f) for job in jobs if job.record for f in job.record.folders})
-        return done
+    with nullcontext() if dry_run else _alone(adapter, paths, state):
+        done = _take(adapter, paths, values, state, dry_run=dry_run)
+    return [
+        replace(one, deleted=one.deleted and (dry_run or not one.file.exists())) for one in done
+    ]
+
+
+def _take(
+    adapter: Adapter, paths: Sequence[Path], values: Values, state: Path, *, dry_run: bool = False
+) -> list[Outcome]:
+    jobs = [_job(adapter, t, p, state) for t, p in zip(adapter.targets, paths, strict=True)]
+    bases = [_base(job, values) for job in jobs]
+    done = [_uninstall(j, b, dry_run=dry_run) for j, b in zip(jobs, bases, strict=True)]
+    if any(one.deleted for one in done) and not dry_run:
+        files.remove_empty({Path(f) for job in jobs if job.record for f in job.record.folders})
+    return done
+
+
+@contextmanager
+def _alone(adapter: Adapter, paths: Sequence[Path], state: Path) -> Iterator[None]:
+    """Lock the state, and have what was put on top of ours in the same file out of it meanwhile.
+
+    So both a client's models and its tools come and go in any order, and the user's bytes come back.
+    """
+    with files.locked(state):
+        other = sibling(adapter)
+        above = _above(adapter, other, paths, state) if other is not None else None
+        if other is None or above is None:
+            yield
+            return
+        _take(other, paths, above.values, state)
+        try:
+            yield
+        finally:
+            _put(other, paths, above.values, state)
+
+
+def _above(adapter: Adapter, other: Adapter, paths: Sequence[Path], state: Path) -> Record | None:
+    """Return the other part's record when it was put on top of ours and nobody has changed the file since."""
+    if len(paths) != 1 or len(other.targets) != 1:
+        return None
+    ours, theirs = (record.load(state, a.name, paths[0]) for a in (adapter, other))
+    if ours is None or theirs is None:
+        return None
+    below, now = files.read(record.backup(state, other.name, paths[0])), files.read(paths[0])
+    stacked = below is not None and record.digest(below) == ours.installed
+    return (
+        theirs if stacked and now is not None and record.digest(now) == theirs.installed else None
+    )
 
 
 @contextmanager
@@ -195,13 +246,21 @@ def _missing(job: _Job, values: Values) -> tuple[tuple[KeyPath, object], ...]:
 
 def _traces(job: _Job, values: Values) -> bool:
     """Whether something in the file is ours without doubt, though no record says so."""
-    if BEGIN in job.content.text:
-        return True
     template, rules = job.target.data(values), job.target.rules(values)
+    if BEGIN in job.content.text and _marked(job, template, rules):
+        return True
     with _located(job.file):
         data = job.editor.data(job.content.text, rules)
     owned = [path for path in rules.own if get(template, path) is not MISSING]
     return any(same(get(data, path), get(template, path)) for path in owned)
+
+
+def _marked(job: _Job, template: Mapping[str, object], rules: Rules) -> bool:
+    """Whether what our marks enclose is of this template: another one may share the file."""
+    try:
+        return not template.keys().isdisjoint(job.editor.data(regions(job.content.text), rules))
+    except ConfigError:  # a piece that says nothing without what is around it
+        return True
 
 
 def _base(job: _Job, values: Values) -> _Base:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from openfusion_auto.clients import files
 from openfusion_auto.clients.plan import Change, Item, Key
@@ -66,7 +67,7 @@ def load(state: Path, client: str, file: Path) -> Record | None:
         return Record(
             client=found["client"],
             file=found["file"],
-            values=Values(**found["values"]),
+            values=_values(found["values"]),
             installed=found["installed"],
             existed=found["existed"],
             folders=tuple(found["folders"]),
@@ -107,6 +108,11 @@ def drop(state: Path, client: str, file: Path, *, keep_backup: bool) -> None:
 def backup(state: Path, client: str, file: Path) -> Path:
     """Return where the bytes from before are kept."""
     return _path(state, client, file).with_suffix(".backup")
+
+
+def _values(found: dict[str, Any]) -> Values:
+    lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+    return Values(**{**found, **lists})
 
 
 def _key(key: object) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from openfusion_auto.data import data_root
 from openfusion_auto.errors import ConfigError
 
 SCHEMA = 1  # of adapter.toml
+MCP = "-mcp"  # ends the name of what gives a client our tools, beside what lets it use our models
 EDITORS: Mapping[str, Editor] = {
     "toml": TomlEditor(),
     "json": JsonEditor(),
@@ -44,22 +46,40 @@ class Values:
         model: Model name the client asks for.
         context: Window [tokens] the client may fill.
         output: Bound of one answer [tokens].
+        command: The program that a client starts for our tools.
+        args: What stands behind it.
+        env: Names of the variables that it needs from the client.
     """
 
     url: str = URL
     model: str = MODEL
     context: int = CONTEXT
     output: int = OUTPUT
+    command: str = "openfusion"
+    args: tuple[str, ...] = ("mcp",)
+    env: tuple[str, ...] = ()
 
     def fill(self, text: str) -> str:
         """Return `text` with every `{{name}}` replaced."""
         compact = int(self.context * _COMPACT)
         for name, value in (
             ("url", self.url), ("model", self.model), ("context", self.context), ("output", self.output),
-            ("compact", compact),
+            ("compact", compact), ("command", written(self.command)[1:-1]), ("args", written(self.args)),
+            ("call", written((self.command, *self.args))), ("env", written(self.env)),
         ):  # fmt: skip
             text = text.replace("{{" + name + "}}", str(value))
         return text
+
+
+def written(value: str | tuple[str, ...]) -> str:
+    """Return a text or a list of texts as JSON writes it, which TOML reads too.
+
+    Raises:
+        ConfigError: a control character, which stands in no path that works.
+    """
+    if any(not part.isprintable() for part in (value if isinstance(value, tuple) else (value,))):
+        raise ConfigError(f"{value!r} cannot be written into a configuration file")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def checked(url: str, model: str, context: int = CONTEXT, output: int = OUTPUT) -> Values:
@@ -102,6 +122,11 @@ class Target:
         """What edits this format."""
         return EDITORS[self.format]
 
+    @property
+    def names_model(self) -> bool:
+        """Whether a model's name stands in it."""
+        return "{{model}}" in self.template
+
     def rules(self, values: Values) -> Rules:
         """Return how the template is merged."""
 
@@ -131,7 +156,7 @@ class Adapter:
     """One client.
 
     Attributes:
-        name: As on our command line.
+        name: Its folder's: the client's, with `MCP` behind it where it is about our tools.
         title: As its makers write it.
         surface: Which of our surfaces it speaks to.
         tested: Version last tested against; empty = written from its documentation.
@@ -158,25 +183,38 @@ class Adapter:
     file_env: tuple[str, ...]
     targets: tuple[Target, ...]
 
+    @property
+    def mcp(self) -> bool:
+        """Whether it is about our tools instead of our models."""
+        return self.name.endswith(MCP)
 
-def names() -> tuple[str, ...]:
-    """Return the clients there are, in the order of the alphabet."""
-    return tuple(sorted(p.parent.name for p in (data_root() / "adapters").glob("*/adapter.toml")))
+    @property
+    def client(self) -> str:
+        """The client as on our command line."""
+        return self.name.removesuffix(MCP)
 
 
-def load(name: str) -> Adapter:
-    """Return the client called `name`.
+def names(*, mcp: bool = False) -> tuple[str, ...]:
+    """Return the clients that can use our models, or with `mcp` our tools, in the order of the alphabet."""
+    found = sorted(p.parent.name for p in (data_root() / "adapters").glob("*/adapter.toml"))
+    return tuple(n.removesuffix(MCP) for n in found if n.endswith(MCP) == mcp)
+
+
+def load(name: str, *, mcp: bool = False) -> Adapter:
+    """Return what lets the client called `name` use our models, or with `mcp` our tools.
 
     Raises:
         ConfigError: there is none; names the nearest.
     """
-    folder = data_root() / "adapters" / name
-    if not _NAME.fullmatch(name) or not (folder / "adapter.toml").is_file():
+    folder = data_root() / "adapters" / (name + MCP if mcp else name)
+    if not _NAME.fullmatch(name) or name not in names(mcp=mcp):
         from difflib import get_close_matches  # only for the message
 
-        near = get_close_matches(name[:40], names(), n=1)
+        known = names(mcp=mcp)
+        near = get_close_matches(name[:40], known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"there is no adapter {name[:40]!r}.{hint} All: {', '.join(names())}")
+        what = "adapter with tools for" if mcp else "adapter"
+        raise ConfigError(f"there is no {what} {name[:40]!r}.{hint} All: {', '.join(known)}")
     read = tomllib.loads((folder / "adapter.toml").read_text(encoding="utf-8"))
     if read.pop("schema") != SCHEMA:
         raise ConfigError(f"{folder / 'adapter.toml'}: schema must be {SCHEMA}")
@@ -194,3 +232,10 @@ def load(name: str) -> Adapter:
     read["notes"] = tuple(read["notes"])
     read["file_env"] = tuple(read.get("file_env", ()))
     return Adapter(**{"folders": {}, "folder_env": {}, **read, "targets": targets})
+
+
+def sibling(adapter: Adapter) -> Adapter | None:
+    """Return what else can be set up in the same client: its tools beside its models, and the other way round."""
+    if adapter.client not in names(mcp=not adapter.mcp):
+        return None
+    return load(adapter.client, mcp=not adapter.mcp)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from openfusion_auto.errors import ContextTooLong, FusionError, UpstreamError, UpstreamTimeout
+from openfusion_auto.errors import (
+    ContextTooLong,
+    FusionError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamTimeout,
+)
 
 TRIES = 2  # attempts at one candidate: a second one mends most passing faults, a third rarely does
 BASE_S = 0.2  # [s] mean wait before a retry; jitter makes it 0.1 to 0.3
@@ -26,7 +32,13 @@ class Move:
 
 
 def next_move(
-    error: FusionError, *, tries: int, timeouts: int, remaining_s: float, jitter: float
+    error: FusionError,
+    *,
+    tries: int,
+    timeouts: int,
+    remaining_s: float,
+    jitter: float,
+    alone: bool = False,
 ) -> Move:
     """Decide what follows a failed attempt, before any byte of the answer has reached the client.
 
@@ -36,6 +48,8 @@ def next_move(
         timeouts: Timeouts in this phase so far, this one included.
         remaining_s: Seconds until the request's deadline.
         jitter: 0..1, drawn by the caller: spreads clients that failed together.
+        alone: No other candidate is left. A broken answer (cut, empty, junk) is then asked for once more: another
+            candidate would be the better second try, and an agent without any ends its turn.
 
     Returns:
         The move. A `Retry-After` longer than `MAX_WAIT_S` is never slept through: the next candidate is
@@ -47,7 +61,8 @@ def next_move(
         return Move("stop")
     if isinstance(error, UpstreamTimeout):
         return Move("stop" if timeouts >= TIMEOUTS else "next")
-    if error.retryable and tries < TRIES:
+    again = error.retryable or (alone and isinstance(error, UpstreamBroken))
+    if again and tries < TRIES:
         wait_s = BASE_S * (0.5 + jitter)
         if error.retry_after_s is not None:
             # Never earlier, and those that were told the same second do not come back together.

@@ -77,11 +77,10 @@ def weighed(told: Told) -> Verdict:
     facts = Facts(
         "user", told.words, told.code, marks=told.marks, pasted=told.pasted, proposal=told.proposal
     )
-    known = reading.model()
-    judged = reading.judge(features_of(facts), known)
+    judged = reading.judge(features_of(facts), reading.model())
     kind_at = int(np.argmax(judged.scores[reading.AXES["kind"]]))
     kind = KINDS[kind_at]
-    notes = reading.evidence(judged, known, "kind", kind_at)
+    notes = reading.evidence(judged, "kind", kind_at)
     if kind in HARMLESS:
         risk_at = 0
         notes.append(Evidence("risk.kind", 0.0, kind))
@@ -89,11 +88,11 @@ def weighed(told: Told) -> Verdict:
         scores = judged.scores[reading.AXES["risk"]].copy()
         scores[LEVELS.index("high")] += HIGH_RISK_BIAS
         risk_at = int(np.argmax(scores))
-        notes += reading.evidence(judged, known, "risk", risk_at)
+        notes += reading.evidence(judged, "risk", risk_at)
     hard_at = 0
     if kind != "chat":
         hard_at = int(np.argmax(judged.scores[reading.AXES["complexity"]]))
-        notes += reading.evidence(judged, known, "complexity", hard_at)
+        notes += reading.evidence(judged, "complexity", hard_at)
     return Verdict(kind, LEVELS[risk_at], LEVELS[hard_at], tuple(notes))
 
 

@@ -245,7 +245,7 @@ def _read_paragraph(paragraph: str, words: list[str], code: list[str], marks: se
         else:
             lines = [*lines[: 2 * LONG_PARAGRAPH], *lines[2 * LONG_PARAGRAPH :][-LONG_PARAGRAPH:]]
     for line in lines:
-        if not line.strip():
+        if not line or line.isspace():
             continue
         kind = _line_kind(line)
         if kind == "prose":
@@ -263,13 +263,15 @@ def _line_kind(line: str) -> str:
         return "prose"
     if head[0] in " \t":
         bare = head.lstrip()
+        if bare[:1] not in _INDENTED_BEGINS and not bare[:1].isdecimal():
+            return "code"
         if not bare.startswith(_INDENTED_TRACE):
             return "prose" if _BULLET.match(head) else "code"
     elif head[-1] in "{};":
         return "diff" if _DIFF.match(head) else "code"
-    for kind, pattern in _LINES:
-        if pattern.match(head):
-            return kind
+    found = _LINE.match(head)
+    if found:
+        return found.lastgroup or ""
     symbols = sum(map(head.count, _SYMBOLS))
     return "code" if symbols > SYMBOL_SHARE * len(head) + 1 else "prose"
 
@@ -287,7 +289,15 @@ def _begins_sentence(line: str) -> bool:
 
 _SENTENCE_BREAKERS = frozenset("{}<>=;[]|")
 _INDENTED_TRACE = ("at ", "File ", "-->", "#", "[", "|", "...", "E ", "Caused")
-_LINES = (("log", _LOG), ("trace", _TRACE), ("diff", _DIFF), ("code", _CODE))
+# What an indented trace or bullet begins with, unless with a number: most lines of code begin otherwise.
+_INDENTED_BEGINS = frozenset({*(sign[0] for sign in _INDENTED_TRACE), *"-*\u2022"})
+# The kinds of line in the order in which they are tried.
+_LINE = re.compile(
+    "|".join(
+        f"(?P<{kind}>{pattern.pattern})"
+        for kind, pattern in (("log", _LOG), ("trace", _TRACE), ("diff", _DIFF), ("code", _CODE))
+    )
+)
 
 
 def _bounded(lines: list[str]) -> str:

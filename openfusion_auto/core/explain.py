@@ -15,11 +15,11 @@ import numpy as np
 
 from openfusion_auto.core import digest as digests
 from openfusion_auto.core import knob
+from openfusion_auto.core.live import TTFT_HALF_MS
 from openfusion_auto.core.score import (
     PRICE,
     QUALITY_WEIGHTS,
     SKILL,
-    TTFT_HALF_MS,
     WAIT,
     Table,
     Vector,

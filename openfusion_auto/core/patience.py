@@ -10,7 +10,7 @@ from __future__ import annotations
 from statistics import median
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.score import live
+from openfusion_auto.core.live import live
 from openfusion_auto.core.strategy import Patience
 from openfusion_auto.core.types import Candidate, Pool, State, Step, Task
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,29 +34,31 @@ MOST_NOTES = 4  # lines of evidence for one axis
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Weights. `rows` finds a feature's row; `rarity` is (n,), `weights` (n, 16), `bias` (16,), columns as `AXES`."""
+    """Weights. `rows` finds a feature's row; `rarity` is (n,), `weights` (n, 16), `bias` (16,), columns as `AXES`.
+
+    `weights` are kept in units of `scale` (16,), as they are stored: whole numbers take a quarter of the memory.
+    """
 
     rows: Mapping[str, int]
     rarity: Vector
-    weights: Vector
+    weights: npt.NDArray[np.float32 | np.int8]
     bias: Vector
+    scale: Vector = field(default_factory=lambda: np.ones(16, dtype=np.float32))
 
-    @cached_property
-    def apart(self) -> Vector:
-        """Return the weights less the mean of their axis: what speaks for one class and not for all, (n, 16)."""
-        parts = [self.weights[:, at] for at in AXES.values()]
-        return np.hstack([part - part.mean(axis=1, keepdims=True) for part in parts])
+    def weights_of(self, rows: npt.NDArray[np.intp]) -> Vector:
+        """Return the weights of some features, (rows, 16)."""
+        return self.weights[rows].astype(np.float32) * self.scale
 
 
 class Judged(NamedTuple):
-    """Log-odds of every class, (16,), and the features found: their rows and values, (features,).
+    """Log-odds of every class, (16,), and the features found: their values and weights, (features,), (features, 16).
 
     `words` are the different words that show features; `at` (features,) says which of them shows each.
     """
 
     scores: Vector
-    rows: npt.NDArray[np.intp]
     values: Vector
+    weights: Vector
     words: tuple[str, ...]
     at: npt.NDArray[np.intp]
 
@@ -64,8 +66,8 @@ class Judged(NamedTuple):
 @lru_cache(maxsize=1)
 def model() -> Model:
     """Return the shipped model."""
-    names, rarity, weights, bias = reading_weights()
-    return Model({name: i for i, name in enumerate(names)}, rarity, weights, bias)
+    names, rarity, weights, bias, scale = reading_weights()
+    return Model({name: i for i, name in enumerate(names)}, rarity, weights, bias, scale)
 
 
 def judge(found: Features, known: Model) -> Judged:
@@ -73,9 +75,10 @@ def judge(found: Features, known: Model) -> Judged:
     rows, values, words = looked_up(found, known)
     places: dict[str, int] = {}
     at = [places.setdefault(word, len(places)) for word in words]
-    where, weighed = np.array(rows, dtype=np.intp), np.array(values, dtype=np.float32)
-    scores = known.bias + weighed @ known.weights[where]
-    return Judged(scores, where, weighed, tuple(places), np.array(at, dtype=np.intp))
+    weighed = np.array(values, dtype=np.float32)
+    weights = known.weights_of(np.array(rows, dtype=np.intp))
+    scores = known.bias + weighed @ weights
+    return Judged(scores, weighed, weights, tuple(places), np.array(at, dtype=np.intp))
 
 
 def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], list[str]]:
@@ -117,11 +120,12 @@ def known_pieces(word: str, known: Model) -> tuple[tuple[int, str], ...]:
     )
 
 
-def evidence(judged: Judged, known: Model, axis: str, chosen: int) -> list[Evidence]:
+def evidence(judged: Judged, axis: str, chosen: int) -> list[Evidence]:
     """Return what spoke most for and against a class of an axis, against the mean of the axis's classes."""
     if not judged.words:
         return []
-    apart = judged.values * known.apart[judged.rows, AXES[axis].start + chosen]
+    part = judged.weights[:, AXES[axis]]
+    apart = judged.values * (part[:, chosen] - part.mean(axis=1))
     told = np.bincount(judged.at, weights=apart).round(2).tolist()
     most = sorted(range(len(told)), key=lambda i: -abs(told[i]))[:MOST_NOTES]
     name = f"{axis}.{NAMES[axis][chosen]}"

@@ -24,12 +24,21 @@ import numpy.typing as npt
 
 from openfusion_auto.core import cost, knob, stats
 from openfusion_auto.core.front import front
+from openfusion_auto.core.live import (
+    NO_FIGURES,
+    UNSEEN,
+    Live,
+    live,
+    live_values,
+    speed_value,
+    up_value,
+    wait_value,
+)
 from openfusion_auto.core.strength import strengths
 from openfusion_auto.core.types import (
     Candidate,
     Kind,
     Level,
-    Performance,
     Pool,
     RoleName,
     Score,
@@ -40,7 +49,6 @@ from openfusion_auto.core.types import (
 )
 
 Vector = npt.NDArray[np.float64]
-Live = tuple[float | None, str]  # a number, None when nobody knows it, and where it comes from
 
 TERMS = (
     "skill", "benchmark", "price", "throughput", "latency", "availability", "role", "stickiness",
@@ -61,11 +69,6 @@ EASE_STRUGGLING = -1.0  # the session's model is stuck: harder than it read
 STUCK_SHARE = 0.5  # of its chance is left to a model that just failed again and again
 
 DIGITS = 13  # of weights and points
-TTFT_HALF_MS = 2500.0  # [ms] latency value 0.5; a person notices a wait of some seconds
-TPS_HALF = 60.0  # [tokens/s] throughput value 0.5
-NO_FIGURES = Performance()
-UNKNOWN = 0.5  # value of a latency or throughput nobody knows
-UNSEEN = round(stats.availability(None), 6)  # of a candidate that has not been called yet
 
 # Roles that suit a kind of task, best first.
 ROLES_FOR: dict[Kind, tuple[RoleName, ...]] = {
@@ -149,42 +152,12 @@ def ease_of(task: Task) -> float:
     return known + (EASE_STRUGGLING if task.struggling else 0.0)
 
 
-def speed_value(tokens_per_s: float | None) -> float:
-    """Return the value of an output rate, 0..1."""
-    return UNKNOWN if tokens_per_s is None else tokens_per_s / (tokens_per_s + TPS_HALF)
-
-
-def wait_value(ttft_ms: float | None) -> float:
-    """Return the value of a time to the first token, 0..1."""
-    return UNKNOWN if ttft_ms is None else TTFT_HALF_MS / (ttft_ms + TTFT_HALF_MS)
-
-
-def up_value(share: float) -> float:
-    """Return the value of an availability: half of all calls failing is worth nothing."""
-    return min(1.0, max(0.0, share * 2 - 1))
-
-
 def role_fit(candidate: Candidate, wanted: tuple[RoleName, ...]) -> float:
     """Return 1 for the best of the wanted roles, less for later ones, 0.4 for none of them."""
     for place, role in enumerate(wanted):
         if role in candidate.roles:
             return 1.0 - 0.2 * place
     return 0.4 if candidate.roles else 0.6
-
-
-def live(known: Stats | None, prior: float | None, what: str) -> Live:
-    """Return a live number (`ttft` or `tps`) blended with its prior, and where it comes from."""
-    mean, weight = 0.0, 0.0
-    if known is not None:
-        mean, weight = (
-            (known.ttft_ms, known.ttft_weight)
-            if what == "ttft"
-            else (known.tokens_per_s, known.tps_weight)
-        )
-    value = stats.blend(mean, weight, prior)
-    if value is None:
-        return None, "unknown"
-    return round(value, 3), f"live n={weight:.1f}" if weight >= 1 else "pool"
 
 
 def price_source(candidate: Candidate, work: float) -> str:
@@ -268,16 +241,19 @@ class Told:
     weights: Vector
     points: Vector
     turn_usd: Vector
-    seen: Mapping[int, Stats]
+    seen: Mapping[str, Stats]
+    now_s: float
     locked: bool
 
     def __call__(self, row: int) -> tuple[Term, ...]:
         """Return the eight terms of a row."""
         i = int(self.rows[row])
-        known, f = self.seen.get(i), self.fixed
-        published = self.pool.candidates[i].performance or NO_FIGURES
+        candidate, f = self.pool.candidates[i], self.fixed
+        known = self.seen.get(candidate.id)
+        published = candidate.performance or NO_FIGURES
         speed, wait, up = f.throughput[i], f.latency[i], (UNSEEN, "prior")
         if known is not None:
+            known = stats.decayed(known, self.now_s)
             speed = live(known, published.tokens_per_s_p50, "tps")
             wait = live(known, published.ttft_ms_p50, "ttft")
             up = (round(stats.availability(known), 6), f"live n={known.ok + known.failed:.1f}")
@@ -324,7 +300,7 @@ def score(
     usd = cost.expected(base.prices, task, state, pool)
     rate = knob.rate(cost_quality, base.slopes, task)
     index = np.array(rows)
-    values, seen = term_values(pool, index, base, task, state, locked=locked)
+    values = term_values(pool, index, base, task, state, locked=locked)
     if stuck is not None:
         hopeless(values, pool, index, base, stuck)
     dearest = float(np.fmax.reduce(usd.cold))
@@ -339,7 +315,9 @@ def score(
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
-    told = Told(pool, base, rows_ranked, values, weights, points, turn, seen, locked)
+    told = Told(
+        pool, base, rows_ranked, values, weights, points, turn, state.stats, state.now_s, locked
+    )
     table = Table(
         values, weights, points, totals[order], turn, dearest, rate, base.slopes, locked, told
     )
@@ -393,35 +371,33 @@ def term_values(
     state: State,
     *,
     locked: bool,
-) -> tuple[Vector, dict[int, Stats]]:
-    """Return the values (n, 8) of all terms but price, and the live numbers that count now, by row of the pool."""
+) -> Vector:
+    """Return the values (n, 8) of all terms but price."""
     values = base.values[index]
     lift = dict(task.lifts)
     ease = ease_of(task)
     if ease:
         values[:, SKILL] = chances(base.logit[index], ease)
-    seen: dict[int, Stats] = {}
     if not (state.stats or lift or state.pin):
-        return as_named(values, pool, index, task), seen
+        return as_named(values, pool, index, task)
     at = {i: k for k, i in enumerate(index.tolist())}
-    free = state.pin is None or (task.struggling and not locked)
-    held = "" if free or state.pin is None else state.pin.candidate
-    for name in {held, *lift, *state.stats}:
-        i = pool.row_of.get(name, -1)
-        k = at.get(i, -1)
-        if k < 0:
-            continue
-        if name in lift:
-            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + lift[name]))
-        if name == held:
+    for name, points in lift.items():
+        k = at.get(pool.row_of.get(name, -1), -1)
+        if k >= 0:
+            values[k, SKILL] = min(1.0, max(0.0, values[k, SKILL] + points))
+    if state.pin is not None and (locked or not task.struggling):
+        k = at.get(pool.row_of.get(state.pin.candidate, -1), -1)
+        if k >= 0:
             values[k, STUCK] = 1.0
-        if name in state.stats:
-            seen[i] = known = stats.decayed(state.stats[name], state.now_s)
-            published = pool.candidates[i].performance or NO_FIGURES
-            values[k, SPEED] = speed_value(live(known, published.tokens_per_s_p50, "tps")[0])
-            values[k, WAIT] = wait_value(live(known, published.ttft_ms_p50, "ttft")[0])
-            values[k, UP] = up_value(round(stats.availability(known), 6))
-    return as_named(values, pool, index, task), seen
+    seen = [
+        (at[i], live_values(known, state.now_s, pool.candidates[i]))
+        for name, known in state.stats.items()
+        if (i := pool.row_of.get(name, -1)) in at
+    ]
+    if seen:
+        rows, found = zip(*seen, strict=True)
+        values[list(rows), SPEED : UP + 1] = found
+    return as_named(values, pool, index, task)
 
 
 def as_named(values: Vector, pool: Pool, index: npt.NDArray[np.int64], task: Task) -> Vector:

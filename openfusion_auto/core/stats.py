@@ -18,12 +18,17 @@ LEAST = 1e-6  # of a sample: less is what rounding leaves of a difference
 PRIOR_WEIGHT = 8.0  # samples that a published latency or throughput figure is worth
 
 
+def share_left(stats: Stats, now_s: float) -> float:
+    """Return the share of every weight that is left at `now_s` [s], 0..1."""
+    age_s = now_s - stats.at_s
+    return 1.0 if age_s <= 0 else 0.5 ** (age_s / HALF_LIFE_S)
+
+
 def decayed(stats: Stats, now_s: float) -> Stats:
     """Return `stats` with every weight aged to `now_s` [s]."""
-    age_s = now_s - stats.at_s
-    if age_s <= 0:
+    keep = share_left(stats, now_s)
+    if keep == 1.0:
         return stats
-    keep = 0.5 ** (age_s / HALF_LIFE_S)
     return Stats(
         stats.ok * keep,
         stats.failed * keep,
@@ -119,9 +124,9 @@ def confirmed(stats: Stats) -> float:
     return min(1.0, max(0.0, share))
 
 
-def availability(stats: Stats | None) -> float:
-    """Return the expected success rate 0..1: live counts on a mild prior (Beta mean)."""
-    ok, bad = (stats.ok, stats.failed) if stats else (0.0, 0.0)
+def availability(stats: Stats | None, share: float = 1.0) -> float:
+    """Return the expected success rate 0..1: live counts, of which `share` is left, on a mild prior (Beta mean)."""
+    ok, bad = (stats.ok * share, stats.failed * share) if stats else (0.0, 0.0)
     return (ok + PRIOR_OK) / (ok + bad + PRIOR_OK + PRIOR_FAILED)
 
 

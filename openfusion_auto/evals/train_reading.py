@@ -87,14 +87,14 @@ def fitted(examples: Sequence[Example], names: Sequence[str]) -> Model:
             if name in rows:
                 count[rows[name]] += 1
     rarity = (np.log((1 + len(examples)) / (1 + count)) + 1).astype(np.float32)
-    blank = Model(rows, rarity, np.zeros((len(names), 16), np.float32), np.zeros(16, np.float32))
+    weights, bias = np.zeros((len(names), 16), np.float32), np.zeros(16, np.float32)
+    blank = Model(rows, rarity, weights, bias)
     found = [looked_up(e.features, blank) for e in examples]
     ends = np.cumsum([0, *(len(f[0]) for f in found)])
     x = csr_matrix(
         (np.concatenate([f[1] for f in found]), np.concatenate([f[0] for f in found]), ends),
         shape=(len(examples), len(names)),
     )
-    weights, bias = blank.weights, blank.bias
     for axis, columns in AXES.items():
         y = [NAMES[axis].index(e.labels[axis]) for e in examples]
         regression = LogisticRegression(C=STRENGTH, max_iter=300, tol=1e-3)

@@ -109,7 +109,8 @@ class Caller(Attempts):
                 if reply.error is None:
                     return reply
                 failed.note(reply.error)
-                move = self._move(reply.error, tries, failed.timeouts)
+                alone = not self._others(candidate, ask, failed)
+                move = self._move(reply.error, tries, failed.timeouts, alone=alone)
                 if move.kind == "stop":
                     return await self._ended(ask, candidate_id, failed)
                 if not self._is_tried_again(candidate, move, reply):
@@ -142,6 +143,12 @@ class Caller(Attempts):
         if live.may_call(candidate.id):
             return False
         return bool(failed.errors) or any(live.may_call(other) for other in ask.candidates)
+
+    def _others(self, candidate: Candidate, ask: Ask, failed: Failures) -> bool:
+        """Whether somebody stands behind a candidate who could be asked."""
+        behind = ask.candidates[ask.candidates.index(candidate.id) + 1 :]
+        known = (self._means.pool.get(name) for name in behind)
+        return any(c is not None and not self._is_passed_over(c, ask, failed) for c in known)
 
     def _is_tried_again(self, candidate: Candidate, move: Move, reply: Reply) -> bool:
         """Whether the same candidate is asked once more: not when this failure has opened its breaker."""
@@ -274,7 +281,7 @@ class Caller(Attempts):
             return await self._reply(ask, candidate, worst_usd, self._client_of(ask))
         return Reply(ask.phase, candidate_id, error=UpstreamError(f"{candidate_id} {problem}"))
 
-    def _move(self, error: FusionError, tries: int, timeouts: int) -> Move:
+    def _move(self, error: FusionError, tries: int, timeouts: int, *, alone: bool = False) -> Move:
         """Return what follows a failed attempt.
 
         A request that cannot be said in one upstream's dialect may be fine in another's: no call was made, and the
@@ -289,6 +296,7 @@ class Caller(Attempts):
             timeouts=timeouts,
             remaining_s=self._began_s + self._means.total_s - clock.now(),
             jitter=clock.chance(),
+            alone=alone,
         )
 
     def _worst_usd(self, prompt: Prompt, candidate: Candidate) -> float | None:

@@ -7,6 +7,9 @@ choice comes through a router unharmed:
     parallel   list and write in one turn, DONE          reason     as simple, every turn with reasoning before it
 
 The tools are the agent's own, found by what their schemas say. An agent without tools (aider) gets its edit format.
+
+`ASK_PANEL` in the prompt chooses another play: the agent calls the tool `deliberate` of the router's MCP server, the
+members of the panel say `OPINION`, and the agent repeats what it was told.
 """
 
 from __future__ import annotations
@@ -48,6 +51,9 @@ ARGUMENTS = ("command", "cmd", "script")
 PLACE = re.compile(
     r"(?:<cwd>|working directory\S*|working in the directory)\s*:?\s*`?(/[^\s<`\"]+)", re.IGNORECASE
 )
+ASK_PANEL, TO_PANEL = "[[ask-panel]]", "[[to-panel]]"
+OPINION = "The ledger needs a lock."
+CONSENSUS = {"consensus": ["a lock is needed"], "blind_spots": ["nobody measured"]}
 MARK = re.compile(r"\[\[script:(\w+)\]\]")
 
 
@@ -251,6 +257,9 @@ def plan(seen: Seen) -> Turn:
     """Return the next turn of the play."""
     if seen.schema is not None:
         return Turn("aux schema", json.dumps(sample(seen.schema)))
+    turn = panel_turn(seen)
+    if turn is not None:
+        return turn
     asked = [i for i, (role, text) in enumerate(seen.said) if role == "user" and FILE in text]
     script = script_of(seen)
     thought = f"The user wants {FILE} to print 42." if script == "reason" else ""
@@ -268,6 +277,32 @@ def plan(seen: Seen) -> Turn:
             return Turn("+".join(steps), "I will do that now.", calls, thought)
         came -= len(steps)
     return Turn("done", DONE, thought=thought)
+
+
+def panel_turn(seen: Seen) -> Turn | None:
+    """Return the turn of a play about a panel, the agent's or a member's; None in any other play."""
+    users = [text for role, text in seen.said if role == "user"]
+    if not seen.tools and any(TO_PANEL in text for text in users):
+        if "Compare the independent answers" in users[-1]:
+            return Turn("analysis", json.dumps(CONSENSUS))
+        return Turn("member", OPINION)
+    if not seen.tools or not any(ASK_PANEL in text for text in users):
+        return None
+    results = [text for role, text in seen.said if role == "result"]
+    if results and OPINION in results[-1]:
+        return Turn("done", f"{DONE}: the panel says: {OPINION}")
+    tool = next((t for t in seen.tools if t.name.endswith("deliberate")), None)
+    question = f"{TO_PANEL} Does the ledger need a lock?"
+    if tool is not None and not results:
+        return Turn("deliberate", "I ask the panel.", (call_of(tool, {"question": question}),))
+    search = next((t for t in seen.tools if t.name == "ToolSearch"), None)
+    if search is not None and not results:  # Claude Code's: tools of MCP servers are found first
+        query = {"query": "select:mcp__openfusion__deliberate"}
+        return Turn("search", "I look for the tool.", (call_of(search, query),))
+    if tool is not None and len(results) == 1 and search is not None:
+        return Turn("deliberate", "I ask the panel.", (call_of(tool, {"question": question}),))
+    offered, came = ", ".join(t.name for t in seen.tools), "\n".join(results)
+    return Turn("lost", f"no panel; tools: {offered}; results: {came}")
 
 
 def script_of(seen: Seen) -> str:

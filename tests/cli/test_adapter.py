@@ -2,10 +2,12 @@
 
 import json
 import stat
+import sys
 import tomllib
 
 import pytest
 
+from openfusion_auto.cli.adapter import program
 from openfusion_auto.clients.spec import names
 
 OLD = '# mine\nmodel = "gpt-5" # good\n\n[tui]\ntheme = "dark"\n'
@@ -43,7 +45,7 @@ def test_the_list_names_every_client_with_its_state_and_version(run, codex):
     assert found["codex"]["files"] == [str(codex)]
     assert found["aider"]["state"] == "no_file"
     assert found["litellm"] == {
-        "client": "litellm", "title": "LiteLLM proxy", "surface": "chat", "tested": None, "tested_on": None,
+        "client": "litellm", "mcp": False, "title": "LiteLLM proxy", "surface": "chat", "tested": None, "tested_on": None,
         "state": "no_file", "files": [],
     }  # fmt: skip
 
@@ -88,6 +90,16 @@ def test_show_as_json_is_what_install_would_write(run, codex, folder):
         "openfusion/coder",
     )
     assert new.read_text() == file["content"]
+
+
+def test_without_an_address_it_is_the_configured_servers(run, codex, monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", "9001")
+    assert run("adapter", "codex", "--json").json["url"] == "http://127.0.0.1:9001"
+    monkeypatch.setenv("OPENFUSION_HOST", "0.0.0.0")
+    assert run("adapter", "codex", "--json").json["url"] == "http://127.0.0.1:9001"
+    monkeypatch.setenv("OPENFUSION_PORT", "0")
+    told = run("adapter", "codex")
+    assert (told.code, "--url" in told.err) == (2, True)
 
 
 def test_the_window_is_the_smallest_of_the_configured_pool(run, codex, configured):
@@ -251,3 +263,63 @@ def test_a_key_of_the_users_is_not_printed(run, codex, folder):
     assert "secret" not in done.out + done.err
     assert "secret" not in json.dumps(run("adapter", "uninstall", "aider", "--json").json)
     assert file.read_text() == "openai-api-key: sk-very-secret\nmodel: x\n"
+
+
+def test_one_switch_sets_up_the_tools_beside_the_models(run, codex):
+    run("adapter", "install", "codex")
+    between = codex.read_text()
+    done = run("adapter", "install", "codex", "--mcp")
+    assert done.code == 0
+    assert "[mcp_servers.openfusion]" in done.out
+    assert "model" not in done.out.replace("model_", "")
+    assert "start it anew: codex" in done.err
+    data = tomllib.loads(codex.read_text())
+    ours = data["mcp_servers"]["openfusion"]
+    assert ours["args"] == ["mcp"]
+    assert {"OPENFUSION_API_KEYS", "OPENROUTER_API_KEY"} <= set(ours["env_vars"])
+    assert data["model"] == "openfusion/auto"
+    assert run("adapter", "status", "codex", "--mcp").out == f"{codex}: set up\n"
+    assert run("adapter", "status", "codex", "--mcp", "--json").json["mcp"] is True
+    run("adapter", "uninstall", "codex", "--mcp")
+    assert codex.read_text() == between
+    run("adapter", "uninstall", "codex")
+    assert codex.read_text() == OLD
+
+
+def test_the_tools_ask_the_server_that_is_named(run, codex):
+    found = run("adapter", "codex", "--mcp", "--json", "--url", "http://127.0.0.1:9000/v1").json
+    ours = tomllib.loads(found["files"][0]["content"])["mcp_servers"]["openfusion"]
+    assert ours["args"] == ["mcp", "--server", "http://127.0.0.1:9000"]
+    assert (found["mcp"], found["model"]) == (True, None)
+
+
+def test_the_variables_of_the_configured_keys_are_passed_on(run, codex, configured):
+    configured()
+    found = run("adapter", "codex", "--mcp", "--json").json["files"][0]["content"]
+    names_ = tomllib.loads(found)["mcp_servers"]["openfusion"]["env_vars"]
+    assert "RELAY_API_KEY" in names_
+    assert "OPENROUTER_API_KEY" not in names_
+
+
+def test_the_list_of_the_tools_names_the_clients_that_have_them(run, codex):
+    rows = run("adapter", "list", "--mcp").out.splitlines()
+    assert [row.split()[0] for row in rows] == ["claude-code", "cline", "codex", "opencode"]
+    said = run("adapter", "show", "claude-code", "--mcp").out
+    assert "Write it: openfusion adapter install claude-code --mcp" in said
+    refused = run("adapter", "install", "aider", "--mcp")
+    assert refused.code == 2
+    assert "All: claude-code, cline, codex, opencode" in refused.err
+
+
+def test_the_program_is_written_with_its_path_so_that_any_agent_finds_it(monkeypatch, folder):
+    there = folder / "bin" / "openfusion"
+    there.parent.mkdir()
+    there.write_text("#!/bin/sh\n")
+    there.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(there.with_name("python")))
+    assert program() == there.as_posix()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setenv("PATH", str(there.parent))
+    assert program() == there.as_posix()
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == "openfusion"

@@ -9,6 +9,7 @@ from openfusion_auto.clients.editor import (
     END,
     missing,
     put_in,
+    regions,
     take_out,
     without_marks,
     without_regions,
@@ -52,4 +53,5 @@ def test_nothing_to_do_leaves_the_text():
 def test_regions_go_with_or_without_what_is_in_them():
     text = f"a\n  {BEGIN}\nb\n  {END}\r\nc\n{BEGIN}\nd\n{END}\n"
     assert without_regions(text) == "a\nc\n"
+    assert regions(text) == f"  {BEGIN}\nb\n  {END}\r\n{BEGIN}\nd\n{END}\n"
     assert without_marks(text) == "a\nb\nc\nd\n"

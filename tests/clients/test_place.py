@@ -31,6 +31,34 @@ def test_the_usual_place_is_known_on_every_system(name, on):
     assert [p.as_posix() for p in locate(load(name), HOME, on)] == USUAL[name]
 
 
+TOOLS = {
+    "claude-code": "/h/.claude.json",
+    "cline": "/h/.cline/data/settings/cline_mcp_settings.json",
+    "codex": "/h/.codex/config.toml",
+    "opencode": "/h/.config/opencode/opencode.json",
+}
+
+
+@pytest.mark.parametrize("on", ["linux", "macos", "windows"])
+@pytest.mark.parametrize("name", names(mcp=True))
+def test_the_usual_place_of_the_tools_is_known_too(name, on):
+    assert [p.as_posix() for p in locate(load(name, mcp=True), HOME, on)] == [TOOLS[name]]
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "path"),
+    [
+        ("codex", {"CODEX_HOME": "/c"}, "/c/config.toml"),
+        ("claude-code", {"CLAUDE_CONFIG_DIR": "/c"}, "/c/.claude.json"),
+        ("opencode", {"OPENCODE_CONFIG": "/o/mine.json"}, "/o/mine.json"),
+        ("cline", {"CLINE_DIR": "/c"}, "/c/data/settings/cline_mcp_settings.json"),
+        ("cline", {"CLINE_MCP_SETTINGS_PATH": "/s.json", "CLINE_DIR": "/c"}, "/s.json"),
+    ],
+)
+def test_the_clients_own_variables_move_the_tools(name, env, path):
+    assert locate(load(name, mcp=True), {**HOME, **env}, "linux")[0].as_posix() == path
+
+
 @pytest.mark.parametrize(
     ("name", "env", "path"),
     [

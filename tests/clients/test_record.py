@@ -20,7 +20,7 @@ def known(tmp_path):
     return Record(
         client="codex",
         file=str(tmp_path / "config.toml"),
-        values=Values(model="m", context=5),
+        values=Values(model="m", context=5, command="/o f", args=("mcp", "--x"), env=("A",)),
         installed=record.digest(b"new"),
         existed=True,
         folders=("/a",),

@@ -71,6 +71,45 @@ def test_opencode_names_provider_and_model():
     assert limit == {"context": 200_000, "output": 32_000}
 
 
+@pytest.mark.parametrize("name", spec.names(mcp=True))
+def test_the_tools_of_a_client_are_a_program_that_it_starts(name):
+    adapter = load(name, mcp=True)
+    assert (adapter.client, adapter.mcp, adapter.surface) == (name, True, "mcp")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", adapter.tested_on)
+    assert all(note.endswith(".") for note in adapter.notes)
+    (target,) = adapter.targets
+    assert not target.names_model
+    odd = 'C:/Program "Files"/é\\openfusion'
+    shown = target.snippet(Values(command=odd, args=("mcp", "--server", "http://127.0.0.1:1")))
+    assert "{{" not in shown
+    made = tomllib.loads(shown) if target.format == "toml" else json.loads(shown)
+    ((_, servers),) = made.items()
+    ours = servers["openfusion"]
+    command = ours["command"] if name == "opencode" else [ours["command"], *ours["args"]]
+    assert command == [odd, "mcp", "--server", "http://127.0.0.1:1"]
+    with pytest.raises(ConfigError, match="cannot be written"):
+        target.data(Values(command="a\nb"))
+
+
+def test_models_and_tools_of_a_client_know_each_other():
+    models = load("codex")
+    tools = spec.sibling(models)
+    assert tools == load("codex", mcp=True)
+    assert spec.sibling(tools) == models
+    assert spec.sibling(load("aider")) is None
+
+
+def test_a_client_without_tools_names_those_with():
+    with pytest.raises(
+        ConfigError, match=r"tools for 'aider'\. All: claude-code, cline, codex, open"
+    ):
+        load("aider", mcp=True)
+    with pytest.raises(ConfigError, match="Did you mean 'codex'"):
+        load("codx", mcp=True)
+    with pytest.raises(ConfigError, match="there is no adapter"):
+        load("codex-mcp")  # a folder's name, no client's
+
+
 @pytest.mark.parametrize(
     ("given", "url"),
     [

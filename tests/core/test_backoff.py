@@ -17,8 +17,10 @@ def made(kind: str, **more) -> errors.FusionError:
     return getattr(errors, kind)("it went wrong", **more)
 
 
-def move(error, *, tries=1, timeouts=0, remaining_s=60.0, jitter=0.5) -> Move:
-    return next_move(error, tries=tries, timeouts=timeouts, remaining_s=remaining_s, jitter=jitter)
+def move(error, *, tries=1, timeouts=0, remaining_s=60.0, jitter=0.5, alone=False) -> Move:
+    return next_move(
+        error, tries=tries, timeouts=timeouts, remaining_s=remaining_s, jitter=jitter, alone=alone
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,14 @@ def move(error, *, tries=1, timeouts=0, remaining_s=60.0, jitter=0.5) -> Move:
 def test_the_move_after_the_first_and_second_try(kind, first, second):
     assert move(made(kind), tries=1) == first
     assert move(made(kind), tries=2) == second
+
+
+def test_a_broken_answer_is_asked_for_again_only_where_nobody_else_is_left():
+    broken = made("UpstreamBroken")
+    assert move(broken) == NEXT
+    assert move(broken, alone=True) == RETRY
+    assert move(broken, tries=2, alone=True) == NEXT
+    assert move(made("UpstreamRejected"), alone=True) == NEXT
 
 
 def test_a_silent_upstream_is_left_and_the_second_one_ends_the_phase():

@@ -66,13 +66,13 @@ def test_without_a_known_feature_the_bias_decides_and_nothing_is_evidence():
     known = made({"a": {0: 1.0}})
     judged = reading.judge(Features({"x": "x"}, ("x",), {}), known)
     assert judged.scores.tolist() == known.bias.tolist()
-    assert reading.evidence(judged, known, "kind", 0) == []
+    assert reading.evidence(judged, "kind", 0) == []
 
 
 def test_evidence_joins_what_one_word_said_and_is_ordered_by_strength():
     known = made({"a": {10: -1.0}, "b": {10: 1.0}, "<b>": {10: 1.0}, "c": {10: 0.01}})
     found = Features({"a": "a", "b": "b", "c": "c"}, ("b",), {})
-    told = reading.evidence(reading.judge(found, known), known, "risk", 0)
+    told = reading.evidence(reading.judge(found, known), "risk", 0)
     assert [e.why for e in told] == ["b", "a"]
     assert {e.signal for e in told} == {"risk.low"}
     assert told[0].points > 0 > told[1].points
@@ -88,9 +88,9 @@ def test_a_word_that_was_never_met_is_shown_by_its_pieces():
 def test_scores_are_the_bias_and_all_parts(text):
     known = reading.model()
     judged = reading.judge(features_of(Facts("user", text)), known)
-    parts = known.weights[judged.rows] * judged.values[:, None]
+    parts = judged.weights * judged.values[:, None]
     assert np.allclose(judged.scores, known.bias + parts.sum(axis=0), atol=1e-4)
-    assert len(judged.at) == len(judged.rows) == len(judged.values)
+    assert len(judged.at) == len(judged.weights) == len(judged.values)
     assert set(judged.at.tolist()) == set(range(len(judged.words)))
 
 
@@ -98,7 +98,7 @@ def test_scores_are_the_bias_and_all_parts(text):
 def test_evidence_is_bounded_and_never_tiny(text, axis):
     known = reading.model()
     judged = reading.judge(features_of(Facts("user", text)), known)
-    told = reading.evidence(judged, known, axis, 1)
+    told = reading.evidence(judged, axis, 1)
     assert len(told) <= reading.MOST_NOTES
     assert all(abs(e.points) >= reading.LEAST - 0.005 for e in told)
     assert len({e.why for e in told}) == len(told)

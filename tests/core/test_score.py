@@ -11,6 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core import cost, knob, strength
+from openfusion_auto.core.live import (
+    TPS_HALF,
+    TTFT_HALF_MS,
+    UNKNOWN,
+    speed_value,
+    wait_value,
+)
 from openfusion_auto.core.score import (
     DIGITS,
     EASE,
@@ -23,22 +30,15 @@ from openfusion_auto.core.score import (
     SKILL,
     STUCK_SHARE,
     TERMS,
-    TPS_HALF,
-    TTFT_HALF_MS,
     UNITS,
-    UNKNOWN,
     chances,
     ease_of,
     fixed,
-    live,
     price_source,
     price_values,
     role_fit,
     score,
-    speed_value,
     term_weights,
-    up_value,
-    wait_value,
 )
 from openfusion_auto.core.stats import HALF_LIFE_S, PRIOR_WEIGHT
 from openfusion_auto.core.types import (
@@ -317,14 +317,6 @@ def test_latency_and_throughput_are_half_at_their_half_points():
     assert terms_of("a", models=half)["throughput"].value == 0.5 == speed_value(TPS_HALF)
 
 
-def test_live_numbers_are_blended_with_the_prior_and_say_how_many():
-    seen = Stats(ttft_ms=100.0, ttft_weight=8.0, tokens_per_s=200.0, tps_weight=8.0)
-    assert live(seen, 900.0, "ttft") == (500.0, "live n=8.0")
-    assert live(seen, None, "tps") == (200.0, "live n=8.0")
-    assert live(replace(seen, tps_weight=0.5), None, "tps") == (None, "unknown")
-    assert live(None, 900.0, "ttft") == (900.0, "pool")
-
-
 def test_failures_cost_availability_and_fade_although_nobody_calls():
     bad = Stats(failed=20.0, at_s=0.0)
     now = terms_of("coder-a", state=State(0.0, {"coder-a": bad}))["availability"]
@@ -336,7 +328,6 @@ def test_failures_cost_availability_and_fade_although_nobody_calls():
 
 
 def test_availability_is_worth_nothing_at_one_failure_in_two():
-    assert (up_value(1.0), up_value(0.75), up_value(0.5), up_value(0.1)) == (1.0, 0.5, 0.0, 0.0)
     even = Stats(ok=1.0, failed=19.0)
     assert terms_of("coder-a", state=State(0.0, {"coder-a": even}))["availability"].value == 0.0
 

@@ -26,11 +26,18 @@ def row(case: Case) -> list[str]:
     """Return one fault's row."""
     return [
         case.what,
-        "no" if case.tries == 1 else "once",
+        asked_again(case),
         "the client is told" if case.told else "next candidate",
         booked_as(case),
         *(gets(case, dialect) for dialect in DIALECTS),
     ]
+
+
+def asked_again(case: Case) -> str:
+    """Return how often the same candidate is asked again."""
+    if case.tries == case.tries_alone:
+        return "no" if case.tries == 1 else "once"
+    return "once if alone"
 
 
 def gets(case: Case, dialect: str) -> str:

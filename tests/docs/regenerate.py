@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import io
+import json
 import os
 import re
 import subprocess
@@ -10,10 +13,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from rich.console import Console
+
+from openfusion_auto.cli.route_view import show
 from tests.docs import failures
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+PICTURE = ROOT / "docs" / "images" / "route.svg"
 FAILURES = ROOT / "docs" / "reference" / "failures.md"
 TEXT = "Add a --dry-run flag to the import command"
 CALL = "import sys; from openfusion_auto.cli.main import main; sys.exit(main(sys.argv[1:]))"
@@ -36,20 +43,41 @@ def bare_environment(home: str) -> dict[str, str]:
     }
 
 
-def route_output() -> str:
-    """Return the fenced block with a real `openfusion route`, as a person sees it when piped."""
+def decided() -> dict[str, object]:
+    """Return the decision that `openfusion route` comes to with the built-in defaults."""
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
-            [sys.executable, "-c", CALL, "route", TEXT],
+            [sys.executable, "-c", CALL, "route", TEXT, "--json"],
             cwd=home,
             env=bare_environment(home),
             capture_output=True,
-            text=True,
             encoding="utf-8",
             check=True,
         )
-    shown = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
-    return f'```console\n$ openfusion route "{TEXT}"\n{shown}\n```'
+    return dict(json.loads(done.stdout)["decision"])
+
+
+def terminal(decision: dict[str, object]) -> Console:
+    """Return a terminal of 92 columns, with colours, in which a decision has been shown."""
+    wide = Console(
+        record=True, file=io.StringIO(), force_terminal=True, width=92, color_system="truecolor",
+        highlight=False, markup=False, emoji=False, legacy_windows=False,
+    )  # fmt: skip
+    show(decision, wide)
+    return wide
+
+
+def route_picture() -> str:
+    """Return what `openfusion route` prints in a terminal, as SVG; fonts are the reader's own."""
+    drawn = terminal(decided()).export_svg(title=f'openfusion route "{TEXT}"', unique_id="route")
+    drawn = re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
+    return drawn.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace")
+
+
+def words_in(picture: str) -> list[str]:
+    """Return the words of a terminal's picture, in reading order; blocks of colour are none."""
+    texts = re.findall(r"<text [^>]*>(.*?)</text>", picture, flags=re.DOTALL)
+    return re.findall(r"[^\s█]+", html.unescape(" ".join(texts)).replace("\xa0", " "))
 
 
 def latest_change() -> str:
@@ -63,9 +91,8 @@ def latest_change() -> str:
 
 
 Made = Mapping[str, Callable[[], str]]
-MADE: Made = {"route-output": route_output, "changelog": latest_change}
 QUOTED: Mapping[Path, Made] = {
-    README: MADE,
+    README: {"changelog": latest_change},
     FAILURES: {"contract": failures.contract, "played": failures.played},
 }
 
@@ -96,3 +123,4 @@ def filled(text: str, made: Made) -> str:
 if __name__ == "__main__":
     for page, parts in QUOTED.items():
         page.write_text(filled(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
+    PICTURE.write_text(route_picture(), encoding="utf-8")

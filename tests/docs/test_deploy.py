@@ -1,6 +1,7 @@
 """The files under docs/deploy against the code: they parse, and what they name exists."""
 
 import configparser
+import json
 import re
 import shlex
 import tomllib
@@ -138,5 +139,43 @@ def test_alerts_name_metrics_that_are_documented():
 
 def test_the_page_names_every_file():
     page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
-    unit_and_rest = {p.name for p in DEPLOY.iterdir()} - {"prometheus.yml", "Containerfile"}
+    unit_and_rest = {str(p.relative_to(DEPLOY)) for p in DEPLOY.rglob("*") if p.is_file()}
+    unit_and_rest -= {"prometheus.yml", "Containerfile"}
     assert [n for n in unit_and_rest if f"deploy/{n}" not in page] == []
+
+
+def test_the_dashboard_names_metrics_and_labels_that_are_documented():
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(openfusion_\w+)` \| \w+ \| (.*?) \|", page, re.MULTILINE))
+    panels = json.loads(text("grafana/openfusion.json"))["panels"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    named = {
+        re.sub("_bucket$", "", name) for e in asked for name in re.findall(r"openfusion_\w+", e)
+    }
+    assert named <= set(rows)
+    for expression in asked:
+        (known,) = {
+            rows[re.sub("_bucket$", "", n)] for n in re.findall(r"openfusion_\w+", expression)
+        }
+        labels = {
+            label.strip()
+            for found in re.findall(r"by \((.*?)\)|\{(\w+)[!=]", expression)
+            for label in "".join(found).split(",")
+        }
+        assert labels - {"le"} <= set(re.findall(r"`(\w+)`", known)), expression
+
+
+def test_the_dashboard_is_where_grafana_looks_for_it():
+    compose = parsed("compose.yaml")
+    grafana = compose["services"]["grafana"]
+    assert set(grafana["depends_on"]) <= set(compose["services"])
+    mounted = {v.split(":")[0]: v.split(":")[1] for v in grafana["volumes"]}
+    (provider,) = parsed("grafana/dashboards.yaml")["providers"]
+    assert mounted["./grafana/openfusion.json"].startswith(provider["options"]["path"] + "/")
+    (source,) = parsed("grafana/datasource.yaml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    panels = json.loads(text("grafana/openfusion.json"))["panels"]
+    assert {panel["datasource"]["uid"] for panel in panels} == {"${source}"}
+    places = [(p["gridPos"]["x"] + p["gridPos"]["w"], p["id"]) for p in panels]
+    assert max(right for right, _ in places) <= 24  # Grafana's columns
+    assert len({number for _, number in places}) == len(panels)

@@ -25,7 +25,17 @@ from openfusion_auto.core.prompt import Options
 from openfusion_auto.evals.cases import load_cases
 from openfusion_auto.runtime.names import check_ids, known_names, wanted
 from openfusion_auto.wire.chat_request import parse_request
-from tests.docs.regenerate import CALL, QUOTED, README, ROOT, bare_environment, between
+from tests.docs.regenerate import (
+    CALL,
+    PICTURE,
+    QUOTED,
+    README,
+    ROOT,
+    bare_environment,
+    between,
+    route_picture,
+    words_in,
+)
 from tests.support.price_lists import OPENROUTER
 
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "adapters").rglob("*.md"))]
@@ -147,8 +157,19 @@ def test_what_a_page_quotes_is_what_comes_out(page, mark):
 
 
 def test_a_readme_without_its_marks_is_refused():
-    with pytest.raises(ValueError, match="0 blocks 'route-output'"):
-        between("nothing", "route-output")
+    with pytest.raises(ValueError, match="0 blocks 'changelog'"):
+        between("nothing", "changelog")
+
+
+def test_the_picture_of_a_route_shows_what_is_printed_now():
+    # Its words, not its bytes: how a terminal is drawn is the library's affair.
+    drawn = PICTURE.read_text(encoding="utf-8")
+    assert words_in(drawn) == words_in(route_picture()), "run: python -m tests.docs.regenerate"
+    assert "digest" in words_in(drawn)
+    assert set(re.findall(r"https?://[^\s\"]+", drawn)) <= {
+        "http://www.w3.org/2000/svg",
+        "https://www.textualize.io",
+    }
 
 
 def test_the_layers_drawn_are_the_layers_held():

@@ -82,6 +82,25 @@ def test_what_is_not_in_order_is_found(lines, calls):
     assert compare(lines, calls, WHO).problems
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "right"),
+    [
+        ("upstream_broken", 0, True), ("cancelled", 7, True),  # a piece that was on its way
+        ("upstream_broken", 7, False), ("cancelled", 100, False),
+    ],
+)  # fmt: skip
+def test_of_what_was_said_only_a_last_piece_may_have_gone_unread(status, said, right):
+    began = with_output(counted(), 0)._replace(status=status)
+    cut = call(told=False, whole=False, fault="cut", sent=said)
+    assert (compare([began], [cut], WHO).problems == []) is right
+
+
+def with_output(counted_line, output):
+    """A counted line of so many tokens of output."""
+    usd = nano_usd("load/chat-b", counted_line.input, output) * 1e-9
+    return counted_line._replace(output=output, usd=usd)
+
+
 def seen(id_="r1", outcome="ok", trace="tr_1", **want):
     known = Want(id_, "chat", False, "text", "s", **want)
     return Seen(known, 1.0, 2.0, outcome, 200, trace)

@@ -86,6 +86,26 @@ async def test_a_passing_fault_is_tried_once_more_after_a_short_wait_with_jitter
     assert 0.5 * BASE_S <= played.waited_s <= 1.5 * BASE_S
 
 
+async def test_a_broken_answer_is_asked_for_again_by_the_last_who_is_left():
+    empty = Reply("")
+    played = Played(empty, empty, GOOD)
+    reply = await played.ask(*BOTH)
+    assert reply.answer.text == "fine"
+    assert played.asked == ["coder-a", "fast-a", "fast-a"]
+    alone = Played(empty, empty, GOOD)
+    reply = await alone.ask("coder-a")
+    assert reply.error.code == "upstream_broken"
+    assert alone.asked == ["coder-a", "coder-a"]
+
+
+async def test_somebody_whose_breaker_is_open_is_not_left_to_be_asked():
+    played = Played(Reply(""), GOOD)
+    played.fails("fast-a")
+    reply = await played.ask(*BOTH)
+    assert reply.answer.text == "fine"
+    assert played.asked == ["coder-a", "coder-a"]
+
+
 async def test_a_retry_after_is_waited_for_and_not_cut_short():
     played = Played(Reply(status=429, headers={"retry-after": "1"}), GOOD)
     await played.ask(*BOTH)

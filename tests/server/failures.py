@@ -78,6 +78,11 @@ class Case:
         return self.fault.name if self.fault else "refused"
 
     @property
+    def tries_alone(self) -> int:
+        """Attempts at a candidate who is the only one: a broken answer is asked for once more."""
+        return 2 if self.error == BROKEN and not self.told else self.tries
+
+    @property
     def forms(self) -> tuple[str, ...]:
         """How the client may ask."""
         return (self.form,) if self.form else ("whole", "stream")

@@ -61,7 +61,7 @@ async def test_with_another_candidate_the_client_sees_nothing_or_is_told(
 async def test_with_nobody_else_the_client_is_told_in_its_own_dialect(played, dialect, case, form):
     got = (await played(dialect))[case, form, "alone"]
     assert SECRET.encode() not in got.raw
-    assert list(map(line_of, got.attempts)) == [("c", "error", case.booked)] * case.tries
+    assert list(map(line_of, got.attempts)) == [("c", "error", case.booked)] * case.tries_alone
     estimated = [a["estimated"] for a in got.attempts if a["usd"] is not None]
     assert estimated == [not case.reported] * len(estimated)
     assert got.outcome == "error"
