@@ -29,6 +29,22 @@ TESTED_IN: dict[str, tuple[str, str]] = {
         "tests/store/test_sqlite.py",
         "a protocol, held by both that implement it",
     ),
+    "openfusion_auto/core/words.py": (
+        "tests/cli/test_output.py",
+        "the terminal's words, asked for by its own name",
+    ),
+    "openfusion_auto/core/measured.py": (
+        "tests/cli/test_stats.py",
+        "what the command prints, all of it",
+    ),
+    "openfusion_auto/core/worth.py": (
+        "tests/cli/test_pool_front.py",
+        "what the command prints, all of it",
+    ),
+    "openfusion_auto/evals/front_chart.py": (
+        "tests/cli/test_pool_front.py",
+        "what the command draws, all of it",
+    ),
     "openfusion_auto/core/signs.py": (
         "tests/core/test_actions.py",
         "patterns only, held by the calls that they find",
@@ -100,6 +116,30 @@ TESTED_IN: dict[str, tuple[str, str]] = {
     "openfusion_auto/cli/pool_update_view.py": (
         "tests/cli/test_pool_update.py",
         "what is shown is read off the command's output",
+    ),
+    "openfusion_auto/evals/compat/chat.py": (
+        "tests/evals/compat/test_probes.py",
+        "each form is held by what breaks it",
+    ),
+    "openfusion_auto/evals/compat/responses.py": (
+        "tests/evals/compat/test_probes.py",
+        "each form is held by what breaks it",
+    ),
+    "openfusion_auto/evals/compat/messages.py": (
+        "tests/evals/compat/test_probes.py",
+        "each form is held by what breaks it",
+    ),
+    "openfusion_auto/evals/compat/render.py": (
+        "tests/evals/compat/test_probes.py",
+        "what it writes is read by the probes",
+    ),
+    "openfusion_auto/evals/compat/script.py": (
+        "tests/evals/compat/test_probes.py",
+        "what it says is heard by the probes",
+    ),
+    "openfusion_auto/evals/compat/scripted.py": (
+        "tests/evals/compat/test_probes.py",
+        "the server that the probes ask",
     ),
     "openfusion_auto/server/keys.py": (
         "tests/server/test_chat.py",

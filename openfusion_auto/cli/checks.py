@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ from openfusion_auto.cli.workers import check_possible
 from openfusion_auto.config.keyfile import load_keys, path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
-from openfusion_auto.config.schema import UpstreamConfig
+from openfusion_auto.config.schema import Config, UpstreamConfig
 from openfusion_auto.errors import ConfigError
 
 Status = Literal["PASS", "WARN", "FAIL"]
@@ -86,20 +86,35 @@ def configuration(settings: Settings) -> Iterator[Check]:
 
 
 def changed(settings: Settings) -> list[dict[str, object]]:
-    """Return key, value and origin of every setting that is not the default; an upstream's value is its address."""
+    """Return key, value and origin of every setting that was set.
+
+    An upstream's value is its address, that of a model of the operator's own is what it does. `default`: it was set to
+    what it is anyway, as `openfusion init` writes it.
+    """
     public = settings.public()
-    addresses = {f"upstreams.{u.name}": u.base_url for u in settings.config.upstreams}
+    usual: Mapping[str, object] = Config().model_dump(mode="json")
+    told: dict[str, object] = {f"upstreams.{u.name}": u.base_url for u in settings.config.upstreams}
+    told |= {f"models.{m.name}": m.says for m in settings.models}
     rows: list[dict[str, object]] = []
     for key, where in sorted(settings.origin.items()):
         if where == "default" or key == "upstreams":
             continue
-        value: object = addresses.get(key)
-        if value is None:
-            value = public
-            for part in key.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
-        rows.append({"key": key, "value": value, "origin": where})
+        if key in told:
+            rows.append({"key": key, "value": told[key], "origin": where, "default": False})
+            continue
+        value = at(public, key)
+        rows.append(
+            {"key": key, "value": value, "origin": where, "default": value == at(usual, key)}
+        )
     return rows
+
+
+def at(values: Mapping[str, object], key: str) -> object:
+    """Return the value of a dotted key, None when there is none."""
+    value: object = values
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def keys(settings: Settings) -> Iterator[Check]:

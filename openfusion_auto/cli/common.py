@@ -113,7 +113,8 @@ def notices(settings: Settings, *, dry_run: bool, asked: bool) -> list[str]:
         for name, why in sorted(settings.unready.items())
     ]
     if len(settings.unready) == len(settings.config.upstreams):
-        lines.append("*** NO UPSTREAM CAN BE CALLED: EVERY REQUEST WILL FAIL. See above. ***")
+        said = "NO UPSTREAM CAN BE CALLED: EVERY REQUEST WILL FAIL"
+        lines.append(f"*** {said}. See above; to try it without a key: --dry-run. ***")
     return lines
 
 

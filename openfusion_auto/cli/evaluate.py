@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,40 +186,23 @@ async def play(
     from openfusion_auto.evals.runner import Purse, run_all
 
     judged = len(who) - 1 if pairs else 0
-    watch = Progress(len(cases) * how.repeat * (len(who) + judged))
+    watch = output.Progress(len(cases) * how.repeat * (len(who) + judged))
+
+    def step(run: Run) -> None:
+        watch.step(f"{run.case.id}  {run.contender.name}")
+
     try:
         purse = Purse(how.max_usd)
-        runs = await run_all(engine, cases, who, how, watch.step, purse)
+        runs = await run_all(engine, cases, who, how, step, purse)
         judging = judge.Grader(engine, grader, purse=purse)
         runs = [await judge.checked(judging, run) for run in runs]
-        grading = await judge.compared(judging, runs, how.parallel, watch.step) if pairs else None
+        grading = await judge.compared(judging, runs, how.parallel, step) if pairs else None
     finally:
         watch.end()
         for upstream in engine.means.upstreams.values():
             await upstream.close()
         await asyncio.to_thread(engine.means.books.store.close)
     return runs, grading
-
-
-class Progress:
-    """A line on stderr that counts, where a person looks; nothing when piped."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._seen = sys.stderr is not None and sys.stderr.isatty()
-
-    def step(self, run: Run) -> None:
-        """Count a run that was made or judged."""
-        self._done += 1
-        if self._seen:
-            said = f"{self._done}/{self._total}  {run.case.id}  {run.contender.name}"
-            click.echo(f"\r\x1b[K{output.clean(said)[:70]}", err=True, nl=False)
-
-    def end(self) -> None:
-        """Leave the line empty."""
-        if self._seen:
-            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def check_folder(out: Path) -> None:

@@ -147,11 +147,12 @@ def spending_of(config: Path | None) -> dict[str, Spending]:
 
 def check(settings: Settings, models: tuple[str, ...]) -> None:
     """Refuse a model that does not exist, with near names. Raises `ModelNotFound`."""
+    from openfusion_auto.core.own import ANY_MODEL
     from openfusion_auto.runtime.access import check_models
-    from openfusion_auto.runtime.names import ANY_MODEL
 
     any_model = any(ANY_MODEL in u.offers for u in settings.config.upstreams)
-    check_models(models, settings.pool, any_model=any_model)
+    own = {m.name: m for m in settings.models}
+    check_models(models, settings.pool, any_model=any_model, own=own)
 
 
 def moment_of(text: str, now_s: float) -> str:

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Ask one question and print the answer.",
     "pool": "Look at the candidate models and their numbers.",
     "doctor": "Check configuration, keys, pool, port and folders.",
+    "compat": "Probe gateways: do their answers have the form that clients read?",
     "keys": "Make and revoke the keys that clients show.",
     "trace": "Show what a running server recorded.",
     "stats": "Show what was measured of each candidate, and what calls cost.",

@@ -12,7 +12,7 @@ from openfusion_auto.cli.common import config_option, is_dry_run, json_option, l
 
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
-    from openfusion_auto.core.types import Candidate, Pool
+    from openfusion_auto.core.types import Candidate
 
 
 @click.command()
@@ -21,30 +21,23 @@ if TYPE_CHECKING:
 def command(as_json: bool, config: Path | None) -> None:
     """List the names a client may ask for.
 
-    Virtual models (openfusion/auto, openfusion/fusion), roles (openfusion/coder), then every candidate of the pool with
-    price, context window and roles. Needs no server; a running one tells its own at GET /v1/models.
+    Virtual models (openfusion/auto, openfusion/fusion), roles (openfusion/coder), models of your own ([[models]]), then
+    every candidate of the pool with price, context window and roles. Needs no server; a running one tells its own at
+    GET /v1/models.
     """
     settings = load_settings(config)
     if as_json:
-        output.data({"object": "list", "data": entries(settings.pool)})
+        output.data({"object": "list", "data": entries(settings)})
         return
     show(settings)
 
 
-def entries(pool: Pool) -> list[dict[str, object]]:
+def entries(settings: Settings) -> list[dict[str, object]]:
     """Return every model as `GET /v1/models` does, without live numbers."""
-    from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, roles_of
-    from openfusion_auto.server.info import candidate_info, entry, virtual_entry
+    from openfusion_auto.server.info import candidate_info, entry, virtual_entries
 
-    said = "picks the model, or several, for each request"
-    rows = [
-        virtual_entry(AUTO, said, pool, pool.candidates),
-        virtual_entry(FUSION, "always a panel", pool, pool.candidates),
-    ]
-    for role in roles_of(pool):
-        players = tuple(c for c in pool.candidates if role in c.roles)
-        said = f"the best candidate for the role {role}"
-        rows.append(virtual_entry(PREFIX + role, said, pool, players))
+    pool = settings.pool
+    rows = virtual_entries(pool, {m.name: m for m in settings.models})
     rows += (
         {**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, None)}
         for c in pool.candidates
@@ -66,6 +59,8 @@ def show(settings: Settings) -> None:
     for role in roles_of(pool):
         players = sum(role in c.roles for c in pool.candidates)
         output.emit(f"{PREFIX + role:<20} the best of {players} for the role {role}")
+    for model in settings.models:
+        output.emit(f"{model.name:<20} {model.says}")
     output.emit()
     table = Table(box=SIMPLE_HEAD if output.is_fancy(target) else ASCII2, pad_edge=False)
     for name, right in (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping
@@ -12,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openfusion_auto.core import words
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 NAME = "openfusion"
+clean, count, usd = words.clean, words.count, words.usd
 
 
 class Failure(click.ClickException):
@@ -31,11 +33,6 @@ def tolerate_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def clean(text: str) -> str:
-    """Return text without control characters but newline and tab: foreign text must not drive the terminal."""
-    return "".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not "\x7f" <= ch <= "\x9f"))
 
 
 def data(value: object, *, indent: int | None = 2) -> None:
@@ -80,20 +77,25 @@ def is_fancy(target: Console) -> bool:
     return target.is_terminal and not target.no_color and target.encoding.startswith("utf")
 
 
-def usd(value: object) -> str:
-    """Return money as text; what is not known is said, never 0.
+class Progress:
+    """A line on stderr that counts, where a person looks; nothing when piped."""
 
-    Four decimals; small sums as many as two significant digits need: a turn may cost 0.000023 USD.
-    """
-    if not isinstance(value, int | float):
-        return "unknown"
-    decimals = max(4, 1 - math.floor(math.log10(abs(value)))) if value else 4
-    return f"${value:.{decimals}f}"
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._seen = sys.stderr is not None and sys.stderr.isatty()
 
+    def step(self, said: str) -> None:
+        """Count one more, and say which."""
+        self._done += 1
+        if self._seen:
+            shown = clean(f"{self._done}/{self._total}  {said}")
+            click.echo(f"\r\x1b[K{shown[:70]}", err=True, nl=False)
 
-def count(value: object) -> str:
-    """Return a number of tokens as text with thousands set apart; `-` when it is not known."""
-    return f"{value:,}" if isinstance(value, int) else "-"
+    def end(self) -> None:
+        """Leave the line empty."""
+        if self._seen:
+            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def text_of(row: Mapping[str, object], key: str, unknown: str = "-") -> str:

@@ -50,6 +50,12 @@ SAMPLE_TOOL = {
 @click.option("--tools", is_flag=True, help="As if the client offered tools, as coding agents do.")
 @click.option("--session", metavar="ID", help="As part of this session (only a server knows any).")
 @click.option("--system", metavar="TEXT", help="A system prompt before the text.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Decide as if every candidate could be called, whether its key is set or not. On by itself when there is "
+    "neither a configuration file nor a key.",
+)
 @server_option
 @config_option
 def command(
@@ -59,6 +65,7 @@ def command(
     tools: bool,
     session: str | None,
     system: str | None,
+    dry_run: bool,
     server: str | None,
     config: Path | None,
 ) -> None:
@@ -76,9 +83,11 @@ def command(
         tools=tools,
     )
     if server is not None:
+        if dry_run:
+            raise click.UsageError("--dry-run decides here, --server there: name one of them")
         answer = ask_server(server_of(settings, server), "/debug/route", body)
     else:
-        answer = decide_here(settings, body)
+        answer = decide_here(settings, body, dry_run=dry_run)
     finish(answer, as_json=as_json)
 
 
@@ -97,15 +106,18 @@ def request_body(
     return body
 
 
-def decide_here(settings: Settings, body: Mapping[str, object]) -> dict[str, object]:
+def decide_here(
+    settings: Settings, body: Mapping[str, object], *, dry_run: bool = False
+) -> dict[str, object]:
     """Return what `/debug/route` of a fresh server would answer."""
     from openfusion_auto.core.explain import decision_json
     from openfusion_auto.runtime.judging import Incoming
     from openfusion_auto.wire.chat_request import parse_request
 
-    dry = is_dry_run(settings, asked=False)
+    dry = is_dry_run(settings, asked=dry_run)
     if dry:
-        output.problem("no key is set: decided as if every candidate could be called")
+        why = "--dry-run" if dry_run else "no key is set"
+        output.problem(f"{why}: decided as if every candidate could be called")
     else:
         announce_state(settings, dry_run=False, asked=False)
     prompt = parse_request(json.dumps(body).encode())

@@ -109,11 +109,12 @@ def serve_alone(
     worker: str | None,
 ) -> None:
     """Serve in this process; `worker` says which of several it is."""
+    from openfusion_auto.page.mount import RECEIPTS, mount
     from openfusion_auto.server.build import build
     from openfusion_auto.server.keys import METRICS
     from openfusion_auto.server.logs import set_up
     from openfusion_auto.server.serving import serve
-    from openfusion_auto.server.worker import METRICS_FOLDER, worker_of
+    from openfusion_auto.server.worker import METRICS_FOLDER, SEALING, worker_of
 
     set_up(settings.config.log)
     one = None if worker is None else worker_of(worker)
@@ -124,7 +125,9 @@ def serve_alone(
         read=read,
         workers=one.of if one else 1,
         metrics=Path(os.environ[METRICS_FOLDER]) if one else None,
+        secret=bytes.fromhex(os.environ[SEALING]) if one else None,
     )
+    mount(app, settings.state_path / RECEIPTS)
     together = app[METRICS].together
     if one is not None and one.restarts and together is not None:
         together.restarted()
@@ -181,7 +184,7 @@ def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[
         counted = f"{total} candidates" if usable == total else f"{usable} of {total} candidates"
         made_up = ", dry run" if dry_run else ""
         output.note(
-            f"openfusion {__version__} ready on {url} (openfusion/auto, {counted}{made_up})"
+            f"openfusion {__version__} ready on {url} (openfusion/auto, page at /ui, {counted}{made_up})"
         )
         if as_json:
             ready = {"url": url, "version": __version__, "dry_run": dry_run}

@@ -20,7 +20,7 @@ from openfusion_auto.cli.common import (
 
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
-    from openfusion_auto.core.types import Breaker, Candidate, Stats
+    from openfusion_auto.core.types import Breaker, Stats
     from openfusion_auto.store.base import Spend
     from openfusion_auto.store.sqlite import SqliteStore
 
@@ -169,13 +169,16 @@ def measured(place: Place) -> tuple[dict[str, Stats], dict[str, Breaker]]:
 
 def gather(place: Place) -> dict[str, object]:
     """Return everything that is shown, as JSON types."""
+    from openfusion_auto.core.measured import candidate_row
+
     stats, breakers = measured(place)
     pool = place.settings.pool
     strangers = sorted({*stats, *breakers} - {c.id for c in pool.candidates})
     rows = [
-        candidate_row(place, c.id, c, stats.get(c.id), breakers.get(c.id)) for c in pool.candidates
+        candidate_row(c.id, c, stats.get(c.id), breakers.get(c.id), place.now_s)
+        for c in pool.candidates
     ]
-    rows += [candidate_row(place, i, None, stats.get(i), breakers.get(i)) for i in strangers]
+    rows += [candidate_row(i, None, stats.get(i), breakers.get(i), place.now_s) for i in strangers]
     return {
         "object": "openfusion.stats",
         "file": str(place.path),
@@ -217,73 +220,6 @@ def learned_rows(place: Place) -> list[dict[str, object]]:
             }
         )
     return sorted(rows, key=lambda r: (str(r["project"]), str(r["kind"]), str(r["candidate"])))
-
-
-def candidate_row(
-    place: Place,
-    candidate_id: str,
-    candidate: Candidate | None,
-    known: Stats | None,
-    broken: Breaker | None,
-) -> dict[str, object]:
-    """Return what was measured of one candidate; null where nothing was."""
-    from openfusion_auto.core import stats as rules
-    from openfusion_auto.core.tokens import BYTES_PER_TOKEN
-
-    now = rules.decayed(known, place.now_s) if known else None
-    prior = candidate.performance if candidate else None
-    ttft, tps = (prior.ttft_ms_p50, prior.tokens_per_s_p50) if prior else (None, None)
-    worked = now.ok / (now.ok + now.failed) if now and now.ok + now.failed > 0 else None
-    return {
-        "candidate": candidate_id,
-        "model": candidate.model if candidate else None,
-        "in_pool": candidate is not None,
-        "age_s": round(max(0.0, place.now_s - known.at_s), 3) if known else None,
-        "attempts": {"ok": round(now.ok, 3), "failed": round(now.failed, 3)} if now else None,
-        "availability": number(
-            worked, now.ok + now.failed if now else 0.0, rules.availability(None), rules.availability(now)
-        ),
-        "ttft_ms": blended(now.ttft_ms if now else 0.0, now.ttft_weight if now else 0.0, ttft),
-        "tokens_per_s": blended(now.tokens_per_s if now else 0.0, now.tps_weight if now else 0.0, tps),
-        "bytes_per_token": blended(
-            now.bytes_per_token if now else 0.0, now.bpt_weight if now else 0.0, BYTES_PER_TOKEN
-        ),
-        "cache_hit": number(
-            now.cache_hit if now and now.cache_weight > 0 else None, now.cache_weight if now else 0.0,
-            1.0, rules.confirmed(now) if now else 1.0,
-        ),
-        "breaker": breaker_row(broken, place.now_s),
-    }  # fmt: skip
-
-
-def blended(mean: float, weight: float, prior: float | None) -> dict[str, object]:
-    """Return a measured mean beside the pool's number, and what a decision takes of both."""
-    from openfusion_auto.core.stats import blend
-
-    return number(mean if weight > 0 else None, weight, prior, blend(mean, weight, prior))
-
-
-def number(
-    live: float | None, weight: float, prior: float | None, used: float | None
-) -> dict[str, object]:
-    """Return a measured number: what was seen, in how many decayed samples, what was expected, what counts."""
-    return {
-        "live": None if live is None else round(live, 4),
-        "weight": round(weight, 3),
-        "prior": prior,
-        "used": None if used is None else round(used, 4),
-    }
-
-
-def breaker_row(broken: Breaker | None, now_s: float) -> dict[str, object] | None:
-    """Return a breaker that holds something."""
-    from openfusion_auto.core import breaker
-
-    if broken is None:
-        return None
-    phase = breaker.phase(broken, now_s)
-    left_s = round(broken.until_s - now_s, 1) if phase == "open" else 0.0
-    return {"phase": phase, "failures": broken.failures, "open_for_s": left_s}
 
 
 def spend_rows(found: Sequence[Spend]) -> dict[str, object]:

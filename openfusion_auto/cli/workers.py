@@ -15,16 +15,18 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from openfusion_auto.errors import ConfigError
-from openfusion_auto.server.worker import METRICS_FOLDER, READY, forget_states, worker_name
+from openfusion_auto.server.worker import METRICS_FOLDER, READY, SEALING, forget_states, worker_name
 
 log = logging.getLogger("openfusion.workers")
 
@@ -121,6 +123,7 @@ class Workers:
     stop: asyncio.Event = field(init=False)
     changed: asyncio.Event = field(init=False)
     failed: int | None = field(init=False, default=None)
+    secret: str = field(init=False, default_factory=partial(secrets.token_hex, 32), repr=False)
 
     async def run(self, announce: Callable[[], None]) -> int:
         """Serve until it is told to stop; returns the code to end with.
@@ -214,7 +217,7 @@ class Workers:
                         name,
                         stdin=asyncio.subprocess.DEVNULL,
                         pass_fds=(theirs.fileno(),),
-                        env={**os.environ, METRICS_FOLDER: str(self.folder)},
+                        env={**os.environ, METRICS_FOLDER: str(self.folder), SEALING: self.secret},
                     )
                 except OSError as error:
                     log.error("worker %d cannot be started: %s", one.number, error.strerror)  # noqa: TRY400 - no news in the stack

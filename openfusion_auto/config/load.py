@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import path_in
+from openfusion_auto.config.models import own_models, too_many
 from openfusion_auto.config.paths import config_path, state_path
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.config.problems import describe, dotted, leaves, near
@@ -23,6 +25,7 @@ from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.mode import nominal_usd
+from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.rules import Rule
 from openfusion_auto.core.types import Policy, Pool
 from openfusion_auto.data import data_root
@@ -83,6 +86,7 @@ class Settings:
         policy: `[auto]` as a decision takes it.
         rules: `[[rules]]`, compiled, in order.
         classifier: The candidate that is asked what a person's words are, or None.
+        models: `[[models]]`, with who they name.
         experience: What recorded outcomes taught (`auto.experience`), or None.
         source: The file that was read, or None.
         pool_source: The pool's file.
@@ -96,6 +100,7 @@ class Settings:
     pool: Pool
     policy: Policy
     rules: tuple[Rule, ...]
+    models: tuple[OwnModel, ...]
     classifier: str | None
     experience: Experience | None
     source: Path | None
@@ -170,19 +175,23 @@ def load(
     pool_source = _pool_path(config.pool.file, base, _label(file, overrides, ("pool", "file")))
     pool = load_pool(pool_source, shown=_shown(pool_source, cwd))
     _check_upstreams(pool, config, _shown(pool_source, cwd))
-    _check_roles(pool, config, lambda loc: _label(file, overrides, loc))
+    label = partial(_label, file, overrides)
+    _check_roles(pool, config, label)
     experience = _experience(config, file.path.parent if file else cwd, cwd)
     secrets, warnings = _secrets(file, config, env)
     unready, more = _readiness(config, secrets)
     has_keys = path_in(state_path(env)).exists()
     warnings += more + _remarks(config, secrets, has_keys=has_keys)
+    warnings += too_many(config.models, config.auto.max_calls)
+    offers = {u.name: u.offers for u in config.upstreams}
     return Settings(
         config=config,
         origin=MappingProxyType(_origin(file, config, overrides)),
         pool=pool,
         policy=config.auto.policy(),
         rules=tuple(r.rule() for r in config.rules),
-        classifier=_classifier(pool, config, lambda loc: _label(file, overrides, loc)),
+        models=own_models(config.models, pool, offers, label),
+        classifier=_classifier(pool, config, label),
         experience=experience,
         source=file.path if file else None,
         pool_source=pool_source,
@@ -430,8 +439,9 @@ def _origin(file: TomlFile | None, config: Config, overrides: _Overrides) -> dic
     found["upstreams"] = _file_origin(file, ("upstreams", 0))
     for index, upstream in enumerate(config.upstreams):
         found[f"upstreams.{upstream.name}"] = _file_origin(file, ("upstreams", index))
-    for index, rule in enumerate(config.rules):
-        found[f"rules.{rule.name}"] = _file_origin(file, ("rules", index))
+    for key in ("rules", "models"):
+        for index, each in enumerate(getattr(config, key)):
+            found[f"{key}.{each.name}"] = _file_origin(file, (key, index))
     return found
 
 

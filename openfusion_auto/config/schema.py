@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
 from openfusion_auto.config.ceilings import CeilingsSection
 from openfusion_auto.config.hedge import HedgeSection
+from openfusion_auto.config.models import Models
 from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.config.strategies import StageSection, checked
@@ -22,7 +23,9 @@ from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences
 
 # What a relay may be told to accept on top of the dialect; other words are kept, with a warning.
-KNOWN_OFFERS = ("models", "provider", "plugins", "session_id", "web_search")
+KNOWN_OFFERS = (
+    "models", "provider", "plugins", "session_id", "web_search", "cache_control", "any_model",
+)  # fmt: skip
 
 # Upper case only: a key pasted here by mistake would otherwise pass as a name and be shown.
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
@@ -48,7 +51,7 @@ class UpstreamConfig(Section):
     )
     offers: Strings = Field(
         default=(),
-        description="body fields it understands besides the dialect's: " + ", ".join(KNOWN_OFFERS),
+        description="what it takes besides the dialect: " + ", ".join(KNOWN_OFFERS),
     )
     cache_ttl_s: float | None = Field(
         default=None,
@@ -389,6 +392,9 @@ class OtelSection(Section):
     )
 
 
+Named = tuple[UpstreamConfig, ...] | tuple[RuleConfig, ...] | Models
+
+
 class Config(Section):
     """A whole `openfusion.toml`."""
 
@@ -408,20 +414,15 @@ class Config(Section):
     redis: RedisSection = Field(default_factory=RedisSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
+    models: Models = ()
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     log: LogSection = Field(default_factory=LogSection)
     otel: OtelSection = Field(default_factory=OtelSection)
 
-    @field_validator("upstreams")
+    @field_validator("upstreams", "rules", "models")
     @classmethod
-    def _upstreams(cls, value: tuple[UpstreamConfig, ...]) -> tuple[UpstreamConfig, ...]:
-        check_unique([u.name for u in value])
-        return value
-
-    @field_validator("rules")
-    @classmethod
-    def _rules(cls, value: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
-        check_unique([r.name for r in value])
+    def _unique(cls, value: Named) -> Named:
+        check_unique([each.name for each in value])
         return value
 
 

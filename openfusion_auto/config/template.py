@@ -7,6 +7,7 @@ import json
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from openfusion_auto.config.models import ModelSection
 from openfusion_auto.config.rules import RuleConfig
 from openfusion_auto.config.schema import Config, UpstreamConfig
 from openfusion_auto.config.section import Section
@@ -18,7 +19,7 @@ OPENROUTER: dict[str, object] = {
     "base_url": "https://openrouter.ai/api/v1",
     "api_key_env": "OPENROUTER_API_KEY",
     "dialect": "chat",
-    "offers": ["models", "provider", "plugins", "session_id"],
+    "offers": ["models", "provider", "plugins", "session_id", "web_search", "cache_control"],
 }
 # Ports are the servers' own defaults.
 LOCAL: tuple[dict[str, object], ...] = (
@@ -51,7 +52,12 @@ def config_template() -> str:
         section = info.annotation
         if isinstance(section, type) and issubclass(section, Section):
             blocks += _sections(name, section)
-    blocks += [_example("[[auto.pipeline]]", StageSection), _example("[[rules]]", RuleConfig)]
+    tables = (
+        ("[[auto.pipeline]]", StageSection),
+        ("[[rules]]", RuleConfig),
+        ("[[models]]", ModelSection),
+    )
+    blocks += [_example(header, model) for header, model in tables]
     return "\n".join(blocks)
 
 

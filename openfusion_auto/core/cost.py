@@ -264,8 +264,11 @@ def output_bound(candidate: Candidate, task: Task) -> int:
 
 
 def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float | None:
-    """Return the most that one call can cost [USD]: nothing cached, output up to its bound."""
-    if candidate.price is None:
+    """Return the most that one call can cost [USD]: nothing cached, output up to its bound.
+
+    None when its price is unknown, or what the upstream takes for searching the web is.
+    """
+    if candidate.price is None or task.needs.web:
         return None
     bound = output_bound(candidate, task)
     dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)

@@ -14,7 +14,7 @@ import math
 from dataclasses import replace
 
 from openfusion_auto.core import cost, lessons, mode
-from openfusion_auto.core.eligible import by_hard_rules, wished
+from openfusion_auto.core.eligible import by_hard_rules, strong_enough, wished
 from openfusion_auto.core.patience import patience
 from openfusion_auto.core.plan import LACKS, Chosen, build
 from openfusion_auto.core.prompt import ModeName
@@ -53,7 +53,8 @@ def decide(task: Task, pool: Pool, state: State, policy: Policy | None = None) -
         rows, rejected = by_hard_rules(task, pool, replace(state, breakers={}))
         reasons.append("every breaker is open: tried all the same")
     rows, out = wished(rows, task, pool, state, policy.preferences, reasons)
-    rejected += out
+    rows, weak = strong_enough(rows, task, pool, state)
+    rejected += [*out, *weak]
     locked = is_locked(task, pool, rows, state, reasons)
     stuck = escalating(task, pool, state, locked=locked)
     ranking = score(pool, rows, task, state, knob, locked=locked, stuck=stuck)

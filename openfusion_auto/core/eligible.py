@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openfusion_auto.core import breaker
-from openfusion_auto.core.score import BENCHMARK, SPEED, WAIT, score
+from openfusion_auto.core.prompt import Each
+from openfusion_auto.core.score import BENCHMARK, SKILL, SPEED, WAIT, score
 from openfusion_auto.core.types import (
     Candidate,
     Pool,
@@ -52,6 +53,56 @@ def not_requested(c: Candidate, task: Task, _state: State) -> str | None:
 def is_embedding(c: Candidate) -> bool:
     """Whether a candidate makes vectors and holds no conversation."""
     return EMBEDDING in c.roles or c.offers == ("embeddings",)
+
+
+def too_dear(c: Candidate, task: Task, _state: State) -> str | None:
+    """Its price is over what the request's strategy object lets this model cost."""
+    limits = [e.max_usd_per_1k for e in said_of(c, task) if e.max_usd_per_1k is not None]
+    if not limits:
+        return None
+    limit = min(limits)
+    if c.price is None:
+        return f"its price is unknown, the request's limit is {limit:g} USD per 1,000 tokens"
+    dearest = max(c.price.input, c.price.output) / 1000
+    if dearest <= limit * (1 + 1e-9):
+        return None
+    return f"{dearest:g} USD per 1,000 tokens, the request's limit is {limit:g}"
+
+
+def provider_unmet(c: Candidate, task: Task, state: State) -> str | None:
+    """Its upstream does not read the request's `provider`, and what that demands is not so here, or cannot be held."""
+    hosts = task.options.hosts
+    if hosts is None or "provider" in state.offers.get(c.upstream, ()):
+        return None
+    if hosts.unmet:
+        return (
+            f"provider.{hosts.unmet[0]} cannot be held at upstream {c.upstream}: it does not read the field"
+            ' (offers = ["provider"])'
+        )
+    name = c.upstream.lower()
+    if (hosts.only and name not in hosts.only) or name in hosts.ignore:
+        return f"provider leaves out upstream {c.upstream}"
+    for kind, limit in (("input", hosts.max_input), ("output", hosts.max_output)):
+        asked: float | None = None if c.price is None else getattr(c.price, kind)
+        if limit is not None and (asked is None or asked > limit):
+            known = "an unknown price" if asked is None else f"{asked:g} USD"
+            return f"{known} per 1M {kind}, provider.max_price is {limit:g}"
+    return None
+
+
+def web_not_offered(c: Candidate, task: Task, state: State) -> str | None:
+    """The request lets models search the web, and its upstream has no tool for that."""
+    if not task.needs.web or "web_search" in state.offers.get(c.upstream, ()):
+        return None
+    return (
+        f"upstream {c.upstream} has no web tools: it must speak chat and declare them"
+        ' (offers = ["web_search"])'
+    )
+
+
+def said_of(c: Candidate, task: Task) -> list[Each]:
+    """Return what the request's strategy object says of a candidate."""
+    return [e for e in task.options.each if e.name in (c.id, c.model)]
 
 
 def role_not_played(c: Candidate, task: Task, _state: State) -> str | None:
@@ -104,6 +155,9 @@ def breaker_open(c: Candidate, _task: Task, state: State) -> str | None:
 
 HARD_RULES: tuple[tuple[str, Rule], ...] = (
     ("not_requested", not_requested),
+    ("price_above_requested", too_dear),
+    ("provider_unmet", provider_unmet),
+    ("web_not_offered", web_not_offered),
     ("role_not_played", role_not_played),
     ("upstream_not_ready", not_ready),
     ("ability_missing", no_ability),
@@ -185,6 +239,9 @@ def suspects(task: Task, pool: Pool, state: State) -> list[int]:
     if (
         task.only
         or task.options.candidates
+        or task.options.each
+        or task.options.hosts
+        or needs.web
         or task.role
         or not f.upstreams.isdisjoint(state.unready)
     ):
@@ -238,6 +295,26 @@ def by_preferences(
             kept.append(i)
         else:
             rejected.append(Rejection(pool.candidates[i].id, *broken))
+    return kept, rejected
+
+
+def strong_enough(
+    rows: list[int], task: Task, pool: Pool, state: State
+) -> tuple[list[int], list[Rejection]]:
+    """Return the rows whose chance to solve the task is what the strategy object wants, the others rejected."""
+    if not any(each.min_score for each in task.options.each):
+        return rows, []
+    ranked = {s.candidate: s for s in score(pool, rows, task, state, 0.0, locked=False)}
+    kept, rejected = [], []
+    for i in rows:
+        candidate = pool.candidates[i]
+        chance = ranked[candidate.id].terms[SKILL].value
+        wanted = max((e.min_score or 0.0 for e in said_of(candidate, task)), default=0.0)
+        if chance >= wanted:
+            kept.append(i)
+        else:
+            said = f"its chance to solve this is {chance:.3g}, the request wants {wanted:g}"
+            rejected.append(Rejection(candidate.id, "performance_below_requested", said))
     return kept, rejected
 
 

@@ -71,12 +71,13 @@ def choose(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -
         ranking: The candidates that could serve, best first.
         pool: Theirs.
     """
-    asked = task.options.mode
+    asked, fan = task.options.mode, task.options.fan
+    by = fan.of if fan is not None and fan.asks else "the request"
     if task.options.strategy != "panel":
         strategy = task.options.strategy
-        return Choice(mode_of(strategy), (f"{mode_of(strategy)}: the request asks for {strategy}",))
+        return Choice(mode_of(strategy), (f"{mode_of(strategy)}: {by} asks for {strategy}",))
     if asked != "auto":
-        return Choice(asked, (f"{asked}: the request asks for it",))
+        return Choice(asked, (f"{asked}: {by} asks for it",))
     single = single_reason(task, len(ranking))
     forced = task.forced
     if forced is not None and single in (None, TALK):

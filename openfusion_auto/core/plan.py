@@ -11,8 +11,9 @@ from typing import Literal
 from openfusion_auto.core import cascade, cost
 from openfusion_auto.core.prompt import ModeName, Strategy
 from openfusion_auto.core.score import PRICE, SKILL, WAIT, Table
-from openfusion_auto.core.strategy import ORDERED, Stage
+from openfusion_auto.core.strategy import IN_TURN, ORDERED, Stage
 from openfusion_auto.core.strength import chance, strengths
+from openfusion_auto.core.turns import order, takers
 from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
 
 # Members of a panel lie at most this far below the strongest: quality of members beats diversity.
@@ -47,7 +48,7 @@ def build(
     """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it."""
     if not ranking:
         return Plan((), None, None) if name == "single" else None
-    ranking = in_order(ranking, task)
+    ranking = in_order(ranking, task, pool)
     ids = tuple(s.candidate for s in ranking)
     primary = Step("primary", ids[: reach(task, policy)])
     if strategy == "pipeline":
@@ -62,45 +63,69 @@ def build(
         return verified(ranking, task, pool, policy)
     members = panel_members(ranking, task, pool, policy)
     if strategy == "self_fusion":
-        members = members[:1] * policy.samples if task.options.panel else ids[:1] * policy.samples
+        fan = task.options.fan
+        samples = (fan.count if fan is not None else None) or policy.samples
+        members = (members if task.options.panel else ids)[:1] * samples
     if len(members) < 2:
         return None
     judges = verifiers(ranking, task, pool, away_from=members)
-    steps = tuple(Step("member", (m,)) for m in members)
+    instead = standing_behind(ranking, task)
+    steps = tuple(Step("member", tuple(dict.fromkeys((m, *instead)))) for m in members)
     if strategy == "debate":
         steps += tuple(Step("revision", (m,)) for m in members) * policy.debate_rounds
     if task.options.analysis:
         steps += (Step("analysis", judges[:2]),)
-    return priced((*steps, *aggregating(members, judges, task)), ranking, task, pool)
+    writers = writing(ranking, task, members, judges[0])
+    return priced((*steps, *aggregating(judges, writers, task)), ranking, task, pool)
 
 
-def aggregating(members: tuple[str, ...], judges: tuple[str, ...], task: Task) -> tuple[Step, ...]:
+def aggregating(judges: tuple[str, ...], writers: tuple[str, ...], task: Task) -> tuple[Step, ...]:
     """Return what may follow the members: nobody for a vote, a judge, and where its aggregator may write, a writer."""
     if task.options.aggregator == "vote":
         return ()
     judge = Step("judge", judges[:2])
     if task.options.aggregator == "ranked":
         return (judge,)
-    # The picked member writes anew itself, whichever it is: all of them count for the worst case.
-    return judge, Step("synthesis", tuple(dict.fromkeys((*members, judges[0]))))
+    return judge, Step("synthesis", writers)
 
 
-def in_order(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
+def writing(
+    ranking: tuple[Score, ...], task: Task, members: tuple[str, ...], judge: str
+) -> tuple[str, ...]:
+    """Return who may write an answer anew: who is named for it, with who stands behind.
+
+    Else the picked member itself, whichever it is: all of them count for the worst case.
+    """
+    fan = task.options.fan
+    named = first_of(ranking, fan.synthesis) if fan is not None and fan.synthesis else None
+    if named is None:
+        return tuple(dict.fromkeys((*members, judge)))
+    return tuple(dict.fromkeys((named.candidate, *standing_behind(ranking, task))))
+
+
+def standing_behind(ranking: tuple[Score, ...], task: Task) -> tuple[str, ...]:
+    """Return who answers in the place of a member that fails: one, where a model of the operator's own names it."""
+    fan = task.options.fan
+    named = first_of(ranking, fan.fallback) if fan is not None and fan.fallback else None
+    return () if named is None else (named.candidate,)
+
+
+def in_order(ranking: tuple[Score, ...], task: Task, pool: Pool) -> tuple[Score, ...]:
     """Return the ranking, in another order where the request's strategy asks for one; what nobody knows comes last.
 
-    A session's model stays first in its tool loop, unless the request names its models one by one.
+    A session's model stays first in its tool loop, unless the request names its models in an order of their own.
     """
     if task.options.strategy not in ORDERED:
         return ranking
-    held = ranking[:1] if is_locked(ranking) and not task.only else ()
-    rest = ranking[len(held) :]
+    in_turn = task.options.strategy == IN_TURN
+    held = ranking[:1] if is_locked(ranking) and (in_turn or not task.only) else ()
+    rest = by_weight(ranking[len(held) :], task)
     match task.options.strategy:
         case "fallback":
-            place = {n: -i for i, n in reversed([*enumerate(task.only or task.options.candidates)])}
-            worth = {
-                s.candidate: max(place.get(s.candidate, UNNAMED), place.get(s.model, UNNAMED))
-                for s in rest
-            }
+            worth = placed(rest, task.only or task.options.candidates)
+        case "round_robin":
+            names = takers(task.options, pool)
+            worth = placed(rest, order(names, task.options, task.number))
         case "cost_optimized":
             worth = {s.candidate: less(s.terms[PRICE].raw) for s in rest}
         case "latency_optimized":
@@ -108,6 +133,23 @@ def in_order(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
         case _:
             worth = {s.candidate: s.terms[SKILL].value for s in rest}
     return (*held, *sorted(rest, key=lambda s: -worth[s.candidate]))
+
+
+def placed(scores: Sequence[Score], names: Sequence[str]) -> dict[str, float]:
+    """Return for each candidate how early it, or its model, is named: the higher the earlier."""
+    place: dict[str, float] = {n: -i for i, n in reversed([*enumerate(names)])}
+    return {
+        s.candidate: max(place.get(s.candidate, UNNAMED), place.get(s.model, UNNAMED))
+        for s in scores
+    }
+
+
+def by_weight(scores: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
+    """Return candidates with the heavier first, where a strategy object gives weights; else as they were."""
+    said = {e.name: e.weight for e in task.options.each if e.weight is not None}
+    return tuple(
+        sorted(scores, key=lambda s: -max(said.get(s.candidate, 0.0), said.get(s.model, 0.0)))
+    )
 
 
 def reach(task: Task, policy: Policy) -> int:
@@ -200,7 +242,12 @@ def panel_members(
     if task.options.panel:
         # One for each name: a model that two upstreams serve does not take another member's place.
         named = [first_of(ranking, name) for name in task.options.panel]
-        return tuple(s.candidate for s in ranking if s in named)
+        fan = task.options.fan
+        if fan is not None and fan.count is not None:
+            there = [s for s in named if s is not None]
+            turns = there * -(-fan.count // max(1, len(there)))
+            return tuple(s.candidate for s in sorted(turns[: fan.count], key=ranking.index))
+        return tuple(s.candidate for s in by_weight(ranking, task) if s in named)
     strength = usual_chance(pool, task.kind)
     best = max(strength[s.candidate] for s in ranking)
     close = [s for s in ranking if strength[s.candidate] >= best - CLOSE_STRENGTH]
@@ -282,8 +329,9 @@ def priced(
     anew = 1.0 if task.options.aggregator == "judge" else MENDED
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
     checked = any(is_short(s) for s in steps)
+    offline = replace(task, needs=replace(task.needs, web=False)) if task.needs.web else task
     short = (
-        replace(task, needs=replace(task.needs, max_output_tokens=INNER_OUTPUT))
+        replace(task, needs=replace(offline.needs, max_output_tokens=INNER_OUTPUT))
         if checked
         else task
     )
@@ -296,9 +344,10 @@ def priced(
     worst: list[float | None] = []
     for step in steps:
         shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
-        first = expected_by_id.get(step.candidates[0])
+        searches = task.needs.web and step.phase in DRAFTS
+        first = None if searches else expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = short if is_short(step) else task
+        asked = short if is_short(step) else task if step.phase in DRAFTS else offline
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))

@@ -18,8 +18,9 @@ ModeName = Literal["single", "verify", "panel"]
 Aggregator = Literal["auto", "judge", "ranked", "vote"]
 Strategy = Literal[
     "panel", "self_fusion", "debate", "pipeline", "cascade",
-    "fallback", "cost_optimized", "latency_optimized", "performance_based",
+    "fallback", "round_robin", "cost_optimized", "latency_optimized", "performance_based",
 ]  # fmt: skip
+WebTool = Literal["web_search", "web_fetch"]
 TraceLevel = Literal["none", "compact", "full"]
 Shape = Literal["text", "json_object", "json_schema"]
 
@@ -128,8 +129,65 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class FanOut:
+    """How a model of the operator's own (`core/own.py`) asks its models: what no request can say.
+
+    Attributes:
+        of: Its name.
+        asks: Mode and strategy are its own; else the request's.
+        count: How many answers its panel gathers: its members in turn, again from the first when there are fewer.
+            None = the usual panel.
+        synthesis: Who writes anew what a judge picked; None = who wrote it.
+        fallback: Who stands behind each member and the writer.
+    """
+
+    of: str
+    asks: bool = True
+    count: int | None = None
+    synthesis: str | None = None
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """What a strategy object says of one of its models, by the name it has there; None = not said.
+
+    Attributes:
+        weight: Its share of the turns of `round_robin`; elsewhere the heavier comes first in a tie.
+        max_usd_per_1k: Highest price, of input and of output alike [USD per 1,000 tokens]; an unknown one is too high.
+        min_score: Lowest chance to solve the task [share], as the ranking's term `skill` says it.
+    """
+
+    name: str
+    weight: float | None = None
+    max_usd_per_1k: float | None = None
+    min_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What a request's field `provider` demands of who serves a model, for upstreams that do not read it themselves.
+
+    Attributes:
+        only, ignore: Names of upstreams, in lower case; () = not said.
+        max_input, max_output: Highest prices [USD per 1,000,000 tokens].
+        unmet: Demands that only an upstream that reads the field can hold (`data_collection`, `zdr`, ...).
+    """
+
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    max_input: float | None = None
+    max_output: float | None = None
+    unmet: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """The body field `openfusion` of a request, validated. None means: not asked, use the policy's."""
+    """The body field `openfusion` of a request, validated. None means: not asked, use the policy's.
+
+    `each` comes from a strategy object in `model`, `fan` from a model of the operator's own that is named there,
+    `hosts` from OpenRouter's field `provider`.
+    """
 
     mode: Literal["auto", "single", "verify", "panel"] = "auto"
     panel: tuple[str, ...] = ()
@@ -144,6 +202,10 @@ class Options:
     cache: bool | None = None
     strategy: Strategy = "panel"
     analysis: bool = False
+    fan: FanOut | None = None
+    each: tuple[Each, ...] = ()
+    hosts: Hosts | None = None
+    tools: tuple[WebTool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +223,7 @@ class Prompt:
         session_fields: Session hints found in the body (`session_id`, `prompt_cache_key`, ...).
         added: Messages that a recipe put behind the client's own.
         overrides: Body fields that a recipe changed; None removes one.
+        web: Tools of the upstream's own that whoever answers may use; who judges or writes anew has none.
     """
 
     dialect: Dialect
@@ -180,6 +243,7 @@ class Prompt:
     raw: bytes = b""
     added: tuple[Message, ...] = ()
     overrides: Mapping[str, object] = field(default_factory=dict)
+    web: tuple[WebTool, ...] = ()
 
     def extend(self, *messages: Message, **overrides: object) -> Prompt:
         """Return this prompt with messages added behind it and body fields changed, for an inner call.
@@ -194,6 +258,7 @@ class Prompt:
             overrides={**self.overrides, **overrides},
             stream=bool(overrides.get("stream", False)),
             raw=b"",
+            web=(),
         )
 
 
@@ -261,6 +326,7 @@ class Answer:
         deltas: The events as they came (streamed), else ().
         finish: The model's own finish reason.
         model: The name the upstream reported, or None.
+        billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
     """
 
     text: str = ""
@@ -274,3 +340,4 @@ class Answer:
     data: Mapping[str, object] | None = None
     opaque: str = ""
     dialect: Dialect = "chat"
+    billed_usd: float | None = None

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from openfusion_auto.core.prompt import ModeName, Strategy
 
-# Orders in which models are tried until one answers: as named, the cheapest, the quickest, the strongest first.
+IN_TURN: Strategy = "round_robin"
+# Orders in which models are tried until one answers: as named, in turn, cheapest, quickest, strongest first.
 ORDERED: tuple[Strategy, ...] = (
-    "fallback", "cost_optimized", "latency_optimized", "performance_based",
+    "fallback", IN_TURN, "cost_optimized", "latency_optimized", "performance_based",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
@@ -122,6 +122,18 @@ def strengths(pool: Pool, kind: Kind) -> Strengths:
     return Strengths(
         logits, percentiles(logits), tuple(h[0] for h in heads), tuple(h[1] for h in heads)
     )
+
+
+def strongest(pool: Pool, unready: Container[str] = ()) -> Candidate | None:
+    """Return the candidate that is best at mending bugs (what benchmarks measure); the first by id of equal ones.
+
+    Args:
+        pool: The candidates.
+        unready: Names of upstreams that cannot be called.
+    """
+    strength = strengths(pool, "bugfix").logit
+    ready = [i for i, c in enumerate(pool.candidates) if c.upstream not in unready]
+    return pool.candidates[max(ready, key=lambda i: (strength[i], -i))] if ready else None
 
 
 def gathered(pool: Pool, kind: Kind) -> tuple[list[Told], Told]:

@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
 class Needs:
     """What a candidate must offer to serve the request at all. Token counts are estimates [tokens].
 
-    `max_output_tokens` bounds one answer, `n` says how many are asked for.
+    `max_output_tokens` bounds one answer, `n` says how many are asked for. `web`: the upstream searches the web for it.
     """
 
     tools: bool = False
@@ -50,6 +50,7 @@ class Needs:
     input_tokens: int = 0
     max_output_tokens: int | None = None
     n: int = 1
+    web: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Task:
         options: The request's own options.
         prefer: The role that a rule prefers: its candidates rank higher, nobody is shut out.
         forced: The mode that a rule or the classifier's setting asks for, or None; the request's own goes before.
+        number: Of strategy `round_robin`: how many requests have had their turn before.
     """
 
     kind: Kind
@@ -97,6 +99,7 @@ class Task:
     lifts: tuple[tuple[str, float], ...] = ()
     prefer: RoleName | None = None
     forced: Forced | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +315,7 @@ class State:
         unready: Upstream name -> why it cannot be called (no key, refused by configuration).
         cache_min: Upstream name -> shortest prompt that it caches [tokens], where it is not the usual one.
         cache_ttl: Upstream name -> how long it keeps what it cached [s], "" for all others.
+        offers: Upstream name -> what it takes besides its dialect; said where a request asks for some of it.
     """
 
     now_s: float = 0.0
@@ -321,6 +325,7 @@ class State:
     unready: Mapping[str, str] = field(default_factory=dict)
     cache_min: Mapping[str, int] = field(default_factory=dict)
     cache_ttl: Mapping[str, float] = field(default_factory=dict)
+    offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Term(NamedTuple):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.strength import strengths
+from openfusion_auto.core.strength import strongest
 from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.names import AUTO, PREFIX, roles_of
@@ -87,11 +87,14 @@ def _candidate(name: str, pool: Pool) -> Candidate:
 def _extreme(name: str, pool: Pool, unready: Mapping[str, str]) -> Candidate:
     """Return the strongest candidate at mending bugs (what benchmarks measure), or that of the lowest usual price."""
     usd = cost.usual(cost.prices(pool.candidates)).tolist()
-    strength = strengths(pool, "bugfix").logit
-    ready = [i for i, c in enumerate(pool.candidates) if c.upstream not in unready]
-    priced = [i for i in ready if not np.isnan(usd[i])]
-    if name == "strongest" and ready:
-        return pool.candidates[max(ready, key=lambda i: (strength[i], -i))]
+    priced = [
+        i
+        for i, c in enumerate(pool.candidates)
+        if c.upstream not in unready and not np.isnan(usd[i])
+    ]
+    best = strongest(pool, unready)
+    if name == "strongest" and best is not None:
+        return best
     if name == "cheapest" and priced:
         return pool.candidates[min(priced, key=lambda i: (usd[i], i))]
     raise ConfigError(f"no candidate can be the {name}: nobody is ready, or no price is known")

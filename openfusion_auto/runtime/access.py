@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from openfusion_auto.core.digest import digest
 from openfusion_auto.core.types import Pool
 from openfusion_auto.errors import ModelNotFound
-from openfusion_auto.runtime.names import known_names, not_found
+from openfusion_auto.runtime.names import NONE_OWN, OwnModels, known_names, not_found
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.wire.naming import names_in
 
@@ -36,6 +36,20 @@ class View:
             return
         for name in names_in(model):
             self._check_one(name)
+
+    def own(self, models: OwnModels, everything: Pool) -> OwnModels:
+        """Return the operator's own models without those outside the pool that this key may not use.
+
+        Args:
+            models: The operator's own.
+            everything: The whole pool: a key that may use all of it may use these, too.
+        """
+        if self.pool is everything:
+            return models
+        return {
+            name: replace(m, outside=tuple(c for c in m.outside if c.id in self.names))
+            for name, m in models.items()
+        }
 
     def _check_one(self, model: str) -> None:
         if model in self.names:
@@ -84,21 +98,24 @@ class Views:
         return found
 
 
-def check_models(models: tuple[str, ...], pool: Pool, *, any_model: bool) -> None:
+def check_models(
+    models: tuple[str, ...], pool: Pool, *, any_model: bool, own: OwnModels = NONE_OWN
+) -> None:
     """Refuse names for a new key that nothing has.
 
     Args:
         models: The names.
         pool: All candidates.
+        own: The operator's own models.
         any_model: Some upstream takes models outside the pool, so any name without our prefix may be one.
 
     Raises:
         ModelNotFound: with near names.
     """
-    known = {*known_names(pool), *(c.model for c in pool.candidates)}
+    known = {*known_names(pool, own), *(c.model for c in pool.candidates)}
     for name in models:
         if name not in known and (not any_model or name.startswith("openfusion/")):
-            raise not_found(name, pool)
+            raise not_found(name, pool, own)
 
 
 def owner_of(client: str | None) -> str | None:

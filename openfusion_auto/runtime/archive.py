@@ -41,6 +41,8 @@ def head_of(trace: Trace) -> TraceHead:
         trace.mode,
         trace.outcome,
         trace.owner,
+        trace.decision.task.kind if trace.decision else None,
+        trace.session or None,
     )
 
 
@@ -51,6 +53,7 @@ def summary_of(trace: Trace) -> dict[str, object]:
         "outcome": trace.outcome,
         "answered_by": trace.answered_by,
         "ms": trace.ms,
+        "session_hash": trace.session or None,
     }
     return {**compact(trace), **ended}
 

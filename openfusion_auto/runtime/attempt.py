@@ -30,10 +30,14 @@ from openfusion_auto.runtime.sending import is_stream, outgoing, refuse_broken_c
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
+from openfusion_auto.wire.chat_marks import OFFER, needs_marks, with_marks
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
+from openfusion_auto.wire.extensions import with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
+from openfusion_auto.wire.web import with_web
 
 NO_HEADERS: Mapping[str, str] = {}
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
@@ -49,7 +53,11 @@ class StreamBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What calls are made with: shared by all requests. `guarded`: calls are held against their tools' schemas."""
+    """What calls are made with: shared by all requests.
+
+    `guarded`: calls are held against their tools' schemas. `turns`: whose turn it is in lists that take turns.
+    `offers`: Upstream name -> what it takes besides its dialect.
+    """
 
     pool: Pool
     upstreams: Mapping[str, Upstream]
@@ -61,6 +69,8 @@ class Means:
     hedger: Hedger | None = None
     guarded: bool = True
     ceilings: Ceilings = field(default_factory=Ceilings)
+    turns: Turns = field(default_factory=Turns)
+    offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Attempts:
@@ -134,6 +144,10 @@ class Attempts:
             )
         else:
             line.book(candidate, usage)
+        if (
+            prompt.web
+        ):  # searching is billed beside the tokens, and only the upstream knows how much it was
+            line.usd = answer.billed_usd
         if self._trace.dry_run:
             line.usd = 0.0  # nobody was paid
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
@@ -160,6 +174,8 @@ class Attempts:
             told = told or Usage(estimate(prompt_bytes(prompt)))
             written = max(told.output, estimate(received.size))
             line.book(candidate, replace(told, output=written), estimated=True)
+        if prompt.web:
+            line.usd = None
         if self._trace.dry_run and line.usd is not None:
             line.usd = 0.0
 
@@ -183,6 +199,8 @@ class Attempts:
         codec = CODECS[upstream.dialect]
         sent = self._outgoing(prompt, candidate, upstream.dialect)
         line.lost = sent.lost
+        if prompt.web:
+            self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
         theirs = prompt.dialect == upstream.dialect == "messages"
         headers = self._headers if theirs else NO_HEADERS
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
@@ -244,14 +262,19 @@ class Attempts:
     def _outgoing(self, prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
         check_foreign(prompt, dialect)
-        lost: tuple[str, ...] = ()
-        if (
-            prompt.dialect == dialect
-        ):  # another dialect's renderer leaves all of it out, and says so
+        offers = self._means.offers.get(candidate.upstream, ())
+        if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
+            sent = with_extensions(outgoing(prompt, candidate, dialect), prompt, offers)
+        else:
+            own, kept = without_extensions(prompt, offers)
             live = self._means.live
-            prompt, lost = for_another(prompt, lambda seal: live.is_foreign((seal,), candidate))
-        sent = outgoing(prompt, candidate, dialect)
-        return Rendered(sent.body, (*lost, *sent.lost)) if lost else sent
+            own, lost = for_another(own, lambda seal: live.is_foreign((seal,), candidate))
+            sent = outgoing(own, candidate, dialect)
+            sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
+        if prompt.web:
+            sent = with_web(sent, prompt.web)
+        marks = dialect == "chat" and OFFER in offers and needs_marks(candidate.model)
+        return with_marks(sent, prompt) if marks else sent
 
     def _note_first(self, line: Attempt, received: Received) -> None:
         """Enter when the first piece of a stream came."""

@@ -320,12 +320,13 @@ class Caller(Attempts):
 
 
 def worst_case(prompt: Prompt, candidate: Candidate) -> float | None:
-    """Return the most a call can cost [USD]; None when the price is unknown."""
+    """Return the most a call can cost [USD]; None when the price is unknown, or that of searching the web."""
     bound = prompt.overrides.get("max_tokens", prompt.max_output_tokens)
     added = estimate(sum(text_bytes(m.text) for m in prompt.added))
     needs = Needs(
         input_tokens=input_tokens(prompt) + added,
         max_output_tokens=bound if isinstance(bound, int) else None,
         n=prompt.n,
+        web=bool(prompt.web),
     )
     return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs))

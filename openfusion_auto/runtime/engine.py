@@ -11,6 +11,7 @@ from dataclasses import replace
 from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
+from openfusion_auto.core.strategy import IN_TURN
 from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import (
     FusionError,
@@ -23,6 +24,7 @@ from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.judging import Incoming, Judged, Judging, raise_if_empty
 from openfusion_auto.runtime.limits import Allowance
+from openfusion_auto.runtime.names import NONE_OWN, OwnModels
 from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
@@ -47,6 +49,7 @@ class Engine:
         report_requested: bool = False,
         reader: Reader | None = None,
         cache: Cache | None = None,
+        own: OwnModels = NONE_OWN,
     ) -> None:
         self.means = means
         self.policy = policy
@@ -56,6 +59,7 @@ class Engine:
         self.report_requested = report_requested
         self.reader = reader or Reader()
         self.cache = cache
+        self.own = own
 
     def as_now(self) -> Engine:
         """Return the engine as it is now: a request goes its whole way with one configuration."""
@@ -65,11 +69,11 @@ class Engine:
         """Serve requests from now on as `other` would; traces and live state stay."""
         self.means, self.policy, self.offers = other.means, other.policy, other.offers
         self.report_requested, self.reader = other.report_requested, other.reader
-        self.cache = other.cache
+        self.cache, self.own = other.cache, other.own
 
     @property
     def _judging(self) -> Judging:
-        return Judging(self.means, self.policy, self.offers, self.reader)
+        return Judging(self.means, self.policy, self.offers, self.reader, self.own)
 
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; see `Judging.judge`."""
@@ -291,7 +295,9 @@ class Engine:
         candidate: Candidate | None = judged.pool.get(outcome.candidate)
         if judged.task.turn == "aux" or judged.task.kind == "aux" or candidate is None:
             return
-        if judged.want.role is not None or judged.want.only:
+        # Who takes turns keeps one model through a tool loop; else what was named says it each time.
+        in_turn = judged.prompt.options.strategy == IN_TURN
+        if (judged.want.role is not None or judged.want.only) and not in_turn:
             return
         usage: Usage | None = outcome.answer.usage if outcome.answer else None
         # Once for a task: after an escalation its tool turns stay, a person's next words begin anew.

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from openfusion_auto.core import tokens
+from openfusion_auto.core import tokens, turns
 from openfusion_auto.core.decide import decide, tightest
 from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.plan import is_locked
 from openfusion_auto.core.prompt import Prompt
-from openfusion_auto.core.types import Decision, Policy, Pool, State, Task
+from openfusion_auto.core.strategy import IN_TURN
+from openfusion_auto.core.types import Decision, Policy, Pool, Rejection, State, Task
 from openfusion_auto.errors import BadRequest, ContextTooLong, NoCandidate
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import Wanted, wanted
+from openfusion_auto.runtime.names import OwnModels, Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.wire.portable import is_bound, undroppable
+from openfusion_auto.wire.web import web_tools_of
+
+# Rules that a request brings itself: where they alone shut out everybody, the request is at fault.
+BY_REQUEST = frozenset(
+    {
+        "price_above_requested",
+        "performance_below_requested",
+        "provider_unmet",
+        "web_not_offered",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +76,49 @@ class Judging:
         policy: The operator's settings.
         offers: Upstream name -> what it offers.
         reader: How requests are read.
+        own: The operator's own models, by name.
     """
 
     means: Means
     policy: Policy
     offers: Mapping[str, tuple[str, ...]]
     reader: Reader
+    own: OwnModels = field(default_factory=dict)
 
-    def judge(self, incoming: Incoming, spent: Trace | None = None) -> Judged:
+    def judge(
+        self, incoming: Incoming, spent: Trace | None = None, number: int | None = None
+    ) -> Judged:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
 
-        What `spent` has used already is taken off the limits.
+        What `spent` has used already is taken off the limits. `number` is its turn's, where it has taken one.
 
         Raises:
             BadRequest: it asks for a longer answer than the operator allows.
         """
-        prompt, pool = self.means.ceilings.admitted(incoming.prompt), self.means.pool
+        prompt = self.means.ceilings.admitted(incoming.prompt)
+        pool, own = self.means.pool, self.own
         if incoming.view is not None:
             incoming.view.check(prompt.model)
+            own = incoming.view.own(own, pool)
             pool = incoming.view.pool
-        want = wanted(prompt.model, prompt.options, pool, self.offers)
+        want = wanted(prompt.model, prompt.options, pool, self.offers, own)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
+        web = web_tools_of(prompt)
+        prompt = replace(prompt, web=web) if web else prompt
+        if web or prompt.options.hosts is not None:
+            state = replace(state, offers=self._offered())
         only = want.only or self._bound_to(prompt, pool)
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
+        if web:
+            task = replace(task, needs=replace(task.needs, web=True))
         pool = Pool(want.outside, "ad hoc") if want.outside else pool
+        if prompt.options.strategy == IN_TURN:
+            name = turns.name_of(prompt.options, pool)
+            task = replace(task, number=self.means.turns.next(name) if number is None else number)
         if self.reader.learner is not None:
             task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
         policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
@@ -112,6 +140,9 @@ class Judging:
             key = session_of(incoming.prompt, incoming.headers, incoming.identity).key
             trace.notes += learner.observe(incoming.prompt, key, incoming.identity)
         judged = self.judge(incoming)
+        number = await self._turn(judged)
+        if number is not None:
+            judged = self.judge(incoming, number=number)
         if known is None or judged.task.only:
             return judged
         facts = read_facts(judged.prompt)
@@ -130,7 +161,22 @@ class Judging:
         problem = await known.ask(judged.session.key, facts, caller)
         if problem is not None:
             trace.notes.append(problem)
-        return self.judge(incoming, spent=trace)
+        return self.judge(incoming, spent=trace, number=number)
+
+    async def _turn(self, judged: Judged) -> int | None:
+        """Take a turn where the models take turns; a tool loop that stays with its model has had its own."""
+        options, ranking = judged.prompt.options, judged.decision.ranking
+        if options.strategy != IN_TURN or not ranking or is_locked(ranking):
+            return None
+        return await self.means.turns.take(turns.name_of(options, judged.pool))
+
+    def _offered(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what upstreams offer; web tools only where they are known: in the dialect chat."""
+        spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
+        return {
+            n: tuple(o for o in offered if o != "web_search" or spoken.get(n) == "chat")
+            for n, offered in sorted(self.offers.items())
+        }
 
     def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
         """Return the candidates that alone can serve a history; () when all can, or none.
@@ -166,6 +212,11 @@ def raise_if_empty(judged: Judged) -> None:
             code="budget_exceeded",
         )
     rules = {r.rule for r in decision.rejected if r.rule != "not_requested"}
+    why = reasons(decision.rejected[:20])
+    if rules and rules <= BY_REQUEST:
+        raise BadRequest(
+            f"No candidate is what this request asks for. {why}", code="no_eligible_candidate"
+        )
     if rules == {"context_too_small"}:
         windows = [c.context_tokens for c in judged.pool.candidates if c.context_tokens]
         raise ContextTooLong(
@@ -173,5 +224,12 @@ def raise_if_empty(judged: Judged) -> None:
             f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",
             param="messages",
         )
-    listed = "; ".join(f"{r.candidate}: {r.rule} ({r.detail})" for r in decision.rejected[:20])
-    raise NoCandidate(f"No candidate can serve this request. {listed}")
+    raise NoCandidate(f"No candidate can serve this request. {why}")
+
+
+def reasons(rejected: Sequence[Rejection]) -> str:
+    """Return why each was rejected; those with one reason stand together."""
+    found: dict[str, list[str]] = {}
+    for r in rejected:
+        found.setdefault(f"{r.rule} ({r.detail})", []).append(r.candidate)
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in found.items())

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from openfusion_auto.core.own import OwnModel, host_of, outsider
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.types import ROLES, Candidate, Pool
 from openfusion_auto.errors import BadRequest, ModelNotFound
@@ -13,7 +14,8 @@ from openfusion_auto.wire.naming import NAMES_LIMIT, VIRTUAL, names_in
 
 PREFIX = VIRTUAL
 AUTO, FUSION = PREFIX + "auto", PREFIX + "fusion"
-ANY_MODEL = "any_model"  # an upstream that offers this takes ids that are not in the pool
+OwnModels = Mapping[str, OwnModel]  # by name
+NONE_OWN: OwnModels = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,22 @@ def roles_of(pool: Pool) -> tuple[str, ...]:
     return tuple(r for r in ROLES if r in found) + tuple(sorted(found - set(ROLES)))
 
 
-def known_names(pool: Pool) -> tuple[str, ...]:
-    """Return every name that `/v1/models` lists: virtual models, roles, then the pool."""
-    virtual = (AUTO, FUSION, *(PREFIX + r for r in roles_of(pool)))
-    return virtual + tuple(c.id for c in pool.candidates)
+def virtual_names(pool: Pool, own: OwnModels = NONE_OWN) -> tuple[str, ...]:
+    """Return the names behind which several candidates stand: virtual models, roles, the operator's own."""
+    return (AUTO, FUSION, *(PREFIX + r for r in roles_of(pool)), *own)
+
+
+def known_names(pool: Pool, own: OwnModels = NONE_OWN) -> tuple[str, ...]:
+    """Return every name that `/v1/models` lists: virtual models, roles, the operator's own, then the pool."""
+    return virtual_names(pool, own) + tuple(c.id for c in pool.candidates)
 
 
 def wanted(
-    model: str, options: Options, pool: Pool, offers: Mapping[str, tuple[str, ...]]
+    model: str,
+    options: Options,
+    pool: Pool,
+    offers: Mapping[str, tuple[str, ...]],
+    own: OwnModels = NONE_OWN,
 ) -> Wanted:
     """Resolve a model name.
 
@@ -51,11 +61,14 @@ def wanted(
         options: The request's options; `openfusion/fusion` forces a panel.
         pool: The candidates.
         offers: Upstream name -> what it offers.
+        own: The operator's own models.
 
     Raises:
         ModelNotFound: with near names; a typo is never silently served by something else.
         BadRequest: the options name a candidate that does not exist, or contradict a list.
     """
+    if model in own:
+        return wanting_own(own[model], options, pool)
     check_ids(options, pool)
     if model == AUTO:
         return Wanted(options)
@@ -65,10 +78,26 @@ def wanted(
         return Wanted(options, role=model[len(PREFIX) :])
     found = candidates_of(model, pool, offers)
     if found is None and "," in model:
-        return listed(names_in(model), options, pool, offers)
+        return listed(names_in(model), options, pool, offers, own)
     if found is None:
-        raise not_found(model, pool)
+        raise not_found(model, pool, own)
     return wanting(found, options, pool)
+
+
+def wanting_own(model: OwnModel, options: Options, pool: Pool) -> Wanted:
+    """Resolve a model of the operator's own.
+
+    Raises:
+        BadRequest: the options would put other candidates in the place of its own, or name one that does not exist.
+    """
+    taken = model.taken(options)
+    if taken is not None:
+        raise conflicting(f"'model' says who answers, and so does 'openfusion.{taken}'", taken)
+    asked = model.asking(options)
+    if not model.options.candidates:
+        check_ids(options, pool)
+        return Wanted(asked)
+    return Wanted(asked, outside=model.players(pool) if model.outside else ())
 
 
 def candidates_of(
@@ -78,14 +107,18 @@ def candidates_of(
     named = tuple(c for c in pool.candidates if name in (c.id, c.model))
     if named:
         return named
-    host = next((n for n, o in sorted(offers.items()) if ANY_MODEL in o), None)
+    host = host_of(offers)
     if host is None or name.startswith(PREFIX) or not name or "," in name:
         return None
-    return (Candidate(name, host, name, offers=("tools", "vision", "json_schema", "reasoning")),)
+    return (outsider(name, host),)
 
 
 def listed(
-    names: tuple[str, ...], options: Options, pool: Pool, offers: Mapping[str, tuple[str, ...]]
+    names: tuple[str, ...],
+    options: Options,
+    pool: Pool,
+    offers: Mapping[str, tuple[str, ...]],
+    own: OwnModels = NONE_OWN,
 ) -> Wanted:
     """Resolve a list: a panel of its members, or what the options say, among these members and nobody else.
 
@@ -94,13 +127,13 @@ def listed(
         BadRequest: a member is no single model or stands twice, the list is too long, or the options name another.
     """
     for name in names:
-        if name in known_names(pool)[: -len(pool.candidates)]:
+        if name in virtual_names(pool, own):
             raise bad_list(f"{name!r} is no single model; a list names candidates")
     found: dict[str, Candidate] = {}
     for name in names:
         members = candidates_of(name, pool, offers)
         if members is None:
-            raise not_found(name, pool)
+            raise not_found(name, pool, own)
         if any(c.id in found for c in members):
             raise bad_list(
                 f"{name[:80]!r} stands twice; strategy self_fusion asks one model several times"
@@ -110,10 +143,8 @@ def listed(
         raise bad_list(f"it names {len(names)} models, and a list may have {NAMES_LIMIT}")
     given = [field for field in ("panel", "candidates") if getattr(options, field)]
     if given:
-        raise BadRequest(
-            f"'model' lists the models, and so does 'openfusion.{given[0]}'. Leave one out.",
-            param=f"openfusion.{given[0]}",
-            code="conflicting_options",
+        raise conflicting(
+            f"'model' lists the models, and so does 'openfusion.{given[0]}'", given[0]
         )
     if options.strategy == "panel" and options.mode == "auto":
         options = replace(options, mode="panel")
@@ -133,9 +164,15 @@ def bad_list(why: str) -> BadRequest:
     return BadRequest(f"Invalid value for 'model': {why}.", param="model", code="invalid_value")
 
 
-def not_found(model: str, pool: Pool) -> ModelNotFound:
+def conflicting(why: str, option: str) -> BadRequest:
+    """Return the refusal of an option that contradicts what `model` says."""
+    at = f"openfusion.{option}"
+    return BadRequest(f"{why}. Leave one out.", param=at, code="conflicting_options")
+
+
+def not_found(model: str, pool: Pool, own: OwnModels = NONE_OWN) -> ModelNotFound:
     """Return the 404 for an unknown model, with the nearest names."""
-    names = known_names(pool) + tuple(c.model for c in pool.candidates)
+    names = known_names(pool, own) + tuple(c.model for c in pool.candidates)
     near = list(dict.fromkeys(difflib.get_close_matches(model[:100], names, n=3, cutoff=0.5)))
     hint = f" Did you mean {' or '.join(near)}?" if near else " GET /v1/models lists what there is."
     shown = "".join(ch for ch in model[:80] if ch.isprintable())

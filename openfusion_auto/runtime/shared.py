@@ -74,6 +74,10 @@ class Accounts(Protocol):
         """Ask about some accounts in one step; None when there is no answer."""
         ...
 
+    async def turn(self, name: str) -> int | None:
+        """Return the next number of a list that takes turns, from 0, and count on; None when there is no answer."""
+        ...
+
     async def probe(self) -> None:
         """Look whether it answers again."""
         ...

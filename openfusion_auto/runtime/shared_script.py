@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openfusion_auto.store.redis import Link
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+TURNS_KEPT_S = 30 * 24 * 3600
 
 # KEYS: one hash for each account, and last the hash of processes with the end of their lease [ms].
 # ARGV[1]: JSON {me, lease_ms, op, count, first_day, first_month, scopes: [{rpm, tpm, conc, day, month (limits, -1 =
@@ -157,6 +162,19 @@ class RedisAccounts:
         keys.append(self._link.key("processes"))
         text = await self._link.script(SCRIPT, keys, json.dumps(asked))
         return None if text is None else json.loads(text)
+
+    async def turn(self, name: str) -> int | None:
+        """Count in Redis; a list that nobody asked for in a month begins anew."""
+        key = self._link.key("turn", name)
+
+        async def count(redis: Redis) -> int:
+            async with redis.pipeline(transaction=True) as both:
+                both.incr(key)
+                both.expire(key, TURNS_KEPT_S)
+                found = await both.execute()
+            return int(found[0]) - 1
+
+        return await self._link.ask(count)
 
     async def probe(self) -> None:
         """Look whether Redis is back."""

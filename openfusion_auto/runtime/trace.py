@@ -258,6 +258,7 @@ def full(trace: Trace) -> dict[str, object]:
         "at": trace.at,
         "dialect": trace.dialect,
         "owner": trace.owner,
+        "session_hash": trace.session or None,
         "stream": trace.stream,
         "outcome": trace.outcome,
         "answered_by": trace.answered_by,

@@ -82,6 +82,7 @@ def look_at(engine: Engine, limiter: Limiter, live: Live, loaded: Loaded) -> Loo
     """Return where metrics read what is a state."""
     return Look(
         pool=lambda: engine.means.pool,
+        own=lambda: engine.own,
         breakers=engine.means.live.breakers,
         streams=lambda: len(live.streams),
         store=engine.means.books.store.status,

@@ -30,8 +30,10 @@ from openfusion_auto.runtime.learner import Learner
 from openfusion_auto.runtime.limits import Counters, Limiter, MemoryCounters
 from openfusion_auto.runtime.otel import Spans
 from openfusion_auto.runtime.reader import Reader, every_turn
+from openfusion_auto.runtime.shared import SharedCounters
 from openfusion_auto.runtime.state import CacheRule, LiveState
 from openfusion_auto.runtime.trace import TraceStore
+from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.follow import follower_of
 from openfusion_auto.server.keyring import Keyring
@@ -113,6 +115,7 @@ def build_engine(
         books,
         hedger_of(config.hedge.hedging(), counters or MemoryCounters(clock, books.store)),
         guarded=config.stream.tool_calls == "guarded",
+        turns=Turns(counters.there if isinstance(counters, SharedCounters) else None),
     )
     traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
     return engine_of(settings, means, traces, cache, dry_run=dry_run)
@@ -129,20 +132,23 @@ def engine_of(
 ) -> Engine:
     """Return the engine that answers by a configuration with certain means, and what the reader `before` knows."""
     config = settings.config
+    offers = {u.name: u.offers for u in config.upstreams}
     return Engine(
         replace(
             means,
             max_calls=settings.policy.max_calls,
             total_s=config.timeouts.total_s,
             ceilings=config.max_tokens.ceilings(),
+            offers=offers,
         ),
         settings.policy,
         traces,
-        {u.name: u.offers for u in config.upstreams},
+        offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
         reader=build_reader(settings, means.live, before),
         cache=cache,
+        own={m.name: m for m in settings.models},
     )
 
 
@@ -167,7 +173,8 @@ def build_cache(
 def ways_of(settings: Settings) -> tuple[object, ...]:
     """Return how a configuration reads, decides and calls: what was answered by another is not given again."""
     config, known = settings.config, settings.experience
-    said = [part.model_dump(mode="json") for part in (*config.upstreams, *config.rules)]
+    parts = (*config.upstreams, *config.rules, *config.models)
+    said = [part.model_dump(mode="json") for part in parts]
     experience = known.digest() if known is not None else None
     return settings.policy, said, config.classifier.model_dump(mode="json"), experience
 
@@ -214,13 +221,16 @@ def server_options(settings: Settings, host: str) -> ServerOptions:
     )
 
 
-def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyring:
+def build_keyring(
+    settings: Settings, clock: Clock, *, insecure: bool, secret: bytes | None = None
+) -> Keyring:
     """Return the keys of a configuration.
 
     Args:
         settings: The configuration.
         clock: By which keys expire.
         insecure: Serve everybody, also beyond this machine. Both this and `server.insecure_no_keys` must say so.
+        secret: What passes for the page are sealed with; None = a fresh one.
 
     Raises:
         ConfigError: it would listen beyond this machine without a key that opens; or the file of keys is broken.
@@ -228,7 +238,8 @@ def build_keyring(settings: Settings, clock: Clock, *, insecure: bool) -> Keyrin
     server = settings.config.server
     told_twice = insecure and server.insecure_no_keys
     exposed = not is_loopback(server.host) and not told_twice
-    keyring = Keyring(path_in(settings.state_path), settings.client_keys, clock, required=exposed)
+    path = path_in(settings.state_path)
+    keyring = Keyring(path, settings.client_keys, clock, required=exposed, secret=secret)
     if exposed and not keyring.opens():
         half = " Only one of --insecure-no-keys and server.insecure_no_keys is there."
         raise ConfigError(
@@ -258,17 +269,19 @@ def build(
     read: Callable[[], Settings] | None = None,
     workers: int = 1,
     metrics: Path | None = None,
+    secret: bytes | None = None,
 ) -> web.Application:
     """Return the application of a configuration; with `read`, which reads it anew, it follows its files.
 
-    As one of several `workers` it waits for what the others know, and counts in the folder `metrics`.
+    As one of several `workers` it waits for what the others know, counts in the folder `metrics`, and takes the passes
+    that any of them gave (`secret`).
 
     Raises:
         ConfigError: it would listen beyond this machine without asking for a key; a file of the state folder is
             broken; there are budgets and the store cannot be used; a newer version has written it.
     """
     clock = clock or Clock()
-    keyring = build_keyring(settings, clock, insecure=insecure)
+    keyring = build_keyring(settings, clock, insecure=insecure, secret=secret)
     link = build_link(settings, dry_run=dry_run)
     store = build_store(settings, dry_run=dry_run, clock=clock, elsewhere=link is not None)
     counters = build_counters(link, store, clock, worker=workers > 1)

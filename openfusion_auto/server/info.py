@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
 from aiohttp import web
 
 from openfusion_auto import __version__
 from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.explain import decision_json
-from openfusion_auto.core.prompt import Dialect
+from openfusion_auto.core.own import OwnModel
+from openfusion_auto.core.prompt import Dialect, FanOut
+from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.judging import Judged, raise_if_empty
-from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
-from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, VIEWS
+from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, OwnModels, not_found, roles_of
+from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, PAGE, VIEWS
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.serving import WORKER
 from openfusion_auto.server.sharing import HEARING, LINK
@@ -37,11 +40,13 @@ def answer_json(value: object, status: int = 200) -> web.Response:
 async def alive(request: web.Request) -> web.Response:
     """`GET /health`: the process answers. `store` says whether what it learns is kept, and what is wrong if not;
     `config` since when its configuration counts, and why a newer one does not; `redis` whether limits and sessions are
-    shared with other processes, and why not; `worker` which of several processes this is.
+    shared with other processes, and why not; `worker` which of several processes this is; `page` where people look.
     """
     kept, loaded = request.app[ENGINE].means.books.store.status(), request.app[CONFIG]
     config = {"loaded_at": loaded.at, "error": loaded.error, "restart": loaded.restart}
     said = {"ok": True, "name": "openfusion_auto", "store": kept._asdict(), "config": config}
+    if PAGE in request.app:
+        said["page"] = "/ui"
     link = request.app.get(LINK)
     if link is not None:
         said["redis"] = link.status()._asdict()
@@ -92,7 +97,7 @@ async def model(request: web.Request) -> web.Response:
             return answer_json(entry)
     if view is not None:
         view.check(wanted)
-    raise not_found(wanted, pool)
+    raise not_found(wanted, pool, request.app[ENGINE].own)
 
 
 def listing(request: web.Request) -> list[dict[str, object]]:
@@ -100,15 +105,7 @@ def listing(request: web.Request) -> list[dict[str, object]]:
     view = view_of(request)
     pool = view.pool if view else request.app[ENGINE].means.pool
     live = request.app[ENGINE].means.live.snapshot(None).stats
-    virtual = [
-        virtual_entry(AUTO, "picks the model, or several, for each request", pool, pool.candidates),
-        virtual_entry(FUSION, "always a panel", pool, pool.candidates),
-    ]
-    for role in roles_of(pool):
-        players = tuple(c for c in pool.candidates if role in c.roles)
-        virtual.append(
-            virtual_entry(PREFIX + role, f"the best candidate for the role {role}", pool, players)
-        )
+    virtual = virtual_entries(pool, request.app[ENGINE].own)
     rows = []
     for c in pool.candidates:
         stats = live.get(c.id)
@@ -130,6 +127,24 @@ def within(row: dict[str, object], most: int | None) -> dict[str, object]:
     if most is None or (isinstance(own, int) and own <= most):
         return row
     return {**row, "max_output_tokens": most}
+
+
+def virtual_entries(pool: Pool, own: OwnModels) -> list[dict[str, object]]:
+    """Return the entries of all names behind which several candidates stand."""
+    said = "picks the model, or several, for each request"
+    found = [
+        virtual_entry(AUTO, said, pool, pool.candidates),
+        virtual_entry(FUSION, "always a panel", pool, pool.candidates),
+    ]
+    for role in roles_of(pool):
+        players = tuple(c for c in pool.candidates if role in c.roles)
+        said = f"the best candidate for the role {role}"
+        found.append(virtual_entry(PREFIX + role, said, pool, players))
+    for model in own.values():
+        shown = virtual_entry(model.name, model.says, pool, model.players(pool))
+        made = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        found.append({**shown, "created": model.created, "created_at": made})
+    return found
 
 
 def virtual_entry(
@@ -226,6 +241,9 @@ async def configured(request: web.Request) -> web.Response:
             "loaded_at": loaded.at,
             "dry_run": engine.dry_run,
             "policy": policy_json(engine.policy),
+            "models": [
+                own_json(m) for m in engine.own.values() if view is None or m.name in view.names
+            ],
             "upstreams": [
                 {
                     "name": n,
@@ -256,6 +274,29 @@ async def configured(request: web.Request) -> web.Response:
 def benchmarks(c: Candidate) -> list[dict[str, object]]:
     """Return a candidate's published scores with their sources."""
     return [asdict(b) for b in c.benchmarks]
+
+
+def own_json(model: OwnModel) -> dict[str, object]:
+    """Return a model of the operator's own, as `[[models]]` says it."""
+    asks = model.options
+    fan = asks.fan or FanOut(model.name)
+    return {
+        "name": model.name,
+        "description": model.says,
+        "candidates": list(asks.panel),
+        "mode": mode_of(asks.strategy) if asks.strategy != "panel" else asks.mode,
+        "strategy": asks.strategy,
+        "aggregator": asks.aggregator,
+        "fanout": fan.count,
+        "judge": asks.judge,
+        "synthesis": fan.synthesis,
+        "fallback": fan.fallback,
+        "analysis": asks.analysis,
+        "tools": list(asks.tools),
+        "cost_quality": asks.cost_quality,
+        "max_usd": asks.max_usd,
+        "max_calls": asks.max_calls,
+    }
 
 
 def policy_json(policy: Policy) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import secrets
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
@@ -18,6 +19,7 @@ from openfusion_auto.runtime.limits import Client
 log = logging.getLogger("openfusion.server")
 
 OPERATOR = "OPENFUSION_API_KEYS"
+PASS_S = 12 * 3600  # [s] that a sign-in on the page lasts
 CHALLENGE = {"WWW-Authenticate": "Bearer"}  # RFC 9110 15.5.2 asks for one with every 401
 
 
@@ -48,6 +50,7 @@ class Keyring:
         operator: Keys of the environment: without limits, and they see everything.
         clock: By which keys expire.
         required: Ask for a key even when there is none yet: the server can be reached from elsewhere.
+        secret: What passes are sealed with; several processes that serve one address share one. None = a fresh one.
 
     Attributes:
         required: Whether a key is asked for. Once true it stays true: neither a revoked key nor a deleted file opens
@@ -55,9 +58,16 @@ class Keyring:
     """
 
     def __init__(
-        self, path: Path, operator: Sequence[str], clock: Clock, *, required: bool
+        self,
+        path: Path,
+        operator: Sequence[str],
+        clock: Clock,
+        *,
+        required: bool,
+        secret: bytes | None = None,
     ) -> None:
         self._path = path
+        self._secret = secret or secrets.token_bytes(32)
         self._clock = clock
         self._operator = known_of(operator)
         self._made: tuple[Known, ...] = ()
@@ -125,6 +135,35 @@ class Keyring:
         if found is not None and self._clock.wall() < found.until_s:
             return found.client
         raise self._refused(shown, found)
+
+    def pass_for(self, shown: str) -> str:
+        """Return a pass for whose key was shown: it opens the page in the key's place, for `PASS_S` at most.
+
+        Nothing is kept of it: it is a seal over its end, made of the key's hash and this server's secret. It ends with
+        the key, and with the server.
+
+        Raises:
+            NotAuthorized: as `find`.
+        """
+        self.find(shown)
+        until = str(int(self._clock.wall() + PASS_S))
+        return f"{until}.{self._seal(until, digest_of(shown))}"
+
+    def find_pass(self, shown: str) -> Client:
+        """Return whose pass was shown; raises as `find`."""
+        until, _, seal = shown.partition(".")
+        seal_bytes = seal.encode("utf-8", "surrogateescape")
+        now_s, found = self._clock.wall(), None
+        for known in self._known:
+            if hmac.compare_digest(self._seal(until, known.digest).encode(), seal_bytes):
+                found = known
+        if found is not None and now_s < min(found.until_s, int(until)):
+            return found.client
+        raise self._refused("", None)
+
+    def _seal(self, until: str, digest: bytes) -> str:
+        said = until.encode("utf-8", "surrogateescape") + b"." + digest
+        return hmac.new(self._secret, said, "sha256").hexdigest()
 
     def _refused(self, shown: str, found: Known | None) -> NotAuthorized:
         if found is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from aiohttp import web
 
+from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
@@ -15,6 +18,7 @@ from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.metrics import Metrics
+from openfusion_auto.store.base import Spend
 
 
 @dataclass(slots=True)
@@ -66,6 +70,21 @@ class Live:
     draining: bool = False
 
 
+@dataclass(slots=True)
+class Page:
+    """The page for people.
+
+    Attributes:
+        tell: Tells an error as a page.
+        receipts: The folder of the receipts that it shows.
+        spent: What was spent lately, and until when that is not asked for again [s].
+    """
+
+    tell: Callable[[web.Request, FusionError], web.Response]
+    receipts: Path
+    spent: tuple[float, list[Spend]] = field(default_factory=lambda: (0.0, []))
+
+
 ENGINE = web.AppKey("engine", Engine)
 CONFIG = web.AppKey("config", Loaded)
 OPTIONS = web.AppKey("options", ServerOptions)
@@ -74,6 +93,7 @@ LIVE = web.AppKey("live", Live)
 KEYRING = web.AppKey("keyring", Keyring)
 LIMITER = web.AppKey("limiter", Limiter)
 VIEWS = web.AppKey("views", Views)
+PAGE = web.AppKey("page", Page)  # not there when none is served
 METRICS = web.AppKey("metrics", Metrics)
 TRACE = web.RequestKey("trace", Trace)  # not there when a request is refused before it has one
 CLIENT = web.RequestKey("client", Client)  # who asks; not there when no key is asked for

@@ -25,7 +25,7 @@ from prometheus_client.metrics_core import (
 from openfusion_auto import __version__
 from openfusion_auto.core.types import Breaker, Candidate, Pool
 from openfusion_auto.errors import FusionError, UpstreamRejected
-from openfusion_auto.runtime.names import known_names
+from openfusion_auto.runtime.names import NONE_OWN, OwnModels, known_names
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.server.together import Together
 from openfusion_auto.store.base import Status
@@ -60,6 +60,7 @@ class Look:
         store: How the store is.
         refused: Refusals by kind of account and limit.
         config: When the configuration was read [s since 1970], whether it is the newest, and how reading it again went.
+        own: The operator's own models.
     """
 
     pool: Callable[[], Pool]
@@ -68,6 +69,7 @@ class Look:
     store: Callable[[], Status]
     refused: Callable[[], Counts[tuple[str, str]]]
     config: Callable[[], tuple[float, bool, Counts[str]]]
+    own: Callable[[], OwnModels] = lambda: NONE_OWN
 
 
 class States:
@@ -297,7 +299,7 @@ class Metrics:
             models.setdefault(candidate.model, []).append(candidate)
         # A model that several candidates serve is none of them.
         self._names = {m: found[0].id if len(found) == 1 else m for m, found in models.items()}
-        self._names |= {name: name for name in known_names(pool)}
+        self._names |= {name: name for name in known_names(pool, self._look.own())}
 
     def candidate(self, name: str) -> str:
         """Return a candidate of the pool by id, one word for all others."""

@@ -26,15 +26,28 @@ from openfusion_auto.errors import (
     UpstreamRateLimited,
 )
 from openfusion_auto.server.keyring import Keyring
-from openfusion_auto.server.keys import CLIENT, KEYRING, OPTIONS, ServerOptions
+from openfusion_auto.server.keys import CLIENT, KEYRING, OPTIONS, PAGE, ServerOptions
 from openfusion_auto.wire.codec import CODECS
 
 log = logging.getLogger("openfusion.server")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-OPEN_PATHS = frozenset({"/", "/health", "/ready", "/api/hello"})
+PAGE_FILES = ("page.css", "page.js", "icon.svg")  # nothing in them is anybody's secret
+OPEN_PATHS = frozenset(
+    {
+        "/",
+        "/health",
+        "/ready",
+        "/api/hello",
+        "/ui/sign-in",
+        *(f"/ui/static/{n}" for n in PAGE_FILES),
+    }
+)
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 # What a web page may send to any address without asking first: refused, so that no page spends the user's money.
-SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
+FORM = "application/x-www-form-urlencoded"
+SIMPLE_TYPES = ("text/plain", FORM, "multipart/form-data")
+COOKIE = "openfusion_pass"  # the cookie of who has signed in on the page
 # [s] told with a 429 for which the upstream names no time: Codex ends its session on one without any.
 RETRY_AFTER_S = 1.0
 
@@ -64,31 +77,41 @@ def error_response(
 
 @web.middleware
 async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check who asks, then answer; whatever goes wrong becomes a JSON error."""
-    dialect = dialect_of(request.path)
+    """Check who asks, then answer; whatever goes wrong becomes a JSON error, on the page a page."""
     try:
         admit(request)
         return await handler(request)
     except FusionError as error:
-        return error_response(error, dialect)
+        return refusal(request, error)
     except web.HTTPException as error:
-        response = error_response(translate(error), dialect)
+        response = refusal(request, translate(error))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except HttpProcessingError:
-        return error_response(
-            BadRequest("The request body cannot be read: its encoding or framing is broken."),
-            dialect,
-        )
+        broken = BadRequest("The request body cannot be read: its encoding or framing is broken.")
+        return refusal(request, broken)
     except Exception as error:  # noqa: BLE001 - the last line: a defect of ours must not take the connection down
         # The kind only: an exception's text may hold a prompt or a key.
         # The path as it came, escapes and all (decoded it may hold line ends), and no query (it may hold a key).
         path = request.raw_path.partition("?")[0][:80]
         log.error("internal error: %s in %s", type(error).__name__, path)  # noqa: TRY400 - no traceback, see above
-        return error_response(
-            InternalError("Internal error of the router; its log names the kind."), dialect
+        return refusal(
+            request, InternalError("Internal error of the router; its log names the kind.")
         )
+
+
+def refusal(request: web.Request, error: FusionError) -> web.Response:
+    """Return an error as whoever asks reads it: a page on the page, elsewhere as the path's dialect shapes it."""
+    page = request.app.get(PAGE)
+    if page is not None and is_page(request.path):
+        return page.tell(request, error)
+    return error_response(error, dialect_of(request.path))
+
+
+def is_page(path: str) -> bool:
+    """Whether a path is of the page for people."""
+    return path == "/ui" or path.startswith("/ui/")
 
 
 def admit(request: web.Request) -> None:
@@ -181,8 +204,15 @@ def check_host(request: web.Request, options: ServerOptions) -> None:
 
 
 def check_origin(request: web.Request, options: ServerOptions) -> None:
-    """Refuse requests that a foreign web page makes; programs send no Origin."""
+    """Refuse requests that a foreign web page makes; programs send no Origin.
+
+    What changes something on the page comes from the page itself: a cookie is sent to every port of a machine.
+    """
     origin = request.headers.get("Origin")
+    if is_page(request.path) and request.method not in SAFE_METHODS:
+        own = (origin or "").partition("://")[2]
+        if not own or own.lower() != request.headers["Host"].lower():
+            raise Forbidden("Only the page itself may ask this.", code="origin_not_allowed")
     if origin is None:
         return
     scheme, _, rest = origin.partition("://")
@@ -200,16 +230,26 @@ def presented_key(request: web.Request) -> str | None:
 
 
 def check_key(request: web.Request, keyring: Keyring) -> None:
-    """Refuse a missing or wrong key where one is asked for, else note whose it is. Raises `NotAuthorized`."""
-    if keyring.required:
-        request[CLIENT] = keyring.find(presented_key(request) or "")
+    """Refuse a missing or wrong key where one is asked for, else note whose it is. Raises `NotAuthorized`.
+
+    On the page, and nowhere else, the cookie of its sign-in stands for the key.
+    """
+    if not keyring.required:
+        return
+    key = presented_key(request)
+    if key is None and is_page(request.path):
+        request[CLIENT] = keyring.find_pass(request.cookies.get(COOKIE, ""))
+    else:
+        request[CLIENT] = keyring.find(key or "")
 
 
 def check_media(request: web.Request) -> None:
-    """Refuse bodies that are not declared as JSON."""
+    """Refuse bodies that are not declared as JSON; the page's own forms pass (`check_origin` looked at them)."""
     if request.method != "POST" or "Content-Type" not in request.headers:
         return
     kind = request.headers["Content-Type"].split(";")[0].strip().lower()
+    if kind == FORM and is_page(request.path):
+        return
     if kind in SIMPLE_TYPES or not (kind.endswith(("/json", "+json"))):
         raise UnsupportedMedia(
             "Send the body as JSON with the header 'Content-Type: application/json'.",

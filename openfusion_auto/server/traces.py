@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Mapping
 
 from aiohttp import web
 
+from openfusion_auto.core.types import KINDS
 from openfusion_auto.errors import BadRequest, NotFound
 from openfusion_auto.runtime import archive
 from openfusion_auto.runtime.access import owner_of
@@ -26,19 +29,36 @@ async def traces(request: web.Request) -> web.Response:
     """`GET /v1/traces`: the newest first, compact.
 
     `limit` says how many, `before` (the id of a trace, or seconds since 1970) where to go on; `model` (as asked for, or
-    as answered), `mode` and `outcome` take a part of them. A gateway key sees its own alone.
+    as answered), `mode`, `outcome`, `kind`, `session` (its hash) and `since` (seconds since 1970) take a part of them.
+    A gateway key sees its own alone.
     """
-    engine, limit = request.app[ENGINE], limit_of(request)
+    asked = request.query
+    rows, more = await found(request, asked, limit_of(asked))
+    return answer_json({"object": "list", "data": rows, "has_more": more})
+
+
+async def found(
+    request: web.Request, asked: Mapping[str, str], limit: int, *, at_once: bool = False
+) -> tuple[list[dict[str, object]], bool]:
+    """Return the traces that `asked` says, as entries of a list, and whether there are more of them.
+
+    `at_once`: see `TraceQuery`; this process has its own newest ones in memory anyway.
+    """
+    engine = request.app[ENGINE]
     query = TraceQuery(
         limit + 1,
-        await before(request),
-        request.query.get("model"),
-        one_of(request, "mode", MODES),
-        one_of(request, "outcome", OUTCOMES),
+        await before(request, asked),
+        asked.get("model"),
+        one_of(asked, "mode", MODES),
+        one_of(asked, "outcome", OUTCOMES),
         owner(request),
+        one_of(asked, "kind", KINDS),
+        asked.get("session"),
+        since(asked),
+        at_once,
     )
     rows = await archive.listed(engine.traces, engine.means.books.store, query)
-    return answer_json({"object": "list", "data": rows[:limit], "has_more": len(rows) > limit})
+    return rows[:limit], len(rows) > limit
 
 
 async def trace(request: web.Request) -> web.Response:
@@ -64,17 +84,17 @@ def owner(request: web.Request) -> str | None:
     return owner_of(client.id) if client is not None and client.own else None
 
 
-def limit_of(request: web.Request) -> int:
+def limit_of(asked: Mapping[str, str]) -> int:
     """Return how many traces are wanted."""
-    text = request.query.get("limit", str(DEFAULT_LISTED))
+    text = asked.get("limit", str(DEFAULT_LISTED))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LISTED:
         raise BadRequest(f"limit must be a number from 1 to {MAX_LISTED}.", param="limit")
     return int(text)
 
 
-async def before(request: web.Request) -> tuple[float, str] | None:
+async def before(request: web.Request, asked: Mapping[str, str]) -> tuple[float, str] | None:
     """Return the place in the order of all traces from which older ones are wanted."""
-    text = request.query.get("before")
+    text = asked.get("before")
     if text is None:
         return None
     try:
@@ -92,9 +112,21 @@ async def before(request: web.Request) -> tuple[float, str] | None:
     return place
 
 
-def one_of(request: web.Request, name: str, known: tuple[str, ...]) -> str | None:
+def since(asked: Mapping[str, str]) -> float | None:
+    """Return from when on traces are wanted [s since 1970]."""
+    text = asked.get("since")
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        at = float(text)
+        if math.isfinite(at):
+            return at
+    raise BadRequest("since must be seconds since 1970.", param="since")
+
+
+def one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
     """Return a parameter that takes one of some words."""
-    text = request.query.get(name)
+    text = asked.get(name)
     if text is not None and text not in known:
         raise BadRequest(f"{name} must be one of {', '.join(known)}.", param=name)
     return text

@@ -1,4 +1,7 @@
-"""While the server runs, each second: keys that change are read again, and workers tell each other their states."""
+"""While the server runs, each second: keys that change are read again, and workers tell each other their states.
+
+Each five minutes, freed memory goes back to the system.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from aiohttp import web
 
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.keyring import Keyring
+from openfusion_auto.server.memory import TRIM_S, trimmer
 from openfusion_auto.server.together import Together
 
 TICK_S = 1.0
@@ -21,11 +25,15 @@ def upkeep(
     """Return the context of an application in which the keys are kept up, and a worker's states are told."""
 
     async def each_second() -> None:
+        trim, trimmed_s = trimmer(), clock.now()
         while True:
             if together is not None:
                 together.publish()
             await clock.sleep(TICK_S)
             keyring.refresh()
+            if trim is not None and clock.now() - trimmed_s >= TRIM_S:
+                trimmed_s = clock.now()
+                await asyncio.to_thread(trim)
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(each_second())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 READY = b"+"  # the only thing that a worker says to its parent
+SEALING = "OPENFUSION_WORKERS_SEALING"  # in a worker's environment: what passes of all of them are sealed with, in hex
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when it is first imported
 
 

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 # [s] a request may wait for the others; a transaction takes less than a millisecond, and a batch of the writer some.
 WAIT_S = 1.0
+TURNS_KEPT_S = 30 * 24 * 3600.0
 SESSION = "session:"  # accounts of these are not listed among the live values: they are many, and have no key
 
 
@@ -162,6 +163,10 @@ class FileAccounts:
         """Ask about some accounts; None when the file does not answer."""
         return await self._try(partial(self._step, names, asked)) if self.up else None
 
+    async def turn(self, name: str) -> int | None:
+        """Count in the file; a list that nobody asked for in a month begins anew."""
+        return await self._try(partial(self._count, name)) if self.up else None
+
     async def probe(self) -> None:
         """Look whether a file that did not answer does now."""
         if not self.up:
@@ -212,6 +217,17 @@ class FileAccounts:
             raise
         self.alone = not self._worker and alive == {asked["me"]}
         return reply
+
+    def _count(self, name: str) -> int:
+        db, now_s = self._connected(), self._wall()
+        found = db.execute(
+            "INSERT INTO turns (name, n, at) VALUES (?, 1, ?)"
+            " ON CONFLICT (name) DO UPDATE SET n = n + 1, at = excluded.at RETURNING n",
+            (name, now_s),
+        ).fetchone()[0]
+        if found == 1:  # a new list, now and then: the time to forget old ones
+            db.execute("DELETE FROM turns WHERE at < ?", (now_s - TURNS_KEPT_S,))
+        return int(found) - 1
 
     def _connected(self) -> sqlite3.Connection:
         """Return the connection; a new one when the file has been moved away or replaced."""

@@ -71,7 +71,8 @@ class Line(NamedTuple):
 class TraceHead(NamedTuple):
     """What a trace is found by. `requested` is the name the client asked for, `model` and `candidate` who answered.
 
-    `owner` is a hash of the id of the gateway key that asked, None without one.
+    `owner` is a hash of the id of the gateway key that asked, None without one. `kind` is what was asked for, `session`
+    a hash of the session's key; None where there is none, and in what earlier versions kept.
     """
 
     id: str
@@ -82,6 +83,8 @@ class TraceHead(NamedTuple):
     mode: str | None
     outcome: str
     owner: str | None = None
+    kind: str | None = None
+    session: str | None = None
 
 
 class TraceRow(NamedTuple):
@@ -99,8 +102,10 @@ class TraceQuery:
     Attributes:
         limit: How many at most.
         before: Only what is older than this moment [s since 1970] and id.
+        since: Only what came at this moment or later [s since 1970].
         model: The name asked for, or the candidate or model that answered.
         owner: Whose alone are wanted.
+        at_once: What was put in a moment ago need not be among them: writing is not waited for.
     """
 
     limit: int
@@ -109,6 +114,10 @@ class TraceQuery:
     mode: str | None = None
     outcome: str | None = None
     owner: str | None = None
+    kind: str | None = None
+    session: str | None = None
+    since: float | None = None
+    at_once: bool = False
 
     def takes(self, head: TraceHead) -> bool:
         """Whether a trace is among the wanted ones."""
@@ -118,6 +127,9 @@ class TraceQuery:
             and self.mode in (None, head.mode)
             and self.outcome in (None, head.outcome)
             and self.owner in (None, head.owner)
+            and self.kind in (None, head.kind)
+            and self.session in (None, head.session)
+            and (self.since is None or head.at >= self.since)
         )
 
 

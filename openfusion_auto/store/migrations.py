@@ -71,7 +71,37 @@ def together(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE processes (id TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID")
 
 
-MIGRATIONS: tuple[Migration, ...] = (live_values, books, traces, resets, owners, together)
+def facets(db: sqlite3.Connection) -> None:
+    """What else traces are found by; NULL in all from before. The index holds every column that a list is filtered by:
+    whoever passes over thousands of traces does not read them.
+    """
+    db.execute("ALTER TABLE traces ADD COLUMN kind TEXT")
+    db.execute("ALTER TABLE traces ADD COLUMN session TEXT")
+    db.execute("DROP INDEX traces_by_age")
+    db.execute("DROP INDEX traces_by_owner")
+    db.execute(
+        "CREATE INDEX traces_to_list ON traces"
+        " (at, id, requested, candidate, model, mode, outcome, owner, kind, session)"
+    )
+
+
+def turns(db: sqlite3.Connection) -> None:
+    """How many requests have taken their turn in each list of models that take turns, by a digest of the list."""
+    db.execute(
+        "CREATE TABLE turns (name TEXT PRIMARY KEY, n INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    live_values,
+    books,
+    traces,
+    resets,
+    owners,
+    together,
+    facets,
+    turns,
+)
 LATEST = len(MIGRATIONS)
 
 

@@ -108,8 +108,10 @@ class SqliteStore:
     def traces(self, query: TraceQuery) -> list[TraceRow]:
         """Return traces, newest first."""
         at, name = query.before or (None, None)
-        wanted = (at, name, query.model, query.mode, query.outcome, query.owner, query.limit)
-        return [trace_row(row) for row in self._read(TRACES, *wanted)]
+        parts = (query.model, query.mode, query.outcome, query.owner, query.kind, query.session)
+        wanted = (at, name, *parts, query.since, query.limit)
+        found = self._read(TRACES, *wanted, at_once=query.at_once)
+        return [trace_row(row) for row in found]
 
     def spend(self, since_s: float) -> list[Spend]:
         """Return what was used since a moment, by candidate."""
@@ -152,9 +154,12 @@ class SqliteStore:
         self._reading.close()  # before the writer's: the last one copies the log into the file
         self._writer.close()
 
-    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return rows, after what was put in before is written; none when the file cannot be read, and that is said."""
-        self._writer.flush(FLUSH_S)
+    def _read(self, query: str, *values: object, at_once: bool = False) -> list[tuple[Any, ...]]:
+        """Return rows, after what was put in before is written (unless `at_once`); none when the file cannot be read,
+        and that is said.
+        """
+        if not at_once:
+            self._writer.flush(FLUSH_S)
         try:
             return self._reading.rows(query, [column(v) for v in values])
         except (sqlite3.Error, OSError, StoreTooNew) as error:
@@ -162,13 +167,14 @@ class SqliteStore:
             return []
 
 
-HEAD = "id, at, requested, candidate, model, mode, outcome, owner"
+HEAD = "id, at, requested, candidate, model, mode, outcome, owner, kind, session"
 ONE_TRACE = f"SELECT {HEAD}, summary, document FROM traces WHERE id = ?"  # noqa: S608 - of constants
 TRACES = (
-    f"SELECT {HEAD}, summary, x'' FROM traces"  # noqa: S608 - of constants
+    f"SELECT {HEAD}, summary, x'' FROM traces INDEXED BY traces_to_list"  # noqa: S608 - of constants
     " WHERE (?1 IS NULL OR (at, id) < (?1, ?2)) AND (?3 IS NULL OR ?3 IN (requested, candidate, model))"
     " AND (?4 IS NULL OR mode = ?4) AND (?5 IS NULL OR outcome = ?5) AND (?6 IS NULL OR owner = ?6)"
-    " ORDER BY at DESC, id DESC LIMIT ?7"
+    " AND (?7 IS NULL OR kind = ?7) AND (?8 IS NULL OR session = ?8) AND (?9 IS NULL OR at >= ?9)"
+    " ORDER BY at DESC, id DESC LIMIT ?10"
 )
 # Sums as REAL: a broken upstream may report more tokens than an integer sum can hold.
 SPEND = (

@@ -390,8 +390,8 @@ INSERT_LINE = (
     " cache_write, output, usd, estimated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_TRACE = (
-    "INSERT OR REPLACE INTO traces (id, at, requested, candidate, model, mode, outcome, owner, summary,"
-    " document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO traces (id, at, requested, candidate, model, mode, outcome, owner, kind,"
+    " session, summary, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 

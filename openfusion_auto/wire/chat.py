@@ -27,6 +27,7 @@ _FINISHES: Mapping[str, str] = {
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
 # Fields of a message that are content of their own, beside text and calls.
+MOST_USD = 1e6  # a bill above that is none
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
 
@@ -68,10 +69,19 @@ def read_answer(raw: bytes) -> Answer:
         tool_calls=calls,
         finish=finish,
         usage=read_usage(data.get("usage")),
+        billed_usd=read_bill(data.get("usage")),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,
     )
+
+
+def read_bill(value: object) -> float | None:
+    """Return what OpenRouter says in `usage.cost` that a call costs [USD]; None when it is no amount."""
+    cost = (as_object(value) or {}).get("cost")
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < MOST_USD:
+        return None
+    return float(cost)
 
 
 def read_usage(value: object) -> Usage | None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from openfusion_auto.core.prompt import Options, Strategy
+from openfusion_auto.core.prompt import Each, Options, Strategy
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_checks import (
     MODEL_LIMIT,
@@ -24,11 +24,13 @@ from openfusion_auto.wire.chat_checks import (
     items,
     members,
     name,
+    number,
     one_of,
     string,
     wrong_type,
     wrong_value,
 )
+from openfusion_auto.wire.extensions import provider_of
 from openfusion_auto.wire.jsons import Body
 from openfusion_auto.wire.options import FIELD, read_options
 from openfusion_auto.wire.plugins import fusion_of
@@ -36,9 +38,15 @@ from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
 NAMES_LIMIT = 8  # models in one list: the members that a panel may have
 VIRTUAL = FIELD + "/"  # of the names that are made here
-_ORDERS = ("cost_optimized", "latency_optimized", "performance_based")
-_STRATEGIES = ("best_of", "round_robin", *_ORDERS)
-_PER_MODEL = ("weight", "max_cost_per_1k_tokens", "min_performance_score")
+_STRATEGIES = (
+    "best_of", "round_robin", "cost_optimized", "latency_optimized", "performance_based",
+)  # fmt: skip
+# What may be said of one model, and the highest value.
+_PER_MODEL: Mapping[str, float | None] = {
+    "weight": 1e6,
+    "max_cost_per_1k_tokens": None,
+    "min_performance_score": 1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,8 @@ def read_named(body: Body, raw: bytes) -> Named:
         ModelNotFound: a name that no model can have.
     """
     options, body, raw = _wished(body, raw)
+    hosts = provider_of(body.get("provider"))
+    options = options if hosts is None else replace(options, hosts=hosts)
     value, more = body.get("model"), body.get("models")
     if isinstance(value, dict):
         _refuse_both(more)
@@ -155,10 +165,9 @@ def _by_strategy(given: Mapping[str, object], options: Options) -> tuple[str, Op
     kind = string("model.strategy", given.get("strategy"))
     if kind not in _STRATEGIES:
         raise wrong_value("model.strategy", one_of(_STRATEGIES))
-    if kind == "round_robin":
-        raise _unsupported("model.strategy", "round_robin")
     listed = items("model.models", given.get("models"))
-    names = _names("model.models", [_id(i, entry) for i, entry in enumerate(listed)])
+    entries = [_entry(i, entry) for i, entry in enumerate(listed)]
+    names = _names("model.models", [name for name, _ in entries])
     if options.strategy != "panel" or options.mode != "auto":
         raise BadRequest(
             f"'model.strategy' says how the models are asked, and so does '{FIELD}'. Leave one out.",
@@ -166,32 +175,45 @@ def _by_strategy(given: Mapping[str, object], options: Options) -> tuple[str, Op
             code="conflicting_options",
         )
     model = ",".join(dict.fromkeys(names))
+    options = replace(options, each=_each(entries))
     if kind == "best_of":
         picked = options.aggregator if options.aggregator != "auto" else "ranked"
         return model, replace(options, aggregator=picked)
     return model, replace(options, strategy=cast("Strategy", kind))
 
 
-def _id(index: int, entry: object) -> object:
-    """Return the name in an entry of a strategy object; a name may also stand there by itself."""
+def _entry(index: int, entry: object) -> tuple[object, Each | None]:
+    """Return the name in an entry of a strategy object, and what else it says; a name may stand there alone."""
     if not isinstance(entry, dict):
-        return entry
+        return entry, None
     at = f"model.models[{index}]"
     given = members(at, entry)
     for key in given:
-        if key in _PER_MODEL:
-            raise _unsupported(f"{at}.{key}", key)
-        if key != "id":
-            raise BadRequest(f"Unknown field in '{at}'.", param=at, code="unknown_option")
-    return string(f"{at}.id", given.get("id"))
+        if key != "id" and key not in _PER_MODEL:
+            raise BadRequest(
+                f"Unknown field in '{at}'. Known are: id, {', '.join(_PER_MODEL)}.",
+                param=at,
+                code="unknown_option",
+            )
+    said = {
+        key: number(f"{at}.{key}", given[key], 0, most)
+        for key, most in _PER_MODEL.items()
+        if given.get(key) is not None
+    }
+    name_ = string(f"{at}.id", given.get("id"))
+    return name_, Each(name_, *(said.get(key) for key in _PER_MODEL)) if said else None
 
 
-def _unsupported(param: str, said: str) -> BadRequest:
-    return BadRequest(
-        f"'{said}' at '{param}' is not available yet; leave it out.",
-        param=param,
-        code="unsupported_option",
-    )
+def _each(entries: list[tuple[object, Each | None]]) -> tuple[Each, ...]:
+    """Return what is said of the models; of one that stands twice, what is said first."""
+    first: dict[object, Each | None] = {}
+    for name_, said in entries:
+        first.setdefault(name_, said)
+    found = tuple(each for each in first.values() if each is not None)
+    weights = [each.weight for each in found if each.weight is not None]
+    if weights and not any(weights):
+        raise wrong_value("model.models", "a weight above 0 for one of them at least")
+    return found
 
 
 def _check_route(value: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, cast
 
-from openfusion_auto.core.prompt import Aggregator, Options, Strategy, TraceLevel
+from openfusion_auto.core.prompt import Aggregator, Options, Strategy, TraceLevel, WebTool
 from openfusion_auto.core.strategy import ORDERED, mode_of
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_checks import (
@@ -31,6 +31,7 @@ _KNOWN = (
     "mode", "panel", "judge", "aggregator", "strategy", "preset", "candidates", "cost_quality", "max_usd",
     "max_calls", "tools", "analysis", "trace", "session", "cache",
 )  # fmt: skip
+WEB_TOOLS: tuple[WebTool, ...] = ("web_search", "web_fetch")
 _NONE: Mapping[str, object] = {}
 # One word for several options. Every option that a request gives itself goes before; server limits hold as always.
 PRESETS: Mapping[str, Mapping[str, object]] = {
@@ -48,15 +49,15 @@ def read_options(value: object) -> Options:
     """Return the options of a request; None and `{}` ask for nothing.
 
     Raises:
-        BadRequest: an unknown key (with the nearest known one), a wrong value (naming its field), or a known
-            option that this version does not have (`unsupported_option`): never ignored in silence.
+        BadRequest: an unknown key (with the nearest known one), or a wrong value (naming its field): never ignored in
+            silence.
     """
     if value is None:
         return Options()
     given = members(FIELD, value)
     _refuse_unknown(FIELD, given, _KNOWN)
     given = {key: v for key, v in given.items() if v is not None}
-    _refuse_unsupported(given)
+    tools = _tools(given)
     given = _with_preset(given)
     return Options(
         mode=cast(
@@ -76,6 +77,7 @@ def read_options(value: object) -> Options:
         cache=boolean(f"{FIELD}.cache", given["cache"]) if "cache" in given else None,
         strategy=_strategy(given),
         analysis="analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]),
+        tools=tools,
     )
 
 
@@ -115,20 +117,14 @@ def _refuse_unknown(at: str, given: Mapping[str, object], known: tuple[str, ...]
         raise BadRequest(f"Unknown option in '{at}'.{hint}", param=at, code="unknown_option")
 
 
-def _refuse_unsupported(given: Mapping[str, object]) -> None:
-    """Refuse what the contract names but this version does not have, unless it asks for the default."""
+def _tools(given: Mapping[str, object]) -> tuple[WebTool, ...]:
+    """Return the web tools that are asked for."""
     tools = members(f"{FIELD}.tools", given.get("tools", _NONE))
-    _refuse_unknown(f"{FIELD}.tools", tools, ("web_search",))
-    wanted = tools.get("web_search")
-    if wanted is not None and boolean(f"{FIELD}.tools.web_search", wanted):
-        raise _unsupported("tools.web_search")
-
-
-def _unsupported(field: str) -> BadRequest:
-    return BadRequest(
-        f"The option '{FIELD}.{field}' is not available yet; leave it out.",
-        param=f"{FIELD}.{field}",
-        code="unsupported_option",
+    _refuse_unknown(f"{FIELD}.tools", tools, WEB_TOOLS)
+    return tuple(
+        name_
+        for name_ in WEB_TOOLS
+        if tools.get(name_) is not None and boolean(f"{FIELD}.tools.{name_}", tools[name_])
     )
 
 

@@ -15,6 +15,10 @@ from openfusion_auto.wire.chat_checks import boolean, items, name, one_of, strin
 from openfusion_auto.wire.jsons import as_object
 
 MEMBERS_LIMIT = 8  # analysis models, as OpenRouter bounds them
+WEB: Mapping[str, str] = {
+    "openrouter:web_search": "web_search",
+    "openrouter:web_fetch": "web_fetch",
+}
 PRESETS: Mapping[str, str] = {"general-high": "quality", "general-budget": "budget"}
 
 
@@ -60,8 +64,8 @@ def _options(at: str, given: Mapping[str, object]) -> dict[str, object]:
                 if preset not in PRESETS:
                     raise wrong_value(where, one_of(PRESETS))
                 made["preset"] = PRESETS[preset]
-            case "tools" if items(where, value) == []:
-                pass  # members without web tools, as they are here
+            case "tools":
+                made["tools"] = dict.fromkeys(_tools(where, value), True)
             case _:
                 raise BadRequest(
                     f"'{where}' is not available yet; leave it out.",
@@ -69,6 +73,17 @@ def _options(at: str, given: Mapping[str, object]) -> dict[str, object]:
                     code="unsupported_option",
                 )
     return made
+
+
+def _tools(at: str, value: object) -> list[str]:
+    """Return the names of web tools, which stand there as `{"type": "openrouter:web_search"}`."""
+    found = []
+    for i, entry in enumerate(items(at, value)):
+        kind = string(f"{at}[{i}].type", (as_object(entry) or {}).get("type"))
+        if kind not in WEB:
+            raise wrong_value(f"{at}[{i}].type", one_of(WEB))
+        found.append(WEB[kind])
+    return found
 
 
 def _models(at: str, value: object) -> list[str]:

@@ -55,8 +55,17 @@ def test_upstreams_and_settings_stand_with_their_origin(configured):
         "key": "upstreams.relay",
         "value": "http://127.0.0.1:9/v1",
         "origin": "file:openfusion.toml:1",
+        "default": False,
     } in changed
     assert all(row["origin"] != "default" for row in changed)
+
+
+def test_a_model_of_the_operators_own_stands_with_what_it_does(configured):
+    configured(
+        more='\n[[models]]\nname = "team/x-1.5"\ncandidates = ["coder-a"]\nmode = "single"\n'
+    )
+    (row,) = [r for r in checks.examine(None, probe=False)[1] if r["key"] == "models.team/x-1.5"]
+    assert row["value"] == "single of 1 candidate"
 
 
 def test_wrong_numbers_in_the_pool_fail_and_gaps_warn(configured, folder):

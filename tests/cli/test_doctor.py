@@ -38,6 +38,16 @@ def test_json_holds_checks_settings_and_the_verdict(run, configured, monkeypatch
     assert "sk-very-secret" not in done.out
 
 
+def test_a_setting_that_is_set_to_its_default_is_no_news(run, folder, monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", "0")
+    run("init")
+    shown = [line.split()[1] for line in run("doctor").out.splitlines() if "  setting  " in line]
+    assert shown == ["server.port", "upstreams.openrouter"]
+    rows = run("doctor", "--json").json["settings"]
+    assert len(rows) > 40
+    assert {row["key"] for row in rows if not row["default"]} == set(shown)
+
+
 def test_a_broken_configuration_is_a_finding(run, folder):
     (folder / "openfusion.toml").write_text("[auto]\ncost_qualty = 5\nmode = 3\n")
     done = run("doctor", "--json")
@@ -45,3 +55,36 @@ def test_a_broken_configuration_is_a_finding(run, folder):
     failed = [c["detail"] for c in done.json["checks"] if c["status"] == "FAIL"]
     assert len(failed) == 2
     assert {line.split(": ")[0] for line in failed} == {"openfusion.toml:2", "openfusion.toml:3"}
+
+
+def test_wire_holds_our_own_server_to_every_probe_and_to_bytes(run):
+    done = run("doctor", "--wire", "--json")
+    assert done.code == 0
+    found = {
+        g["name"]: {p["probe"]: p["outcome"] for p in g["probes"]} for g in done.json["gateways"]
+    }
+    for behind in ("chat", "responses", "messages"):
+        outcomes = found[f"openfusion, {behind} behind"]
+        assert outcomes[f"{behind}: bytes"] == outcomes[f"{behind}: bytes of a stream"] == "pass"
+        assert set(outcomes.values()) == {"pass", "not offered"}
+
+
+def test_an_address_is_probed_and_gets_no_key_of_another(run, configured, canned, monkeypatch):
+    configured()
+    monkeypatch.setenv("RELAY_API_KEY", "sk-relay")
+    monkeypatch.setenv("OPENFUSION_API_KEYS", "sk-client")
+    done = run("doctor", "--probe-url", f"{canned.url}/v1", "--model", "m")
+    assert done.code == 1
+    assert "not offered: status 404 (every probe)" in done.out
+    assert len(canned.seen) > 20
+    assert not [v for _, _, h in canned.seen for v in h.values() if "sk-" in v]
+
+
+def test_one_thing_at_a_time(run):
+    for args in (
+        ["--wire", "--probe-url", "http://x/v1"],
+        ["--probe", "--wire"],
+        ["--model", "m"],
+        ["--wire", "--key-env", "A"],
+    ):
+        assert run("doctor", *args).code == 2

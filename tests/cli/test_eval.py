@@ -7,6 +7,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
+from openfusion_auto.cli import output
 from openfusion_auto.data import data_root
 from openfusion_auto.upstream.reply import Reply
 
@@ -124,15 +125,13 @@ def test_a_receipt_that_its_file_does_not_take_is_kept_with_the_others(run, case
 
 
 def test_progress_is_shown_where_a_person_looks(run, cases, monkeypatch, capsys):
-    from openfusion_auto.cli import evaluate
-
-    class Seen(evaluate.Progress):
+    class Seen(output.Progress):
         def __init__(self, total):
             super().__init__(total)
             self._seen = True
 
     assert "1/1" not in run("eval", "--dry-run", "--cases", cases).err
-    monkeypatch.setattr(evaluate, "Progress", Seen)
+    monkeypatch.setattr(output, "Progress", Seen)
     assert "1/1  greet  auto" in run("eval", "--dry-run", "--cases", cases).err
     judged = run("compare", "--dry-run", "--cases", cases, "--baseline", "cheapest", "--grade").err
     assert "2/3  greet  cheapest" in judged

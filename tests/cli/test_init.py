@@ -2,6 +2,8 @@
 
 import tomllib
 
+from tests.config.test_adopt import POLICIES
+
 
 def test_it_writes_a_file_that_changes_nothing_and_says_what_next(run, folder):
     done = run("init")
@@ -38,3 +40,30 @@ def test_a_folder_that_is_not_there_is_a_clear_message(run):
     done = run("init", "--path", "no/where.toml")
     assert done.code == 2
     assert "no/where.toml cannot be written (No such file or directory)" in done.err
+
+
+def test_another_routers_file_becomes_one_that_serves_its_names(run, folder):
+    (folder / "fanout_policies.json").write_text(POLICIES)
+    done = run("init", "--from", "fanout_policies.json")
+    assert (done.code, done.err) == (0, "")
+    assert "made of fanout_policies.json: fanout/minimal." in done.out
+    assert "and the model fanout/minimal" in done.out
+    assert "note: no prices are known for" in done.out
+    listed = [m["id"] for m in run("models", "--json", "--config", "openfusion.toml").json["data"]]
+    assert "fanout/minimal" in listed
+    assert (
+        "fanout/minimal       panel of 2 candidates"
+        in run("models", "--config", "openfusion.toml").out
+    )
+
+
+def test_a_wrong_one_writes_nothing_and_names_the_key(run, folder):
+    (folder / "p.json").write_text(POLICIES.replace("fanout_count", "fanout_cuont"))
+    done = run("init", "--from", "p.json")
+    assert done.code == 2
+    assert (
+        'p.json: policies[0].fanout_cuont: is not a known key (did you mean "fanout_count"?)'
+        in done.err
+    )
+    assert run("init", "--from", "not-there.yaml").code == 2
+    assert not (folder / "openfusion.toml").exists()

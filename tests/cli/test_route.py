@@ -97,3 +97,14 @@ def test_without_a_key_it_says_that_it_decides_as_if(run):
     assert done.code == 0
     assert "no key is set" in done.err
     assert "no key is set" not in done.out
+
+
+def test_without_a_key_a_dry_run_still_decides(run, configured):
+    configured(url="https://relay.invalid/v1")
+    done = run("route", "hello")
+    assert done.code == 1
+    assert "to try it without a key: --dry-run" in done.err
+    done = run("route", "hello", "--dry-run")
+    assert done.code == 0
+    assert done.err == "openfusion: --dry-run: decided as if every candidate could be called\n"
+    assert run("route", "hello", "--dry-run", "--server", "http://127.0.0.1:9").code == 2

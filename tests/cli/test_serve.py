@@ -47,6 +47,8 @@ def test_it_says_where_it_is_answers_and_ends_with_0_on_sigterm(folder):
         assert lines[-1].endswith("12 candidates, dry run)")
         assert any("DRY RUN: NO MODEL IS CALLED" in line for line in lines[:-1])
         answer = ask(url)
+        with urllib.request.urlopen(f"{url}/ui", timeout=10) as page:
+            assert answer["openfusion"]["trace_id"] in page.read().decode()
         assert answer["openfusion"]["dry_run"] is True
         assert answer["choices"][0]["message"]["content"].startswith("DRY RUN")
         process.send_signal(signal.SIGTERM)

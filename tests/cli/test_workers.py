@@ -21,7 +21,7 @@ from openfusion_auto.server.worker import READY
 from tests.cli.processes import environment, start_process
 from tests.server.conftest import candidate
 from tests.support.redis_server import redis_server
-from tests.support.workers import alive, doubled, several, until
+from tests.support.workers import OPERATOR, alive, doubled, several, until
 
 PRICE = {"input": 1.0, "output": 1000.0, "source": "test", "as_of": "2026-11-01"}
 COSTLY = candidate("costly", price_usd_per_mtok=PRICE, max_output_tokens=1000)
@@ -64,6 +64,27 @@ async def check_sessions_and_traces(server):
     found = await asyncio.gather(*(server.get(f"/v1/traces/{trace}") for _ in range(9)))
     assert {status for status, _ in found} == {200}
     assert {told["trace_id"] for _, told in found} == {trace}
+
+
+async def check_the_page(server):
+    """Who has signed in at one of them has at all."""
+    async with server.http() as http:
+        headers = {"Origin": server.url, "Authorization": ""}
+        async with http.post(
+            f"{server.url}/ui/sign-in",
+            data={"key": OPERATOR},
+            headers=headers,
+            allow_redirects=False,
+        ) as reply:
+            given = reply.headers["Set-Cookie"].partition(";")[0]
+    for _ in range(9):
+        async with (
+            server.http() as http,
+            http.get(
+                f"{server.url}/ui/receipts", headers={"Cookie": given, "Authorization": ""}
+            ) as r,
+        ):
+            assert r.status == 200
 
 
 async def check_limits(server):
@@ -131,6 +152,7 @@ async def test_three_workers_answer_as_one(tmp_path):
         pids = await server.seen()
         assert len(set(pids.values())) == 3
         await check_sessions_and_traces(server)
+        await check_the_page(server)
         paid = await check_limits(server)
         await check_money(server, paid)
         await check_metrics(server)

@@ -20,7 +20,7 @@ from openfusion_auto.core.plan import (
     usual_chance,
     verifiers,
 )
-from openfusion_auto.core.prompt import Options
+from openfusion_auto.core.prompt import FanOut, Options
 from openfusion_auto.core.recipes.prompts import INNER_MAX_TOKENS
 from openfusion_auto.core.score import PRICE, SKILL, WAIT
 from openfusion_auto.core.types import Check, Needs, Pin, Plan, Policy, State, Step
@@ -310,3 +310,50 @@ def test_a_model_at_two_upstreams_does_not_take_another_members_place():
         s.candidates[0] for s in decide(asked, models, State()).plan.steps if s.phase == "member"
     ]
     assert members == ["x", "coder-a"]
+
+
+# -- a model of the operator's own ------------------------------------------------------------------------------------
+
+
+def fanned(count, *, panel=("coder-a", "fast-a"), strategy="panel", **fan):
+    options = Options(mode="panel" if strategy == "panel" else "auto", panel=panel, strategy=strategy,
+                      fan=FanOut("mine", True, count, **fan))  # fmt: skip
+    return decide(task(options=options), FOUR, State(), Policy(samples=2, debate_rounds=1))
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_members_are_taken_in_turn_as_they_are_named_and_stand_in_rank_order(count):
+    decision = fanned(count)
+    members = [s.candidates[0] for s in decision.plan.steps if s.phase == "member"]
+    if count == 1:
+        assert members == []  # one answer is no panel
+        return
+    assert (members.count("coder-a"), members.count("fast-a")) == (-(-count // 2), count // 2)
+    ranked = ids(decision.ranking)
+    assert members == sorted(members, key=ranked.index)
+
+
+def test_a_member_that_cannot_serve_leaves_its_turns_to_the_others():
+    small = pool(CODER, replace(FOUR.get("fast-a"), context_tokens=100))
+    options = Options(mode="panel", panel=("coder-a", "fast-a"), fan=FanOut("mine", True, 3))
+    decision = decide(task(options=options), small, State())
+    assert [s.candidates for s in decision.plan.steps if s.phase == "member"] == [("coder-a",)] * 3
+
+
+def test_its_writer_and_its_fallback_stand_in_the_plan_and_in_the_worst_case():
+    plain = fanned(2)
+    named = fanned(2, synthesis="vendor/verifier-a", fallback="reasoner-a")
+    steps = {s.phase: s.candidates for s in named.plan.steps}
+    assert steps["synthesis"] == ("verifier-a", "reasoner-a")
+    assert [s.candidates[1:] for s in named.plan.steps if s.phase == "member"] == [
+        ("reasoner-a",)
+    ] * 2
+    assert named.plan.worst_case_usd > plain.plan.worst_case_usd
+    assert named.plan.steps[0].candidates[0] == plain.plan.steps[0].candidates[0]
+    # Who cannot serve, writes nothing and stands behind nobody.
+    assert fanned(2, synthesis="nobody", fallback="nobody").plan == plain.plan
+
+
+def test_its_count_is_how_often_one_model_is_asked():
+    members = [s for s in fanned(4, strategy="self_fusion").plan.steps if s.phase == "member"]
+    assert [s.candidates for s in members] == [members[0].candidates] * 4

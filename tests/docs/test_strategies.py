@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from openfusion_auto.config.models import ModelSection, own_models
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.config.schema import AutoSection
 from openfusion_auto.core.prompt import Usage
@@ -26,6 +27,9 @@ PHASES = {
     "What they agree on, and where they differ": {"member", "analysis", "judge"},
     "A debate": {"member", "revision", "judge"},
     "A cascade": {"primary", "verify"},
+    "In turn, or by a number": {"primary"},
+    "With the web": {"member", "judge"},
+    "A name of your own": {"member", "judge", "synthesis"},
     "A pipeline": {"step:plan", "step:review", "final"},
 }
 
@@ -40,7 +44,16 @@ def policy_of(title):
     tables = [
         tomllib.loads(t) for t in re.findall(r"```toml\n(.*?)```", SECTIONS[title], re.DOTALL)
     ]
-    return AutoSection.model_validate(tables[0]["auto"] if tables else {}).policy()
+    return AutoSection.model_validate(tables[0].get("auto", {}) if tables else {}).policy()
+
+
+def own_of(title, pool):
+    """The models of the operator's own that a section's configuration makes."""
+    tables = [
+        tomllib.loads(t) for t in re.findall(r"```toml\n(.*?)```", SECTIONS[title], re.DOTALL)
+    ]
+    sections = [ModelSection.model_validate(m) for t in tables for m in t.get("models", [])]
+    return {m.name: m for m in own_models(sections, pool, {}, str)}
 
 
 class Models:
@@ -63,25 +76,29 @@ class Models:
         return Reply(said, usage=Usage(200, 30))
 
 
-def rig_for(models, policy):
+SHIPPED = load_pool(ROOT / "candidates" / "default.toml")
+HERE = Pool(tuple(replace(c, upstream="relay") for c in SHIPPED.candidates), SHIPPED.digest)
+
+
+def rig_for(models, policy, own=None):
     """An engine with the shipped pool, all of it behind one scripted upstream."""
-    shipped = load_pool(ROOT / "candidates" / "default.toml")
-    here = Pool(tuple(replace(c, upstream="relay") for c in shipped.candidates), shipped.digest)
-    return Rig(models, pool=here, policy=policy)
+    return Rig(models, pool=HERE, policy=policy, own=own or {}, offers={"relay": ("web_search",)})
 
 
 @pytest.mark.parametrize(("title", "body"), list(examples()))
 async def test_an_example_does_what_its_section_says(title, body):
-    asked = body["openfusion"]
+    asked = body.get("openfusion", {})
     models = Models(agree=asked.get("aggregator") == "vote")
-    rig = rig_for(models, policy_of(title))
-    answer, trace = await rig.ask(body["messages"], openfusion=asked)
+    rig = rig_for(models, policy_of(title), own_of(title, HERE))
+    answer, trace = await rig.ask(body.pop("messages"), **body)
     shown = full(trace)
     assert answer["choices"][0]["message"]["content"].strip()
     called = {a.phase for a in trace.attempts}
+    named = body["model"] if isinstance(body["model"], dict) else {}
     wanted = {"member"} if asked.get("aggregator") == "vote" else PHASES[title]
+    wanted = {"member", "judge"} if named.get("strategy") == "best_of" else wanted
     assert called == wanted
-    assert shown["decision"]["strategy"] in (asked.get("strategy", ""), "")
+    assert shown["decision"]["strategy"] in (asked.get("strategy", named.get("strategy", "")), "")
     assert not [
         r for r in shown["decision"]["reasons"] if r.startswith(f"not {asked.get('strategy')}")
     ]
@@ -90,15 +107,21 @@ async def test_an_example_does_what_its_section_says(title, body):
         assert "it depends" not in json.dumps(shown)
     if "member" in called:
         assert shown["panel"]["best_of"] >= 2
-        assert shown["panel"]["alone"]["usd"] is not None
+        assert (shown["panel"]["alone"]["usd"] is None) == ("tools" in asked)
+    if "tools" in asked:  # nobody has sent a bill
+        assert shown["usd"] is None
+        return
     lines = sum(a.usd for a in trace.attempts)
     assert shown["usd"] == pytest.approx(lines, abs=1e-9)
 
 
 def test_every_strategy_has_an_example():
-    asked = [json.loads(b)["openfusion"] for b in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
-    assert {a.get("strategy", "panel") for a in asked} == {
-        "panel", "self_fusion", "debate", "cascade", "pipeline",
+    bodies = [json.loads(b) for b in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+    asked = [b.get("openfusion", b["model"]) for b in bodies]
+    named = {a["strategy"] for a in asked if "strategy" in a and not isinstance(a, str)}
+    # The three orders by a number are one example, and `fallback` is an array.
+    assert named == {
+        "self_fusion", "debate", "cascade", "pipeline", "round_robin", "cost_optimized", "best_of",
     }  # fmt: skip
 
 

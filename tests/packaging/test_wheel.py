@@ -133,7 +133,8 @@ def installed(wheel, tmp_path_factory):
 
 def test_the_wheel_holds_the_package_its_data_and_nothing_else(wheel, source):
     package = source / "openfusion_auto"
-    modules = {str(p.relative_to(source).as_posix()) for p in package.rglob("*.py")}
+    page = [p for name in ("templates", "static") for p in (package / "page" / name).iterdir()]
+    modules = {str(p.relative_to(source).as_posix()) for p in [*package.rglob("*.py"), *page]}
     with zipfile.ZipFile(wheel) as opened:
         names = opened.namelist()
     assert len(names) == len(set(names))

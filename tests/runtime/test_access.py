@@ -2,6 +2,8 @@
 
 import pytest
 
+from openfusion_auto.core.own import OwnModel
+from openfusion_auto.core.prompt import Options
 from openfusion_auto.errors import ModelNotFound
 from openfusion_auto.runtime.access import Views, check_models, view_of
 from tests.support.pools import FOUR, candidate, pool
@@ -59,6 +61,10 @@ def test_a_key_is_made_only_for_names_that_exist():
     for name in ("codr-a", "openfusion/cheap", "far/model"):
         with pytest.raises(ModelNotFound):
             check_models((name,), POOL, any_model=False)
+    own = {"team/careful": OwnModel("team/careful", "", Options())}
+    check_models(("team/careful",), POOL, any_model=False, own=own)
+    with pytest.raises(ModelNotFound, match="team/careful"):
+        check_models(("team/carful",), POOL, any_model=False, own=own)
     check_models(("far/model",), POOL, any_model=True)
     with pytest.raises(ModelNotFound):
         check_models(("openfusion/cheap",), POOL, any_model=True)

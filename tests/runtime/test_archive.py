@@ -190,6 +190,7 @@ def test_it_is_small():
 def test_what_it_is_found_by():
     assert head_of(trace(requested_model="x" * 999)) == (
         "tr_1", 1_800_000_000.25, "x" * 200, "coder-a", CODER.model, trace().decision.mode, "ok", None,
+        "bugfix", None,
     )  # fmt: skip
     assert head_of(trace(answered_by=None, decision=None))[3:6] == (None, None, None)
     assert head_of(trace(owner="hash")).owner == "hash"

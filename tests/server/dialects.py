@@ -55,6 +55,7 @@ class Says:
     error: object = "it failed"
     headers: tuple[tuple[str, str], ...] = ()
     extra: tuple[object, ...] = ()  # items or blocks of no known type, behind all others
+    cost: float | None = None  # [USD], in the usage of a chat upstream
     sleep_s: float = 0.0  # before the answer; of a stream, behind its head
 
 
@@ -161,7 +162,8 @@ def _calls(says):
 
 
 def _usage(says):
-    return {
+    billed = {} if says.cost is None else {"cost": says.cost}
+    return billed | {
         "prompt_tokens": 20,
         "completion_tokens": 7,
         "total_tokens": 27,

@@ -11,6 +11,7 @@ import tomli_w
 from aiohttp import web
 
 from openfusion_auto.config.load import load
+from openfusion_auto.page.mount import mount
 from openfusion_auto.server.build import build
 from openfusion_auto.server.keys import ENGINE
 from tests.server.conftest import KEY_ENV, Router, candidate
@@ -51,6 +52,7 @@ async def serving(
         app = build(
             load(config, {**env, "OPENFUSION_API_KEYS": client_keys}, {}, folder), dry_run=False
         )
+        mount(app, folder / "state" / "receipts")
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
         )

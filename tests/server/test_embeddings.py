@@ -291,7 +291,7 @@ async def test_only_candidates_of_the_same_model_stand_in(start_router, upstream
     "junk", [b"<html>", b"[]", b'{"data": {}}', b'{"error": {"code": "model_overloaded"}}', b""]
 )
 async def test_an_answer_without_vectors_is_a_502(start_router, upstream, junk):
-    upstream.script = [junk]
+    upstream.script = [junk, junk]  # asked once more, as nobody else is left
     async with start_router(upstream.url, candidates=TWO) as router:
         status, _, body = await told(router, {"model": "embed-a", "input": "hi"})
     assert (status, body["error"]["code"]) == (502, "upstream_broken")

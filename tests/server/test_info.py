@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from openfusion_auto.core.types import Rejection
+from openfusion_auto.runtime.judging import reasons
 from tests.server.conftest import FOUR, candidate
 from tests.support.faulty import FaultyUpstream
 
@@ -269,3 +271,12 @@ class TestHealth:
         assert (status, body["dry_run"]) == (200, True)
         assert "DRY RUN" in answer["choices"][0]["message"]["content"]
         assert answer["openfusion"]["dry_run"] is True
+
+
+def test_candidates_that_are_rejected_for_one_reason_stand_together():
+    found = [
+        Rejection("a", "upstream_not_ready", "set KEY"),
+        Rejection("b", "no_tools", "x"),
+        Rejection("c", "upstream_not_ready", "set KEY"),
+    ]
+    assert reasons(found) == "a, c: upstream_not_ready (set KEY); b: no_tools (x)"

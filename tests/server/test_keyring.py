@@ -14,6 +14,7 @@ from openfusion_auto.config.keyfile import (
     create,
     digest_of,
     load_keys,
+    moment,
     new_key,
     path_in,
     revoke,
@@ -22,7 +23,7 @@ from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError, NotAuthorized
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.build import build
-from openfusion_auto.server.keyring import Keyring
+from openfusion_auto.server.keyring import OPERATOR, PASS_S, Keyring
 from tests.server.conftest import FOUR, candidate
 from tests.server.live import HOST, request, send, serving
 
@@ -128,6 +129,53 @@ def test_a_key_expires_without_the_file_changing(path, time):
     with pytest.raises(NotAuthorized, match="expired at 2027-01-15T08:00:10Z"):
         keys.find(text)
     assert not keys.opens()
+
+
+def test_a_pass_opens_in_the_keys_place_and_ends_with_it(path, time):
+    _, text = create(path, Wish("ci"), NOW)
+    keys = ring(path, time)
+    given = keys.pass_for(text)
+    assert keys.find_pass(given) == keys.find(text)
+    assert text not in given
+    assert digest_of(text).hex() not in given
+    revoke(path, "ci", NOW)
+    keys.refresh()
+    with pytest.raises(NotAuthorized):
+        keys.find_pass(given)
+
+
+def test_a_pass_lasts_twelve_hours_and_no_longer_than_its_key(path, time):
+    expires = moment(NOW + 3600)
+    texts = [create(path, w, NOW)[1] for w in (Wish("short", expires=expires), Wish("long"))]
+    keys = ring(path, time)
+    short, long = (keys.pass_for(text) for text in texts)
+    time.wall = NOW + 3601
+    with pytest.raises(NotAuthorized):
+        keys.find_pass(short)
+    assert keys.find_pass(long).name == "long"
+    time.wall = NOW + PASS_S
+    with pytest.raises(NotAuthorized):
+        keys.find_pass(long)
+
+
+def test_a_pass_is_good_where_its_seal_can_be_made_and_nowhere_else(path, time):
+    one, other = (Keyring(path, ["k"], time.clock, required=False, secret=b"s") for _ in range(2))
+    given = one.pass_for("k")
+    assert other.find_pass(given).name == OPERATOR
+    with pytest.raises(NotAuthorized):
+        ring(path, time, "k").find_pass(given)
+
+
+@pytest.mark.parametrize("shown", ["", ".", "9.x", "99999999999.", "\udce4.\udce4", "x" * 9_000])
+def test_what_is_no_pass_opens_nothing(path, time, shown):
+    keys = ring(path, time, "k")
+    given = keys.pass_for("k")
+    later = f"{int(given.partition('.')[0]) + 1}.{given.partition('.')[2]}"
+    for text in (shown, given[:-1], given + "0", later):
+        with pytest.raises(NotAuthorized):
+            keys.find_pass(text)
+    with pytest.raises(NotAuthorized):
+        keys.pass_for(shown)
 
 
 def test_a_broken_file_keeps_the_keys_that_were_and_says_why_once(path, time, caplog):

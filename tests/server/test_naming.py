@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 
 import pytest
 
-from tests.server.conftest import FOUR
+from tests.server.conftest import FOUR, bench, candidate, price
 from tests.server.dialects import DIALECTS, PATHS, Says, Scripted, heard, request_for
+from tests.wire.test_naming import ARTICLE
 
 
 async def ask(router, dialect, path=None, **body):
@@ -143,7 +146,7 @@ async def test_the_plugin_fusion_asks_its_models_and_does_not_go_on(start_router
         ({"model": "coder-a", "models": ["nobody"]}, 404, "'nobody' does not exist"),
         ({"model": ["coder-a", "openfusion/auto"]}, 400, "a virtual model stands alone"),
         ({"model": "coder-a,openfusion/auto"}, 400, "'openfusion/auto' is no single model"),
-        ({"model": {"strategy": "round_robin", "models": ["coder-a"]}}, 400, "'round_robin'"),
+        ({"model": {"strategy": "round_robbin", "models": ["coder-a"]}}, 400, "'round_robin'"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -180,3 +183,83 @@ async def test_what_is_shown_before_is_what_would_be_done(start_router, dialect)
         members = [s["candidate"] for s in json.loads(raw)["steps"] if s["phase"] == "member"]
         assert sorted(members) == ["fast-a", "verifier-a"]
         assert up.requests == []
+
+
+def turns(model, *, number):
+    """The models that a round robin over some asks, as the upstream names them."""
+    return [f"vendor/{i}" for i in (model * number)[:number]]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_models_take_turns_and_looking_takes_none(start_router, dialect):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, candidates=FOUR, dialect=dialect) as router,
+    ):
+        model = {"strategy": "round_robin", "models": ["verifier-a", {"id": "fast-a"}, "coder-a"]}
+        firsts = []
+        for _ in range(4):
+            for path in ("/debug/route", "/v1/estimate"):
+                _, _, raw = await ask(router, dialect, path, model=model)
+            firsts.append(json.loads(raw)["candidate"])
+            status, head, _ = await ask(router, dialect, model=model)
+            assert status == 200
+        assert models_asked(up) == turns(["verifier-a", "fast-a", "coder-a"], number=4)
+        assert [f"vendor/{f}" for f in firsts] == models_asked(up)
+        full = await router.trace(head["x-openfusion-trace-id"])
+        assert full["decision"]["plan"]["steps"] == [
+            {"phase": "primary", "candidates": ["verifier-a", "fast-a", "coder-a"]}
+        ]
+
+
+async def test_requests_at_once_have_a_turn_each(start_router):
+    async with (
+        Scripted("chat") as up,
+        start_router(up.url, candidates=FOUR) as router,
+    ):
+        weights = {"verifier-a": 1, "fast-a": 3}
+        models = [{"id": i, "weight": w} for i, w in weights.items()]
+        model = {"strategy": "round_robin", "models": [*models, "coder-a"]}
+        await asyncio.gather(*(ask(router, "chat", model=model) for _ in range(16)))
+        asked = Counter(models_asked(up))
+        assert asked == {"vendor/fast-a": 12, "vendor/verifier-a": 4}
+
+
+async def test_a_turn_whose_model_fails_goes_to_the_next_and_counts(start_router):
+    async with (
+        Scripted("chat") as up,
+        start_router(up.url, candidates=FOUR) as router,
+    ):
+        up.script.extend([Says(fail=404), Says("ok"), Says("ok")])
+        for _ in range(2):
+            await ask(router, "chat", openfusion={"strategy": "round_robin", "candidates": ["coder-a", "fast-a"]})  # fmt: skip
+        assert models_asked(up) == ["vendor/coder-a", "vendor/fast-a", "vendor/fast-a"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_the_strategy_object_of_the_article_works_as_it_is_written(start_router, dialect):
+    named = [m["id"] for m in ARTICLE["models"]]
+    prices = {named[0]: (10.0, 30.0), named[1]: (15.0, 75.0), named[2]: (0.7, 0.7)}
+    pool = [candidate(n.rpartition("/")[2], model=n, price_usd_per_mtok=price(*prices[n]), benchmarks=bench(70.0)) for n in named]  # fmt: skip
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, candidates=pool, dialect=dialect) as router,
+    ):
+        up.script.extend([Says("one"), Says("two"), Says("three"), Says("no verdict"), Says("no verdict")])  # fmt: skip
+        status, head, _ = await ask(router, dialect, model=ARTICLE)
+        assert (status, head["x-openfusion-mode"]) == (200, "panel")
+        assert sorted(models_asked(up)[:3]) == sorted(named)
+        # The judge says nothing that can be read: the heaviest is taken.
+        assert head["x-openfusion-model"] == named[0]
+        tight = {**ARTICLE, "models": [{**m, "max_cost_per_1k_tokens": 0.03} for m in ARTICLE["models"]]}  # fmt: skip
+        _, _, raw = await ask(router, dialect, "/debug/route", model=tight)
+        decision = json.loads(raw)["decision"]
+        assert [(r["candidate"], r["rule"]) for r in decision["rejected"]] == [("claude-3-opus", "price_above_requested")]  # fmt: skip
+        assert "0.075 USD per 1,000 tokens, the request's limit is 0.03" in raw.decode()
+        strong = {"strategy": "performance_based", "models": [{"id": n, "min_performance_score": 1} for n in named]}  # fmt: skip
+        status, _, raw = await ask(router, dialect, model=strong)
+        assert (status, json.loads(raw)["error"]["message"][:42]) == (
+            400,
+            "No candidate is what this request asks for",
+        )
+        assert "performance_below_requested" in raw.decode()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from openfusion_auto.page.routes import ROUTES
 from tests.server.live import GOOD, check_refusal, raw, replies, request, send, serving, written
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -119,7 +120,7 @@ def entry():
     return {"id": "coder-a", "upstream": "relay", "model": "vendor/coder-a"}
 
 
-# -- what a browser would make of it ---------------------------------------------------------------------------------
+# -- what a browser would make of the API; for the page see tests/page ----------------------------------------------------
 
 OUTSIDE = (
     "/static/../../etc/passwd", "/static/%2e%2e/%2e%2e/etc/passwd", "/static/..%2f..%2fetc%2fpasswd", "/static/..%5c..%5cx",
@@ -167,6 +168,18 @@ async def test_s51_what_a_model_or_client_says_comes_as_json_never_as_a_page(rou
             assert SCRIPT not in "".join(f"{k}{v}" for k, v in reply.headers.items())
 
 
+async def test_s51_on_the_page_it_is_text(router):
+    await everything(router)
+    listed = await send(router, None, method="GET", path="/traces")
+    traces = [f"/ui/traces/{row['trace_id']}" for row in listed.body["data"][:3]]
+    views = [r.path for r in ROUTES if r.method == "GET" and "{" not in r.path]
+    for path in (*views, *traces):
+        reply = await send(router, None, method="GET", path=f"/..{path}")
+        assert SCRIPT not in reply.shown, path
+        assert "<script src=//" not in reply.shown, path
+        assert "default-src 'none'; script-src 'self'" in reply.headers["content-security-policy"]
+
+
 async def test_s53_no_type_is_left_to_be_guessed(router):
     stream = await send(router, {**GOOD, "stream": True})
     assert stream.kind == "text/event-stream"
@@ -177,7 +190,7 @@ async def test_s53_no_type_is_left_to_be_guessed(router):
     }  # the latter are the metrics, whose words are ours
 
 
-async def test_s54_no_answer_is_a_page_whatever_is_accepted(router):
+async def test_s54_no_answer_outside_the_page_is_one_whatever_is_accepted(router):
     for reply in await everything(router):
         assert reply.kind in ("application/json", "text/plain")
         assert "<html" not in reply.shown.lower()
@@ -197,5 +210,6 @@ async def test_s55_no_answer_names_another_host_or_a_script(router):
 
 async def test_s62_dependencies_are_few_and_have_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert len(project["dependencies"]) <= 15
+    # The card's six and what each of them or of the page is built on; four are the page's, two of which come with rich.
+    assert len(project["dependencies"]) <= 17
     assert all(re.fullmatch(r"[\w.-]+>=[\d.]+", d) for d in project["dependencies"])

@@ -98,6 +98,9 @@ async def test_a_part_of_them_is_taken_by_model_mode_and_outcome(start_router):
         ("before=", "before"),
         ("mode=both", "mode"),
         ("outcome=good", "outcome"),
+        ("kind=any", "kind"),
+        ("since=yesterday", "since"),
+        ("since=nan", "since"),
     ],
 )
 async def test_a_wrong_parameter_is_refused_by_name(start_router, query, param):

@@ -35,13 +35,21 @@ CONTENT = {
     ),
     4: ("INSERT INTO resets VALUES (1, 1.0, NULL)", "SELECT * FROM resets"),
     5: (
-        "INSERT INTO traces VALUES ('u', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00', 'hash')",
+        (
+            "INSERT INTO traces (id, at, requested, candidate, model, mode, outcome, summary, document, owner)"
+            " VALUES ('u', 1.0, 'r', 'c', 'm', 'single', 'ok', '{}', x'00', 'hash')"
+        ),
         "SELECT id, owner FROM traces WHERE id = 'u'",
     ),
     6: (
         "INSERT INTO accounts VALUES ('server', 1.0, '{}')",
         "SELECT name, at, value FROM accounts",
     ),
+    7: (
+        "UPDATE traces SET kind = 'bugfix', session = 's' WHERE id = 't'",
+        "SELECT kind, session FROM traces WHERE id = 't' AND kind NOT NULL",
+    ),
+    8: ("INSERT INTO turns VALUES ('sha256:x', 3, 1.0)", "SELECT name, n, at FROM turns"),
 }
 
 

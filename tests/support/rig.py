@@ -34,6 +34,7 @@ class Rig:
         policy: Policy | None = None,
         store: MemoryStore | None = None,
         caches: Mapping[str, Any] | None = None,
+        offers: Mapping[str, tuple[str, ...]] | None = None,
         **engine: Any,
     ) -> None:
         self.now_s = 1_000.0
@@ -49,7 +50,12 @@ class Rig:
             pool, {"relay": self.upstream}, self.live, self.clock, 12, 900.0, Books(self.store)
         )
         self.engine = Engine(
-            means, policy or Policy(mode="single"), TraceStore(100), {}, dry_run=False, **engine
+            means,
+            policy or Policy(mode="single"),
+            TraceStore(100),
+            offers or {},
+            dry_run=False,
+            **engine,
         )
 
     async def _sleep(self, seconds: float) -> None:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.prompt import Form, Message, Options, Part, Prompt, Settings, ToolCall
+from openfusion_auto.core.prompt import (
+    Form,
+    Hosts,
+    Message,
+    Options,
+    Part,
+    Prompt,
+    Settings,
+    ToolCall,
+)
 from openfusion_auto.errors import BadRequest, FusionError, ModelNotFound
 from openfusion_auto.wire.chat_request import parse_request, render_request, splice_request
 
@@ -50,7 +59,7 @@ def test_a_request_is_read_and_kept():
     )
     assert prompt.messages == (Message("user", (Part("text", "hello"),)),)
     assert [t.name for t in prompt.tools] == ["f"]
-    assert prompt.options == Options(mode="single")
+    assert prompt.options == Options(mode="single", hosts=Hosts(only=("x",)))
     assert prompt.settings == Settings(
         temperature=0.5, stop=("a",), seed=3, tool_choice="none", form=Form()
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.prompt import Options
+from openfusion_auto.core.prompt import Each, Options
 from openfusion_auto.errors import BadRequest, FusionError, ModelNotFound
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.naming import NAMES_LIMIT, names_in, read_named
@@ -106,10 +106,34 @@ def test_beside_a_virtual_model_the_field_is_the_upstreams(model):
         ("cost_optimized", Options(strategy="cost_optimized")),
         ("latency_optimized", Options(strategy="latency_optimized")),
         ("performance_based", Options(strategy="performance_based")),
+        ("round_robin", Options(strategy="round_robin")),
     ],
 )
 def test_a_strategy_object_is_its_names_and_the_option_that_says_the_same(kind, options):
     assert asked(model={"strategy": kind, "models": ["a", {"id": "b"}]}) == ("a,b", options)
+
+
+# The article's own example: "Advanced Orchestration Strategies".
+ARTICLE = {
+    "strategy": "best_of",
+    "models": [
+        {"id": "openai/gpt-4-turbo", "weight": 0.6, "max_cost_per_1k_tokens": 0.03},
+        {"id": "anthropic/claude-3-opus", "weight": 0.4, "max_cost_per_1k_tokens": 0.10},
+        {"id": "mistralai/mixtral-8x7b-instruct-v01", "max_cost_per_1k_tokens": 0.01},
+    ],
+}
+
+
+def test_what_a_strategy_object_says_of_each_model_is_kept_by_its_name():
+    model, options = asked(model=ARTICLE)
+    ids = [m["id"] for m in ARTICLE["models"]]
+    assert model == ",".join(ids)
+    assert options.each == (
+        Each(ids[0], 0.6, 0.03), Each(ids[1], 0.4, 0.10), Each(ids[2], None, 0.01),
+    )  # fmt: skip
+    twice = [{"id": "a", "weight": 2}, "b", {"id": "a", "min_performance_score": 0.5}]
+    _, options = asked(model={"strategy": "round_robin", "models": twice})
+    assert options.each == (Each("a", 2.0),)
 
 
 def test_who_chooses_the_best_may_be_said_beside_it():
@@ -148,9 +172,13 @@ def test_who_chooses_the_best_may_be_said_beside_it():
         ({"model": {"strategy": "best_of", "models": [{}]}}, "model.models[0].id", "invalid_type"),
         ({"model": {"strategy": "best_of", "models": [{"id": "a", "x": 1}]}}, "model.models[0]", "unknown_option"),
         ({"model": {"strategy": "best_of", "models": ["a"], "x": 1}}, "model", "unknown_option"),
-        ({"model": {"strategy": "round_robin", "models": ["a"]}}, "model.strategy", "unsupported_option"),
-        ({"model": {"strategy": "best_of", "models": [{"id": "a", "weight": 1}]}},
-         "model.models[0].weight", "unsupported_option"),
+        ({"model": {"strategy": "round_robin", "models": [{"id": "a", "weight": -1}]}}, "model.models[0].weight", "invalid_value"),
+        ({"model": {"strategy": "round_robin", "models": [{"id": "a", "weight": 0}]}}, "model.models", "invalid_value"),
+        ({"model": {"strategy": "best_of", "models": [{"id": "a", "weight": True}]}}, "model.models[0].weight", "invalid_type"),
+        ({"model": {"strategy": "best_of", "models": ["b", {"id": "a", "min_performance_score": 1.1}]}},
+         "model.models[1].min_performance_score", "invalid_value"),
+        ({"model": {"strategy": "best_of", "models": [{"id": "a", "max_cost_per_1k_tokens": "0.1"}]}},
+         "model.models[0].max_cost_per_1k_tokens", "invalid_type"),
         ({"model": {"strategy": "best_of", "models": ["a"]}, "openfusion": {"mode": "single"}},
          "model.strategy", "conflicting_options"),
     ],

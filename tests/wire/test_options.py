@@ -37,19 +37,15 @@ def test_asking_for_what_happens_anyway_is_fine(default):
 
 
 @pytest.mark.parametrize(
-    ("asked", "param"),
+    ("asked", "tools"),
     [
-        ({"tools": {"web_search": True}}, "openfusion.tools.web_search"),
+        ({"web_search": True}, ("web_search",)),
+        ({"web_fetch": True, "web_search": True}, ("web_search", "web_fetch")),
+        ({"web_search": False, "web_fetch": True}, ("web_fetch",)),
     ],
 )
-def test_what_is_not_there_yet_is_refused_not_ignored(asked, param):
-    with pytest.raises(BadRequest) as caught:
-        read_options(asked)
-    assert (caught.value.status, caught.value.code, caught.value.param) == (
-        400,
-        "unsupported_option",
-        param,
-    )
+def test_web_tools_are_named_one_by_one(asked, tools):
+    assert read_options({"tools": asked}) == Options(tools=tools)
 
 
 @pytest.mark.parametrize(

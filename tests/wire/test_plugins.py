@@ -17,7 +17,8 @@ from tests.wire.chats import outcome
     ("said", "options"),
     [
         ({}, {"mode": "panel"}),
-        ({"enabled": True, "tools": [], "model": None}, {"mode": "panel"}),
+        ({"enabled": True, "tools": [], "model": None}, {"mode": "panel", "tools": {}}),
+        ({"tools": [{"type": "openrouter:web_fetch"}]}, {"mode": "panel", "tools": {"web_fetch": True}}),
         ({"analysis_models": ["a", "b"], "model": "c"}, {"mode": "panel", "panel": ["a", "b"], "judge": "c"}),
         ({"preset": "general-high"}, {"mode": "panel", "preset": "quality"}),
         ({"preset": "general-budget"}, {"mode": "panel", "preset": "budget"}),
@@ -47,7 +48,8 @@ def test_without_it_nothing_is_asked(plugins):
         ({"analysis_models": ["a", 1]}, "analysis_models[1]", "invalid_type"),
         ({"model": ""}, "model", "invalid_value"),
         ({"preset": "general-fast"}, "preset", "invalid_value"),
-        ({"tools": [{"type": "openrouter:web_search"}]}, "tools", "unsupported_option"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "invalid_value"),
+        ({"tools": ["openrouter:web_search"]}, "tools[0].type", "invalid_type"),
         ({"max_tool_calls": 4}, "max_tool_calls", "unsupported_option"),
     ],
 )

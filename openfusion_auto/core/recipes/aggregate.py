@@ -73,7 +73,9 @@ def judged(
     if not wants_synthesis(prompt, decision, answers, pick):
         return picked(prompt, best, side, told, notes)
     asked = prompts.synthesis(prompt, answers, pick.best + 1, pick.defect)
-    writers = tuple(dict.fromkeys((best[0], *steps["synthesis"].candidates)))
+    fan, writers = decision.task.options.fan, steps["synthesis"].candidates
+    if fan is None or fan.synthesis is None:
+        writers = tuple(dict.fromkeys((best[0], *writers)))
     (written,) = yield Ask("synthesis", writers, asked, final=True)
     if written.answer is None:
         return picked(prompt, best, side, told, (*notes, "the synthesis failed: the pick was kept"))

@@ -26,7 +26,8 @@ def self_fusion(prompt: Prompt, decision: Decision) -> Step:
     """Gather several samples of one model, then choose; answers that must be equal are no samples."""
     if prompt.settings.temperature == 0 or prompt.settings.seed is not None:
         raw = prompt.extend(temperature=None, seed=None, stream=prompt.stream)
-        prompt = replace(raw, settings=replace(prompt.settings, temperature=None, seed=None))
+        settings = replace(prompt.settings, temperature=None, seed=None)
+        prompt = replace(raw, settings=settings, web=prompt.web)
     return (yield from panel(prompt, decision))
 
 

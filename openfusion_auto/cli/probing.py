@@ -1,0 +1,199 @@
+"""What `compat` and `doctor` share: whom to probe, with which key and model, and how that is shown.
+
+A key goes only to the address that it was configured for: an upstream's to its own `base_url`, a client key to the
+address of our own server. Any other address gets the key that the command line names for it, or none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from openfusion_auto.cli import output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from openfusion_auto.config.load import Settings
+    from openfusion_auto.evals.compat.asking import Target
+    from openfusion_auto.evals.compat.outcome import Outcome
+    from openfusion_auto.evals.compat.probes import Probe
+    from openfusion_auto.evals.compat.run import Column
+
+SHOWN_MODELS = 8
+STYLES: Mapping[Outcome, str] = {
+    "pass": "green",
+    "fail": "bold red",
+    "not offered": "dim",
+    "unknown": "yellow",
+}
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1, max=600),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time of one probe.",
+)
+
+
+def target_of(
+    url: str,
+    settings: Settings,
+    *,
+    name: str | None = None,
+    key_env: str | None = None,
+    model: str = "",
+) -> Target:
+    """Return the gateway at an address.
+
+    Raises:
+        click.UsageError: not a usable address, or `key_env` names a variable that is not set.
+    """
+    from openfusion_auto.config.addresses import checked_url
+    from openfusion_auto.evals.compat.asking import Target
+
+    try:
+        base = checked_url(url)
+    except ValueError as error:
+        raise click.UsageError(f"the address {error}") from None
+    headers, key = configured_for(base, settings)
+    if key_env is not None:
+        key = os.environ.get(key_env)
+        if not key:
+            shown = output.clean(key_env)[:64]
+            raise click.UsageError(f"--key-env: the variable {shown} is not set")
+        if not key.isascii() or not key.isprintable():
+            raise click.UsageError("--key-env: the key cannot stand in a header")
+    return Target(name or base, base, model, key, headers)
+
+
+def configured_for(base: str, settings: Settings) -> tuple[Mapping[str, str], str | None]:
+    """Return headers and key that were configured for exactly this address; nothing for any other."""
+    from openfusion_auto.cli.remote import server_of
+
+    for upstream in settings.config.upstreams:
+        if upstream.base_url == base:
+            ready = upstream.name not in settings.unready
+            return upstream.extra_headers, settings.key(upstream.name) if ready else None
+    if settings.config.server.port and settings.client_keys:
+        own = server_of(settings, None)
+        if base in (own.url, f"{own.url}/v1"):
+            return {}, own.key
+    return {}, None
+
+
+async def with_models(targets: Sequence[Target]) -> list[Target]:
+    """Return the targets, each with a model to ask for; one that nobody answers for keeps none.
+
+    Raises:
+        click.UsageError: a gateway lists several models, and none was named.
+    """
+    from openfusion_auto.evals.compat.outcome import Finding
+    from openfusion_auto.evals.compat.run import listed, only_model
+
+    found = []
+    for target in targets:
+        names: list[str] = []
+        if not target.model:
+            try:
+                names = await listed(target)
+            except Finding:
+                found.append(
+                    replace(target, model="unknown")
+                )  # the probes will say that nobody is there
+                continue
+        model = target.model or only_model(names)
+        if model is None:
+            listing = ", ".join(output.clean(n)[:60] for n in names[:SHOWN_MODELS])
+            said = (
+                f"it lists {listing}{' and more' if len(names) > SHOWN_MODELS else ''}"
+                if names
+                else "it lists none"
+            )
+            raise click.UsageError(f"{target.name}: name the model to ask for with --model; {said}")
+        found.append(replace(target, model=model))
+    return found
+
+
+async def probe(
+    targets: Sequence[Target], probes: Sequence[Probe], timeout_s: float
+) -> list[Column]:
+    """Run probes at gateways, with a line on stderr about how far they are when a person looks."""
+    from openfusion_auto.evals.compat.run import run
+
+    watch = output.Progress(len(targets) * len(probes))
+    try:
+        return await run(targets, probes, timeout_s=timeout_s, step=watch.step)
+    finally:
+        watch.end()
+
+
+def over_ourselves(probes: Sequence[Probe], timeout_s: float) -> list[Column]:
+    """Run probes over our own server before a scripted model of each dialect."""
+    from openfusion_auto.cli.own_gateways import own_gateways
+
+    async def go() -> list[Column]:
+        async with own_gateways() as targets:
+            return await probe(targets, probes, timeout_s)
+
+    return asyncio.run(go())
+
+
+def over(targets: Sequence[Target], probes: Sequence[Probe], timeout_s: float) -> list[Column]:
+    """Run probes over gateways at addresses."""
+
+    async def go() -> list[Column]:
+        return await probe(await with_models(targets), probes, timeout_s)
+
+    return asyncio.run(go())
+
+
+def show(probes: Sequence[Probe], columns: Sequence[Column], *, as_json: bool) -> None:
+    """Print a matrix; ends with 1 when a gateway fails a probe or passes none."""
+    from openfusion_auto.evals.compat import matrix
+
+    if as_json:
+        output.data(matrix.as_json(probes, columns))
+    else:
+        target = output.console()
+        if target.is_terminal:
+            show_table(probes, columns, target)
+        else:
+            output.emit(matrix.table(probes, columns))
+        said = matrix.reasons(columns)
+        if said:
+            output.emit("\n" + said)
+    for column in columns:
+        if not any(r.outcome == "pass" for r in column.results):
+            hint = "is the address right, up to and with /v1, and does a server run there?"
+            output.problem(f"{column.target.name}: nothing passes; {hint}")
+    if not all(c.sound for c in columns):
+        raise click.exceptions.Exit(1)
+
+
+def show_table(probes: Sequence[Probe], columns: Sequence[Column], target: Console) -> None:
+    """Print the matrix for a person: as wide as the terminal, an API a block; Markdown is for files and pipes."""
+    from rich.box import ASCII2, SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD if output.is_fancy(target) else ASCII2, pad_edge=False)
+    for name in ("", "probe"):
+        table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(output.clean(column.target.name), overflow="fold")
+    before = ""
+    for i, probe in enumerate(probes):
+        if before and probe.group != before:
+            table.add_section()
+        outcomes = [c.results[i].outcome for c in columns]
+        cells = [Text(o.upper() if o == "fail" else o, STYLES[o]) for o in outcomes]
+        table.add_row(probe.group if probe.group != before else "", probe.name, *cells)
+        before = probe.group
+    target.print(table)

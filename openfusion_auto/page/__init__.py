@@ -1,0 +1,1 @@
+"""The web page at `/ui`: what was recorded, for people. Start with `mount.py`; `routes.py` lists the views."""

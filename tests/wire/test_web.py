@@ -1,0 +1,67 @@
+"""Web tools: who asks for them, and how they stand in a chat request."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from openfusion_auto.wire.chat import read_answer, read_bill
+from openfusion_auto.wire.chat_reader import ChatReader
+from openfusion_auto.wire.codec import CODECS
+from openfusion_auto.wire.rendered import Rendered
+from openfusion_auto.wire.web import web_tools_of, with_web
+from tests.server.dialects import DIALECTS, Says, request_for, stream, whole
+
+SEARCH = {"type": "openrouter:web_search", "parameters": {"max_results": 3}}
+RUN = {"type": "function", "function": {"name": "run"}}
+
+
+def prompt_of(dialect="chat", **more):
+    return CODECS[dialect].parse_request(json.dumps(request_for(dialect, "hi", **more)).encode())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_option_asks_in_every_dialect(dialect):
+    assert web_tools_of(prompt_of(dialect)) == ()
+    asked = {"tools": {"web_search": True, "web_fetch": True}}
+    assert web_tools_of(prompt_of(dialect, openfusion=asked)) == ("web_search", "web_fetch")
+
+
+def test_a_tool_that_stands_there_asks_and_other_tools_of_servers_do_not():
+    for tools, asked in (([RUN, SEARCH], ("web_search",)), ([{"type": "web_search"}], ())):
+        body = {
+            "model": "a",
+            "messages": [{"role": "user", "content": "hi"}],
+            "tools": tools,
+        }
+        assert web_tools_of(CODECS["chat"].parse_request(json.dumps(body).encode())) == asked
+
+
+def test_they_stand_behind_the_clients_own_and_each_once():
+    sent = with_web(Rendered(json.dumps({"tools": [RUN, SEARCH], "n": 1}).encode()), ("web_search", "web_fetch"))  # fmt: skip
+    assert json.loads(sent.body) == {
+        "tools": [RUN, SEARCH, {"type": "openrouter:web_fetch"}], "n": 1,
+    }  # fmt: skip
+    bare = with_web(Rendered(b'{"n":1}', ("server tool openrouter:web_search", "x")), ("web_search",))  # fmt: skip
+    assert json.loads(bare.body)["tools"] == [{"type": "openrouter:web_search"}]
+    assert bare.lost == ("x",)
+    assert with_web(bare, ("web_search",)) is bare
+
+
+@pytest.mark.parametrize(
+    ("usage", "usd"),
+    [({"cost": 0.25}, 0.25), ({"cost": 0}, 0.0), ({"cost": -1}, None), ({"cost": True}, None), ({"cost": "1"}, None),
+     ({"cost": float("inf")}, None), ({}, None), (None, None)],
+)  # fmt: skip
+def test_a_bill_is_an_amount_or_none(usage, usd):
+    assert read_bill(usage) == usd
+
+
+def test_the_bill_of_an_answer_is_read_whole_and_streamed():
+    says = Says("hello", cost=0.0125)
+    assert read_answer(whole("chat", says, "m")).billed_usd == 0.0125
+    reader = ChatReader(keep=False)
+    reader.feed(stream("chat", says, "m"))
+    reader.close()
+    assert reader.answer().billed_usd == 0.0125
