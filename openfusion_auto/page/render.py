@@ -29,7 +29,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 # Chromium takes 6 ms to break a word of 1,000 letters into lines, 5 s for 20,000, and it grows with the square.
 LONGEST, LONGEST_WORD = 20_000, 1_000
 LONG_WORD = re.compile(rf"(?<!\S)(\S{{{LONGEST_WORD}}})(\S+)")
-PIECE = re.compile(r"\S{500}(?=\S)")  # of a word that is shown whole: there a line may end
+PIECE = 500  # [characters] of a word that is shown whole: there a line may end
+WHOLE_WORD = re.compile(rf"(?<!\S)\S{{{PIECE + 1},}}")
 # Characters that order text from right to left or hide it (Unicode's bidirectional controls), and escapes of terminals.
 DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 SEEN = {ord(c): f"[U+{ord(c):04X}]" for c in DIRECTIONS}
@@ -46,7 +47,8 @@ def seen(text: str) -> str:
 
 def breakable(text: str) -> Markup:
     """Return text as HTML whose long words may be broken here and there, so that a browser need not try everywhere."""
-    ends = [0, *(found.end() for found in PIECE.finditer(text)), len(text)]
+    found = WHOLE_WORD.finditer(text)
+    ends = [0, *(at for w in found for at in range(w.start() + PIECE, w.end(), PIECE)), len(text)]
     pieces = (escape(text[a:b]) for a, b in pairwise(ends))
     return Markup("<wbr>").join(pieces)
 

@@ -31,6 +31,8 @@ def test_what_hides_is_shown_by_name():
 def test_words_that_are_nearly_too_long_do_not_hold_the_event_loop():
     text = ("a" * 999 + " ") * 10_000
     assert finalize(text).startswith(text[:20_000])
+    text = ("a" * 500 + " ") * 20_000
+    assert breakable(text) == text
 
 
 def test_a_long_word_can_be_broken_and_loses_nothing():
