@@ -49,18 +49,19 @@ def build(
     if not ranking:
         return Plan((), None, None) if name == "single" else None
     ranking = in_order(ranking, task, pool)
-    ids = tuple(s.candidate for s in ranking)
+    able = answering(ranking, task)
+    ids = tuple(s.candidate for s in able)
     primary = Step("primary", ids[: reach(task, policy)])
     if strategy == "pipeline":
         return piped(ranking, task, pool, policy)
     if strategy == "cascade":
-        return climbing(ranking, task, pool)
+        return climbing(ranking, able, task, pool)
     if name == "single":
         held = policy.hold_destructive and task.needs.tools and len(ranking) > 1
         behind = checking(ranking, task, pool, ids[0]) if held else ()
         return priced((primary, *behind), ranking, task, pool)
     if name == "verify":
-        return verified(ranking, task, pool, policy)
+        return verified(ranking, able, task, pool, policy)
     members = panel_members(ranking, task, pool, policy)
     if strategy == "self_fusion":
         fan = task.options.fan
@@ -108,6 +109,22 @@ def standing_behind(ranking: tuple[Score, ...], task: Task) -> tuple[str, ...]:
     fan = task.options.fan
     named = first_of(ranking, fan.fallback) if fan is not None and fan.fallback else None
     return () if named is None else (named.candidate,)
+
+
+def answering(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
+    """Return who may answer: of a model of the operator's own not who only judges or writes for its panel.
+
+    Who stands behind its members comes last; a tool loop's model and one that is left alone answer all the same.
+    """
+    fan, named = task.options.fan, task.options.panel
+    if fan is None or not named or is_locked(ranking):
+        return ranking
+    members = tuple(s for s in ranking if s.candidate in named or s.model in named)
+    behind = standing_behind(ranking, task)
+    return (
+        *members,
+        *(s for s in ranking if s.candidate in behind and s not in members),
+    ) or ranking
 
 
 def in_order(ranking: tuple[Score, ...], task: Task, pool: Pool) -> tuple[Score, ...]:
@@ -187,16 +204,18 @@ def piped(ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy) ->
     return priced((*steps, Step("final", able(last), last.words)), ranking, task, pool)
 
 
-def climbing(ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan | None:
+def climbing(
+    ranking: tuple[Score, ...], able: tuple[Score, ...], task: Task, pool: Pool
+) -> Plan | None:
     """Return the plan of a cascade: the cheapest, then the best-ranked and the strongest, where they are more."""
     strength = usual_chance(pool, task.kind)
-    known = {s.candidate: s.expected_usd for s in ranking if s.expected_usd is not None}
+    known = {s.candidate: s.expected_usd for s in able if s.expected_usd is not None}
     if not known:
         return None
     cheapest = min(known, key=lambda i: (known[i], i))
     strongest = max(known, key=lambda i: (strength[i], i))
     rungs = [cheapest]
-    for i in (ranking[0].candidate, strongest):
+    for i in (able[0].candidate, strongest):
         if i in known and known[i] > known[rungs[-1]] and strength[i] > strength[rungs[-1]]:
             rungs.append(i)
     if len(rungs) < 2:
@@ -208,11 +227,18 @@ def climbing(ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan | None:
     return priced(tuple(steps), ranking, task, pool)
 
 
-def verified(ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy) -> Plan | None:
-    """Return the plan of a check: who answers and who mends are the pair of most value (`cascade.py`)."""
-    ids = tuple(s.candidate for s in ranking)
-    pair = None if is_locked(ranking) else cascade.best_pair(ranking, policy.check)
-    if pair is None and task.options.mode != "verify":
+def verified(
+    ranking: tuple[Score, ...], able: tuple[Score, ...], task: Task, pool: Pool, policy: Policy
+) -> Plan | None:
+    """Return the plan of a check: who answers and who mends are the pair of most value (`cascade.py`).
+
+    Where some only judge (`able` is not the whole table) the best-ranked of the others answers.
+    """
+    ids = tuple(s.candidate for s in able)
+    apart = len(able) < len(ranking)
+    free = not apart and not is_locked(ranking)
+    pair = cascade.best_pair(ranking, policy.check) if free else None
+    if pair is None and not apart and task.options.mode != "verify":
         return None
     first = pair.first if pair else ids[0]
     order = (first, *(i for i in ids if i != first))
