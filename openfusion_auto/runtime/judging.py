@@ -94,7 +94,7 @@ class Judging:
         """
         prompt, pool, own = incoming.prompt, self.means.pool, self.own
         if incoming.view is not None:
-            incoming.view.check(prompt.model)
+            incoming.view.check(prompt.model, prompt.body)
             own = incoming.view.own(own, pool)
             pool = incoming.view.pool
         want = wanted(prompt.model, prompt.options, pool, self.offers, own)
@@ -106,12 +106,12 @@ class Judging:
         prompt = replace(prompt, web=web) if web else prompt
         if web or prompt.options.hosts is not None:
             state = replace(state, offers=self._offered())
+        pool = Pool(want.outside, "ad hoc") if want.outside else pool
         only = want.only or self._bound_to(prompt, pool)
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
         if web:
             task = replace(task, needs=replace(task.needs, web=True))
-        pool = Pool(want.outside, "ad hoc") if want.outside else pool
         if prompt.options.strategy == IN_TURN:
             name = turns.name_of(prompt.options, pool)
             task = replace(task, number=self.means.turns.next(name) if number is None else number)

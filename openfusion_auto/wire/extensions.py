@@ -34,6 +34,9 @@ _HARD: Mapping[str, tuple[object, ...]] = {
     "quantizations": ([],),
 }
 _HELD = ("only", "ignore", "max_price")
+# Where a plugin names models, and plugins that choose among all of OpenRouter's without.
+_PLUGIN_MODELS = ("model", "analysis_models", "allowed_models")
+_CHOOSERS: Mapping[str, str] = {"fusion": "openrouter/fusion", "auto-router": "openrouter/auto"}
 _NOTHING: tuple[object, ...] = (None, [], {}, "")
 # Wishes that are held anyway: abilities are asked of every candidate, and others stand behind the first.
 _MET: Mapping[str, tuple[object, ...]] = {
@@ -110,6 +113,37 @@ def with_extensions(sent: Rendered, prompt: Prompt, offers: tuple[str, ...]) -> 
         return sent
     told = tuple(line for line in sent.lost if line not in {f"field {f}" for f in taken})
     return Rendered(splice_top_level(read_top_level(sent.body), sent.body, taken), told)
+
+
+def is_billed_apart(prompt: Prompt, offers: tuple[str, ...]) -> bool:
+    """Whether an upstream that takes these may bill more than tokens at its candidate's price.
+
+    A plugin or a server tool searches, or another of `models` has answered.
+    """
+    handed_on = any(f in prompt.body and FIELDS[f] in offers for f in ("plugins", "models"))
+    return handed_on or any(t.kind == "server" for t in prompt.tools)
+
+
+def models_beside(body: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the names of models that a request hands on to its upstream beside its own: in `models`, and in plugins.
+
+    A plugin that lets OpenRouter choose counts as the model of OpenRouter's that does the same.
+    """
+    found = _texts(body.get("models"))
+    plugins = body.get("plugins")
+    for entry in plugins if isinstance(plugins, list) else []:
+        given = as_object(entry) or {}
+        if given.get("enabled") is False:
+            continue
+        named = [n for key in _PLUGIN_MODELS for n in _texts(given.get(key))]
+        chooser = _CHOOSERS.get(str(given.get("id")))
+        found += named or ([chooser] if chooser else [])
+    return tuple(dict.fromkeys(found))
+
+
+def _texts(value: object) -> list[str]:
+    several = value if isinstance(value, list) else [value]
+    return [v for v in several if isinstance(v, str)]
 
 
 def _lost(field: str, value: object) -> list[str]:
