@@ -141,7 +141,7 @@ def in_order(ranking: tuple[Score, ...], task: Task, pool: Pool) -> tuple[Score,
         case "fallback":
             worth = placed(rest, task.only or task.options.candidates)
         case "round_robin":
-            names = takers(task.options, pool)
+            names = takers(task.options, pool, task.role)
             worth = placed(rest, order(names, task.options, task.number))
         case "cost_optimized":
             worth = {s.candidate: less(s.terms[PRICE].raw) for s in rest}

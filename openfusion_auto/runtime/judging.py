@@ -113,7 +113,7 @@ class Judging:
         if web:
             task = replace(task, needs=replace(task.needs, web=True))
         if prompt.options.strategy == IN_TURN:
-            name = turns.name_of(prompt.options, pool)
+            name = turns.name_of(prompt.options, pool, task.role)
             task = replace(task, number=self.means.turns.next(name) if number is None else number)
         if self.reader.learner is not None:
             task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
@@ -164,7 +164,7 @@ class Judging:
         options, ranking = judged.prompt.options, judged.decision.ranking
         if options.strategy != IN_TURN or not ranking or is_locked(ranking):
             return None
-        return await self.means.turns.take(turns.name_of(options, judged.pool))
+        return await self.means.turns.take(turns.name_of(options, judged.pool, judged.task.role))
 
     def _offered(self) -> Mapping[str, tuple[str, ...]]:
         """Return what upstreams offer; web tools only where they are known: in the dialect chat."""
