@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 
@@ -160,3 +161,8 @@ def pytester_run(tmp_path):
         return done.stdout + done.stderr
 
     return run
+
+
+def test_garbage_is_collected_again_while_tests_run():
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000
