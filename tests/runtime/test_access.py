@@ -98,6 +98,8 @@ def test_a_pool_is_found_by_its_digest_as_long_as_it_is_there():
         {"plugins": [{"id": "web"}, {"id": "fusion", "analysis_models": ["coder-a", "coder-b"]}]},
         {"plugins": [{"id": "fusion", "model": "coder-b"}]},
         {"plugins": [{"id": "fusion"}]},
+        {"plugins": [{"id": "fusion", "model": "coder-a"}]},
+        {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["coder-b"]}}]},
         {"plugins": [{"id": "auto-router", "allowed_models": ["vendor/*"]}]},
     ],
 )
