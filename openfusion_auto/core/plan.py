@@ -329,6 +329,7 @@ def by_review(pool: Pool) -> tuple[str, ...]:
 
 
 DRAFTS = ("primary", "member", "escalation")  # phases that answer the client's own prompt
+SEARCHING = (*DRAFTS, "final")  # phases that may use web tools
 
 
 def is_short(step: Step) -> bool:
@@ -370,10 +371,10 @@ def priced(
     worst: list[float | None] = []
     for step in steps:
         shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
-        searches = task.needs.web and step.phase in DRAFTS
+        searches = task.needs.web and step.phase in SEARCHING
         first = None if searches else expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = short if is_short(step) else task if step.phase in DRAFTS else offline
+        asked = short if is_short(step) else task if step.phase in SEARCHING else offline
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))
