@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.conftest import NetworkBlocked, is_loopback, missing
+from tests.support.inner import inner_environment
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def pytester_run(tmp_path):
                 "test_inner.py",
             ],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env=inner_environment(PYTHONPATH=str(root)),
             capture_output=True,
             text=True,
             check=False,
