@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from openfusion_auto.cli import output
+from openfusion_auto.cli.common import readable
 
 if TYPE_CHECKING:
     from prompt_toolkit.output import Output
@@ -110,9 +112,10 @@ class Typed(FileHistory):
     """A history that is the owner's alone, and without what might hold a key."""
 
     def store_string(self, string: str) -> None:
-        """Keep an entry."""
+        """Keep an entry; where it cannot be kept, what was typed counts all the same."""
         if not string.lstrip().startswith("/key"):
-            super().store_string(string)
+            with contextlib.suppress(OSError):
+                super().store_string(readable(string))
 
 
 def history_in(state: Path) -> History:

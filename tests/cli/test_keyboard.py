@@ -50,6 +50,15 @@ def test_what_was_typed_is_kept_for_its_owner_and_no_key(monkeypatch, tmp_path):
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
+def test_what_cannot_be_kept_counts_all_the_same(tmp_path):
+    history = keyboard.history_in(tmp_path)
+    history.store_string("half a pair \udcff")
+    assert "half a pair \ufffd" in (tmp_path / keyboard.FILE).read_text()
+    (tmp_path / keyboard.FILE).unlink()
+    (tmp_path / keyboard.FILE).mkdir()
+    history.store_string("more")
+
+
 def test_a_history_that_others_could_read_is_closed(tmp_path):
     path = tmp_path / keyboard.FILE
     path.write_text("")
