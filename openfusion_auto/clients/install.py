@@ -23,7 +23,8 @@ from openfusion_auto.errors import ConfigError
 
 State = Literal["no_file", "absent", "installed", "changed", "broken"]
 # What ends the name of a secret; `env_key` names a variable.
-_NAME = r"""(?<![\w-])(?!env_?key["']?\s*[:=])[\w-]*(?:key|token|secret|password|pass(?:wd)?|auth(?:orization)?|cookie)"""
+_WORDS = "key|token|secret|password|passwd|pass|auth|authorization|cookie"
+_NAME = rf"""(?<![\w-])(?!env_?key["']?\s*[:=])[\w-]*(?:{_WORDS})"""
 _SECRETS = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
     for pattern, shown in (

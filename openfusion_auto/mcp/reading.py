@@ -33,7 +33,7 @@ MOST_RANKED = 8  # candidates of a ranking: the rest is in the trace
 
 
 def clean(text: str) -> str:
-    """Return text without what drives a terminal or reorders text, and without halves of pairs, which no JSON may hold."""
+    """Return text without what drives a terminal or reorders text, and without halves of pairs (no JSON)."""
     return driving.clean(text).encode("utf-8", "ignore").decode()
 
 
