@@ -16,6 +16,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.utils import is_dumb_terminal
 
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import readable
@@ -61,8 +62,13 @@ class Keyboard:
         return await self._session.prompt_async()
 
 
-def terminal() -> Output:
-    """Return where the line is drawn: stderr when the answers go into a file."""
+def terminal() -> Output | None:
+    """Return where the line is drawn: stderr when the answers go into a file.
+
+    None lets prompt_toolkit choose, who writes no escapes to a dumb terminal only then.
+    """
+    if is_dumb_terminal() and sys.stdout.isatty():
+        return None
     return create_output(stdout=sys.stdout if sys.stdout.isatty() else sys.stderr)
 
 

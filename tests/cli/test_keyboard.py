@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+import sys
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -37,6 +38,16 @@ def test_enter_sends_and_what_begins_a_new_line_does_not(monkeypatch, keys, text
 def test_ctrl_d_and_ctrl_c_are_told(monkeypatch, key, error):
     with pytest.raises(error):
         typed(monkeypatch, key)
+
+
+@pytest.mark.parametrize(("term", "left_to_it"), [("dumb", True), ("xterm", False)])
+def test_a_dumb_terminal_is_left_to_the_package_which_writes_no_escapes_then(
+    monkeypatch, term, left_to_it
+):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(keyboard, "create_output", lambda stdout: stdout)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert (keyboard.terminal() is None) is left_to_it
 
 
 def test_what_was_typed_is_kept_for_its_owner_and_no_key(monkeypatch, tmp_path):
