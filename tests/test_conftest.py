@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.conftest import NetworkBlocked, is_loopback, missing
+from tests.support.inner import inner_environment
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def pytester_run(tmp_path):
                 "test_inner.py",
             ],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env=inner_environment(PYTHONPATH=str(root)),
             capture_output=True,
             text=True,
             check=False,
@@ -160,3 +162,8 @@ def pytester_run(tmp_path):
         return done.stdout + done.stderr
 
     return run
+
+
+def test_garbage_is_collected_again_while_tests_run():
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000
