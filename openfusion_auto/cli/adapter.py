@@ -116,7 +116,7 @@ def list_command(
     """List the clients there are adapters for, and how each stands."""
     from openfusion_auto.clients.spec import load, names
 
-    values = filled(url, model, config, mcp=mcp)
+    values = filled(url, model, config, mcp=mcp, known=True)
     rows = [row(load(name, mcp=mcp), values) for name in names(mcp=mcp)]
     if as_json:
         output.data({"object": "list", "data": rows})
@@ -276,7 +276,7 @@ def status_command(
     Exit code 1 when a file is broken, or when our part in it was changed.
     """
     adapter = loaded(client, mcp=mcp)
-    found = statuses(adapter, filled(url, model, config, mcp=mcp), file)
+    found = statuses(adapter, filled(url, model, config, mcp=mcp, known=True), file)
     if as_json:
         rows = [status_row(s) for s in found]
         output.data(
@@ -312,7 +312,7 @@ def uninstall_command(
 
     --url, --model and --config matter only when the state folder was lost: they say what was installed.
     """
-    adapter, values = loaded(client, mcp=mcp), filled(url, model, config, mcp=mcp)
+    adapter, values = loaded(client, mcp=mcp), filled(url, model, config, mcp=mcp, known=True)
     outcomes = change(adapter, values, file, take_out=True, dry_run=dry_run)
     report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
 
@@ -324,14 +324,17 @@ def loaded(client: str, *, mcp: bool = False) -> Adapter:
     return load(client, mcp=mcp)
 
 
-def filled(url: str | None, model: str, config: Path | None, *, mcp: bool = False) -> Values:
-    """Return what templates are filled with; the window is the smallest among the models behind `model`."""
+def filled(
+    url: str | None, model: str, config: Path | None, *, mcp: bool = False, known: bool = False
+) -> Values:
+    """Return what fills templates, for the smallest window behind `model`; `known`: a record has the address."""
     from openfusion_auto.cli.remote import server_of
     from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked
 
     settings = load_settings(config)
     context, bound = windows(settings.pool, model)
-    at = url or server_of(settings, None, option="--url").url
+    open_port = known and settings.config.server.port == 0
+    at = url or (URL if open_port else server_of(settings, None, option="--url").url)
     values = checked(at, model, context or CONTEXT, bound or OUTPUT)
     if not mcp:
         return values

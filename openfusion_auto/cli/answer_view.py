@@ -224,7 +224,8 @@ class Shown:
         if self._blank:
             lines.insert(0, [])
         for line in lines[-self._rows :] if self._rows else lines:
-            yield from line
+            # Markdown spells controls out: entities, and the %1B of an address between < and >.
+            yield from (Segment(output.clean(s.text), s.style, s.control) for s in line)
             yield Segment.line()
 
 

@@ -17,6 +17,7 @@ from openfusion_auto.cli.common import (
     dry_run_option,
     json_option,
     load_settings,
+    readable,
     start_engine,
     stdin_is_terminal,
 )
@@ -90,7 +91,8 @@ def piped() -> str:
     Raises:
         EOFError: there is no further one.
     """
-    line = sys.stdin.readline()
+    # Bytes that are no UTF-8 must not end the program.
+    line = sys.stdin.buffer.readline().decode("utf-8", "replace") if sys.stdin is not None else ""
     if not line:
         raise EOFError
     return line
@@ -103,18 +105,21 @@ def converse(chat: Chat, read: Callable[[], str], *, as_json: bool) -> int:
     failed = 0
     while True:
         try:
-            line = read().strip()
+            line = readable(read()).strip()
+            if line == "/exit":
+                return failed
+            if is_command(line):
+                obey(chat, line)
+            elif line:
+                failed += not turn(chat.talk, chat.runner, line, as_json=as_json)
         except EOFError:
             return failed
-        except KeyboardInterrupt:  # as a shell does: the line is dropped, not the program
+        except KeyboardInterrupt:  # as a shell does: what was begun is dropped, not the program
+            if read is piped:
+                raise
             output.note("")
-            continue
-        if line == "/exit":
-            return failed
-        if is_command(line):
-            obey(chat, line)
-        elif line:
-            failed += not turn(chat.talk, chat.runner, line, as_json=as_json)
+        except FusionError as error:  # of a command; a turn says its own
+            output.problem(error.message)
 
 
 def turn(talk: Talk, runner: asyncio.Runner, line: str, *, as_json: bool) -> bool:

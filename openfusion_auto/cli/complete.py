@@ -77,11 +77,11 @@ def roles(ctx: click.Context) -> Iterable[str]:
 
 
 @completing
-def clients(_ctx: click.Context) -> Iterable[str]:
-    """Return the coding agents that there are adapters for."""
+def clients(ctx: click.Context) -> Iterable[str]:
+    """Return the coding agents that there are adapters for; with `--mcp` before it those that can use our tools."""
     from openfusion_auto.clients.spec import names
 
-    return names()
+    return names(mcp=bool(ctx.params.get("mcp")))
 
 
 @completing

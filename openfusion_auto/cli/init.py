@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ def write(path: Path, text: str, *, force: bool) -> None:
 
 def next_steps(path: Path, model: str) -> list[str]:
     """Return what to do after the file is there; `model` is what a client may ask for."""
-    named = "" if path == Path("openfusion.toml") else f" --config {path}"
+    named = "" if path == Path("openfusion.toml") else f" --config {shlex.quote(str(path))}"
     return [
         "put a key in the environment: export OPENROUTER_API_KEY=... (or in a file .env beside it)",
         f"check everything: openfusion doctor{named}",

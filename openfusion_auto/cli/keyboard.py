@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +16,10 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.utils import is_dumb_terminal
 
 from openfusion_auto.cli import output
+from openfusion_auto.cli.common import readable
 
 if TYPE_CHECKING:
     from prompt_toolkit.output import Output
@@ -59,8 +62,13 @@ class Keyboard:
         return await self._session.prompt_async()
 
 
-def terminal() -> Output:
-    """Return where the line is drawn: stderr when the answers go into a file."""
+def terminal() -> Output | None:
+    """Return where the line is drawn: stderr when the answers go into a file.
+
+    None lets prompt_toolkit choose, who writes no escapes to a dumb terminal only then.
+    """
+    if is_dumb_terminal() and sys.stdout.isatty():
+        return None
     return create_output(stdout=sys.stdout if sys.stdout.isatty() else sys.stderr)
 
 
@@ -110,9 +118,10 @@ class Typed(FileHistory):
     """A history that is the owner's alone, and without what might hold a key."""
 
     def store_string(self, string: str) -> None:
-        """Keep an entry."""
+        """Keep an entry; where it cannot be kept, what was typed counts all the same."""
         if not string.lstrip().startswith("/key"):
-            super().store_string(string)
+            with contextlib.suppress(OSError):
+                super().store_string(readable(string))
 
 
 def history_in(state: Path) -> History:

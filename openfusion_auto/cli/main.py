@@ -124,7 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     output.tolerate_any_text()
     try:
         code = run(list(argv) if argv is not None else sys.argv[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by who started us
+            sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered would fail again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,8 @@ def command(server: str | None, dry_run: bool, as_json: bool, config: Path | Non
         output.data({"object": "list", "data": [described(tool) for tool in TOOLS]})
         return
     check_installed()
+    if sys.stdin is None or sys.stdout is None:
+        raise click.UsageError("it talks over standard input and output, and one of them is closed")
     settings = users_settings(config)
     choice = chosen(settings, server, dry_run=dry_run)
     output.note("openfusion mcp: serving tools on standard input and output; end it with Ctrl-D")

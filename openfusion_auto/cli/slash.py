@@ -214,17 +214,32 @@ def save(chat: Chat, rest: str) -> None:
         output.note("nothing has been said yet")
         return
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    path = Path(rest or f"openfusion-chat-{stamp}.md").expanduser()
+    path = Path(rest or f"openfusion-chat-{stamp}.md")
     said = "\n".join(f"## {m['role']}\n\n{output.clean(m['content'])}\n" for m in talk.messages)
     try:
-        with os.fdopen(
-            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-        ) as file:
-            file.write(said)
-    except OSError as error:
-        output.problem(f"{path}: {error.strerror}; nothing was written")
+        path = path.expanduser()
+        write_new(path, said)
+    except (OSError, ValueError, RuntimeError) as error:  # also no such home, a NUL in the name
+        why = getattr(error, "strerror", None) or error
+        output.problem(f"{path}: {why}; nothing was written")
         return
     output.note(f"{len(talk.messages)} messages are in {path}")
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet, for its owner's eyes: whole, or not at all.
+
+    Raises:
+        OSError, ValueError: it is there, or cannot be written.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        # Models can write halves of pairs, which no file can hold.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 # What it is called -> what it does, what may stand behind it, what is said of it.

@@ -100,8 +100,8 @@ class Talk:
 
     async def move(self, place: Place) -> None:
         """Go on with another configuration; what was said and what it cost stays."""
-        await self.close()
-        self._place = place
+        before, self._place = self._place, place
+        await close_engine(before.engine)
 
     def estimate(self, text: str) -> dict[str, Any]:
         """Return what asking this would cost, as `POST /v1/estimate` says it; nothing is called or recorded.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import sys
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from openfusion_auto.cli.remote import Server
 
 STRANGE = "the server's answer is not one that this version can show; see it with --json"
+END = "\x04"  # Ctrl-D
 
 
 @click.command()
@@ -98,7 +100,7 @@ def watch(server: Server, found: Mapping[str, Any], every_s: float) -> None:
     with keys() as pressed, Live(console=output.console(), screen=True, auto_refresh=False) as live:
         while True:
             live.update(Screen(found, clock.wall(), gone), refresh=True)
-            if pressed(every_s) in ("q", "Q", "\x04"):
+            if not {"q", "Q", END}.isdisjoint(pressed(every_s)):
                 return
             try:
                 found, gone = look(server), ""
@@ -108,7 +110,7 @@ def watch(server: Server, found: Mapping[str, Any], every_s: float) -> None:
 
 @contextlib.contextmanager
 def keys() -> Iterator[Any]:
-    """Give what waits [s] for a key and returns it, "" when none was pressed; the terminal is as before afterwards."""
+    """Give what waits [s] for keys and returns them, "" when none was pressed; the terminal is as before afterwards."""
     if sys.platform == "win32" or not stdin_is_terminal():
 
         def rest(seconds: float) -> str:
@@ -125,7 +127,8 @@ def keys() -> Iterator[Any]:
 
     def wait(seconds: float) -> str:
         ready, _, _ = select.select([number], [], [], seconds)
-        return sys.stdin.read(1) if ready else ""
+        # Past Python's buffer, which would keep what `select` then cannot see. Nothing to read = the terminal is gone.
+        return (os.read(number, 64).decode("latin-1") or END) if ready else ""
 
     try:
         tty.setcbreak(number)

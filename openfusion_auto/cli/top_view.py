@@ -64,10 +64,8 @@ def head(found: Mapping[str, Any]) -> Iterator[Text]:
     from rich.text import Text
 
     status = found["status"]
-    yield Text(
-        f"openfusion {text_of(status, 'version')} at {text_of(found, 'server')}, {status['candidates']} candidates",
-        style="bold",
-    )
+    there = f"openfusion {text_of(status, 'version')} at {text_of(found, 'server')}"
+    yield Text(f"{there}, {text_of(status, 'candidates')} candidates", style="bold")
     yield Text(money(status))
     line = Text("resting: ") if status["breakers"] else Text("no candidate rests")
     for name, phase in status["breakers"].items():
@@ -84,9 +82,7 @@ def money(status: Mapping[str, Any]) -> str:
         return f"{usd(spend['usd'])} spent by this key in 24 hours"
     calls = f"in 24 hours, {spend['calls']:,} calls"
     if spend["usd"] is None:
-        return (
-            f"{usd(spend['known_usd'])} and {spend['unknown_calls']} calls of unknown price {calls}"
-        )
+        return f"{usd(spend['known_usd'])} and {text_of(spend, 'unknown_calls')} calls of unknown price {calls}"
     return f"{usd(spend['usd'])} spent {calls}"
 
 

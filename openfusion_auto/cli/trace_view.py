@@ -86,7 +86,9 @@ def show(trace: Row, console: Console) -> None:
     task = trace.get("task") or {}
     read = ", ".join(f"{key} {text_of(task, key)}" for key in ("risk", "complexity", "turn"))
     kind = "stream" if trace["stream"] else "whole"
-    console.print(f"asked for {text_of(trace, 'requested_model')} ({trace['dialect']}, {kind})")
+    console.print(
+        f"asked for {text_of(trace, 'requested_model')} ({text_of(trace, 'dialect')}, {kind})"
+    )
     console.print(f"read as {text_of(task, 'kind')}: {read}" if task else "not read")
     answered = text_of(trace, "answered_by", "nobody")
     console.print(

@@ -22,11 +22,20 @@ from openfusion_auto.clients.spec import Adapter, Target, Values, sibling
 from openfusion_auto.errors import ConfigError
 
 State = Literal["no_file", "absent", "installed", "changed", "broken"]
-_SECRET = re.compile(
-    r"""((?:[\w-]*(?:key|token|secret|password)|authorization)["']?\s*[:=]\s*["']?)(?![{$"'\s])[^\s"',]+""",
-    re.IGNORECASE,
+# What ends the name of a secret; `env_key` names a variable.
+_WORDS = "key|token|secret|password|passwd|pass|auth|authorization|cookie"
+_NAME = rf"""(?<![\w-])(?!env_?key["']?\s*[:=])[\w-]*(?:{_WORDS})"""
+_SECRETS = tuple(
+    (re.compile(pattern, re.IGNORECASE), shown)
+    for pattern, shown in (
+        (r"""\b(bearer|basic)\s+[^\s"',]+""", r"\1 ***"),
+        (rf"""({_NAME}["']?\s*[:=]\s*)(["'])(?![{{$])(?:\\.|(?!\2).)+""", r"\1\2***"),
+        (rf"""({_NAME}["']?\s*[:=]\s*)(?![{{\[$"'\s])[^"',]+""", r"\1***"),
+        (rf"""((?=--){_NAME}(?:["']\s*,\s*|\s+)["']?)(?![{{$])[^\s"']+""", r"\1***"),
+        (r"""(://)[^\s/@"']+@""", r"\1***@"),
+        (r"\b(sk-|gh[a-z]_|github_pat_|xox[a-z]-|glpat-|AIza|AKIA)[\w-]{8,}", r"\1***"),
+    )
 )
-_NAME_OF_KEY = re.compile(r"""env_?key["']?\s*[:=]""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +370,10 @@ def _diff(file: Path, old: str, new: str) -> str:
 
 
 def masked(line: str) -> str:
-    """Return a line of a configuration file with the values of keys, tokens and passwords as `***`."""
-    if _NAME_OF_KEY.search(line):
-        return line  # the name of a variable is no secret
-    return _SECRET.sub(r"\1***", line)
+    """Return a line of a configuration file with the values of keys, tokens and passwords as `***`.
+
+    They stand beside ours: in headers, variables, arguments and addresses of other servers.
+    """
+    for pattern, shown in _SECRETS:
+        line = pattern.sub(shown, line)
+    return line

@@ -63,6 +63,8 @@ def find_secrets(
                 values[name], places[name] = value, place
                 break
     rows = load_given(path_in(state))
+    if any(row.key for row in rows):
+        warnings += _open_to_others(path_in(state))
     for name in sorted(keys - values.keys()):
         addresses = {origin_of(u.base_url) for u in config.upstreams if u.api_key_env == name}
         row, why = _given(name, addresses, rows)
@@ -100,11 +102,20 @@ def _dotenv(folder: Path | None) -> tuple[Mapping[str, str | None], list[str]]:
 
     try:
         values = dotenv_values(path, interpolate=False, encoding="utf-8")
-        mode = stat.S_IMODE(path.stat().st_mode)
+        warnings = _open_to_others(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not UTF-8") from None  # the cause holds the bytes
-    if os.name == "posix" and mode & 0o077:
-        return values, [f"{path} can be read by other users; run: chmod 600 {path}"]
-    return values, []
+    return values, warnings
+
+
+def _open_to_others(path: Path) -> list[str]:
+    """Return a warning when others than its owner may read a file.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return [f"{path} can be read by other users; run: chmod 600 {path}"]
+    return []

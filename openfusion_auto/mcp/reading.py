@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from openfusion_auto.core import words as driving
 from openfusion_auto.mcp.shapes import (
     Attempt,
     Call,
@@ -30,14 +30,11 @@ ANSWER_CHARS = 200_000  # [characters] of an answer: more is no use to whoever h
 LINE_CHARS = 2_000  # [characters] of anything else
 MOST_ROWS = 64  # of a list
 MOST_RANKED = 8  # candidates of a ranking: the rest is in the trace
-TEXT_MARKS = ("Cc", "Cs")  # Unicode's controls and halves of pairs, which no JSON may hold
 
 
 def clean(text: str) -> str:
-    """Return text without control characters but newline and tab, and without halves of pairs."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in TEXT_MARKS)
+    """Return text without what drives a terminal or reorders text, and without halves of pairs (no JSON)."""
+    return driving.clean(text).encode("utf-8", "ignore").decode()
 
 
 def words(value: object, most: int = LINE_CHARS) -> str:

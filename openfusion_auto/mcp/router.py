@@ -286,19 +286,21 @@ class Choice:
     def __init__(self, server: ServerRouter | None, here: Callable[[], LocalRouter] | None) -> None:
         self._server, self._here = server, here
         self._local: LocalRouter | None = None
+        self._making = asyncio.Lock()  # agents call several tools at once
 
     async def now(self) -> Router:
         """Return who answers. Raises `Refused` when nobody does."""
         if self._server is not None and (self._here is None or await self._server.alive()):
             return self._server
-        if self._local is None:
-            if self._here is None:
-                raise Refused("there is no router to ask")
-            try:
-                self._local = await asyncio.to_thread(self._here)
-            except FusionError as error:
-                raise Refused(error.message, error.code) from None
-        return self._local
+        if self._here is None:
+            raise Refused("there is no router to ask")
+        async with self._making:
+            if self._local is None:
+                try:
+                    self._local = await asyncio.to_thread(self._here)
+                except FusionError as error:
+                    raise Refused(error.message, error.code) from None
+            return self._local
 
     async def close(self) -> None:
         """Release what was used."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -40,6 +42,7 @@ PROBLEMS = {
     "string_pattern_mismatch": "is empty",
     "string_too_short": "is empty",
 }
+HALF = re.compile(r"\\u[dD][89a-fA-F]")  # may be one: a pair is written so, too
 log = logging.getLogger("openfusion.mcp")
 
 
@@ -67,7 +70,7 @@ class Lines:
         # Nobody listens any more when the loop is closed.
         with suppress(OSError, RuntimeError), os.fdopen(os.dup(self._number), "rb") as source:
             for line in source:
-                self._give(line.decode("utf-8", "replace"))
+                self._give(sound(line.decode("utf-8", "replace")))
         with suppress(RuntimeError):
             self._give(None)
 
@@ -82,6 +85,21 @@ class Lines:
         if line is None:
             raise StopAsyncIteration
         return line
+
+
+def sound(line: str) -> str:
+    """Return a message without halves of pairs; what is no JSON stays as it is.
+
+    JavaScript writes them for a text that was cut inside a character, and the package drops such a message: the agent
+    would wait for ever.
+    """
+    if not HALF.search(line):
+        return line
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
 
 
 async def serve(choice: Choice) -> None:

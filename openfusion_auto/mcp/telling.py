@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openfusion_auto.core import words
 from openfusion_auto.mcp.shapes import (
     Decision,
     Deliberated,
@@ -120,4 +121,4 @@ def name(who: Who | None) -> str:
 
 def dollars(usd: float | None) -> str:
     """Return money as text; what is not known is said."""
-    return "cost not known" if usd is None else f"${usd:.6f}".rstrip("0").rstrip(".")
+    return "cost not known" if usd is None else words.usd(usd)

@@ -32,6 +32,15 @@ def codex(folder, monkeypatch):
     return file
 
 
+def test_a_port_that_is_left_open_does_not_keep_ours_in_the_file(run, codex, folder):
+    run("adapter", "install", "codex")
+    (folder / "openfusion.toml").write_text("[server]\nport = 0\n")
+    assert run("adapter", "install", "codex").code == 2
+    assert run("adapter", "status", "codex").code == run("adapter", "list").code == 0
+    assert run("adapter", "uninstall", "codex").code == 0
+    assert codex.read_text() == OLD
+
+
 def test_the_list_names_every_client_with_its_state_and_version(run, codex):
     done = run("adapter", "list")
     assert done.code == 0

@@ -78,6 +78,23 @@ def test_no_text_and_no_width_ends_it_or_drives_the_terminal(text, width):
     assert "\x1b" not in ANSI.sub("", out.getvalue())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<http://x.invalid/%1B%5D0;evil%07>",
+        "| a |\n|---|\n| <http://x.invalid/%c2%9b2J> |",
+        "a &#x202e;b",
+    ],
+)
+def test_what_markdown_spells_out_does_not_drive_the_terminal(text):
+    shown, out = view()
+    shown.show(text)
+    shown.tick()
+    shown.end()
+    assert not set("\x07\x9b\u202e") & set(out.getvalue())
+    assert "\x1b" not in ANSI.sub("", out.getvalue())
+
+
 @pytest.mark.parametrize("unit", ["[", "[a](b", "`a", "a", "- \n"])
 def test_a_long_hostile_block_takes_no_long_time(unit):
     shown, out = view()

@@ -1,17 +1,19 @@
 """A conversation line by line: turns, slash commands, Ctrl-C and the end; in pipes and at a real terminal."""
 
 import asyncio
+import io
 import json
 import os
 import re
 import signal
 import stat
+import sys
 import threading
 import time
 
 import pytest
 
-from openfusion_auto.cli import chat
+from openfusion_auto.cli import chat, slash
 from openfusion_auto.cli.common import load_settings
 from openfusion_auto.cli.slash import COMMANDS
 from openfusion_auto.upstream.reply import Reply
@@ -127,6 +129,33 @@ def test_ctrl_c_at_the_prompt_drops_the_line_and_ctrl_d_ends(run, configured, sc
     done = run(*ARGS, tty=True)
     assert done.code == 0
     assert done.out == "a\n"
+
+
+def test_ctrl_c_in_a_command_drops_the_command_alone(run, configured, scripted, typed, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    fake = scripted([Reply("a"), Reply("b")])
+    monkeypatch.setattr(slash, "write_new", stopped)
+    typed("one", "/save x.md", "two")
+    assert run(*ARGS, tty=True).code == 0
+    assert len(json.loads(fake.calls[1].body)["messages"]) == 3
+
+
+def test_ctrl_c_ends_the_wait_for_a_pipe(run, configured, monkeypatch):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chat, "piped", stopped)
+    assert run(*ARGS).code == 130
+
+
+def test_bytes_that_are_no_text_do_not_end_it(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff one\r\n"), "utf-8"))
+    assert chat.piped() == "\ufffd one\r\n"
+    monkeypatch.setattr(sys, "stdin", None)  # as `<&-` leaves it
+    with pytest.raises(EOFError):
+        chat.piped()
 
 
 def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(run, configured, scripted):

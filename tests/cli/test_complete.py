@@ -40,6 +40,11 @@ def test_clients_and_shipped_pools_need_no_configuration():
     assert words(complete.pools, "l") == ["local"]
 
 
+def test_with_mcp_those_clients_are_offered_that_can_use_tools():
+    assert "codex" in words(complete.clients, mcp=True)
+    assert "aider" not in words(complete.clients, mcp=True)
+
+
 def test_what_is_broken_offers_nothing_and_says_nothing(folder, capsys):
     (folder / "openfusion.toml").write_text("nonsense = [")
     for find in (

@@ -32,6 +32,11 @@ def test_force_overwrites(run, folder):
     assert "[server]" in (folder / "openfusion.toml").read_text()
 
 
+def test_a_place_with_a_blank_can_be_pasted_into_a_shell(run):
+    done = run("init", "--json", "--path", "my file.toml")
+    assert "start the router: openfusion serve --config 'my file.toml'" in done.json["next"]
+
+
 def test_another_place_is_named_in_the_next_steps(run, folder):
     done = run("init", "--path", "sub.toml", "--json")
     assert done.json["written"] == "sub.toml"

@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+import sys
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -39,6 +40,16 @@ def test_ctrl_d_and_ctrl_c_are_told(monkeypatch, key, error):
         typed(monkeypatch, key)
 
 
+@pytest.mark.parametrize(("term", "left_to_it"), [("dumb", True), ("xterm", False)])
+def test_a_dumb_terminal_is_left_to_the_package_which_writes_no_escapes_then(
+    monkeypatch, term, left_to_it
+):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(keyboard, "create_output", lambda stdout: stdout)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert (keyboard.terminal() is None) is left_to_it
+
+
 def test_what_was_typed_is_kept_for_its_owner_and_no_key(monkeypatch, tmp_path):
     state = tmp_path / "state"
     typed(monkeypatch, "first\r", state)
@@ -48,6 +59,15 @@ def test_what_was_typed_is_kept_for_its_owner_and_no_key(monkeypatch, tmp_path):
     assert "sk-1" not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
+def test_what_cannot_be_kept_counts_all_the_same(tmp_path):
+    history = keyboard.history_in(tmp_path)
+    history.store_string("half a pair \udcff")
+    assert "half a pair \ufffd" in (tmp_path / keyboard.FILE).read_text()
+    (tmp_path / keyboard.FILE).unlink()
+    (tmp_path / keyboard.FILE).mkdir()
+    history.store_string("more")
 
 
 def test_a_history_that_others_could_read_is_closed(tmp_path):

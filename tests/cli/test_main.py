@@ -168,6 +168,12 @@ def test_a_reader_that_left_before_the_last_flush_is_no_error(monkeypatch):
         assert main_module.main(["models"]) == main_module.BROKEN_PIPE
 
 
+def test_without_a_stdout_it_ends_as_it_would(monkeypatch):
+    monkeypatch.setattr(main_module, "run", lambda _args: 1)
+    monkeypatch.setattr(sys, "stdout", None)  # as `>&-` leaves it
+    assert main_module.main([]) == 1
+
+
 def test_a_closed_stdout_ends_it_quietly():
     code = (
         "import os, sys\nfrom openfusion_auto.cli.main import main\n"

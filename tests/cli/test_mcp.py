@@ -1,11 +1,13 @@
 """`openfusion mcp`: who is asked, whose configuration counts, and what is said when the package is not there."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from openfusion_auto.cli.common import users_settings
+from openfusion_auto.cli.main import main
 from openfusion_auto.cli.mcp import chosen
 from openfusion_auto.mcp.router import LocalRouter, ServerRouter
 
@@ -30,6 +32,13 @@ def test_without_the_package_the_line_that_installs_it_is_said(run, monkeypatch)
     assert done.out == ""
     (line,) = done.err.splitlines()
     assert line.endswith("is not installed: run pip install 'openfusion-auto[mcp]'")
+
+
+def test_without_a_standard_input_it_says_so(monkeypatch, capsys):
+    pytest.importorskip("mcp")
+    monkeypatch.setattr(sys, "stdin", None)  # as `<&-` leaves it
+    assert main(["mcp"]) == 2
+    assert "one of them is closed" in capsys.readouterr().err
 
 
 def test_a_configuration_that_lies_in_the_project_does_not_count(folder, configured, monkeypatch):

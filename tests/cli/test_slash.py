@@ -9,6 +9,7 @@ import pytest
 from openfusion_auto.cli import give_key, slash
 from openfusion_auto.cli.common import load_settings
 from openfusion_auto.config import given
+from openfusion_auto.errors import ConfigError
 from openfusion_auto.upstream.reply import Reply
 
 ARGS = ("chat", "--model", "coder-a")
@@ -76,6 +77,26 @@ def test_a_conversation_is_saved_once_and_for_its_owner(run, configured, scripte
     assert len(list(folder.glob("openfusion-chat-*.md"))) == 1
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.md", "a\0b"])
+def test_a_name_that_no_file_can_have_is_said(run, configured, scripted, name):
+    scripted([Reply("a"), Reply("b")])
+    done = run(*ARGS, stdin=f"one\n/save {name}\ntwo\n")
+    assert done.out == "a\nb\n"
+    assert "; nothing was written" in done.err
+
+
+def test_half_a_pair_is_saved_as_what_it_is_not(run, configured, scripted, folder):
+    scripted([Reply("a\ud83d")])
+    run(*ARGS, stdin="one\n/save x.md\n")
+    assert (folder / "x.md").read_text().endswith("\n\na?\n")
+
+
+def test_what_cannot_be_written_whole_leaves_nothing(folder, monkeypatch):
+    with pytest.raises(TypeError):
+        slash.write_new(folder / "x.md", None)
+    assert not (folder / "x.md").exists()
+
+
 @pytest.fixture
 def person(monkeypatch):
     monkeypatch.setattr(given, "system_keyring", lambda: None)
@@ -138,3 +159,18 @@ def test_a_configuration_that_broke_meanwhile_changes_nothing(
     done = run(*ARGS, stdin="/key RELAY_API_KEY\none\n")
     assert done.out == "a\n"
     assert "the configuration stays as it was" in done.err
+
+
+def test_a_key_that_cannot_be_kept_is_said_and_the_conversation_goes_on(
+    run, configured, scripted, person, monkeypatch
+):
+    scripted([Reply("a"), Reply("b")])
+
+    def fail(*_):
+        raise ConfigError("given-keys.json: cannot be written (Read-only file system)")
+
+    monkeypatch.setattr(given, "give", fail)
+    done = run(*ARGS, stdin="one\n/key RELAY_API_KEY\ntwo\n")
+    assert done.out == "a\nb\n"
+    assert "cannot be written" in done.err
+    assert done.code == 0

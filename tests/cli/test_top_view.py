@@ -75,3 +75,11 @@ def test_who_rests_is_named_and_nothing_foreign_is_written():
     show({"server": "http://x", "status": told, "requests": []}, Console(file=out, width=80))
     assert "resting: a[2J (open)  b (half_open)" in out.getvalue()
     assert "nothing has been asked yet" in out.getvalue()
+
+
+def test_what_a_server_says_drives_nothing():
+    hostile = status(candidates="\x1b[2J", spend={"usd": None, "unknown_calls": "\x1b[2J"})
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    show({"server": "http://x", "status": hostile, "requests": []}, console)
+    assert "\x1b" not in out.getvalue()

@@ -52,6 +52,10 @@ def test_a_request_shows_task_answer_calls_and_reasons():
     assert "Notes" not in text
 
 
+def test_what_a_server_says_drives_nothing():
+    assert "\x1b" not in render(trace_view.show, trace(dialect="\x1b[2Jchat"))
+
+
 def test_a_failed_call_says_why_and_the_next_one_stands_below():
     failed = call(
         status="error", error="upstream_timeout", detail="it fell \x1b[2Jsilent", usage=None

@@ -68,3 +68,12 @@ def test_one_that_gives_it_is_named(tmp_path, monkeypatch):
     given.edit(given.path_in(tmp_path), lambda _: (row,))
     monkeypatch.setattr("openfusion_auto.config.sealed.value_of", lambda _: "sk-ring")
     assert look(tmp_path) == ("sk-ring", "system keyring", ())
+
+
+def test_typed_keys_that_others_can_read_are_said(tmp_path):
+    path = given.path_in(tmp_path)
+    path.chmod(0o644)
+    assert look(tmp_path)[2] == (f"{path} can be read by other users; run: chmod 600 {path}",)
+    given.forget(path, "RELAY_API_KEY")
+    path.chmod(0o644)  # holds none any more
+    assert look(tmp_path)[2] == ()

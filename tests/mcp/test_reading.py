@@ -43,6 +43,7 @@ def test_cleaned_text_holds_nothing_that_drives_a_terminal_or_breaks_json(text):
 
 
 def test_an_escape_sequence_and_half_a_pair_are_taken_out():
+    assert reading.clean("rm \u202etxt\u2066") == "rm txt"  # would read as another command
     assert reading.clean("a\x1b[2Jb\x00\ud800c\u2028d é") == "a[2Jbc\u2028d é"
 
 

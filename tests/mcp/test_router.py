@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 import pytest_asyncio
@@ -187,6 +188,21 @@ async def test_a_running_server_is_asked_and_else_an_engine_here(live, unused_tc
     assert made == ["made", "released"]
     alone = Choice(ServerRouter(f"http://127.0.0.1:{unused_tcp_port}", None), None)
     assert isinstance(await alone.now(), ServerRouter)  # the named one and no other
+
+
+async def test_calls_that_come_at_once_share_one_engine():
+    made = []
+
+    def here():
+        made.append("made")
+        time.sleep(0.05)
+        return LocalRouter(Rig([]).engine, lambda: asyncio.sleep(0))
+
+    choice = Choice(None, here)
+    first, second = await asyncio.gather(choice.now(), choice.now())
+    assert first is second
+    assert made == ["made"]
+    await choice.close()
 
 
 async def test_a_configuration_that_cannot_be_used_is_said_and_tried_again():

@@ -243,6 +243,18 @@ async def test_lines_are_read_whole_and_end():
     os.close(reading)
 
 
+async def test_a_text_that_was_cut_inside_a_character_reaches_the_tool():
+    cut = r'{"a": "\ud83d", "b": "\ud83d\ude00"}' + "\n"
+    assert serve.sound(cut) == '{"a": "?", "b": "\U0001f600"}\n'
+    reading, writing = os.pipe()
+    os.write(writing, cut.encode())
+    os.close(writing)
+    assert [line async for line in serve.Lines(reading)] == [serve.sound(cut)]
+    os.close(reading)
+    for other in ('{"a": "é"}\n', r"\ud83d no JSON"):
+        assert serve.sound(other) == other
+
+
 async def test_whatever_goes_wrong_is_an_error_of_the_tool_in_plain_words(monkeypatch, caplog):
     _, choice = here([Reply(status=401, text="key sk-or-v1-0123456789abcdef is bad")] * 9)
     async with mcp.Client(serve.build(choice)) as client:

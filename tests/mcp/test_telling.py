@@ -79,7 +79,7 @@ def test_a_decision_names_pick_price_and_losers():
         router="here",
     )
     assert telling.routed(told).splitlines() == [
-        "single with a; $0.5 expected, cost not known at worst",
+        "single with a; $0.5000 expected, cost not known at worst",
         "task: bugfix, low risk, high complexity",
         "reason: cheap",
         "- a 0.900, cost not known",
@@ -98,3 +98,9 @@ def test_an_explanation_lists_the_calls():
     )
     assert "- primary a: ok, 12 ms" in telling.explained(told)
     assert "no call" in telling.explained(Explained())
+
+
+def test_a_small_sum_is_not_told_as_none():
+    assert telling.dollars(0.0000002) == "$0.00000020"
+    assert telling.dollars(0.0) == "$0.0000"
+    assert telling.dollars(None) == "cost not known"
