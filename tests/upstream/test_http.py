@@ -257,7 +257,7 @@ async def test_a_shorter_silence_is_allowed_once_a_stream_has_begun(peer):
     peer.script = [(chunked(b"data: 1\n\n", end=False), STALL)]
     upstream = upstream_at(peer.url, timeouts=Timeouts(0.5, first_token_s=30.0, idle_s=0.1))
     opened = await upstream.open(call(stream=True))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(UpstreamTimeout, match="silent"):
             await whole(opened)
 
@@ -384,7 +384,7 @@ async def test_a_call_that_is_cancelled_ends_its_connection(upstream, peer):
     patient = Timeouts(first_token_s=30.0)
     upstream._timeouts = patient
     task = asyncio.create_task(upstream.open(call(stream=True)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not peer.requests:
             await asyncio.sleep(0.01)
     task.cancel()
@@ -430,7 +430,9 @@ async def test_the_end_of_the_framing_may_come_behind_the_end_mark(upstream, pee
     opened = await upstream.open(call(stream=True))
     await opened.pour(Until(b"[DONE]"))
     await opened.close()
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(30):
+        while not upstream._connections._idle:  # it is given back when that end has come
+            await asyncio.sleep(0.01)
     await whole(await upstream.open(call()))
     assert peer.connections == 1
 
