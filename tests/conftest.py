@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ settings.load_profile("ci")
 # tests that ran before in this process, so a test would play other examples in each run: it gets none of these.
 providers._get_local_constants = lambda: NO_CONSTANTS
 NO_CONSTANTS = providers.Constants()
+
+
+# -- collecting ---------------------------------------------------------------------------------------------------------
+
+gc.disable()  # until all is collected: twelve thousand tests are no garbage, and are looked through again and again
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Turn the collector of garbage on behind the collection of tests, and let it pass over all that stays."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # -- no network -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -12,6 +13,7 @@ from hypothesis.internal.conjecture.providers import HypothesisProvider
 
 from openfusion_auto.core.decide import decide
 from tests.conftest import NetworkBlocked, is_loopback, missing
+from tests.support.inner import inner_environment
 
 
 @pytest.fixture
@@ -160,7 +162,7 @@ def pytester_run(tmp_path):
                 "test_inner.py",
             ],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env=inner_environment(PYTHONPATH=str(root)),
             capture_output=True,
             text=True,
             check=False,
@@ -168,3 +170,8 @@ def pytester_run(tmp_path):
         return done.stdout + done.stderr
 
     return run
+
+
+def test_garbage_is_collected_again_while_tests_run():
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000

@@ -22,7 +22,8 @@ def test_in_a_wheel_they_are_inside_the_package(monkeypatch, tmp_path):
 
 
 def test_the_readers_weights_are_there_and_fit_each_other():
-    names, rarity, weights, bias = data.reading_weights()
+    names, rarity, weights, bias, scale = data.reading_weights()
     assert len(names) == len(set(names)) == len(rarity) == len(weights)
-    assert weights.shape[1] == bias.shape[0] == 16
-    assert str(weights.dtype) == str(rarity.dtype) == str(bias.dtype) == "float32"
+    assert weights.shape[1] == bias.shape[0] == scale.shape[0] == 16
+    assert str(weights.dtype) == "int8"  # in units of `scale`
+    assert str(rarity.dtype) == str(bias.dtype) == str(scale.dtype) == "float32"

@@ -15,6 +15,8 @@ from openfusion_auto.cli.progress import Progress
 if TYPE_CHECKING:
     from openfusion_auto.core.types import Check
     from openfusion_auto.evals.dataset import Source
+    from openfusion_auto.evals.metrics import Interval
+    from openfusion_auto.evals.modes import Priced
     from openfusion_auto.evals.replay import Point, PolicyReport, SourceReport
 
 
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     "--check", nargs=2, type=click.FloatRange(0, 1), default=(0.7, 0.9), show_default=True,
     metavar="SENS SPEC", help="How good the check behind an answer is: wrong ones found, right ones accepted.",
 )  # fmt: skip
+@click.option(
+    "--modes", is_flag=True,
+    help="Compare one model, a check and a panel, and Auto's choice among them, at three prices of a wrong answer.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of folds and resampling.")
 @click.option(
     "--plot", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
@@ -50,6 +56,7 @@ def command(
     without: tuple[str, ...],
     pool: str | None,
     check: tuple[float, float],
+    modes: bool,
     seed: int,
     plot: Path | None,
     experience: Path | None,
@@ -69,6 +76,9 @@ def command(
     sources = chosen(load(dataset), only, without, pool)
     if experience is not None:
         keep(sources, experience)
+    if modes:
+        show_modes(sources, dataset.name, stated, seed, as_json=as_json)
+        return
     bar = Progress(len(sources) * len(plans(stated, seed)))
     try:
         for source in sources:
@@ -136,6 +146,55 @@ def keep(sources: Sequence[Source], path: Path) -> None:
         learned_from(source), path.expanduser(), source=source.name, as_of=today().isoformat()
     )
     output.note(f"kept what {source.size} tasks of {source.name} teach in {path}")
+
+
+def show_modes(
+    sources: Sequence[Source], dataset: str, check: Check, seed: int, *, as_json: bool
+) -> None:
+    """Play the modes over each source and show what each was worth."""
+    from openfusion_auto.evals import modes
+
+    reports = []
+    for source in sources:
+        output.note(f"{source.name}: {source.size} tasks, {len(source.models)} models")
+        reports.append(modes.play_modes(source, check=check, seed=seed))
+    if as_json:
+        output.data(modes.as_json(reports, dataset, check, seed))
+        return
+    for report in reports:
+        output.emit(report[0].source.name)
+        for played in report:
+            for line in modes_table(modes.priced([played], seed)):
+                output.emit(line)
+    if len(reports) > 1:
+        output.emit(f"all {len(reports)} sources, each counting the same")
+        for at_risk in zip(*reports, strict=True):
+            for line in modes_table(modes.priced(at_risk, seed)):
+                output.emit(line)
+    output.emit(
+        "utility: price of the risk times solved, less money and waiting, USD a task; ahead: Auto's less that."
+    )
+    output.emit(
+        f"check: finds {check.sensitivity:.0%} of wrong answers, accepts {check.specificity:.0%} of right ones"
+    )
+
+
+def modes_table(found: Priced) -> Iterator[str]:
+    """Yield what the modes came to at one price of risk."""
+    taken = ", ".join(f"{m} {share:.0%}" for m, share in found.shares.items())
+    yield f"  {found.risk} risk: a wrong answer costs {found.price:g} USD; auto took {taken}"
+    head = f"{'solved':>7} {'money':>8} {'utility':>9} {'ahead':>8}  {'95 %':<18} {'in money':>8}  95 %"
+    yield f"    {'policy':<20} {head}"
+    for r in found.rows:
+        yield (
+            f"    {r.policy:<20} {r.solved:7.1%} {r.usd:8.4f} {r.utility:9.3f} {r.ahead:+8.3f}  "
+            f"{spread(r.ahead_interval):<18} {r.ahead_money:+8.3f}  {spread(r.ahead_money_interval)}"
+        )
+
+
+def spread(interval: Interval) -> str:
+    """Return an interval of USD."""
+    return f"{interval.low:+.3f} to {interval.high:+.3f}"
 
 
 def draw(reports: Sequence[SourceReport], folder: Path) -> list[str]:

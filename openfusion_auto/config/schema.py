@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
+from openfusion_auto.config.ceilings import CeilingsSection
 from openfusion_auto.config.hedge import HedgeSection
 from openfusion_auto.config.models import Models
 from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
@@ -414,6 +415,7 @@ class Config(Section):
     learn: LearnSection = Field(default_factory=LearnSection)
     timeouts: TimeoutsSection = Field(default_factory=TimeoutsSection)
     hedge: HedgeSection = Field(default_factory=HedgeSection)
+    max_tokens: CeilingsSection = Field(default_factory=CeilingsSection)
     server: ServerSection = Field(default_factory=ServerSection)
     stream: StreamSection = Field(default_factory=StreamSection)
     session: SessionSection = Field(default_factory=SessionSection)

@@ -12,6 +12,7 @@ the best single one, verifying is a cascade: it saves money and mends what matte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,3 +73,43 @@ def best_pair(ranking: tuple[Score, ...], check: Check | None) -> Pair | None:
         round(float(rejected[i, 0]), 6),
         round(float(value[i, j] - single.max()), 9),
     )
+
+
+def accepted_first(chances: Sequence[float], check: Check) -> float:
+    """Return the chance that the first answer which a check accepts is right; of the first one when it accepts none.
+
+    Args:
+        chances: Of each answer to be right 0..1, in the order in which they are looked at; at least one.
+        check: How good each verdict is.
+    """
+    solved, refused = 0.0, 1.0
+    for right in chances:
+        solved += refused * right * check.specificity
+        refused *= rejected(right, check)
+    first = rejected(chances[0], check)
+    fooled = chances[0] * (1 - check.specificity)  # right, and refused
+    return solved + (refused * fooled / first if first > 0 else 0.0)
+
+
+def panel_chance(chances: Sequence[float], check: Check) -> float:
+    """Return the chance that a panel picks a right answer: what one member gets wrong is hard for the others too.
+
+    Args:
+        chances: Of each member to be right 0..1, best-ranked first; at least one.
+        check: How good the pick is, of each answer.
+    """
+    first, *others = chances
+    wrong = [c * SAME_TROUBLE for c in others]
+    right = (
+        [min(1.0, (c - (1 - first) * w) / first) for c, w in zip(others, wrong, strict=True)]
+        if first > 0
+        else wrong
+    )
+    return first * accepted_first((1.0, *right), check) + (1 - first) * accepted_first(
+        (0.0, *wrong), check
+    )
+
+
+def rejected(right: float, check: Check) -> float:
+    """Return how often a check rejects an answer of this chance to be right."""
+    return right * (1 - check.specificity) + (1 - right) * check.sensitivity

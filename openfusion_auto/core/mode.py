@@ -3,8 +3,9 @@
     gain(verify) = loss(risk) * P(wrong) * caught and mended
     gain(panel)  = the same, and more where independent attempts can differ (hard tasks only)
 
-`P(wrong)` is that of the best-ranked candidate on this task (`score.py`), within `WRONG`. A mode is taken when its gain
-is above its cost: the extra calls at the pool's own prices for a request of nominal size, plus the time a person
+`P(wrong)` is that of the best-ranked candidate on this task (`score.py`), within `WRONG`; with recorded outcomes of
+such tasks (`[auto] experience`) all is of the candidates' own chances (`cascade.py`). A mode is taken when its gain is
+above its cost: the extra calls at the pool's own prices for a request of nominal size, plus the time a person
 waits. The real prompt size is left out on purpose: a long system prompt makes no task riskier.
 
 `LOSS_USD` is the cost of finding and undoing a wrong answer: a glance, some minutes, an incident. What a check mends
@@ -19,11 +20,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE
+from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE, best_pair, panel_chance
+from openfusion_auto.core.plan import panel_members
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL, Table
 from openfusion_auto.core.strategy import mode_of
-from openfusion_auto.core.types import Candidate, Level, Policy, Pool, Price, Score, Task
+from openfusion_auto.core.types import Candidate, Check, Level, Policy, Pool, Price, Score, Task
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
 PANEL_ADDS: dict[Level, float] = {"low": 0.0, "medium": 0.0, "high": 0.20}
@@ -112,22 +114,58 @@ def chance_of(scored: Score) -> float:
     return scored.terms[SKILL].value
 
 
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """How likely the first answer is wrong; how much likelier a right one is with a check, and further with a panel."""
+
+    wrong: float
+    verify: float
+    panel: float
+
+
+def usual_gains(task: Task, best: float, check: Check) -> Gains:
+    """Return the gains on everyday work: a pool's own estimate moves them inside `WRONG` only."""
+    least, most = WRONG[task.complexity]
+    wrong = min(most, max(least, 1.0 - best))
+    return Gains(
+        wrong, wrong * check.sensitivity * SAME_TROUBLE, wrong * PANEL_ADDS[task.complexity]
+    )
+
+
+def measured_gains(
+    task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool, check: Check
+) -> Gains:
+    """Return the gains where outcomes of such tasks are on record: of the candidates' own chances, as they are.
+
+    What a check rejects wrongly counts against it: behind a model that is nearly always right it does harm.
+    """
+    best = chance_of(ranking[0])
+    pair = best_pair(ranking, check)
+    verified = pair.chance if pair is not None else best
+    chances = {s.candidate: chance_of(s) for s in ranking}
+    members = [chances[m] for m in panel_members(ranking, task, pool, policy)]
+    return Gains(1.0 - best, verified - best, panel_chance(members, check) - verified)
+
+
 def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -> Choice:
     """Choose by expected value; say what each mode would gain and cost."""
     near = (pool.get(s.candidate) for s in ranking[:NEAREST])
     call_usd = nominal_usd([c for c in near if c is not None])
-    least, most = WRONG[task.complexity]
-    wrong = min(most, max(least, 1.0 - chance_of(ranking[0])))
     check = policy.check or CHECK
-    at_stake = LOSS_USD[task.risk] * wrong
-    verify_gain = at_stake * check.sensitivity * SAME_TROUBLE
+    if task.ease is None:
+        gains = usual_gains(task, chance_of(ranking[0]), check)
+    else:
+        gains = measured_gains(task, policy, ranking, pool, check)
+    verify_gain = LOSS_USD[task.risk] * gains.verify
     verify_cost = 1.5 * call_usd + VERIFY_S * WAIT_USD_PER_S
-    panel_gain = at_stake * PANEL_ADDS[task.complexity]
+    panel_gain = LOSS_USD[task.risk] * gains.panel
     panel_cost = policy.panel_size * call_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S
-    about = f"{task.risk} risk, {task.complexity} complexity, {wrong:.0%} likely wrong"
+    verify_net = verify_gain - verify_cost
+    panel_net = verify_net + panel_gain - panel_cost
+    about = f"{task.risk} risk, {task.complexity} complexity, {gains.wrong:.0%} likely wrong"
     verify_says = f"a check would save {verify_gain:.2f} USD and costs {verify_cost:.2f}"
     panel_says = f"a panel would save another {panel_gain:.2f} USD and costs {panel_cost:.2f} more"
-    if verify_gain <= verify_cost:
+    if max(verify_net, panel_net) <= 0:
         return Choice(
             "single",
             (
@@ -136,7 +174,7 @@ def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool)
                 f"not panel: {panel_says}",
             ),
         )
-    if panel_gain <= panel_cost:
+    if panel_net <= verify_net:
         return Choice(
             "verify",
             (

@@ -79,10 +79,13 @@ def request_of(prompt: str) -> Prompt:
     return parse_request(json.dumps({"model": "openfusion/auto", "messages": [message]}).encode())
 
 
-def pool_of(fold: Fold) -> Pool:
-    """Return the source's models as candidates: recorded mean score as benchmark, recorded mean cost as price."""
+def pool_of(fold: Fold, *, size: float | None = None) -> Pool:
+    """Return the source's models as candidates: recorded mean score as benchmark, recorded mean cost as price.
+
+    A prompt of `size` tokens costs the recorded mean; None = the mean size of the tasks learned on.
+    """
     score, usd = fold.means()
-    size = float(np.mean([fold.tasks[i].needs.input_tokens for i in fold.train]))
+    size = size or float(np.mean([fold.tasks[i].needs.input_tokens for i in fold.train]))
     counts = (~np.isnan(fold.source.score[fold.train])).sum(axis=0)
     return Pool(
         tuple(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import cost
+from openfusion_auto.core.ceilings import Ceilings
 from openfusion_auto.core.checks.fits import Fits
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
@@ -67,6 +68,7 @@ class Means:
     books: Books = field(default_factory=Books)
     hedger: Hedger | None = None
     guarded: bool = True
+    ceilings: Ceilings = field(default_factory=Ceilings)
     turns: Turns = field(default_factory=Turns)
     offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -87,6 +87,7 @@ class Caller(Attempts):
     async def perform(self, ask: Ask) -> Reply:
         """Ask the candidates in order until one answers; see `core/backoff.py` for what follows a failure."""
         failed = Failures()
+        ask = replace(ask, prompt=self._means.ceilings.clamped(ask.phase, ask.prompt))
         candidate_id = ask.candidates[0]
         for candidate_id in ask.candidates:
             candidate = self._means.pool.get(candidate_id)

@@ -91,8 +91,12 @@ class Judging:
         """Read and decide a request; calls nothing and changes nothing, so `/debug/route` is this alone.
 
         What `spent` has used already is taken off the limits. `number` is its turn's, where it has taken one.
+
+        Raises:
+            BadRequest: it asks for a longer answer than the operator allows.
         """
-        prompt, pool, own = incoming.prompt, self.means.pool, self.own
+        prompt = self.means.ceilings.admitted(incoming.prompt)
+        pool, own = self.means.pool, self.own
         if incoming.view is not None:
             incoming.view.check(prompt.model)
             own = incoming.view.own(own, pool)

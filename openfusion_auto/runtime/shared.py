@@ -133,6 +133,7 @@ class SharedCounters(MemoryCounters):
         self._wake = asyncio.Event()
         # One question at a time: what a process has running is told whole, and must arrive in order.
         self._lock = asyncio.Lock()
+        self._asking = 0  # requests whose question, or wait for one, is not over
 
     def _share(self, scope: Scope) -> Share:
         found = self._shares.get(scope.name)
@@ -150,11 +151,10 @@ class SharedCounters(MemoryCounters):
     async def admit(self, scopes: Sequence[Scope], count: int) -> tuple[Scope, Refusal] | None:
         """See `Counters`."""
         shares = [self._share(s) for s in scopes]
-        if not self.there.alone and any(s.limits != NO_LIMITS for s in scopes):
-            async with self._lock:
-                reply = await self._ask("admit", scopes, count)
-                if reply is not None:
-                    return self._refused(reply, scopes)
+        if any(s.limits != NO_LIMITS for s in scopes):
+            reply = await self._decided_there("admit", scopes, count)
+            if reply is not None:
+                return self._refused(reply, scopes)
         refused = await super().admit(scopes, count)
         if refused is None:
             for scope, share in zip(scopes, shares, strict=True):
@@ -163,6 +163,23 @@ class SharedCounters(MemoryCounters):
                 share.tokens += count if scope.limits.tokens_per_minute is not None else 0
                 self._touch(scope.name)
         return refused
+
+    async def _decided_there(
+        self, op: Op, scopes: Sequence[Scope], count: int
+    ) -> Mapping[str, object] | None:
+        """Return what is decided where others may be asking too; None: it is decided here, at once, without a wait.
+
+        Who is alone decides here, but behind those whose question is still on its way: what they are given is not
+        counted here yet.
+        """
+        if self.there.alone and not self._asking:
+            return None
+        self._asking += 1
+        try:
+            async with self._lock:
+                return None if self.there.alone else await self._ask(op, scopes, count)
+        finally:
+            self._asking -= 1
 
     def _refused(
         self, reply: Mapping[str, object], scopes: Sequence[Scope]
@@ -195,11 +212,10 @@ class SharedCounters(MemoryCounters):
     async def reserve(self, scopes: Sequence[Scope], amount: int) -> bool:
         """See `Counters`."""
         shares = [self._share(s) for s in scopes]
-        if not self.there.alone and any(s.limits.has_budget for s in scopes):
-            async with self._lock:
-                reply = await self._ask("reserve", scopes, amount)
-                if reply is not None:
-                    return not reply["refused"]
+        if any(s.limits.has_budget for s in scopes):
+            reply = await self._decided_there("reserve", scopes, amount)
+            if reply is not None:
+                return not reply["refused"]
         if not await super().reserve(scopes, amount):
             return False
         for scope, share in zip(scopes, shares, strict=True):

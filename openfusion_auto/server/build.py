@@ -138,6 +138,7 @@ def engine_of(
             means,
             max_calls=settings.policy.max_calls,
             total_s=config.timeouts.total_s,
+            ceilings=config.max_tokens.ceilings(),
             offers=offers,
         ),
         settings.policy,

@@ -111,7 +111,7 @@ def listing(request: web.Request) -> list[dict[str, object]]:
         stats = live.get(c.id)
         latency = round(stats.ttft_ms, 1) if stats and stats.ttft_weight >= 1 else None
         rows.append({**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, latency)})
-    found = virtual + rows
+    found = [within(e, request.app[ENGINE].means.ceilings.answer) for e in virtual + rows]
     return found if view is None else [e for e in found if e["id"] in view.names]
 
 
@@ -119,6 +119,14 @@ def view_of(request: web.Request) -> View | None:
     """Return what the client's key may ask for; None = everything."""
     client = request.get(CLIENT)
     return None if client is None else request.app[VIEWS].of(client.models)
+
+
+def within(row: dict[str, object], most: int | None) -> dict[str, object]:
+    """Return an entry whose longest answer is no longer than a client may ask for [tokens]; None = no ceiling."""
+    own = row["max_output_tokens"]
+    if most is None or (isinstance(own, int) and own <= most):
+        return row
+    return {**row, "max_output_tokens": most}
 
 
 def virtual_entries(pool: Pool, own: OwnModels) -> list[dict[str, object]]:

@@ -96,3 +96,24 @@ def test_an_experience_is_of_one_source(tmp_path):
     both.write_text("\n".join([*lines(source(40)), *lines(source(40, name="other"))]) + "\n")
     with pytest.raises(ConfigError, match=r"pick one with --source \(made, other\)"):
         run(both, "--save-experience", tmp_path / "no.npz")
+
+
+def test_modes_are_compared_at_three_prices_of_a_wrong_answer(dataset):
+    shown = run(dataset, "--modes").stdout
+    for words in ("low risk: a wrong answer costs 0.2 USD; auto took single", "always panel"):
+        assert words in shown
+    found = json.loads(run(dataset, "--modes", "--json").stdout)
+    assert found["object"] == "openfusion.replay_modes"
+    assert [r["risk"] for r in found["overall"]] == ["low", "medium", "high"]
+    (one,) = found["sources"]
+    assert one["risks"] == found["overall"]
+    rows = {r["policy"]: r for r in one["risks"][2]["rows"]}
+    assert rows["auto"]["ahead"] == 0
+    assert rows["always panel"]["usd"] > rows["always single"]["usd"]
+    assert "deadlock" not in json.dumps(found)
+
+
+def test_modes_of_several_sources_are_counted_together(tmp_path):
+    both = tmp_path / "both.jsonl"
+    both.write_text("\n".join([*lines(source(20)), *lines(source(20, name="other"))]) + "\n")
+    assert "all 2 sources, each counting the same" in run(both, "--modes").stdout

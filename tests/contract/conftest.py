@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
+from functools import cache
 
 import pytest
 from aiohttp import web
@@ -11,6 +13,17 @@ from aiohttp import web
 from tests.server.conftest import start_router
 
 __all__ = ["start_router"]
+
+
+tls_context = cache(ssl.create_default_context)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_tls_context():
+    """Read the system's certificates once: each client of an SDK does that anew, for addresses without TLS too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", tls_context)
+        yield
 
 
 @pytest.fixture

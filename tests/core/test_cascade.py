@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from openfusion_auto.core.cascade import CHECK, MOST, SAME_TROUBLE, best_pair
+from openfusion_auto.core.cascade import (
+    CHECK,
+    MOST,
+    SAME_TROUBLE,
+    accepted_first,
+    best_pair,
+    panel_chance,
+    rejected,
+)
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.score import PRICE, QUALITY_WEIGHTS, SKILL
 from openfusion_auto.core.types import Check, Policy, State
@@ -108,3 +117,50 @@ def test_of_a_large_pool_the_best_ranked_are_tried():
     ranking = ranking_of(large)
     pair = best_pair(ranking, None)
     assert {pair.first, pair.mender} <= {s.candidate for s in ranking[:MOST]}
+
+
+shares = st.floats(0, 1)
+checks = st.builds(Check, shares, shares)
+
+
+def drawn_pick(chances, check) -> float:
+    """The chance of a right pick, by going through all that may come: who is right, whom the check accepts."""
+    total = 0.0
+    for right in product((True, False), repeat=len(chances)):
+        for accepts in product((True, False), repeat=len(chances)):
+            weight = 1.0
+            for chance, good, accepted in zip(chances, right, accepts, strict=True):
+                yes = check.specificity if good else 1 - check.sensitivity
+                weight *= (chance if good else 1 - chance) * (yes if accepted else 1 - yes)
+            taken = accepts.index(True) if True in accepts else 0
+            total += weight * right[taken]
+    return total
+
+
+@given(st.lists(shares, min_size=1, max_size=3), checks)
+def test_the_first_accepted_is_right_as_often_as_all_cases_say(chances, check):
+    assert accepted_first(chances, check) == pytest.approx(drawn_pick(chances, check), abs=1e-9)
+
+
+@given(shares, checks)
+def test_a_check_rejects_right_and_wrong_answers_at_its_rates(right, check):
+    assert rejected(1.0, check) == pytest.approx(1 - check.specificity)
+    assert rejected(0.0, check) == check.sensitivity
+    assert 0 <= rejected(right, check) <= 1
+
+
+@given(st.lists(shares, min_size=1, max_size=4), checks)
+def test_a_panel_is_right_no_more_often_than_one_of_its_members_can_be(chances, check):
+    most = 1.0
+    for c in chances:
+        most *= 1 - c
+    found = panel_chance(chances, check)
+    assert found >= 0
+    assert panel_chance(chances[:1], check) == pytest.approx(chances[0])
+    # What the first gets wrong is harder for the others than independent attempts would have it.
+    assert found <= 1 - most + 1e-9
+
+
+def test_a_blind_check_takes_the_first_member_and_a_perfect_one_any_that_is_right():
+    assert panel_chance((0.5, 0.9), BLIND) == 0.5
+    assert panel_chance((0.5, 0.9), PERFECT) == pytest.approx(0.5 + 0.5 * 0.9 * SAME_TROUBLE)

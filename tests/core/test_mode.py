@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core import cascade, cost, mode
 from openfusion_auto.core.decide import decide
-from openfusion_auto.core.mode import WRONG, chance_of, choose, nominal_usd, single_reason
+from openfusion_auto.core.mode import (
+    WRONG,
+    chance_of,
+    choose,
+    measured_gains,
+    nominal_usd,
+    single_reason,
+)
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.score import SKILL
 from openfusion_auto.core.types import KINDS, LEVELS, Check, Needs, Policy, State
@@ -145,9 +152,31 @@ def test_what_is_likely_wrong_is_that_of_the_best_ranked():
     best = 1 - chance_of(ranking_of(hard)[0])
     assert WRONG["high"][0] < best < WRONG["high"][1]
     assert f"{best:.0%} likely wrong" in chosen(hard).reasons[0]
-    for ease, bound in ((-9.0, 1), (9.0, 0)):
-        said = chosen(replace(hard, ease=ease)).reasons[0]
-        assert f"{WRONG['high'][bound]:.0%} likely wrong" in said
+    low = task(risk="high", complexity="low")  # the pool says 17 %
+    assert f"{WRONG['low'][1]:.0%} likely wrong" in chosen(low).reasons[0]
+
+
+def test_with_outcomes_on_record_the_chances_count_as_they_are():
+    asked = task(risk="high", complexity="low")
+    for ease in (-9.0, -1.0, 9.0):
+        known = replace(asked, ease=ease)
+        ranking = ranking_of(known)
+        wrong = 1 - chance_of(ranking[0])
+        gains = measured_gains(known, Policy(), ranking, FOUR, cascade.CHECK)
+        assert gains.wrong == wrong
+        assert f"{wrong:.0%} likely wrong" in chosen(known).reasons[0]
+        pair = cascade.best_pair(ranking, cascade.CHECK)
+        assert gains.verify == pytest.approx(pair.chance - 1 + wrong)
+    hopeless, hard, easy = (chosen(replace(asked, ease=e)).mode for e in (-9.0, -1.0, 9.0))
+    assert (hopeless, hard, easy) == ("single", "panel", "single")
+
+
+def test_a_check_that_rejects_right_answers_is_not_put_behind_a_model_that_is_nearly_always_right():
+    sure = task(risk="high", complexity="high", ease=4.0)
+    assert chosen(replace(sure, ease=None)).mode == "panel"
+    got = chosen(sure, check=Check(0.5, 0.7))
+    assert got.mode == "single"
+    assert "a check would save -" in got.reasons[1]
 
 
 def test_the_nominal_price_leaves_unknown_prices_out():

@@ -224,6 +224,7 @@ ELSEWHERE = {
 }
 JSONS = "server/test_json_suite.py::"
 LIVE = "server/test_bad_input.py::test_methods_and_paths_answer_in_our_shape"
+FRAMED = "page/test_mount.py::test_every_answer_shuts_out_scripts_frames_and_guessing"
 NOWHERE = "server/test_wire_raw.py::test_a_path_that_leads_nowhere_is_a_404_in_our_shape"
 SLASH = "server/test_wire_raw.py::test_p13_p14_a_models_id_may_hold_a_slash_plain_or_escaped"
 OTHER_INPUT = (
@@ -304,10 +305,12 @@ SECURITY = (
         GATE + "test_s35_s36_line_ends_in_a_request_make_no_header_and_no_log_line",
         GATE + "test_s36_line_ends_in_a_path_make_no_header")),
     (15, "S50", "traversal in any encoding", (HELD + "test_s50_no_path_leads_out_of_what_is_served", NOWHERE)),
-    (16, "S51", "what a model says is no page", (HELD + "test_s51_what_a_model_or_client_says_comes_as_json_never_as_a_page",)),
+    (16, "S51", "what a model says is no page", (HELD + "test_s51_what_a_model_or_client_says_comes_as_json_never_as_a_page",
+        HELD + "test_s51_on_the_page_it_is_text")),
     (16, "S52", "names and arguments are no page", (HELD + "test_s51_what_a_model_or_client_says_comes_as_json_never_as_a_page",)),
     (16, "S53", "types are not guessed", (HELD + "test_s53_no_type_is_left_to_be_guessed",)),
-    (16, "S54", "no page, so none to frame", (HELD + "test_s54_no_answer_is_a_page_whatever_is_accepted",)),
+    (16, "S54", "nothing to frame but the page, which refuses", (
+        HELD + "test_s54_no_answer_outside_the_page_is_one_whatever_is_accepted", FRAMED)),
     (16, "S55", "nothing from another host", (HELD + "test_s55_no_answer_names_another_host_or_a_script",)),
     (18, "S61", "no eval, pickle, shell, open TLS", (
         GATE + "test_s61_the_source_runs_no_text_opens_no_pickle_and_checks_certificates",)),

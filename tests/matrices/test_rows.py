@@ -13,6 +13,7 @@ from tests.matrices.__main__ import main, summary, table
 from tests.matrices.play import Plugin, form_of, matched
 from tests.matrices.rows import Row, all_of, each, rows
 from tests.support.faulty import FAULTS
+from tests.support.inner import inner_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +36,7 @@ def test_the_ids_are_those_of_the_lists_and_each_stands_once():
     assert {r.n for r in found if r.matrix == "security"} == set(range(1, 20)) - {17}
 
 
+@pytest.mark.timeout(180)  # it collects all there is
 def test_every_id_has_a_test_in_each_form_in_which_it_exists():
     """As `python -m tests.matrices --list`, in a process of its own: this one is collecting already."""
     code = (
@@ -44,8 +46,9 @@ def test_every_id_has_a_test_in_each_form_in_which_it_exists():
         "[print(i, *sorted(map('-'.join, f))) for (m, i), f in plugin.found.items() if m == 'fault']"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", code], cwd=ROOT, env=inner_environment(),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     first, *lines = done.stdout.splitlines()
     assert first == "exit 0 []", done.stdout[-2000:] + done.stderr[-2000:]
     forms = {id_: set(found) for id_, *found in map(str.split, lines)}

@@ -326,3 +326,37 @@ async def test_each_keeps_what_all_spent_and_starts_from_it_without_redis(tool):
         assert not await new.reserve(spends, 701)
         assert await new.reserve(spends, 700)
         await link.close()
+
+
+async def test_who_finds_itself_alone_waits_for_the_questions_that_are_on_their_way(
+    tmp_path, monkeypatch
+):
+    """Else a place is given twice: here, and there to somebody whose answer has not come back."""
+    there = FileAccounts(tmp_path / "s.sqlite3", time.time, worker=False)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(there.close)
+        counters = SharedCounters(there, Clock(), store())
+        two, gates, ask = [scope(concurrent=2)], [], there.ask
+
+        async def slow(names, asked):
+            gates.append(asyncio.Event())
+            await gates[-1].wait()
+            return await ask(names, asked)
+
+        monkeypatch.setattr(there, "ask", slow)
+        first, second = (asyncio.create_task(counters.admit(two, 0)) for _ in range(2))
+        while not gates:
+            await asyncio.sleep(0)
+        gates[0].set()
+        assert await first is None
+        assert there.alone  # as the answer said
+        while not second.done() and len(gates) < 2:  # it asks as well, or need not any more
+            await asyncio.sleep(0)
+        third = asyncio.create_task(counters.admit(two, 0))
+        await asyncio.sleep(0)
+        while not (second.done() and third.done()):
+            for gate in gates:
+                gate.set()
+            await asyncio.sleep(0.001)
+        assert counters.running("key:1") == 2
+        assert [second.result() is None, third.result() is None].count(True) == 1

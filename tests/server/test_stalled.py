@@ -208,7 +208,7 @@ async def test_a_stream_that_has_not_taken_what_is_there_gets_no_sign_of_life(tm
             last_s, head_sent, patient = 0.0, True, False
 
             async def report(self):
-                """Nobody asked for progress."""
+                """Nobody asked how it goes."""
 
             async def keep_alive(self):
                 signs.append(self)
