@@ -13,6 +13,7 @@ import pytest_asyncio
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.server.build import build
+from openfusion_auto.server.sharing import build_link
 from tests.cli.processes import environment, serving
 from tests.server.conftest import KEY_ENV, candidate
 from tests.server.live import GOOD, written
@@ -240,3 +241,13 @@ def test_the_variable_may_have_another_name(tmp_path):
     found = load(config, {"TEAM_REDIS": "redis://127.0.0.1:1", "HOME": os.sep}, {}, tmp_path)
     assert found.redis_url == "redis://127.0.0.1:1"
     assert "TEAM_REDIS" not in repr(found)
+
+
+def test_how_long_redis_may_take_is_configured(tmp_path):
+    config = written(tmp_path, "http://127.0.0.1:1/v1", [candidate()], {"redis": {"wait_s": 3.0}})
+    env = {
+        "OPENFUSION_STATE_DIR": str(tmp_path / "state"),
+        "OPENFUSION_REDIS_URL": "redis://127.0.0.1:1",
+    }
+    link = build_link(load(config, env, {}, tmp_path), dry_run=False)
+    assert link._wait_s == 3.0
