@@ -74,7 +74,10 @@ def adopted_from(source: Path) -> Adopted:
     """
     from openfusion_auto.config.adopt import adopt
     from openfusion_auto.config.load import shipped_pool
+    from openfusion_auto.config.models import own_models
     from openfusion_auto.config.pool import load_pool
+    from openfusion_auto.config.problems import dotted
+    from openfusion_auto.config.schema import Config
     from openfusion_auto.errors import ConfigError
 
     try:
@@ -84,7 +87,12 @@ def adopted_from(source: Path) -> Adopted:
     except UnicodeDecodeError:
         raise ConfigError(f"{source}: is not UTF-8") from None
     pool = load_pool(shipped_pool("default"))
-    return adopt(text, str(source), frozenset(n for c in pool.candidates for n in (c.id, c.model)))
+    found = adopt(text, str(source), frozenset(n for c in pool.candidates for n in (c.id, c.model)))
+    config = Config.model_validate(found.tables)
+    offers = {u.name: u.offers for u in config.upstreams}
+    # Else a file would be written that the next command refuses.
+    own_models(config.models, pool, offers, lambda loc: f"{source}: {dotted(loc)}")
+    return found
 
 
 def write(path: Path, text: str, *, force: bool) -> None:

@@ -69,14 +69,20 @@ def adopt(text: str, shown: str, known: frozenset[str]) -> Adopted:
     if not isinstance(data, dict):
         raise ConfigError(f"{shown}: is no table of settings")
     found = _policies(data, shown) if "policies" in data else _proxy(data, shown)
+    notes = list(found.notes)
     missing: set[str] = set()
     for model in _models(found.tables):
         outside = _names(model) - known
+        if outside and "candidates" not in model:  # the whole pool answers, and nobody outside it
+            gone = {str(model.pop(k)) for k in ("judge", "synthesis") if k in model}
+            notes.append(
+                f"judge {', '.join(sorted(gone))} is not taken over: it is not in the pool, and no panel is given"
+            )
+            continue
         if outside:
             model["upstream"] = OPENROUTER["name"]
         missing |= outside
     tables = {"upstreams": [OPENROUTER], **found.tables}
-    notes = list(found.notes)
     if missing:
         listed_ = ", ".join(sorted(missing))
         notes.append(

@@ -190,6 +190,7 @@ def own_models(
         ConfigError: a name that is a candidate's, or a candidate or upstream that is not there; one line for each.
     """
     known = sorted({c.id for c in pool.candidates} | {c.model for c in pool.candidates})
+    own = {s.name for s in sections}
     lines, made = [], []
     for i, section in enumerate(sections):
         if section.name in known:
@@ -202,9 +203,15 @@ def own_models(
         for key, name in named_by(section):
             if name in known:
                 continue
-            if host is None or name.startswith(RESERVED) or not NAME.fullmatch(name):
+            if name in own:
+                there = label(("models", i, key))
+                lines.append(f"{there}: {name!r} is a model of your own; name candidates")
+            elif host is None or name.startswith(RESERVED) or not NAME.fullmatch(name):
                 there = label(("models", i, key))
                 lines.append(f"{there}: the pool has no candidate {name!r}{near(name, known)}")
+            elif not section.candidates:
+                there = label(("models", i, key))
+                lines.append(f"{there}: {name!r} is not in the pool; name the candidates it is for")
             else:
                 outside[name] = outsider(name, host)
         says = section.description or said_of(section)

@@ -49,18 +49,19 @@ def build(
     if not ranking:
         return Plan((), None, None) if name == "single" else None
     ranking = in_order(ranking, task, pool)
-    ids = tuple(s.candidate for s in ranking)
+    able = answering(ranking, task)
+    ids = tuple(s.candidate for s in able)
     primary = Step("primary", ids[: reach(task, policy)])
     if strategy == "pipeline":
         return piped(ranking, task, pool, policy)
     if strategy == "cascade":
-        return climbing(ranking, task, pool)
+        return climbing(ranking, able, task, pool)
     if name == "single":
         held = policy.hold_destructive and task.needs.tools and len(ranking) > 1
         behind = checking(ranking, task, pool, ids[0]) if held else ()
         return priced((primary, *behind), ranking, task, pool)
     if name == "verify":
-        return verified(ranking, task, pool, policy)
+        return verified(ranking, able, task, pool, policy)
     members = panel_members(ranking, task, pool, policy)
     if strategy == "self_fusion":
         fan = task.options.fan
@@ -110,6 +111,22 @@ def standing_behind(ranking: tuple[Score, ...], task: Task) -> tuple[str, ...]:
     return () if named is None else (named.candidate,)
 
 
+def answering(ranking: tuple[Score, ...], task: Task) -> tuple[Score, ...]:
+    """Return who may answer: of a model of the operator's own not who only judges or writes for its panel.
+
+    Who stands behind its members comes last; a tool loop's model and one that is left alone answer all the same.
+    """
+    fan, named = task.options.fan, task.options.panel
+    if fan is None or not named or is_locked(ranking):
+        return ranking
+    members = tuple(s for s in ranking if s.candidate in named or s.model in named)
+    behind = standing_behind(ranking, task)
+    return (
+        *members,
+        *(s for s in ranking if s.candidate in behind and s not in members),
+    ) or ranking
+
+
 def in_order(ranking: tuple[Score, ...], task: Task, pool: Pool) -> tuple[Score, ...]:
     """Return the ranking, in another order where the request's strategy asks for one; what nobody knows comes last.
 
@@ -124,7 +141,7 @@ def in_order(ranking: tuple[Score, ...], task: Task, pool: Pool) -> tuple[Score,
         case "fallback":
             worth = placed(rest, task.only or task.options.candidates)
         case "round_robin":
-            names = takers(task.options, pool)
+            names = takers(task.options, pool, task.role)
             worth = placed(rest, order(names, task.options, task.number))
         case "cost_optimized":
             worth = {s.candidate: less(s.terms[PRICE].raw) for s in rest}
@@ -187,16 +204,18 @@ def piped(ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy) ->
     return priced((*steps, Step("final", able(last), last.words)), ranking, task, pool)
 
 
-def climbing(ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan | None:
+def climbing(
+    ranking: tuple[Score, ...], able: tuple[Score, ...], task: Task, pool: Pool
+) -> Plan | None:
     """Return the plan of a cascade: the cheapest, then the best-ranked and the strongest, where they are more."""
     strength = usual_chance(pool, task.kind)
-    known = {s.candidate: s.expected_usd for s in ranking if s.expected_usd is not None}
+    known = {s.candidate: s.expected_usd for s in able if s.expected_usd is not None}
     if not known:
         return None
     cheapest = min(known, key=lambda i: (known[i], i))
     strongest = max(known, key=lambda i: (strength[i], i))
     rungs = [cheapest]
-    for i in (ranking[0].candidate, strongest):
+    for i in (able[0].candidate, strongest):
         if i in known and known[i] > known[rungs[-1]] and strength[i] > strength[rungs[-1]]:
             rungs.append(i)
     if len(rungs) < 2:
@@ -208,11 +227,18 @@ def climbing(ranking: tuple[Score, ...], task: Task, pool: Pool) -> Plan | None:
     return priced(tuple(steps), ranking, task, pool)
 
 
-def verified(ranking: tuple[Score, ...], task: Task, pool: Pool, policy: Policy) -> Plan | None:
-    """Return the plan of a check: who answers and who mends are the pair of most value (`cascade.py`)."""
-    ids = tuple(s.candidate for s in ranking)
-    pair = None if is_locked(ranking) else cascade.best_pair(ranking, policy.check)
-    if pair is None and task.options.mode != "verify":
+def verified(
+    ranking: tuple[Score, ...], able: tuple[Score, ...], task: Task, pool: Pool, policy: Policy
+) -> Plan | None:
+    """Return the plan of a check: who answers and who mends are the pair of most value (`cascade.py`).
+
+    Where some only judge (`able` is not the whole table) the best-ranked of the others answers.
+    """
+    ids = tuple(s.candidate for s in able)
+    apart = len(able) < len(ranking)
+    free = not apart and not is_locked(ranking)
+    pair = cascade.best_pair(ranking, policy.check) if free else None
+    if pair is None and not apart and task.options.mode != "verify":
         return None
     first = pair.first if pair else ids[0]
     order = (first, *(i for i in ids if i != first))
@@ -303,6 +329,7 @@ def by_review(pool: Pool) -> tuple[str, ...]:
 
 
 DRAFTS = ("primary", "member", "escalation")  # phases that answer the client's own prompt
+SEARCHING = (*DRAFTS, "final")  # phases that may use web tools
 
 
 def is_short(step: Step) -> bool:
@@ -344,10 +371,10 @@ def priced(
     worst: list[float | None] = []
     for step in steps:
         shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
-        searches = task.needs.web and step.phase in DRAFTS
+        searches = task.needs.web and step.phase in SEARCHING
         first = None if searches else expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)
-        asked = short if is_short(step) else task if step.phase in DRAFTS else offline
+        asked = short if is_short(step) else task if step.phase in SEARCHING else offline
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))

@@ -11,20 +11,27 @@ from functools import lru_cache
 from math import gcd
 
 from openfusion_auto.core.digest import digest
+from openfusion_auto.core.eligible import is_embedding
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.types import Pool
 
 PARTS = 100  # a share counts in hundredths
 
 
-def takers(options: Options, pool: Pool) -> tuple[str, ...]:
-    """Return the names that take turns: those that the request lists, in its order, else the whole pool."""
-    return options.panel or options.candidates or tuple(c.id for c in pool.candidates)
+def takers(options: Options, pool: Pool, role: str | None = None) -> tuple[str, ...]:
+    """Return the names that take turns: those that the request lists, in its order, else the whole pool.
+
+    Of the pool without those that answer no such request (embeddings, others than of the role that is asked for): whose
+    turn goes to the next would double the next one's share.
+    """
+    able = (c for c in pool.candidates if not is_embedding(c))
+    plays = tuple(c.id for c in able if role is None or role in c.roles)
+    return options.panel or options.candidates or plays or tuple(c.id for c in pool.candidates)
 
 
-def name_of(options: Options, pool: Pool) -> str:
+def name_of(options: Options, pool: Pool, role: str | None = None) -> str:
     """Return what the turns of a request are counted under: the same for the same names with the same weights."""
-    names = takers(options, pool)
+    names = takers(options, pool, role)
     return digest({"names": names, "weights": weights_of(names, options)})
 
 

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from openfusion_auto.page.render import breakable
 
 Document = Mapping[str, Any]
 
@@ -186,7 +188,7 @@ def marked(text: str, words: Sequence[str]) -> Markup:
     found = re.compile(rf"(?<!\w)({'|'.join(known) or '(?!)'})(?!\w)", re.IGNORECASE)
     parts = found.split(text)  # every second one is a word
     return Markup("").join(
-        Markup("<mark>{}</mark>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts)
+        Markup("<mark>{}</mark>").format(p) if i % 2 else breakable(p) for i, p in enumerate(parts)
     )
 
 

@@ -22,7 +22,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
-from openfusion_auto.page.render import seen
+from openfusion_auto.page.render import breakable, seen
 
 MARKDOWN_CHARS = (
     40_000  # [characters] read as Markdown: a second at worst, for text made to take long
@@ -41,7 +41,7 @@ LANGUAGES = {
 SCHEMES = ("http", "https", "mailto")
 TAGS = {
     "a", "blockquote", "br", "code", "div", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "span",
-    "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "strong", "table", "tbody", "td", "th", "thead", "tr", "ul", "wbr",
 }  # fmt: skip
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 OWN_CLASS = re.compile(r"(t-[a-z0-9]{1,4}|code|lang|wide|plain|right|center|picture)")
@@ -51,19 +51,21 @@ HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5"}  # the page's own stand above th
 
 def to_html(text: str) -> Markup:
     """Return Markdown as safe HTML; text that is too long for that as it is."""
-    text = seen(text.replace("\r\n", "\n"))
     if len(text) > MARKDOWN_CHARS:
         return plain(text)
+    text = seen(text.replace("\r\n", "\n"))
     return Markup(sanitised(parser().render(text)))  # noqa: S704 - sanitised in this line
 
 
 def plain(text: str) -> Markup:
     """Return text as it is, cut after `SHOWN_CHARS`, which is said."""
-    text = seen(text.replace("\r\n", "\n"))
-    shown = Markup('<pre class="plain">{}</pre>').format(text[:SHOWN_CHARS])
-    if len(text) <= SHOWN_CHARS:
-        return shown
     left = len(text) - SHOWN_CHARS
+    text = seen(
+        text[:SHOWN_CHARS].replace("\r\n", "\n")
+    )  # cut first: it holds the interpreter, 0.1 s a million
+    shown = Markup('<pre class="plain">{}</pre>').format(breakable(text))
+    if left <= 0:
+        return shown
     return shown + Markup("<p>{} more characters are not shown.</p>").format(f"{left:,}")
 
 
@@ -100,6 +102,7 @@ def parser() -> MarkdownIt:
     made.block.ruler.at("table", small_table, {"alt": ["paragraph", "reference"]})
     made.validateLink = is_let  # type: ignore[method-assign] # as its documentation says
     made.core.ruler.push("page", on_page)
+    made.add_render_rule("text", words)
     made.add_render_rule("fence", fence)
     made.add_render_rule("code_block", fence)
     made.add_render_rule("image", picture)
@@ -136,6 +139,11 @@ def on_page(state: Any) -> None:  # noqa: ANN401 - the parser's own state
             token.attrs["class"] = side
 
 
+def words(_self: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
+    """Return text, its long words breakable."""
+    return str(breakable(tokens[at].content))
+
+
 def fence(
     _self: object, tokens: Sequence[Token], at: int, _options: object, env: MutableMapping[str, int]
 ) -> str:
@@ -144,7 +152,7 @@ def fence(
     named = (token.info.split() or [""])[0]
     env["coloured"] = env.get("coloured", 0) + len(token.content)
     short = env["coloured"] <= COLOURED_CHARS
-    body = coloured(token.content, named.lower()) if short else str(escape(token.content))
+    body = coloured(token.content, named.lower()) if short else str(breakable(token.content))
     label = f'<span class="lang">{escape(named[:20])}</span>' if named else ""
     return f'<div class="code">{label}<pre><code>{body}</code></pre></div>\n'
 
@@ -152,7 +160,7 @@ def fence(
 def coloured(code: str, language: str) -> str:
     """Return code as HTML, with a class for each kind of word where the language is one of ours."""
     if language not in LANGUAGES:
-        return str(escape(code))
+        return str(breakable(code))
     return highlight(code, get_lexer_by_name(language, stripnl=False), formatter())
 
 

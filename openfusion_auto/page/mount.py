@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 from openfusion_auto.errors import FusionError
 from openfusion_auto.page.routes import ROUTES
 from openfusion_auto.server.keys import PAGE, Page
+from openfusion_auto.server.middleware import is_page
 
 # No script and no style but our own two files, nothing from elsewhere, in no frame. The `style` attribute is shut too.
 POLICY = (
@@ -36,6 +37,7 @@ RECEIPTS = "receipts"  # in the state folder; `evals.shelf.FOLDER`, which is hea
 def mount(app: web.Application, receipts: Path) -> None:
     """Serve the page at `/ui` of an application that is not yet running; `receipts` is their folder."""
     app[PAGE] = Page(told, receipts)
+    app.on_response_prepare.append(protect)
     for route in ROUTES:
         if route.method == "GET":
             app.router.add_get(route.path, lazily(route.target))
@@ -44,7 +46,7 @@ def mount(app: web.Application, receipts: Path) -> None:
 
 
 def lazily(target: str) -> Handler:
-    """Return the handler that is `module:function` of this package; its answers get `HEADERS`."""
+    """Return the handler that is `module:function` of this package."""
     module, _, name = target.partition(":")
     found: list[Handler] = []
 
@@ -52,11 +54,7 @@ def lazily(target: str) -> Handler:
         if not found:  # in a thread: templates take 0.1 s to load, and answers are being streamed
             loaded = await asyncio.to_thread(import_module, f"{__package__}.{module}")
             found.append(getattr(loaded, name))
-        response = await found[0](request)
-        if not response.prepared:  # one that streams has sent its head, with `HEADERS`
-            for header, value in HEADERS.items():
-                response.headers.setdefault(header, value)
-        return response
+        return await found[0](request)
 
     return handle
 
@@ -66,5 +64,12 @@ def told(request: web.Request, error: FusionError) -> web.Response:
     from openfusion_auto.page.signing import refused
 
     response = refused(request, error)
-    response.headers.update({**HEADERS, **error.headers})
+    response.headers.update(error.headers)
     return response
+
+
+async def protect(request: web.Request, response: web.StreamResponse) -> None:
+    """Put `HEADERS` on whatever answers under `/ui`, just before it is sent: views, refusals, and what streams."""
+    if is_page(request.path):
+        for header, value in HEADERS.items():
+            response.headers.setdefault(header, value)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiohttp import web
+from jinja2 import UndefinedError
 
 from openfusion_auto.core.whatif import difference
 from openfusion_auto.errors import BadRequest, ConfigError, Forbidden, NotFound
@@ -20,6 +22,7 @@ from openfusion_auto.server.keys import PAGE
 Document = Mapping[str, Any]
 PAGE_ROWS = 50
 MOST_RUNS = 200  # of a receipt that are shown; the file has all
+UNSHOWN = (*BROKEN, UndefinedError)  # what a damaged part comes to in a template
 
 
 class Row(NamedTuple):
@@ -40,7 +43,7 @@ async def page(request: web.Request) -> web.Response:
     kept = [k for k in reversed(shelf.kept()) if not before or k.number < number_of(before)]
     some = kept[:PAGE_ROWS]
     rows = await asyncio.to_thread(lambda: [row_of(k, check=check) for k in some])
-    chain = await asyncio.to_thread(shelf.chain) if check else []
+    chain = await asyncio.to_thread(chain_of, shelf) if check else []
     return render(
         request,
         "receipts.html",
@@ -59,15 +62,21 @@ async def one(request: web.Request) -> web.Response:
     data = await asyncio.to_thread(read_bytes, path)
     findings = await asyncio.to_thread(verify, data)
     document = await asyncio.to_thread(read_document, path)
-    return render(
+    view = partial(
+        render,
         request,
         "receipt.html",
         here="receipts",
         title=f"Receipt {request.match_info['number']}",
         number=number_of(request.match_info["number"]),
         findings=findings,
-        shown=shown(document),
     )
+    try:
+        return view(shown=shown(document))
+    except UNSHOWN:
+        if not findings:  # then it is the page that is wrong
+            raise
+        return view(shown=None)
 
 
 async def diff(request: web.Request) -> web.Response:
@@ -79,20 +88,19 @@ async def diff(request: web.Request) -> web.Response:
     old, new = [await asyncio.to_thread(read_document, path) for path in paths]
     try:
         pairs = await asyncio.to_thread(compared, old, new)
-        sides = [shown(old), shown(new)]
-    except BROKEN:
+        return render(
+            request,
+            "receipt_diff.html",
+            here="receipts",
+            title="Two receipts",
+            numbers=sorted(map(number_of, numbers)),
+            sides=[shown(old), shown(new)],
+            pairs=pairs,
+            same=sum(pair["same"] for pair in pairs),
+            others=sum(pair["pick"][0] != pair["pick"][1] for pair in pairs),
+        )
+    except UNSHOWN:
         raise BadRequest("One of them is damaged; check it first.", param="of") from None
-    return render(
-        request,
-        "receipt_diff.html",
-        here="receipts",
-        title="Two receipts",
-        numbers=sorted(map(number_of, numbers)),
-        sides=sides,
-        pairs=pairs,
-        same=sum(pair["same"] for pair in pairs),
-        others=sum(pair["pick"][0] != pair["pick"][1] for pair in pairs),
-    )
 
 
 def shelf_of(request: web.Request) -> Shelf:
@@ -116,6 +124,14 @@ def path_of(request: web.Request, number: str) -> Path:
     if not found:
         raise NotFound(f"There is no receipt {wanted}.")
     return found[0]
+
+
+def chain_of(shelf: Shelf) -> list[Finding]:
+    """Return where the chain is broken; a file that cannot be read breaks it."""
+    try:
+        return shelf.chain()
+    except ConfigError as error:
+        return [Finding("chain", "file", error.message)]
 
 
 def row_of(kept: Kept, *, check: bool) -> Row:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from openfusion_auto import __version__
 from openfusion_auto.core import words
@@ -27,7 +28,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 # [characters] of one value that are printed, and of one word in it: where the font has pairs of letters (DejaVu Sans),
 # Chromium takes 6 ms to break a word of 1,000 letters into lines, 5 s for 20,000, and it grows with the square.
 LONGEST, LONGEST_WORD = 20_000, 1_000
-LONG_WORD = re.compile(rf"(\S{{{LONGEST_WORD}}})(\S+)")
+LONG_WORD = re.compile(rf"(?<!\S)(\S{{{LONGEST_WORD}}})(\S+)")
+PIECE = 500  # [characters] of a word that is shown whole: there a line may end
+WHOLE_WORD = re.compile(rf"(?<!\S)\S{{{PIECE + 1},}}")
 # Characters that order text from right to left or hide it (Unicode's bidirectional controls), and escapes of terminals.
 DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 SEEN = {ord(c): f"[U+{ord(c):04X}]" for c in DIRECTIONS}
@@ -40,6 +43,14 @@ SEEN |= dict.fromkeys(range(127, 160), "␡")
 def seen(text: str) -> str:
     """Return text in which control and direction characters are shown instead of obeyed; half characters too."""
     return text.translate(SEEN).encode("utf-8", "replace").decode()
+
+
+def breakable(text: str) -> Markup:
+    """Return text as HTML whose long words may be broken here and there, so that a browser need not try everywhere."""
+    found = WHOLE_WORD.finditer(text)
+    ends = [0, *(at for w in found for at in range(w.start() + PIECE, w.end(), PIECE)), len(text)]
+    pieces = (escape(text[a:b]) for a, b in pairwise(ends))
+    return Markup("<wbr>").join(pieces)
 
 
 def render(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from aiohttp import web
 
 from openfusion_auto.errors import FusionError, NotAuthorized, NotFound
 from openfusion_auto.page.render import render
 from openfusion_auto.server.keyring import PASS_S
 from openfusion_auto.server.keys import KEYRING
-from openfusion_auto.server.middleware import COOKIE
+from openfusion_auto.server.middleware import cookie_of
+from openfusion_auto.server.surface import read_body
 
 HOME = "/ui"
+FORM_BYTES = 16 * 1024  # of the sign-in: who sends it has shown no key yet
 
 
 async def page(request: web.Request) -> web.Response:
@@ -22,8 +26,9 @@ async def page(request: web.Request) -> web.Response:
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
     """`POST /ui/sign-in`: a pass for a key, as a cookie, and on to where one wanted to go."""
-    said = await request.post()
-    key, onward = str(said.get("key", "")).strip(), str(said.get("next", HOME))
+    raw = await read_body(request, FORM_BYTES)
+    said = dict(parse_qsl(raw.decode("utf-8", "replace")))
+    key, onward = said.get("key", "").strip(), said.get("next", HOME)
     onward = onward if is_own(onward) else HOME
     keyring = request.app[KEYRING]
     if not keyring.required:
@@ -34,21 +39,26 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         return form(request, onward, error.message if key else "A key is needed.")
     response = onward_to(onward)
     response.set_cookie(
-        COOKIE,
+        cookie_of(request),
         given,
         path="/ui",
         max_age=PASS_S,
         httponly=True,
         samesite="Strict",
-        secure=request.secure,
+        secure=over_tls(request),
     )
     return response
 
 
-async def sign_out(_request: web.Request) -> web.Response:
+def over_tls(request: web.Request) -> bool:
+    """Whether the browser speaks TLS, to this server or to a proxy before it: its form's own origin says so."""
+    return request.secure or request.headers.get("Origin", "").startswith("https://")
+
+
+async def sign_out(request: web.Request) -> web.Response:
     """`POST /ui/sign-out`: the cookie goes."""
     response = onward_to("/ui/sign-in")
-    response.del_cookie(COOKIE, path="/ui", httponly=True, samesite="Strict")
+    response.del_cookie(cookie_of(request), path="/ui", httponly=True, samesite="Strict")
     return response
 
 

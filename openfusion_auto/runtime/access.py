@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -10,7 +11,10 @@ from openfusion_auto.core.types import Pool
 from openfusion_auto.errors import ModelNotFound
 from openfusion_auto.runtime.names import NONE_OWN, OwnModels, known_names, not_found
 from openfusion_auto.runtime.session import session_hash
+from openfusion_auto.wire.extensions import models_beside
 from openfusion_auto.wire.naming import names_in
+
+NOTHING: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +30,18 @@ class View:
     pool: Pool
     names: frozenset[str]
 
-    def check(self, model: str) -> None:
+    def check(self, model: str, body: Mapping[str, object] = NOTHING) -> None:
         """Refuse a name, or a list with one, that is not there for this key, as one that does not exist.
+
+        Args:
+            model: What the request names.
+            body: The request: names that it hands on to its upstream are held alike.
 
         Raises:
             ModelNotFound: with near names among those that are.
         """
+        for name in models_beside(body):
+            self._check_one(name)
         if model in self.names:
             return
         for name in names_in(model):

@@ -9,7 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from openfusion_auto.core.recorded import Recorded, recorded, table_of
 from openfusion_auto.core.score import Table
@@ -22,6 +26,8 @@ from openfusion_auto.store.records import Unreadable, dumps, read
 TUPLES: tuple[type, ...] = (Term, Evidence, Cached)
 LAYOUT = dumps({kind.__name__: list(getattr(kind, "_fields", ())) for kind in TUPLES})
 COMPRESSION = 1  # zlib's fastest: a fifth of the size, 0.1 ms
+SEARCHES = ThreadPoolExecutor(1, "search")
+Found = TypeVar("Found")
 MAX_NAME = (
     200  # [characters] of the model's name that a client asked for, in the column it is found by
 )
@@ -183,18 +189,28 @@ async def moment(
     return (row.head.at, row.head.id) if row and owner in (None, row.head.owner) else None
 
 
+async def searched(look: Callable[[], Found]) -> Found:
+    """Return what `look` finds, in the one thread for searches.
+
+    Each may take seconds, and of the loop's own threads there are few: these resolve the names of upstreams, too.
+    """
+    return await asyncio.get_running_loop().run_in_executor(SEARCHES, look)
+
+
 async def listed(memory: TraceStore, store: Store, query: TraceQuery) -> list[dict[str, object]]:
     """Return traces as entries of a list, newest first: those in memory, and older ones from the store."""
-    fresh = sorted(
-        (t for t in memory.latest() if query.takes(head_of(t)) and query.finds(words_of(t))),
-        key=lambda t: (t.at, t.id),
-        reverse=True,
-    )
+    fresh = [t for t in memory.latest() if query.takes(head_of(t))]
+    if query.words is None:
+        rows = await asyncio.to_thread(store.traces, query)
+    else:  # the words in memory alone may be 200 MB
+        fresh = await searched(lambda: [t for t in fresh if query.finds(words_of(t))])
+        rows = await searched(partial(store.traces, query))
+    fresh.sort(key=lambda t: (t.at, t.id), reverse=True)
     found = [((t.at, t.id), summary_of(t)) for t in fresh[: query.limit]]
     # One in memory is the newer word: it may have been running when the store was asked.
     found += [
         ((row.head.at, row.head.id), summary(row))
-        for row in await asyncio.to_thread(store.traces, query)
+        for row in rows
         if memory.get(row.head.id) is None
     ]
     found.sort(key=lambda entry: entry[0], reverse=True)

@@ -34,7 +34,7 @@ from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.chat_marks import OFFER, needs_marks, with_marks
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
-from openfusion_auto.wire.extensions import with_extensions, without_extensions
+from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import with_web
@@ -146,10 +146,11 @@ class Attempts:
             )
         else:
             line.book(candidate, usage)
-        if (
-            prompt.web
-        ):  # searching is billed beside the tokens, and only the upstream knows how much it was
-            line.usd = answer.billed_usd
+        offers = self._means.offers.get(candidate.upstream, ())
+        billed = answer.billed_usd
+        # Searching is billed beside the tokens, and only the upstream knows how much it was.
+        if prompt.web or (billed is not None and is_billed_apart(prompt, offers)):
+            line.usd = billed
         if self._trace.dry_run:
             line.usd = 0.0  # nobody was paid
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000

@@ -6,7 +6,7 @@ At times two at once: beside a first one that is silent for too long (`race.py`)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -82,7 +82,10 @@ class Caller(Attempts):
         # With budgets every call is counted, whether the request has a ceiling of its own or not.
         self._max_usd = max_usd if allowance is None else tightest(max_usd, math.inf)
         self._allowance = allowance
-        self._reserved_usd = 0.0  # the worst case of the calls in flight
+        # Calls made and about to be made, and the worst case of those that are not over: taken before their money is
+        # asked for, so that members of a panel that fail together do not all take the last place.
+        self._calls = len(trace.attempts)
+        self._reserved_usd = 0.0
 
     async def perform(self, ask: Ask) -> Reply:
         """Ask the candidates in order until one answers; see `core/backoff.py` for what follows a failure."""
@@ -95,17 +98,17 @@ class Caller(Attempts):
                 continue
             tries = 0
             while True:
-                if len(self._trace.attempts) >= self._max_calls:
+                if self._calls >= self._max_calls:
                     failed.note(UpstreamError(f"the limit of {self._max_calls} calls is used up"))
                     return await self._ended(ask, candidate_id, failed)
+                tries += 1
                 worst_usd = self._worst_usd(ask.prompt, candidate)
-                if not self._affords(worst_usd) or not await self._covered(worst_usd):
+                reply = await self._held(worst_usd, partial(self._tried, ask, candidate, failed))
+                if reply is None:
                     failed.note(
                         UpstreamError(f"{candidate_id} does not fit what is left of the budget")
                     )
                     break
-                tries += 1
-                reply = await self._tried(ask, candidate, worst_usd, failed)
                 if reply.error is None:
                     return reply
                 failed.note(reply.error)
@@ -155,15 +158,13 @@ class Caller(Attempts):
         own = reply.candidate == candidate.id
         return move.kind == "retry" and own and self._means.live.may_call(candidate.id)
 
-    async def _tried(
-        self, ask: Ask, candidate: Candidate, worst_usd: float | None, failed: Failures
-    ) -> Reply:
+    async def _tried(self, ask: Ask, candidate: Candidate, failed: Failures) -> Reply:
         """Make one call; the first candidate's, where that is allowed, with a second one when it is silent."""
         client = self._client_of(ask)
         hedge, first = self._hedge, ask.final and candidate.id == ask.candidates[0]
         if hedge is None or not first or (client is not None and client.head_sent):
-            return await self._reply(ask, candidate, worst_usd, client)
-        *others, last = await self._raced(hedge, ask, candidate, worst_usd)
+            return await self._reply(ask, candidate, client)
+        *others, last = await self._raced(hedge, ask, candidate)
         for reply in others:
             if reply.error is not None:
                 failed.note(reply.error)
@@ -171,9 +172,7 @@ class Caller(Attempts):
                 failed.leave(self._means.pool.get(reply.candidate), move)
         return last
 
-    async def _raced(
-        self, hedge: Hedge, ask: Ask, candidate: Candidate, worst_usd: float | None
-    ) -> tuple[Reply, ...]:
+    async def _raced(self, hedge: Hedge, ask: Ask, candidate: Candidate) -> tuple[Reply, ...]:
         """Make one call, and a second one beside it when it is silent for too long; see `Race.run`."""
         trace = self._trace
         patience = hedge.hedger.patience(candidate.id, streamed=ask.prompt.stream)
@@ -199,11 +198,16 @@ class Caller(Attempts):
             after_ms = round(patience.s * 1000, 2)
             trace.hedge = Hedged(candidate.id, other.id, after_ms, patience.rule)
             asked = replace(ask, phase=HEDGE)
-            worst = worst_case(ask.prompt, other)
-            return await self._reply(asked, other, worst, lane.outlet)
+            self._calls += 1
+            worst_usd = worst_case(ask.prompt, other) or 0.0
+            self._reserved_usd += worst_usd
+            try:
+                return await self._reply(asked, other, lane.outlet)
+            finally:
+                self._reserved_usd -= worst_usd
 
         async def begin_first(lane: Lane) -> Reply:
-            return await self._reply(ask, candidate, worst_usd, lane.outlet)
+            return await self._reply(ask, candidate, lane.outlet)
 
         race = Race(self._client_of(ask), won)
         try:
@@ -219,9 +223,9 @@ class Caller(Attempts):
         if client is not None and client.head_sent:
             return "something has reached the client"
         worst_usd = worst_case(ask.prompt, other)
-        if len(self._trace.attempts) >= self._max_calls:
+        if self._calls >= self._max_calls:
             return f"the limit of {self._max_calls} calls is used up"
-        if not self._affords(worst_usd) or not await self._covered(worst_usd):
+        if not self._affords(worst_usd) or not await self._covered(self._with(worst_usd or 0.0)):
             return f"{other.id} does not fit what is left of the budget"
         return await hedge.hold(worst_usd)
 
@@ -247,18 +251,29 @@ class Caller(Attempts):
             hedge.unused()
         hedge.settle(usd)
 
-    async def _reply(
-        self, ask: Ask, candidate: Candidate, worst_usd: float | None, client: Outlet | None
-    ) -> Reply:
-        """Make one call whose worst case is held while it runs."""
+    async def _held(
+        self, worst_usd: float | None, call: Callable[[], Awaitable[Reply]]
+    ) -> Reply | None:
+        """Make one call whose worst case is held while it runs; None when that is not there."""
+        if not self._affords(worst_usd):
+            return None
+        self._calls += 1
         self._reserved_usd += worst_usd or 0.0
+        try:
+            if await self._covered(self._with(0.0)):
+                return await call()
+            self._calls -= 1
+            return None
+        finally:
+            self._reserved_usd -= worst_usd or 0.0
+
+    async def _reply(self, ask: Ask, candidate: Candidate, client: Outlet | None) -> Reply:
+        """Make one call."""
         try:
             answer = await self._attempt(ask, candidate, client)
             return Reply(ask.phase, candidate.id, answer)
         except FusionError as error:
             return Reply(ask.phase, candidate.id, error=error.with_traceback(None))
-        finally:
-            self._reserved_usd -= worst_usd or 0.0
 
     def _client_of(self, ask: Ask) -> ClientStream | None:
         """Return where the events of an answer go as they come; None when only the whole answer is wanted."""
@@ -269,16 +284,14 @@ class Caller(Attempts):
         candidate_id = ask.candidates[0]
         candidate = self._means.pool.get(candidate_id)
         worst_usd = self._worst_usd(ask.prompt, candidate) if candidate else None
+        problem = "does not fit the limits of this request"
         if candidate is None or not self._means.live.may_call(candidate_id):
             problem = "cannot be called now"
-        elif (
-            len(self._trace.attempts) >= self._max_calls
-            or not self._affords(worst_usd)
-            or not await self._covered(worst_usd)
-        ):
-            problem = "does not fit the limits of this request"
-        else:
-            return await self._reply(ask, candidate, worst_usd, self._client_of(ask))
+        elif self._calls < self._max_calls:
+            call = partial(self._reply, ask, candidate, self._client_of(ask))
+            reply = await self._held(worst_usd, call)
+            if reply is not None:
+                return reply
         return Reply(ask.phase, candidate_id, error=UpstreamError(f"{candidate_id} {problem}"))
 
     def _move(self, error: FusionError, tries: int, timeouts: int, *, alone: bool = False) -> Move:
@@ -314,9 +327,9 @@ class Caller(Attempts):
         spent = sum(a.usd for a in self._trace.attempts if a.usd is not None)
         return spent + self._reserved_usd + worst_usd
 
-    async def _covered(self, worst_usd: float | None) -> bool:
-        """Whether the budgets of key, server and session hold enough for a call: more than was planned, if need be."""
-        return self._allowance is None or await self._allowance.cover(self._with(worst_usd or 0.0))
+    async def _covered(self, usd: float) -> bool:
+        """Whether the budgets of key, server and session hold `usd` [USD] for the request, planned or not."""
+        return self._allowance is None or await self._allowance.cover(usd)
 
 
 def worst_case(prompt: Prompt, candidate: Candidate) -> float | None:

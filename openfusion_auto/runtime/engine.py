@@ -144,7 +144,7 @@ class Engine:
         """Answer with what was kept of the same request, else anew, and keep that."""
         prompt, view = incoming.prompt, incoming.view
         if view is not None:
-            view.check(prompt.model)
+            view.check(prompt.model, prompt.body)
         pool = view.pool if view is not None else self.means.pool
         who = f"key {incoming.client}" if incoming.client else f"client {incoming.identity}"
         key = cache.key(prompt, who, pool.digest, forwarded(incoming.headers))

@@ -98,7 +98,7 @@ class Judging:
         prompt = self.means.ceilings.admitted(incoming.prompt)
         pool, own = self.means.pool, self.own
         if incoming.view is not None:
-            incoming.view.check(prompt.model)
+            incoming.view.check(prompt.model, prompt.body)
             own = incoming.view.own(own, pool)
             pool = incoming.view.pool
         want = wanted(prompt.model, prompt.options, pool, self.offers, own)
@@ -110,14 +110,14 @@ class Judging:
         prompt = replace(prompt, web=web) if web else prompt
         if web or prompt.options.hosts is not None:
             state = replace(state, offers=self._offered())
+        pool = Pool(want.outside, "ad hoc") if want.outside else pool
         only = want.only or self._bound_to(prompt, pool)
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
         if web:
             task = replace(task, needs=replace(task.needs, web=True))
-        pool = Pool(want.outside, "ad hoc") if want.outside else pool
         if prompt.options.strategy == IN_TURN:
-            name = turns.name_of(prompt.options, pool)
+            name = turns.name_of(prompt.options, pool, task.role)
             task = replace(task, number=self.means.turns.next(name) if number is None else number)
         if self.reader.learner is not None:
             task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
@@ -168,7 +168,7 @@ class Judging:
         options, ranking = judged.prompt.options, judged.decision.ranking
         if options.strategy != IN_TURN or not ranking or is_locked(ranking):
             return None
-        return await self.means.turns.take(turns.name_of(options, judged.pool))
+        return await self.means.turns.take(turns.name_of(options, judged.pool, judged.task.role))
 
     def _offered(self) -> Mapping[str, tuple[str, ...]]:
         """Return what upstreams offer; web tools only where they are known: in the dialect chat."""

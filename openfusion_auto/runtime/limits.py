@@ -12,6 +12,7 @@ could share (Redis): what may be refused is awaited there, what must not fail on
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -255,6 +256,8 @@ class Allowance:
         self._session = session
         self._reserved_tokens = 0
         self._held = 0
+        # Members of a panel ask for more at once, and where accounts are shared each waits for the answer.
+        self._lock = asyncio.Lock()
         self._entered = False
 
     async def enter(self, prompt: Prompt) -> None:
@@ -306,11 +309,12 @@ class Allowance:
     async def cover(self, usd: float) -> bool:
         """Hold at least `usd` [USD] in all; False when that is not there, and then what is held stays held."""
         wanted = limits.to_units(usd)
-        if wanted <= self._held:
-            return True
-        if not await self._counters.reserve(self._payers, wanted - self._held):
-            return False
-        self._held = wanted
+        async with self._lock:
+            if wanted <= self._held:
+                return True
+            if not await self._counters.reserve(self._payers, wanted - self._held):
+                return False
+            self._held = wanted
         return True
 
     def close(self, trace: Trace) -> None:

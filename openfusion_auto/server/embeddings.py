@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.eligible import provider_unmet
 from openfusion_auto.core.prompt import Answer, Prompt, Usage
 from openfusion_auto.core.recipes import Ask
-from openfusion_auto.core.types import Candidate, Pool, State
+from openfusion_auto.core.types import Candidate, Needs, Pool, State, Task
 from openfusion_auto.errors import (
     BadRequest,
     FusionError,
@@ -38,6 +39,7 @@ from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
 from openfusion_auto.wire.chat_checks import check_model, missing, refuse_forbidden
 from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.extensions import provider_of, without_extensions
 from openfusion_auto.wire.jsons import BOM, Body, JsonError, as_object
 from openfusion_auto.wire.jsons import read_body as read_json
 from openfusion_auto.wire.options import FIELD, read_options
@@ -81,7 +83,7 @@ def read_request(raw: bytes) -> Prompt:
         model=model,
         messages=(),
         max_output_tokens=1,  # nothing is written: a budget reserves the input alone
-        options=read_options(body.get(FIELD)),
+        options=replace(read_options(body.get(FIELD)), hosts=provider_of(body.get("provider"))),
         body=body,
         raw=raw,
     )
@@ -114,6 +116,24 @@ def candidates_for(model: str, pool: Pool, state: State) -> tuple[Candidate, ...
         why = "; ".join(f"{c.id}: {state.unready[c.upstream]}" for c in named[:20])
         raise NoCandidate(f"No candidate can make embeddings now. {why}")
     return tuple(c for c in ready if c.model == ready[0].model)
+
+
+def as_demanded(
+    found: tuple[Candidate, ...], prompt: Prompt, state: State
+) -> tuple[Candidate, ...]:
+    """Return those whose upstream reads the request's `provider`, or is what that demands.
+
+    Raises:
+        BadRequest: nobody is (`no_eligible_candidate`); says why.
+    """
+    task = Task("chat", "low", "low", "user", Needs(), options=prompt.options)
+    unmet = {c.id: why for c in found if (why := provider_unmet(c, task, state)) is not None}
+    if len(unmet) == len(found):
+        why = "; ".join(f"{name}: {said}" for name, said in unmet.items())
+        raise BadRequest(
+            f"No candidate is what this request asks for. {why}", code="no_eligible_candidate"
+        )
+    return tuple(c for c in found if c.id not in unmet)
 
 
 def read_vectors(raw: bytes) -> Vectors:
@@ -149,7 +169,8 @@ class EmbeddingsCaller(Caller):
         upstream = self._means.upstreams.get(candidate.upstream)
         if upstream is None:
             raise InternalError(f"candidate {candidate.id} has no upstream {candidate.upstream}")
-        prompt = ask.prompt
+        offers = self._means.offers.get(candidate.upstream, ())
+        prompt, line.lost = without_extensions(ask.prompt, offers)
         sent = splice_top_level(prompt.body, prompt.raw, {"model": candidate.model, FIELD: None})
         opened = await upstream.open(Call(candidate.model, sent, stream=False, path=PATH))
         try:
@@ -235,9 +256,10 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
     prompt, means, options = asked.prompt, engine.means, asked.prompt.options
     pool = means.pool
     if asked.view is not None:
-        asked.view.check(prompt.model)
+        asked.view.check(prompt.model, prompt.body)
         pool = asked.view.pool
-    found = candidates_for(prompt.model, pool, means.live.snapshot(None))
+    state = replace(means.live.snapshot(None), offers=engine.offers)
+    found = as_demanded(candidates_for(prompt.model, pool, state), prompt, state)
     if engine.dry_run:
         # A made-up vector cannot say that it is one, and would stay in somebody's index.
         raise NoCandidate("This is a dry run: no embeddings are made up.", code="dry_run")

@@ -245,9 +245,15 @@ def check_key(request: web.Request, keyring: Keyring) -> None:
         return
     key = presented_key(request)
     if key is None and is_page(request.path):
-        request[CLIENT] = keyring.find_pass(request.cookies.get(COOKIE, ""))
+        request[CLIENT] = keyring.find_pass(request.cookies.get(cookie_of(request), ""))
     else:
         request[CLIENT] = keyring.find(key or "")
+
+
+def cookie_of(request: web.Request) -> str:
+    """Return the name of the page's cookie: browsers send one to all ports of a host, and each has its own router."""
+    port = request.headers.get("Host", "").rpartition(":")[2]
+    return f"{COOKIE}_{port}" if port.isascii() and port.isdigit() else COOKIE
 
 
 def check_media(request: web.Request) -> None:
@@ -265,8 +271,9 @@ def check_media(request: web.Request) -> None:
 
 
 def identity(request: web.Request) -> str:
-    """Return what tells this client from others, without holding its key."""
-    key = presented_key(request) or ""
+    """Return what tells this client from others, without holding its key. On the page a pass stands for the key."""
+    client = request.get(CLIENT)
+    key = presented_key(request) or (client.id if client is not None else "")
     peer = request.remote or ""
     agent = request.headers.get("User-Agent", "")[:200]
     return hashlib.sha256(f"{key}\0{peer}\0{agent}".encode("utf-8", "surrogatepass")).hexdigest()

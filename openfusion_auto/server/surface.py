@@ -33,8 +33,8 @@ WAITING = 2**16
 PROGRESS = "x-openfusion-progress"  # who sends it with `comments` is told how the calls go, until the answer begins
 
 
-async def read_body(request: web.Request) -> bytes:
-    """Return the request's body, decompressed, at most `max_body` bytes of it.
+async def read_body(request: web.Request, most: int | None = None) -> bytes:
+    """Return the request's body, decompressed, at most `most` bytes of it; without a word `max_body` of the options.
 
     Raises:
         TooLarge: over the bound, declared or inflated.
@@ -46,7 +46,7 @@ async def read_body(request: web.Request) -> bytes:
             f"Content-Encoding {encoding[:20]!r} is not supported: use gzip, deflate or none.",
             status=415,
         )
-    most = request.app[OPTIONS].max_body
+    most = request.app[OPTIONS].max_body if most is None else most
     if (request.content_length or 0) > most:
         raise too_large()
     try:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 BUSY_S = (
     5.0  # [s] how long another process may hold the file before a write fails and is tried again
 )
+STEPS = 100  # of SQLite's machine between two questions whether to stop: some ten rows
 WAL_BYTES = 4_000_000  # [bytes] to which the file beside the file is cut back
 
 
@@ -69,8 +70,16 @@ class Reading:
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
 
-    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return all rows; raises as `connect` does, and then begins anew with the next query."""
+    def rows(
+        self,
+        query: str,
+        values: Sequence[object] = (),
+        stop: Callable[[], bool] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Return all rows; raises as `connect` does, and then begins anew with the next query.
+
+        `stop` is asked now and then whether it has taken too long: then `sqlite3.OperationalError`, SQLITE_INTERRUPT.
+        """
         with self._lock:
             if self._file != identity(self._path):
                 self._close()
@@ -78,6 +87,7 @@ class Reading:
                 if self._db is None:
                     self._db = connect(self._path, any_thread=True)
                     self._file = identity(self._path)
+                self._db.set_progress_handler(stop, STEPS)
                 return self._db.execute(query, values).fetchall()
             except BaseException:
                 self._close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from openfusion_auto.core.types import Stats
-from openfusion_auto.errors import StoreTooNew
+from openfusion_auto.errors import Overloaded, StoreTooNew
 from openfusion_auto.store.base import (
     KINDS,
     Line,
@@ -33,6 +33,7 @@ from openfusion_auto.store.writer import Writer, column
 log = logging.getLogger(__name__)
 
 FLUSH_S = 2.0  # [s] how long a reader waits for what was put in just before
+SEARCH_S = 5.0  # [s] that words are looked for: a file of the usual largest size takes 0.5 s
 
 
 class SqliteStore:
@@ -59,6 +60,7 @@ class SqliteStore:
         self._elsewhere = elsewhere
         self._writer = Writer(path, limits, wall)
         self._reading = Reading(path)
+        self._searching = Reading(path)  # its own: nobody waits until all words are looked through
         ((rev,),) = self._reading.rows(REVISION)
         self._writer.shelf.begin(rev)
 
@@ -106,11 +108,23 @@ class SqliteStore:
         return trace_row(rows[0]) if rows else None
 
     def traces(self, query: TraceQuery) -> list[TraceRow]:
-        """Return traces, newest first."""
+        """Return traces, newest first.
+
+        Raises:
+            Overloaded: words were looked for in vain for `SEARCH_S`.
+        """
         at, name = query.before or (None, None)
         parts = (query.model, query.mode, query.outcome, query.owner, query.kind, query.session)
         wanted = (at, name, *parts, query.since, query.words, query.limit)
-        found = self._read(TRACES, *wanted, at_once=query.at_once)
+        searched = query.words is not None
+        try:
+            found = self._read(TRACES, *wanted, at_once=query.at_once, search=searched)
+        except TimeoutError:
+            raise Overloaded(
+                f"Looking through the words took more than {SEARCH_S:g} s. Take a part of the traces: name a time, a "
+                "session or a model.",
+                param="text",
+            ) from None
         return [trace_row(row) for row in found]
 
     def spend(self, since_s: float) -> list[Spend]:
@@ -151,18 +165,30 @@ class SqliteStore:
 
     def close(self) -> None:
         """Write what waits and let go."""
+        self._searching.close()
         self._reading.close()  # before the writer's: the last one copies the log into the file
         self._writer.close()
 
-    def _read(self, query: str, *values: object, at_once: bool = False) -> list[tuple[Any, ...]]:
+    def _read(
+        self, query: str, *values: object, at_once: bool = False, search: bool = False
+    ) -> list[tuple[Any, ...]]:
         """Return rows, after what was put in before is written (unless `at_once`); none when the file cannot be read,
         and that is said.
+
+        Raises:
+            TimeoutError: a `search` took too long.
         """
         if not at_once:
             self._writer.flush(FLUSH_S)
         try:
-            return self._reading.rows(query, [column(v) for v in values])
+            wanted = [column(v) for v in values]
+            if not search:
+                return self._reading.rows(query, wanted)
+            until_s = self._wall() + SEARCH_S
+            return self._searching.rows(query, wanted, lambda: self._wall() > until_s)
         except (sqlite3.Error, OSError, StoreTooNew) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise TimeoutError from None
             log.error("%s: the store cannot be read: %s", self.path, reason(error))  # noqa: TRY400 - no news in the stack
             return []
 

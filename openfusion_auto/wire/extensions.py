@@ -9,7 +9,7 @@ Source: OpenRouter's guides to provider selection and model fallbacks, as of 202
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from openfusion_auto.core.prompt import Hosts, Prompt
@@ -34,6 +34,12 @@ _HARD: Mapping[str, tuple[object, ...]] = {
     "quantizations": ([],),
 }
 _HELD = ("only", "ignore", "max_price")
+# Where a plugin names models, and plugins that choose among all of OpenRouter's where they list none.
+_PLUGIN_MODELS = ("model", "analysis_models", "allowed_models")
+_CHOOSERS: Mapping[str, tuple[str, str]] = {
+    "fusion": ("analysis_models", "openrouter/fusion"),
+    "auto-router": ("allowed_models", "openrouter/auto"),
+}
 _NOTHING: tuple[object, ...] = (None, [], {}, "")
 # Wishes that are held anyway: abilities are asked of every candidate, and others stand behind the first.
 _MET: Mapping[str, tuple[object, ...]] = {
@@ -110,6 +116,50 @@ def with_extensions(sent: Rendered, prompt: Prompt, offers: tuple[str, ...]) -> 
         return sent
     told = tuple(line for line in sent.lost if line not in {f"field {f}" for f in taken})
     return Rendered(splice_top_level(read_top_level(sent.body), sent.body, taken), told)
+
+
+def is_billed_apart(prompt: Prompt, offers: tuple[str, ...]) -> bool:
+    """Whether an upstream that takes these may bill more than tokens at its candidate's price.
+
+    A plugin or a server tool searches, or another of `models` has answered.
+    """
+    handed_on = any(f in prompt.body and FIELDS[f] in offers for f in ("plugins", "models"))
+    return handed_on or any(t.kind == "server" for t in prompt.tools)
+
+
+def models_beside(body: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the names of models that a request hands on to its upstream beside its own: in `models`, in plugins, and
+    in tools that OpenRouter runs itself.
+
+    One that lets OpenRouter choose counts as the model of OpenRouter's that does the same.
+    """
+    found = _texts(body.get("models"))
+    for kind, given in (*_plugins(body.get("plugins")), *_server_tools(body.get("tools"))):
+        found += [n for key in _PLUGIN_MODELS for n in _texts(given.get(key))]
+        lists, chooser = _CHOOSERS.get(kind, ("", None))
+        if chooser is not None and not given.get(lists):
+            found.append(chooser)
+    return tuple(dict.fromkeys(found))
+
+
+def _plugins(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for entry in value if isinstance(value, list) else []:
+        given = as_object(entry) or {}
+        if given.get("enabled") is not False:
+            yield str(given.get("id")), given
+
+
+def _server_tools(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for entry in value if isinstance(value, list) else []:
+        given = as_object(entry) or {}
+        prefix, _, kind = str(given.get("type")).partition(":")
+        if prefix == "openrouter":
+            yield kind, as_object(given.get("parameters")) or {}
+
+
+def _texts(value: object) -> list[str]:
+    several = value if isinstance(value, list) else [value]
+    return [v for v in several if isinstance(v, str)]
 
 
 def _lost(field: str, value: object) -> list[str]:

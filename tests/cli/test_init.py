@@ -1,6 +1,9 @@
 """A new configuration file."""
 
+import json
 import tomllib
+
+import pytest
 
 from tests.config.test_adopt import POLICIES
 
@@ -66,4 +69,21 @@ def test_a_wrong_one_writes_nothing_and_names_the_key(run, folder):
         in done.err
     )
     assert run("init", "--from", "not-there.yaml").code == 2
+    assert not (folder / "openfusion.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("deepseek-v4-pro", "b"), "models[0].name: 'deepseek-v4-pro' is a candidate's name"),
+        (("a", "b c"), "models[0].candidates: the pool has no candidate 'b c'"),
+        (("a", "a"), "models[0].candidates: 'a' is a model of your own; name candidates"),
+    ],
+)
+def test_what_the_server_would_refuse_is_refused_before_it_is_written(run, folder, names, says):
+    name, member = names
+    policy = {"virtual_model": name, "candidate_models": ["far/m", member]}
+    (folder / "p.json").write_text(json.dumps({"policies": [policy]}))
+    done = run("init", "--from", "p.json")
+    assert (done.code, says in done.err) == (2, True)
     assert not (folder / "openfusion.toml").exists()

@@ -171,3 +171,12 @@ def test_what_is_wrong_is_named(text, says):
     with pytest.raises(ConfigError) as found:
         adopt(text, "f", KNOWN)
     assert found.value.message.startswith(says)
+
+
+def test_a_judge_outside_the_pool_without_a_panel_is_named_and_left_out(tmp_path):
+    text = "strategy: self_fusion\njudge:\n  model: far/judge\n"
+    found, settings = made(tmp_path, text, "openfusion.yaml")
+    assert settings.models[0].options.judge is None
+    assert settings.models[0].outside == ()
+    said = "judge far/judge is not taken over: it is not in the pool, and no panel is given"
+    assert said in found.notes

@@ -102,6 +102,8 @@ BAD = [
     ('name = "x"\nfanout = 1\ncandidates = ["coder-a"]', "models[0].fanout: must be at least 2, got 1"),
     ('name = "x"\nupstream = "relai"', "models[0].upstream: there is no upstream 'relai' (did you mean \"relay\"?)"),
     ('name = "x"\nfanout = 2', "models[0]: fanout needs candidates"),
+    ('name = "x"\nupstream = "relay"\njudge = "far/j"', "models[0].judge: 'far/j' is not in the pool; name the candidates it is for"),
+    ('name = "x"\nupstream = "relay"\ncandidates = ["coder-a", "y"]\n[[models]]\nname = "y"', "models[0].candidates: 'y' is a model of your own; name candidates"),
     ('name = "x"\ncandidates = ["coder-a", "coder-a"]', "models[0]: a candidate stands twice"),
     ('name = "x"\nmode = "single"\nstrategy = "debate"', "strategy debate is a way of mode panel, not single"),
     ('name = "x"\nmode = "single"\nfallback = "coder-a"', "fallback belongs to a panel, and this is mode single"),

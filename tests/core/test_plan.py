@@ -357,3 +357,22 @@ def test_its_writer_and_its_fallback_stand_in_the_plan_and_in_the_worst_case():
 def test_its_count_is_how_often_one_model_is_asked():
     members = [s for s in fanned(4, strategy="self_fusion").plan.steps if s.phase == "member"]
     assert [s.candidates for s in members] == [members[0].candidates] * 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mode": "single"},
+        {"mode": "verify"},
+        *({"strategy": s} for s in ("cost_optimized", "latency_optimized", "performance_based", "fallback", "cascade")),
+    ],
+)  # fmt: skip
+def test_who_only_judges_for_a_name_does_not_answer_for_it(options):
+    first, second, judge = (c.id for c in FOUR.candidates[:3])
+    for named in ((first, second), (second, judge), (first, judge)):
+        (other,) = {first, second, judge} - set(named)
+        asks = Options(panel=named, candidates=(*named, other), judge=other, fan=FanOut("mine", True, 2), **options)  # fmt: skip
+        plan = decide(task(options=asks), FOUR, State()).plan
+        answers = [c for s in plan.steps if s.phase in ("primary", "escalation") for c in s.candidates]  # fmt: skip
+        assert answers
+        assert set(answers) <= set(named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -83,3 +84,15 @@ def test_a_tool_loop_stays_with_the_model_whose_turn_it_was(only):
     for number in range(4):
         decision = decide(task(turn="tool", only=only, options=asked.options, number=number), FOUR, state)  # fmt: skip
         assert decision.plan.steps[0].candidates[0] == "verifier-a"
+
+
+@pytest.mark.parametrize("role", [None, "reasoner"])
+def test_who_answers_no_such_request_has_no_turn_that_would_go_to_the_next(role):
+    embeds = replace(FOUR.candidates[0], id="embed-a", offers=("embeddings",), roles=("embedding",))
+    everybody = pool(*FOUR.candidates, embeds)
+    asked = task(options=Options(strategy="round_robin"), role=role)
+    able = [c.id for c in FOUR.candidates if role is None or role in c.roles]
+    assert 1 < len(able) < len(everybody.candidates)
+    turns = [decide(replace(asked, number=n), everybody, State()).plan.steps[0].candidates[0] for n in range(20)]  # fmt: skip
+    assert set(Counter(turns).values()) == {20 // len(able)}
+    assert takers(asked.options, everybody, "nobody") == tuple(c.id for c in everybody.candidates)

@@ -25,7 +25,7 @@ from tests.load.rig import nano_usd
 from tests.load.upstream import Metered
 
 BYTES_PER_TOKEN = 3.6  # core/tokens.py: what a call is counted by that nobody told the tokens of
-UNDER_WAY = 16  # [characters] of a stream's piece: on its way when its reader leaves
+UNDER_WAY = 64  # [characters] of a stream, some pieces: on their way when their reader leaves on a busy machine
 SHOWN = 10  # problems of a kind that are told in words
 
 

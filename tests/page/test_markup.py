@@ -135,6 +135,20 @@ def test_text_made_to_take_long_ends_soon(name):
     assert len(to_html(SLOW[name])) < 10 * MARKDOWN_CHARS
 
 
+@pytest.mark.parametrize("shape", ["{}", "```\n{}\n```", "```json\n{}\n```", "| a |\n|--|\n| {} |"])
+def test_a_word_that_no_browser_breaks_in_time_gets_places_to_break(shape):
+    html = to_html(shape.format("AV" * 15_000))
+    assert html.count("<wbr>") == 59
+    assert "AV" * 251 not in html
+
+
+def test_what_is_not_shown_is_not_looked_through_either(monkeypatch):
+    looked = []
+    monkeypatch.setattr(markup, "seen", lambda text: looked.append(len(text)) or text)
+    to_html("x" * (3 * SHOWN_CHARS))
+    assert looked == [SHOWN_CHARS]
+
+
 def test_what_is_too_long_for_markdown_is_plain_and_whole():
     line = "*a* <b>" * 150_000  # 1 MB on one line
     found = Seen(to_html(line))

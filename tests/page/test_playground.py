@@ -6,6 +6,7 @@ import json
 import pytest
 import pytest_asyncio
 
+from openfusion_auto.page.mount import HEADERS
 from openfusion_auto.page.playground import AGGREGATORS, WAYS
 from openfusion_auto.wire.options import read_options
 from tests.page.asking import get
@@ -84,6 +85,16 @@ async def test_nobody_but_the_page_itself_asks(router, locked, path):
         reply = await post(router, path, body(text="x"), Origin=origin)
         assert reply.status == 403
     assert (await post(locked, path, body())).status == 401
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_is_guarded_as_every_view_also_while_it_streams(router, stream):
+    reply = await post(router, "ask", body("[[say:fine]]", stream=stream))
+    assert reply.status == 200
+    for name in ("X-Content-Type-Options", "Content-Security-Policy"):
+        assert reply.headers[name.lower()] == HEADERS[name]
+    elsewhere = await send(router, body("[[say:fine]]", stream=stream))
+    assert "content-security-policy" not in elsewhere.headers
 
 
 async def test_markdown_is_made_safe_by_the_server(router):

@@ -9,6 +9,7 @@ import pytest_asyncio
 from openfusion_auto.evals.shelf import FOLDER, read_document
 from openfusion_auto.page.mount import RECEIPTS
 from openfusion_auto.page.receipts import compared, shown
+from openfusion_auto.server.keys import PAGE
 from tests.page.asking import get
 from tests.server.live import serving
 
@@ -19,13 +20,13 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def put(folder, number, name, change=None):
-    """Put a sample into the folder under a number; `change` is done to its text."""
+    """Put a sample into the folder under a number; `change` is done to its text. Returns the file."""
     text = (SAMPLES / f"{name}.json").read_text(encoding="utf-8")
     text = change(text) if change else text
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{number:06}-{name.replace('-', '')}-{number:012x}.json").write_text(
-        text, encoding="utf-8"
-    )
+    path = folder / f"{number:06}-{name.replace('-', '')}-{number:012x}.json"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def hostile(text):
@@ -90,6 +91,43 @@ async def test_a_hostile_one_stays_text_and_a_damaged_one_is_told(router):
     assert "\x1b" not in text
     assert "&lt;script&gt;" in text
     assert "too damaged to be shown" in (await get(router, "/ui/receipts/5")).shown
+
+
+DAMAGES = {
+    "a figure is gone": lambda d: d["summary"]["contenders"][0].pop("calls"),
+    "no decision": lambda d: d["runs"][0].update(decision="none"),
+    "half a task": lambda d: d["runs"][0]["decision"]["task"].pop("kind"),
+    "no number": lambda d: d["runs"][0].update(usd=float("inf")),
+    "no digest": lambda d: d.pop("digest"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+async def test_one_that_is_damaged_inside_is_told_and_compared_with_nothing(router, name):
+    def damaged(text):
+        document = json.loads(text)
+        DAMAGES[name](document)
+        return json.dumps(document)
+
+    path = put(router.app[PAGE].receipts, 7, "comparison", damaged)
+    try:
+        reply = await get(router, "/ui/receipts/7")
+        assert reply.status == 200
+        assert "Not what was written" in reply.shown
+        assert (await get(router, "/ui/receipts/diff?of=2&of=7")).status in (200, 400)
+    finally:
+        path.unlink()
+
+
+async def test_one_that_cannot_be_read_is_a_finding_among_the_others(router):
+    path = router.app[PAGE].receipts / "000007-comparison-aaaaaaaaaaaa.json"
+    path.mkdir()
+    try:
+        reply = await get(router, "/ui/receipts?check=1")
+    finally:
+        path.rmdir()
+    assert reply.status == 200
+    assert "4 of 6 are not what was written. The chain is broken" in reply.shown
 
 
 @pytest.mark.parametrize("name", ["9", "0x1", "-1", "1" * 30, "%C2%B9", "..%2F1"])

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from openfusion_auto.page import render
-from openfusion_auto.page.render import environment, finalize, seen
+from openfusion_auto.page.render import breakable, environment, finalize, seen
 
 
 def shown(text, **values):
@@ -25,6 +25,21 @@ def test_any_text_is_encoded_and_holds_nothing_that_moves_or_hides(text):
 def test_what_hides_is_shown_by_name():
     assert seen("a\u202eb\x1b[31mc\x00\x85") == "a[U+202E]b␛[31mc␀␡"
     assert seen("\ud800") == "?"
+
+
+@pytest.mark.timeout(5)  # each word tried from each of its letters took 1.5 s a million
+def test_words_that_are_nearly_too_long_do_not_hold_the_event_loop():
+    text = ("a" * 999 + " ") * 10_000
+    assert finalize(text).startswith(text[:20_000])
+    text = ("a" * 500 + " ") * 20_000
+    assert breakable(text) == text
+
+
+def test_a_long_word_can_be_broken_and_loses_nothing():
+    assert breakable("a<b " * 1000) == escape("a<b " * 1000)
+    shown = breakable("<" * 1200)
+    assert [piece.count("&lt;") for piece in shown.split("<wbr>")] == [500, 500, 200]
+    assert breakable("") == ""
 
 
 def test_what_is_too_long_is_cut_and_that_is_said():

@@ -46,6 +46,33 @@ async def test_a_key_gives_a_cookie_that_opens_the_page_and_nothing_else(locked)
     assert (await get(locked, "/ui", Cookie=shown[:-1] + "0x")).status == 401
 
 
+async def test_behind_a_proxy_that_speaks_tls_the_cookie_goes_over_tls_alone(locked):
+    host = locked.root.removeprefix("http://")
+    for scheme, secure in (("https", True), ("http", False)):
+        origin = {"Origin": f"{scheme}://{host}"}
+        _, headers, _ = await post(locked, "/ui/sign-in", {"key": KEY}, **origin)
+        assert ("Secure" in headers["Set-Cookie"]) is secure
+
+
+async def test_routers_on_two_ports_of_a_machine_keep_their_visitors_apart(locked):
+    names = set()
+    for host in ("127.0.0.1:8787", "127.0.0.1:8788", "localhost", "[::1]"):
+        origin = {"Host": host, "Origin": f"http://{host}"}
+        _, headers, _ = await post(locked, "/ui/sign-in", {"key": KEY}, **origin)
+        shown = headers["Set-Cookie"].partition(";")[0]
+        names.add(shown.partition("=")[0])
+        assert (await get(locked, "/ui", Cookie=shown, Host=host)).status == 200
+        _, headers, _ = await post(locked, "/ui/sign-out", {}, Cookie=shown, **origin)
+        assert headers["Set-Cookie"].startswith(shown.partition("=")[0])
+    assert names == {"openfusion_pass_8787", "openfusion_pass_8788", "openfusion_pass"}
+
+
+async def test_who_has_shown_no_key_sends_no_more_than_a_form(locked):
+    status, _, text = await post(locked, "/ui/sign-in", {"key": "x" * 20_000})
+    assert status == 413
+    assert "larger than" in text
+
+
 async def test_programs_use_their_key_as_everywhere(locked):
     assert (await get(locked, "/ui", Authorization=f"Bearer {KEY}")).status == 200
 

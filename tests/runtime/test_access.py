@@ -1,12 +1,16 @@
 """What a key may ask for."""
 
+from dataclasses import replace
+
 import pytest
 
 from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.errors import ModelNotFound
 from openfusion_auto.runtime.access import Views, check_models, view_of
+from openfusion_auto.upstream.reply import Reply
 from tests.support.pools import EVEN, FOUR, candidate, pool
+from tests.support.rig import Rig
 
 POOL = pool(candidate("fast-a", roles=("fast",)), candidate("coder-a"), candidate("coder-b"))
 
@@ -85,3 +89,30 @@ def test_a_pool_is_found_by_its_digest_as_long_as_it_is_there():
     assert views.with_digest(narrow.digest) is narrow
     views.take(EVEN)  # another pool counts from now on
     assert views.with_digest(narrow.digest) is None
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"models": ["vendor/coder-b"]},
+        {"plugins": [{"id": "web"}, {"id": "fusion", "analysis_models": ["coder-a", "coder-b"]}]},
+        {"plugins": [{"id": "fusion", "model": "coder-b"}]},
+        {"plugins": [{"id": "fusion"}]},
+        {"plugins": [{"id": "fusion", "model": "coder-a"}]},
+        {"tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["coder-b"]}}]},
+        {"plugins": [{"id": "auto-router", "allowed_models": ["vendor/*"]}]},
+    ],
+)
+async def test_a_key_reaches_no_other_model_through_its_upstream(beside):
+    rig = Rig([Reply("fine")] * 2, pool=POOL, offers={"relay": ("models", "plugins")})
+    view = view_of(POOL, ("openfusion/coder", "coder-a"))
+
+    async def answered(**body):
+        asked = replace(rig.incoming("hi", model="openfusion/coder", **body), view=view)
+        await rig.engine.answer(asked, rig.engine.open(asked), None)
+
+    with pytest.raises(ModelNotFound):
+        await answered(**beside)
+    assert rig.upstream.calls == []
+    await answered(models=["vendor/coder-a"], plugins=[{"id": "web"}, 3])
+    assert len(rig.upstream.calls) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import threading
 import typing
 import zlib
 
@@ -35,6 +36,7 @@ from openfusion_auto.runtime.archive import (
     restored,
     row_of,
 )
+from openfusion_auto.runtime.texts import Texts
 from openfusion_auto.runtime.trace import Attempt, Trace, TraceStore, full
 from openfusion_auto.store import records
 from openfusion_auto.store.base import TraceQuery
@@ -240,6 +242,40 @@ def test_a_list_takes_a_part(both):
     assert ids(both, model=CODER.model) == ids(both)
     assert ids(both, mode=trace().decision.mode) == ids(both)
     assert ids(both, mode="verify", outcome="ok") == []
+
+
+async def test_words_are_looked_through_only_by_who_searches_and_not_on_the_event_loop(monkeypatch):
+    memory, looked = TraceStore(9), []
+    memory.add(trace("tr_w", texts=Texts("Find the NEEDLE")))
+
+    def words(made):
+        looked.append(threading.current_thread() is threading.main_thread())
+        return made.texts.words()
+
+    monkeypatch.setattr(archive, "words_of", words)
+    assert len(await archive.listed(memory, MemoryStore(), TraceQuery(5))) == 1
+    assert looked == []
+    for text, found in (("needle", 1), ("pin", 0)):
+        rows = await archive.listed(memory, MemoryStore(), TraceQuery(5, words=text))
+        assert len(rows) == found
+    assert looked == [False, False]
+
+
+async def test_searches_take_no_thread_from_those_who_resolve_names():
+    ended, store = threading.Event(), MemoryStore()
+    store.traces = lambda query: ended.wait(9) and [] if query.words else []
+    searches = [
+        asyncio.create_task(archive.listed(TraceStore(9), store, TraceQuery(5, words="x")))
+        for _ in range(40)
+    ]
+    try:
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(2):
+            assert await archive.listed(TraceStore(9), store, TraceQuery(5)) == []
+            await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 1)
+    finally:
+        ended.set()
+        assert await asyncio.gather(*searches) == [[]] * 40
 
 
 def test_one_is_found_in_memory_or_in_the_store(both):

@@ -14,7 +14,7 @@ from openfusion_auto.core.prompt import ToolCall
 from openfusion_auto.core.recipes import Ask
 from openfusion_auto.core.types import Breaker, Policy
 from openfusion_auto.errors import UpstreamOverloaded
-from openfusion_auto.runtime.caller import Caller
+from openfusion_auto.runtime.caller import Caller, worst_case
 from openfusion_auto.runtime.hedge import ACCOUNT, Hedge, Hedger
 from openfusion_auto.runtime.limits import MemoryCounters
 from openfusion_auto.store.memory import MemoryStore
@@ -396,3 +396,44 @@ async def test_a_single_call_beside_the_answer_is_held_in_the_budgets_like_any_o
     assert (reply.error is None) == bool(calls)
     assert purse.asked
     assert purse.asked[0] > 0
+
+
+class SlowPurse(Purse):
+    """A purse whose answer comes over a wire."""
+
+    async def cover(self, usd):
+        await asyncio.sleep(0)
+        return await super().cover(usd)
+
+
+def shared(played, purse, **limits):
+    return Caller(
+        played.rig.engine.means,
+        played.trace,
+        None,
+        began_s=played.rig.now_s,
+        allowance=purse,
+        **{"max_calls": 12, **limits},
+    )
+
+
+async def test_members_that_fail_together_do_not_all_take_the_last_place():
+    played = Played(*[DOWN] * 12)
+    members = played.rig.engine.means.pool.candidates[:3]
+    caller = shared(played, SlowPurse(100.0), max_calls=4)
+    asks = [Ask("member", (c.id,), played.incoming.prompt) for c in members]
+    replies = await asyncio.gather(*map(caller.perform, asks))
+    assert all(r.error is not None for r in replies)
+    assert len(played.asked) == 4
+
+
+async def test_members_that_ask_together_do_not_all_take_the_last_money():
+    played, purse = Played(*[GOOD] * 3), SlowPurse(100.0)
+    one = worst_case(played.incoming.prompt, played.rig.engine.means.pool.get("coder-a"))
+    caller = shared(played, purse, max_usd=2.5 * one)
+    replies = await asyncio.gather(
+        *(caller.perform(Ask("member", ("coder-a",), played.incoming.prompt)) for _ in range(3))
+    )
+    assert [r.error is None for r in replies] == [True, True, False]
+    assert purse.asked == pytest.approx([one, 2 * one])
+    assert caller._reserved_usd == pytest.approx(0)

@@ -302,3 +302,18 @@ async def test_a_hundred_at_once_never_hold_more_than_the_budget(time):
     served = await asyncio.gather(*(one(n) for n in range(100)))
     assert sum(served) == 33
     assert found.counters.held("key:ci") == found.counters.running("key:ci") == 0
+
+
+async def test_what_members_ask_for_at_once_is_held_once(time, monkeypatch):
+    found, client = limiter(time), key(per_day=1 * UNITS)
+    allowance, reserve = await found.enter(client, PROMPT), found.counters.reserve
+
+    async def over_a_wire(scopes, amount):
+        await asyncio.sleep(0)
+        return await reserve(scopes, amount)
+
+    monkeypatch.setattr(found.counters, "reserve", over_a_wire)
+    assert all(await asyncio.gather(*map(allowance.cover, (0.4, 0.6))))
+    assert found.counters.held("key:ci") == to_units(0.6)
+    allowance.close(trace(0.1))
+    assert found.counters.held("key:ci") == 0

@@ -307,6 +307,28 @@ async def test_a_budget_is_kept_before_any_call(start_router, upstream):
     assert len(upstream.asked) == 1
 
 
+async def test_openrouters_fields_go_only_where_they_are_taken(start_router, upstream):
+    extra = {"provider": {"sort": "price"}, "session_id": "s"}
+    for offers, kept in (((), {}), (("provider", "session_id"), extra)):
+        async with start_router(upstream.url, candidates=TWO, offers=offers) as router:
+            _, _, answer = await told(router, {"model": "embed-a", "input": "x", **extra, "openfusion": {"trace": "full"}})  # fmt: skip
+        sent = upstream.bodies[-1]
+        assert sent == {"model": "vendor/embed-a", "input": "x", **kept}
+        (attempt,) = answer["openfusion"]["attempts"]
+        assert attempt["lost"] == ([] if kept else ["field provider.sort"])
+
+
+async def test_what_provider_demands_and_cannot_be_held_is_refused_before_any_call(
+    start_router, upstream
+):
+    async with start_router(upstream.url, candidates=TWO) as router:
+        for demand in ({"data_collection": "deny"}, {"ignore": ["relay"]}):
+            body = {"model": "embed-a", "input": "x", "provider": demand}
+            status, _, answer = await told(router, body)
+            assert (status, answer["error"]["code"]) == (400, "no_eligible_candidate")
+    assert upstream.asked == []
+
+
 async def test_a_dry_run_makes_no_vector_up(start_router, upstream):
     async with start_router(upstream.url, candidates=TWO, dry_run=True) as router:
         status, _, body = await told(router, {"model": "embed-a", "input": "hi"})

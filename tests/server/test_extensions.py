@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.server.conftest import FOUR
-from tests.server.dialects import DIALECTS, Scripted
+from tests.server.dialects import DIALECTS, Says, Scripted
 from tests.server.test_naming import ask
 from tests.wire.test_extensions import ALL, EXTRA
 
@@ -66,3 +66,22 @@ async def test_what_nobody_can_hold_is_refused_by_name_before_any_call(start_rou
         status, _, raw = await ask(router, dialect, "/debug/route", provider={"max_price": {"completion": 2}})  # fmt: skip
         ranked = [r["candidate"] for r in json.loads(raw)["decision"]["ranking"]]
         assert sorted(ranked) == ["coder-a", "fast-a"]
+
+
+@pytest.mark.parametrize("beside", [{"plugins": [{"id": "web"}]}, {"models": ["vendor/dear"]}])
+async def test_what_its_upstream_does_beside_is_booked_as_it_is_billed(start_router, beside):
+    async with (
+        Scripted("chat") as up,
+        start_router(up.url, candidates=FOUR, offers=ALL) as router,
+    ):
+        usd = []
+        for more, cost in ((beside, 0.0421), ({}, 0.0421), (beside, None)):
+            up.script.append(Says("found", cost=cost))
+            _, head, _ = await ask(router, "chat", **more, openfusion={"mode": "single"})
+            full = await router.trace(head["x-openfusion-trace-id"])
+            usd.append(full["attempts"][0]["usd"])
+            assert full["usd"] == usd[-1]
+        assert usd[0] == 0.0421
+        assert (
+            0 < usd[1] == usd[2] < 0.01
+        )  # nothing beside, or no bill: its tokens at the pool's price

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 import openfusion_auto
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.runtime.limits import Client
 from openfusion_auto.server import info
 from openfusion_auto.server.build import build
-from openfusion_auto.server.middleware import translate, without_the_request
+from openfusion_auto.server.keys import CLIENT
+from openfusion_auto.server.middleware import identity, translate, without_the_request
 from tests.server.live import (
     GOOD,
     HOST,
@@ -584,3 +587,15 @@ async def test_s60_keys_are_compared_in_constant_time():
         if isinstance(name, ast.Name)
     }
     assert compared == {"self", "found"}
+
+
+async def test_who_is_signed_in_is_told_from_others_at_the_same_address():
+    def who(client=None, **headers):
+        asked = make_mocked_request("POST", "/ui/playground/ask", headers=headers)
+        if client is not None:
+            asked[CLIENT] = Client(client, client)
+        return identity(asked)
+
+    assert who("key:1") == who("key:1")
+    assert len({who(), who("key:1"), who("key:2"), who(Authorization="Bearer a")}) == 4
+    assert who("key:1", Authorization="Bearer a") == who(Authorization="Bearer a")

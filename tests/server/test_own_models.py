@@ -13,8 +13,11 @@ from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.prompt import FanOut, Options
 from openfusion_auto.runtime.access import view_of
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.names import wanted
 from openfusion_auto.upstream.reply import Reply
+from openfusion_auto.wire.codec import CODECS
+from openfusion_auto.wire.portable import is_bound
 from tests.config.test_adopt import POLICIES
 from tests.server.conftest import FOUR
 from tests.server.dialects import DIALECTS, Says, Scripted, heard
@@ -229,3 +232,16 @@ async def test_its_decision_is_made_again_bit_for_bit():
 def _said(body):
     judging = "You are a judge" in json.dumps(body["messages"][-1])
     return Reply('{"best": 1}' if judging else f"{body['model']} thinks so")
+
+
+async def test_a_history_that_binds_to_a_dialect_leaves_models_outside_the_pool_where_it_is_spoken():
+    far = candidate_outside()
+    options = Options(panel=("far/m",), candidates=("far/m",), mode="single", fan=FanOut("mine"))
+    rig = Rig([Reply("fine")], own={"mine": OwnModel("mine", "", options, (far,))})
+    rig.upstream.dialect = "messages"
+    block = {"type": "from_the_future", "data": "x"}
+    raw = {"model": "mine", "max_tokens": 9, "messages": [{"role": "user", "content": [block]}]}
+    prompt = CODECS["messages"].parse_request(json.dumps(raw).encode(), {})
+    assert is_bound(prompt)
+    judged = rig.engine.judge(Incoming(prompt, {}, "me"))
+    assert [s.candidate for s in judged.decision.ranking] == ["far/m"]

@@ -97,3 +97,21 @@ async def test_a_tool_that_the_client_sends_itself_stays_as_it_is(start_router):
         }
         status, _, _ = await router.chat(body)
         assert (status, up.requests[0].body["tools"]) == (200, [own])
+
+
+async def test_who_answers_at_the_end_of_a_pipeline_searches(start_router):
+    steps = [
+        {"name": n, "role": r, "words": "Do."} for n, r in (("plan", "reasoner"), ("code", "coder"))
+    ]
+    async with (
+        Scripted("chat") as up,
+        start_router(
+            up.url, candidates=FOUR, offers=["web_search"], auto={"pipeline": steps}
+        ) as router,
+    ):
+        up.script.extend([Says("a plan", cost=0.01), Says("done", cost=0.02)])
+        _, head, _ = await ask(router, "chat", openfusion={**WEB, "strategy": "pipeline"})
+        assert [web_of(r) for r in up.requests] == [[], TYPES]
+        full = await router.trace(head["x-openfusion-trace-id"])
+        assert full["attempts"][-1]["usd"] == 0.02
+        assert full["decision"]["plan"]["worst_case_usd"] is None

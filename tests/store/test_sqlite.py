@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from openfusion_auto.core.lessons import PROJECT_CHARS, Key, Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Cached, Pin, Stats
-from openfusion_auto.errors import StoreTooNew
+from openfusion_auto.errors import Overloaded, StoreTooNew
 from openfusion_auto.store.base import KINDS, LEARNED, Maker, TraceQuery
 from openfusion_auto.store.files import connect
 from openfusion_auto.store.memory import MemoryStore
@@ -185,6 +185,21 @@ def test_sums_of_absurd_token_counts_do_not_fail(store):
         store.enter(line(input=10**30))
     ((spend),) = store.spend(0.0)
     assert spend.input > 10**19
+
+
+def test_a_search_that_takes_too_long_is_ended_and_nobody_waits_for_it(store, monkeypatch):
+    for i in range(200):
+        store.record(f"t{i}", lambda i=i: row(f"t{i}")._replace(words="alpha"))
+    assert len(store.traces(TraceQuery(300, words="alpha"))) == 200
+    monkeypatch.setattr("openfusion_auto.store.sqlite.SEARCH_S", -1.0)
+    with pytest.raises(Overloaded, match="name a time"):
+        store.traces(TraceQuery(300, words="beta"))
+    assert len(store.traces(TraceQuery(300))) == 200
+    monkeypatch.undo()
+    with store._searching._lock:  # another search
+        assert store.trace("t7")
+        assert len(store.traces(TraceQuery(5))) == 5
+    assert store.traces(TraceQuery(300, words="beta")) == []
 
 
 def test_two_processes_may_share_a_file_and_forgetting_reaches_both(store, path):

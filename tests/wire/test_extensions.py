@@ -12,6 +12,7 @@ from openfusion_auto.core.prompt import Hosts
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.extensions import (
     FIELDS,
+    models_beside,
     provider_of,
     with_extensions,
     without_extensions,
@@ -99,3 +100,19 @@ def test_a_request_written_for_another_dialect_takes_along_what_the_upstream_tak
     }  # fmt: skip
     assert got.lost == ("field plugins", "else")
     assert with_extensions(sent, prompt, ()) is sent
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({"models": ["a", 3, "b"], "plugins": 3, "tools": {}}, ("a", "b")),
+        ({"plugins": [{"id": "fusion", "model": "j"}]}, ("j", "openrouter/fusion")),
+        ({"plugins": [{"id": "fusion", "analysis_models": ["a"], "model": "j"}]}, ("j", "a")),
+        ({"plugins": [{"id": "fusion", "enabled": False}, {"id": "web"}, None]}, ()),
+        ({"plugins": [{"id": "auto-router"}]}, ("openrouter/auto",)),
+        ({"tools": [{"type": "openrouter:x", "parameters": {"model": "m"}}, {"type": "function"}]}, ("m",)),
+        ({"tools": [{"type": "openrouter:web_search"}, 3]}, ()),
+    ],
+)  # fmt: skip
+def test_models_that_are_handed_on_are_known_by_name(body, names):
+    assert models_beside(body) == names

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openfusion_auto.core.prompt import Answer, Message, Part, Prompt
 
@@ -92,7 +92,7 @@ def working(prompt: Prompt, words: str) -> Prompt:
 
 def told(prompt: Prompt, words: str) -> Prompt:
     """Return the prompt of a pipeline's last step: the client's own, with what it is told."""
-    return prompt.extend(user(words), stream=prompt.stream)
+    return replace(prompt.extend(user(words), stream=prompt.stream), web=prompt.web)
 
 
 def mend_request(findings: tuple[str, ...]) -> str:
