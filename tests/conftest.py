@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.internal.conjecture import providers
 
 # `pytest` plays the same examples on every machine; `pytest --hypothesis-profile=dev` looks for new ones.
 # Examples are not timed: other work on the machine must not fail a test.
@@ -20,12 +21,20 @@ settings.register_profile(
     derandomize=True,
     deadline=None,
     max_examples=30,  # the same ones each time: more of them find little that these do not
+    # A failure is told as it was found. To shrink one takes up to five minutes; the end of a test's minute, which falls
+    # into it, is shown as a FlakyStrategyDefinition and hides what failed. `dev` shrinks.
+    phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "dev", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("ci")
+
+# Hypothesis also draws constants that it finds in the modules of the project. Which are imported by now depends on the
+# tests that ran before in this process, so a test would play other examples in each run: it gets none of these.
+providers._get_local_constants = lambda: NO_CONSTANTS
+NO_CONSTANTS = providers.Constants()
 
 
 # -- collecting ---------------------------------------------------------------------------------------------------------

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture.providers import HypothesisProvider
 
+from openfusion_auto.core.decide import decide
 from tests.conftest import NetworkBlocked, is_loopback, missing
 from tests.support.inner import inner_environment
 
@@ -100,6 +103,11 @@ def test_examples_are_the_same_everywhere(request):
         pytest.skip("a profile was chosen on the command line")
     assert settings.default.derandomize
     assert settings.default.max_examples == 30
+
+
+def test_examples_do_not_depend_on_what_was_imported_before():
+    assert decide.__module__ in sys.modules  # its constants would be drawn
+    assert not [*HypothesisProvider(None)._local_constants]
 
 
 def test_a_missing_tool_fails_in_ci_and_is_skipped_elsewhere(monkeypatch):

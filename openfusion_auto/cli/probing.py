@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from openfusion_auto.evals.compat.run import Column
 
 SHOWN_MODELS = 8
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 STYLES: Mapping[Outcome, str] = {
     "pass": "green",
     "fail": "bold red",
@@ -65,10 +67,11 @@ def target_of(
         raise click.UsageError(f"the address {error}") from None
     headers, key = configured_for(base, settings)
     if key_env is not None:
+        if not VARIABLE.fullmatch(key_env):  # a key, perhaps: it is not shown
+            raise click.UsageError("--key-env takes the name of a variable, not a key")
         key = os.environ.get(key_env)
         if not key:
-            shown = output.clean(key_env)[:64]
-            raise click.UsageError(f"--key-env: the variable {shown} is not set")
+            raise click.UsageError(f"--key-env: the variable {key_env} is not set")
         if not key.isascii() or not key.isprintable():
             raise click.UsageError("--key-env: the key cannot stand in a header")
     return Target(name or base, base, model, key, headers)
@@ -89,37 +92,42 @@ def configured_for(base: str, settings: Settings) -> tuple[Mapping[str, str], st
     return {}, None
 
 
-async def with_models(targets: Sequence[Target]) -> list[Target]:
-    """Return the targets, each with a model to ask for; one that nobody answers for keeps none.
+async def with_models(targets: Sequence[Target], timeout_s: float) -> list[Target]:
+    """Return the targets, each with a model to ask for; all are asked at once for what they list.
 
     Raises:
-        click.UsageError: a gateway lists several models, and none was named.
+        click.UsageError: a gateway lists several models or none, and none was named.
     """
-    from openfusion_auto.evals.compat.outcome import Finding
-    from openfusion_auto.evals.compat.run import listed, only_model
+    found = await asyncio.gather(*(listing(target, timeout_s) for target in targets))
+    return [with_model(t, names) for t, names in zip(targets, found, strict=True)]
 
-    found = []
-    for target in targets:
-        names: list[str] = []
-        if not target.model:
-            try:
-                names = await listed(target)
-            except Finding:
-                found.append(
-                    replace(target, model="unknown")
-                )  # the probes will say that nobody is there
-                continue
-        model = target.model or only_model(names)
-        if model is None:
-            listing = ", ".join(output.clean(n)[:60] for n in names[:SHOWN_MODELS])
-            said = (
-                f"it lists {listing}{' and more' if len(names) > SHOWN_MODELS else ''}"
-                if names
-                else "it lists none"
-            )
-            raise click.UsageError(f"{target.name}: name the model to ask for with --model; {said}")
-        found.append(replace(target, model=model))
-    return found
+
+async def listing(target: Target, timeout_s: float) -> list[str] | None:
+    """Return the models that a gateway lists; None when one was named for it, or nobody answers."""
+    from openfusion_auto.evals.compat.outcome import Finding
+    from openfusion_auto.evals.compat.run import listed
+
+    if target.model:
+        return None
+    try:
+        return await listed(target, timeout_s)
+    except Finding:
+        return None
+
+
+def with_model(target: Target, names: Sequence[str] | None) -> Target:
+    """Return a target with the model to ask for, of those that it lists; None: nobody said."""
+    from openfusion_auto.evals.compat.run import only_model
+
+    if names is None:  # where nobody answers, the probes will say so
+        return replace(target, model=target.model or "unknown")
+    model = only_model(names)
+    if model is None:
+        shown = ", ".join(" ".join(output.clean(n).split())[:60] for n in names[:SHOWN_MODELS])
+        more = " and more" if len(names) > SHOWN_MODELS else ""
+        said = f"it lists {shown}{more}" if names else "it lists none"
+        raise click.UsageError(f"{target.name}: name the model to ask for with --model; {said}")
+    return replace(target, model=model)
 
 
 async def probe(
@@ -150,7 +158,7 @@ def over(targets: Sequence[Target], probes: Sequence[Probe], timeout_s: float) -
     """Run probes over gateways at addresses."""
 
     async def go() -> list[Column]:
-        return await probe(await with_models(targets), probes, timeout_s)
+        return await probe(await with_models(targets, timeout_s), probes, timeout_s)
 
     return asyncio.run(go())
 

@@ -326,6 +326,12 @@ class RedisSection(Section):
         min_length=1,
         max_length=64,
     )
+    wait_s: float = Field(
+        default=0.25,
+        description="how long a question to Redis may take [s]; after that each server is on its own for a while",
+        gt=0,
+        le=10,
+    )
 
     @field_validator("url_env")
     @classmethod

@@ -38,6 +38,7 @@ FIXED = (
     "otel.enabled",
     "redis.url_env",
     "redis.prefix",
+    "redis.wait_s",
 )
 
 Read = Callable[[], Settings]

@@ -43,7 +43,7 @@ def build_link(settings: Settings, *, dry_run: bool) -> Link | None:
         return None
     wanted = settings.config.redis
     prefix = wanted.prefix + (":dry-run" if dry_run else "")
-    return Link(settings.redis_url, prefix=prefix, name=wanted.url_env)
+    return Link(settings.redis_url, prefix=prefix, name=wanted.url_env, wait_s=wanted.wait_s)
 
 
 def build_counters(

@@ -1,6 +1,6 @@
 """The way to a Redis that several processes share: bounded waits, and never a reason for a request to fail.
 
-When an answer does not come in `WAIT_S` the link is down: from then on every question is answered None at once (the
+When an answer does not come in `wait_s` the link is down: from then on every question is answered None at once (the
 caller goes on with what it knows itself), until `probe` finds Redis again. Both are said in the log and by `status`.
 """
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("openfusion.redis")
 
 Found = TypeVar("Found")
-# [s] a question may take. A Redis in the same network answers in a millisecond; a request waits for this only once
-# in an outage, because the next ones do not ask.
-WAIT_S = 0.25
 
 
 class Status(NamedTuple):
@@ -39,12 +36,14 @@ class Link:
         url: `redis://`, `rediss://` or `unix://`; a password may stand in it, so it is never shown.
         prefix: Of all keys.
         name: Where the URL came from, for messages.
+        wait_s: A question may take [s]. A Redis in the same network answers in a millisecond; a request waits for this
+            only once in an outage, because the next ones do not ask.
 
     Raises:
         ConfigError: the package is not installed, or the URL is none.
     """
 
-    def __init__(self, url: str, *, prefix: str, name: str) -> None:
+    def __init__(self, url: str, *, prefix: str, name: str, wait_s: float) -> None:
         try:
             from redis.asyncio import Redis
             from redis.asyncio.retry import Retry
@@ -57,8 +56,8 @@ class Link:
         try:
             self._redis: Redis = Redis.from_url(
                 url,
-                socket_timeout=WAIT_S,
-                socket_connect_timeout=WAIT_S,
+                socket_timeout=wait_s,
+                socket_connect_timeout=wait_s,
                 retry=Retry(NoBackoff(), 0),
                 client_name="openfusion",
             )
@@ -68,6 +67,7 @@ class Link:
             ) from None
         self._broken = (RedisError, OSError, TimeoutError)
         self._prefix = prefix
+        self._wait_s = wait_s
         self.up = True
         self._problem: str | None = None
 
@@ -81,7 +81,7 @@ class Link:
 
     async def _try(self, question: Callable[[Redis], Awaitable[Found]]) -> Found | None:
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(self._wait_s):
                 found = await question(self._redis)
         except self._broken as error:
             self._down(error)

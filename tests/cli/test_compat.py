@@ -105,6 +105,7 @@ def test_a_key_goes_only_to_the_address_it_was_configured_for(
         (["--url", "http://sk-secret@x/v1"], "must not hold a user name or password"),
         (["--url", "a=http://x/v1", "--url", "a=http://y/v1"], "have one name"),
         (["--url", "http://x/v1", "--key-env", "NOT_SET"], "NOT_SET is not set"),
+        (["--url", "http://x/v1", "--key-env", "sk-secret"], "the name of a variable, not a key"),
         (
             ["--url", "a=http://x", "--url", "b=http://y", "--key-env", "HOME"],
             "say whose key it is",
@@ -125,10 +126,14 @@ def test_a_model_must_be_named_where_there_is_a_choice(run, canned):
     done = run("compat", *url)
     assert done.code == 2
     assert "it lists none" in " ".join(done.err.split())
-    canned.replies["/v1/models"] = (200, b'{"data": [{"id": "a\\u001b[2J"}, {"id": "b"}]}')
+    canned.replies["/v1/models"] = (
+        200,
+        b'{"data": [{"id": "a\\u001b[2J\\nError: x"}, {"id": "b"}]}',
+    )
     done = run("compat", *url)
     assert done.code == 2
-    assert "it lists a[2J, b" in " ".join(done.err.split())
+    assert "it lists a[2J Error: x, b" in " ".join(done.err.split())
+    assert "\nError: x" not in done.err
 
 
 def test_a_refused_key_is_said_as_such(run, canned):

@@ -1,16 +1,19 @@
 """Which key and headers an address gets."""
 
+import asyncio
 import io
 from pathlib import Path
 
 import click
 import pytest
+from aiohttp import web
 from rich.console import Console
 
 from openfusion_auto.cli import probing
 from openfusion_auto.config.load import load
+from openfusion_auto.evals.compat import run as running
 from openfusion_auto.evals.compat.asking import Target
-from openfusion_auto.evals.compat.outcome import Result
+from openfusion_auto.evals.compat.outcome import Result, Unknown
 from openfusion_auto.evals.compat.probes import Probe
 from openfusion_auto.evals.compat.run import Column
 
@@ -56,6 +59,42 @@ def test_a_named_key_stands_for_the_configured_one(folder, configured, monkeypat
         model="m",
     )
     assert (target.name, target.key, target.model) == ("http://127.0.0.1:9/v1", "sk-a", "m")
+
+
+async def test_whoever_is_silent_is_waited_for_once_and_as_long_as_a_probe(monkeypatch):
+    now = most = 0
+
+    async def silent(_target, timeout_s):
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        await asyncio.sleep(timeout_s)
+        now -= 1
+        raise Unknown("no answer")
+
+    monkeypatch.setattr(running, "listed", silent)
+    targets = [Target("a", AT), Target("b", AT), Target("named", AT, "m")]
+    found = await probing.with_models(targets, 0.01)
+    assert [t.model for t in found] == ["unknown", "unknown", "m"]
+    assert most == 2
+
+
+async def test_a_gateway_at_an_address_of_ipv6_is_asked_and_a_broken_tls_is_nobody(folder):
+    async def reply(_request):
+        return web.json_response({"object": "list", "data": [{"object": "model", "id": "only"}]})
+
+    app = web.Application()
+    app.router.add_get("/v1/models", reply)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "::1", 0).start()
+        at = f"[::1]:{runner.addresses[0][1]}/v1"
+        plain = probing.target_of(f"http://{at}", settings(folder))
+        secure = probing.target_of(f"https://{at}", settings(folder))
+        found = await probing.with_models([plain, secure], 10.0)
+    finally:
+        await runner.cleanup()
+    assert [t.model for t in found] == ["only", "unknown"]
 
 
 def test_a_person_gets_a_table_that_fits_and_a_pipe_gets_markdown(capsys, monkeypatch):

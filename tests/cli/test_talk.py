@@ -124,7 +124,9 @@ def test_closing_releases_the_upstreams(configured, scripted):
 
     async def both():
         asked = asyncio.create_task(talk.whole("x"))
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while not fake.open_now:
+                await asyncio.sleep(0.01)
         await talk.close()
         with pytest.raises(UpstreamError):
             await asked

@@ -292,9 +292,9 @@ def test_any_command_line_can_be_read(line):
     ],
 )
 def test_a_hostile_line_takes_no_time(piece):
-    began = time.perf_counter()
+    began = time.process_time()
     dangers([bash((piece * 2_000)[:2_000]), ("x", ('{"a": ["' + piece) * 300)])
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 # -- in a session ------------------------------------------------------------------------------------------------------

@@ -280,9 +280,9 @@ def test_many_rules_on_a_large_request_take_little_time():
     prompt = tool_turn(words, "edit", json.dumps({"path": "a/" * 4_000, "text": "x " * 50_000}))
     facts = read_facts(prompt)
     applied(rules, task(), facts, prompt)  # compiled sets of states are remembered
-    began = time.perf_counter()
+    began = time.process_time()
     applied(rules, task(), facts, prompt)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_no_more_file_names_are_looked_at_than_stated():

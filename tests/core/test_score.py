@@ -223,8 +223,25 @@ def test_an_unknown_price_earns_nothing_and_is_not_zero_dollars():
 @given(strategies.pools(easy=True, min_size=2), strategies.tasks, st.integers(0, 200_000))
 def test_every_price_of_a_cold_start_is_a_share_of_the_dearest(models, drawn, size):
     asked = replace(drawn, needs=replace(drawn.needs, input_tokens=size), only=(), role=None)
-    table = all_scores(models, asked)[0].table
+    table = all_scores(reads_for_less(models), asked)[0].table
     assert (table.turn_usd <= table.dearest_usd * (1 + 1e-9) + 1e-12).all()
+
+
+def reads_for_less(models):
+    """The pool with nobody whose cached tokens cost more than fresh ones: later turns would cost more than a cold one."""
+    prices = [
+        replace(c.price, cache_read=c.price.cache_read and min(c.price.cache_read, c.price.input))
+        for c in models.candidates
+    ]
+    changed = [replace(c, price=p) for c, p in zip(models.candidates, prices, strict=True)]
+    return replace(models, candidates=tuple(changed))
+
+
+@given(strategies.pools(easy=True, min_size=2), strategies.tasks)
+def test_the_value_of_a_price_is_a_share_also_where_cached_tokens_cost_more(models, drawn):
+    table = all_scores(models, replace(drawn, only=(), role=None))[0].table
+    values = table.values[:, PRICE]
+    assert ((values >= 0) & (values <= 1)).all()
 
 
 def test_an_effort_other_than_listed_is_in_the_source():

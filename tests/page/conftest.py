@@ -77,7 +77,7 @@ async def look(browser):
             )
             stack.push_async_callback(context.close)
             page = await context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(30_000)  # a busy machine takes its time
             watch.allowed |= set(allowed)
             page.watch = watch
             page.on("console", watch.heard)

@@ -113,7 +113,7 @@ async def test_a_request_on_its_way_is_shown_as_far_as_it_is(quiet):
     quiet.up.script = ["gate:slow:ok"]
     body = {"model": "coder-a", "messages": [{"role": "user", "content": "slow"}]}
     sent = asyncio.ensure_future(send(quiet, body))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not quiet.up.open_now:
             await asyncio.sleep(0.01)
     html = await shown(quiet, quiet.engine.traces.latest(1)[0].id)

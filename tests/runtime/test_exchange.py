@@ -15,7 +15,7 @@ from openfusion_auto.store.base import KINDS, LEARNED
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.redis import Link
 from tests.support.learning import Learning
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import PATIENT_S, redis_server
 
 CODER = Candidate("coder-a", "relay", "vendor/coder-a", price=Price(1.0, 4.0))
 OTHER = Candidate("fast-a", "relay", "vendor/fast-a", price=Price(1.0, 4.0))
@@ -33,7 +33,7 @@ class Process(Learning):
         self.live = LiveState(
             self.clock, {}, pin_ttl_s=3600.0, cache_ttl_s=300.0, store=self.outbox
         )
-        self.link = Link(url, prefix="t", name="URL")
+        self.link = Link(url, prefix="t", name="URL", wait_s=PATIENT_S)
         self.exchange = Exchange(self.link, self.outbox, self.live, self.clock)
 
     async def step(self):

@@ -17,7 +17,7 @@ from openfusion_auto.runtime.shared_script import RedisAccounts
 from openfusion_auto.store.accounts import FileAccounts
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.redis import Link
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import PATIENT_S, redis_server
 
 BUDGET = Limits(per_day=1000, per_month=5000)
 
@@ -38,7 +38,7 @@ def store(kept=None):
 async def processes(tool, count=3, kept=None, clock=None):
     """So many processes' counters, each with a link of its own to one Redis."""
     async with redis_server(tool("redis-server")) as server:
-        links = [Link(server.url, prefix="t", name="URL") for _ in range(count)]
+        links = [Link(server.url, prefix="t", name="URL", wait_s=PATIENT_S) for _ in range(count)]
         yield (
             server,
             [SharedCounters(RedisAccounts(link), clock or Clock(), store(kept)) for link in links],
@@ -171,7 +171,7 @@ async def test_without_redis_each_goes_on_with_what_it_last_knew_and_nothing_is_
 async def test_what_was_let_in_during_an_outage_comes_back_by_time_as_ever(tool):
     now = [1000.0]
     async with redis_server(tool("redis-server")) as server:
-        link = Link(server.url, prefix="t", name="URL")
+        link = Link(server.url, prefix="t", name="URL", wait_s=PATIENT_S)
         one = SharedCounters(RedisAccounts(link), Clock(now=lambda: now[0]), store())
         bound = [scope(requests_per_minute=3, tokens_per_minute=90)]
         server.kill()
@@ -321,7 +321,7 @@ async def test_each_keeps_what_all_spent_and_starts_from_it_without_redis(tool):
         kept = dict(other._store.load(Spending, WALL))
         assert sum(amount for _, amount in kept["key:1"].day) == 300
         server.kill()
-        link = Link(server.url, prefix="t", name="URL")
+        link = Link(server.url, prefix="t", name="URL", wait_s=PATIENT_S)
         new = SharedCounters(RedisAccounts(link), Clock(), store(kept))
         assert not await new.reserve(spends, 701)
         assert await new.reserve(spends, 700)

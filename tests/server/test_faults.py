@@ -289,7 +289,7 @@ async def test_a_long_retry_after_is_answered_at_once(start_router, id_):
         began = asyncio.get_running_loop().time()
         seen = await chat(client.base, f"[[fault:{id_}]] {TASK}", stream=False)
         assert seen.status == 429
-        assert asyncio.get_running_loop().time() - began < 5
+        assert asyncio.get_running_loop().time() - began < 20
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -23,15 +23,7 @@ def counters(router):
     return router.app[LIMITER].counters
 
 
-def slow(path, seconds, **more):
-    """A request whose answer begins after `seconds`."""
-    text = f"[[sleep:{seconds}]] [[say:fine]] go"
-    if path == "/responses":
-        return body(path, input=text, **more)
-    return body(path, messages=[{"role": "user", "content": text}], **more)
-
-
-async def until(condition, within_s=3.0):
+async def until(condition, within_s=30.0):
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)
@@ -45,16 +37,19 @@ async def test_over_the_cap_of_the_server_is_a_503_with_retry_after_and_only_unt
     tmp_path, path
 ):
     async with serving(tmp_path, limits={"max_concurrent": 2}) as router:
+        router.up.script = ["gate:end:ok"] * 2
         held = [
-            asyncio.create_task(send(router, slow(path, 0.6, stream=n == 1), path=path))
+            asyncio.create_task(send(router, body(path, stream=n == 1), path=path))
             for n in range(2)
         ]
-        await until(lambda: counters(router).running(SERVER) == 2)
+        await until(lambda: len(router.up.requests) == 2)
+        assert counters(router).running(SERVER) == 2
         reply = await send(router, body(path), path=path)
         assert reply.status == 503
         assert reply.headers["retry-after"] == "1"
         assert error_of(reply, path) in ("overloaded", "overloaded_error")
         await check_alive(router)  # what calls no model is answered
+        router.up.gates["end"].set()
         assert [r.status for r in await asyncio.gather(*held)] == [200, 200]
         assert (await send(router, body(path), path=path)).status == 200
         assert counters(router).running(SERVER) == 0
@@ -62,12 +57,14 @@ async def test_over_the_cap_of_the_server_is_a_503_with_retry_after_and_only_unt
 
 async def test_a_key_at_its_own_cap_leaves_the_others_alone(tmp_path):
     async with keyed(tmp_path, Wish("one", concurrent=1), Wish("two")) as (router, texts):
-        held = asyncio.create_task(send(router, slow(CHAT, 0.5), key=texts["one"]))
+        router.up.script = ["gate:end:ok"]
+        held = asyncio.create_task(send(router, body(CHAT), key=texts["one"]))
         await until(lambda: router.up.requests)
         reply = await send(router, body(CHAT), key=texts["one"])
         assert (reply.status, reply.error["code"]) == (429, "rate_limit_exceeded")
         assert reply.headers["retry-after"] == "1"
         assert (await send(router, body(CHAT), key=texts["two"])).status == 200
+        router.up.gates["end"].set()
         assert (await held).status == 200
 
 

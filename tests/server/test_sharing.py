@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 
 import aiohttp
 import pytest
@@ -12,11 +13,13 @@ import pytest_asyncio
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.server.build import build
+from openfusion_auto.server.sharing import build_link
 from tests.cli.processes import environment, serving
 from tests.server.conftest import KEY_ENV, candidate
 from tests.server.live import GOOD, written
 from tests.support.faulty import FaultyUpstream
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import PATIENT_S, redis_server
+from tests.support.workers import refilled
 
 PRICE = {"input": 1.0, "output": 1000.0, "source": "test", "as_of": "2026-11-01"}
 COSTLY = candidate(price_usd_per_mtok=PRICE, max_output_tokens=1000)
@@ -51,6 +54,7 @@ async def team(folder, tool, *, candidates=None, **tables):
         FaultyUpstream() as up,
         aiohttp.ClientSession() as http,
     ):
+        tables["redis"] = {"wait_s": PATIENT_S}
         config = written(folder, up.url, candidates or [candidate()], tables)
         with contextlib.ExitStack() as running:
 
@@ -84,12 +88,12 @@ async def test_a_limit_holds_for_all_servers_together(tmp_path, tool):
     async with team(
         tmp_path, tool, limits={"requests_per_minute": 6, "max_concurrent": 50}
     ) as all_:
+        began_s = time.monotonic()
         replies = await asyncio.gather(*(all_.post(n) for n in range(18)))
         statuses = [status for status, _, _ in replies]
-        assert statuses.count(200) == 6
-        assert statuses.count(429) == 12
-        assert all_.up.requests
-        assert len(all_.up.requests) == 6
+        assert set(statuses) == {200, 429}
+        assert 6 <= statuses.count(200) <= 6 + refilled(began_s, 6)
+        assert len(all_.up.requests) == statuses.count(200)
         health = await all_.get(0, "/health")
         assert health["redis"] == {"state": "shared", "problem": None}
 
@@ -149,7 +153,7 @@ async def test_a_budget_holds_for_all_servers_together(tmp_path, tool):
             seen = [(await all_.get(n, "/v1/keys/me"))["used"]["usd_today"] for n in range(3)]
             return min(seen) > 0 and len(set(seen)) == 1
 
-        await all_.until(all_know, 5)
+        await all_.until(all_know, 60)
         spent = (await all_.get(0, "/v1/keys/me"))["used"]["usd_today"]
         assert 0 < spent <= 3.0
 
@@ -168,10 +172,10 @@ async def test_redis_killed_and_back_fails_no_request_and_is_said(ample):
     loads = [asyncio.create_task(load(n)) for n in range(6)]
     await asyncio.sleep(0.5)
     ample.redis.kill()
-    await ample.until(lambda: state("local"), 10)
+    await ample.until(lambda: state("local"), 60)
     await asyncio.sleep(0.5)
     await ample.redis.start()
-    await ample.until(lambda: state("shared"), 10)
+    await ample.until(lambda: state("shared"), 60)
     await asyncio.sleep(0.5)
     stop.set()
     await asyncio.gather(*loads)
@@ -182,12 +186,12 @@ async def test_redis_killed_and_back_fails_no_request_and_is_said(ample):
         seen = [(await ample.get(n, "/v1/keys/me"))["used"]["usd_today"] for n in range(3)]
         return min(seen) > 0 and max(seen) - min(seen) < 1e-9
 
-    await ample.until(agree, 10)
+    await ample.until(agree, 60)
 
 
 @together
 async def test_a_kept_answer_is_given_by_every_server(ample):
-    headers, calls = {}, len(ample.up.requests)
+    headers = {}
 
     async def hit():
         nonlocal headers
@@ -197,9 +201,10 @@ async def test_a_kept_answer_is_given_by_every_server(ample):
 
     # Without a key the address and program that ask are the credential: the same for both.
     assert (await ample.post(0, "[[say:fine]] keep", temperature=0))[0] == 200
-    await asyncio.sleep(0.3)
+    await ample.until(hit, 30)  # it is kept behind the answer, so one more may be made before
+    calls = len(ample.up.requests)
     assert await hit()
-    assert len(ample.up.requests) == calls + 1
+    assert len(ample.up.requests) == calls
 
 
 @together
@@ -216,7 +221,7 @@ async def test_a_breaker_that_opens_in_one_is_seen_by_the_others_within_a_second
         rules = [r["rule"] for r in decision["rejected"]]
         return "breaker_open" in rules or any("breaker" in r for r in decision["reasons"])
 
-    await ample.until(rejected, 10)
+    await ample.until(rejected, 30)
     assert len(ample.up.requests) == calls
 
 
@@ -236,3 +241,13 @@ def test_the_variable_may_have_another_name(tmp_path):
     found = load(config, {"TEAM_REDIS": "redis://127.0.0.1:1", "HOME": os.sep}, {}, tmp_path)
     assert found.redis_url == "redis://127.0.0.1:1"
     assert "TEAM_REDIS" not in repr(found)
+
+
+def test_how_long_redis_may_take_is_configured(tmp_path):
+    config = written(tmp_path, "http://127.0.0.1:1/v1", [candidate()], {"redis": {"wait_s": 3.0}})
+    env = {
+        "OPENFUSION_STATE_DIR": str(tmp_path / "state"),
+        "OPENFUSION_REDIS_URL": "redis://127.0.0.1:1",
+    }
+    link = build_link(load(config, env, {}, tmp_path), dry_run=False)
+    assert link._wait_s == 3.0

@@ -145,7 +145,7 @@ async def test_who_sends_a_byte_now_and_then_is_told_408(tmp_path, monkeypatch):
         while not line.done():
             writer.write(b" ")
             await asyncio.sleep(0.05)
-            assert asyncio.get_running_loop().time() - began < 5
+            assert asyncio.get_running_loop().time() - began < 20
         assert (await line).startswith(b"HTTP/1.1 408 ")
         writer.transport.abort()
 
@@ -193,11 +193,11 @@ async def test_a_head_that_never_ends_and_a_connection_without_requests_are_clos
     ):
         reader, writer = await asyncio.open_connection(*host.split(":"))
         writer.write(begun)
-        answer = await asyncio.wait_for(reader.read(), 3)
+        answer = await asyncio.wait_for(reader.read(), 30)
         assert answer.startswith(b"HTTP/1.1 200") == begun.startswith(b"GET")
         writer.close()
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 async def test_a_stream_that_has_not_taken_what_is_there_gets_no_sign_of_life(tmp_path):

@@ -148,8 +148,10 @@ async def test_every_call_is_in_the_ledger_failed_and_cancelled_ones_too(start_r
         task.cancel()
         while up.open_now:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
         store = router.engine.means.books.store
+        async with asyncio.timeout(30):
+            while any(t.outcome == "running" for t in router.engine.traces.latest()):
+                await asyncio.sleep(0.01)
         ((spend),) = await asyncio.to_thread(store.spend, 0.0)
         booked = sum(t.usd() for t in router.engine.traces.latest())
     assert (spend.candidate, spend.calls, spend.unknown) == ("coder-a", 3, 0)
@@ -192,7 +194,7 @@ async def test_what_another_process_forgets_is_forgotten_here(start_router, tmp_
         await asyncio.to_thread(router.engine.means.books.store.spend, 0.0)
         other = SqliteStore(tmp_path / "state" / "state.sqlite3", Limits(), lambda: 1.8e9)
         assert await asyncio.to_thread(other.forget, None) == 1
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while live.snapshot(None).stats:
                 await asyncio.sleep(0.02)
 

@@ -8,13 +8,13 @@ import pytest
 
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.store.redis import Link, Status
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import PATIENT_S, redis_server
 
 SCRIPT = "return ARGV[1] .. KEYS[1]"
 
 
-def link(url, **more):
-    return Link(url, prefix="t", name="OPENFUSION_REDIS_URL", **more)
+def link(url, wait_s=PATIENT_S):
+    return Link(url, prefix="t", name="OPENFUSION_REDIS_URL", wait_s=wait_s)
 
 
 async def test_it_asks_and_says_that_state_is_shared(tool):
@@ -60,7 +60,7 @@ async def test_who_answers_nothing_costs_a_quarter_of_a_second_once(tmp_path):
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    way = link(f"redis://127.0.0.1:{port}/0")
+    way = link(f"redis://127.0.0.1:{port}/0", 0.25)
     began = asyncio.get_running_loop().time()
     for _ in range(40):
         assert await way.ask(lambda r: r.get("a")) is None

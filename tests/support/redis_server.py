@@ -7,6 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+# [s] for `redis.wait_s`: on a busy machine a Redis that is there answers late, and each server would go on for itself.
+PATIENT_S = 10.0
+
 
 class RedisServer:
     """One server without a file: what it held is gone when it ends."""
@@ -26,7 +29,7 @@ class RedisServer:
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self._answers():
                 await asyncio.sleep(0.02)
 

@@ -5,6 +5,7 @@ so that the kernel gives it to any of the workers.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import sqlite3
 import time
@@ -18,6 +19,7 @@ from tests.cli.processes import environment, serving
 from tests.server.conftest import KEY_ENV, candidate
 from tests.server.live import GOOD, written
 from tests.support.faulty import FaultyUpstream
+from tests.support.redis_server import PATIENT_S
 
 PATIENCE_S = 90.0  # [s] for what takes a second on a machine of its own
 OPERATOR = "sk-of-the-operator"
@@ -117,6 +119,7 @@ async def until(condition, within_s=PATIENCE_S):
 async def several(folder, count, *, wishes=(), candidates=None, redis=None, **tables):
     """Serve by `count` workers; `wishes` are keys that are made before, by name."""
     async with FaultyUpstream() as up:
+        tables |= {"redis": {"wait_s": PATIENT_S}} if redis else {}
         config = written(folder, up.url, candidates or [candidate()], tables)
         state = folder / "state"
         state.mkdir(mode=0o700)
@@ -133,6 +136,11 @@ async def several(folder, count, *, wishes=(), candidates=None, redis=None, **ta
             if process.poll() is None:
                 process.terminate()
                 await asyncio.to_thread(process.wait, PATIENCE_S)
+
+
+def refilled(began_s, per_minute):
+    """Return how many requests more than at once a rate lets in by now: a busy machine takes its time."""
+    return math.floor((time.monotonic() - began_s) * per_minute / 60)
 
 
 def alive(pid):

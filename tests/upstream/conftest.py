@@ -90,7 +90,7 @@ class Peer:
 
     async def settled(self, count):
         """Wait until so many connections are open."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.open != count:
                 await asyncio.sleep(0.01)
 

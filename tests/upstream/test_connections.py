@@ -59,11 +59,11 @@ async def test_what_is_given_back_after_the_end_is_closed_at_once(peer):
 
 
 async def test_unused_ones_are_closed_after_a_while_by_one_timer(peer, monkeypatch):
-    monkeypatch.setattr(module, "IDLE_S", 0.1)
+    monkeypatch.setattr(module, "IDLE_S", 0.8)
     connections = Connections(peer.url, 1.0)
     first, second = await used(connections), await used(connections)
     connections.give_back(first)
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.6)  # the second stays that much longer: time to see that it does
     connections.give_back(second)
     timer = connections._sweeper
     await peer.settled(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -91,6 +92,10 @@ async def ask(target: Target, dialect: Dialect | None, path: str, body: bytes | 
     connections = Connections(target.base_url, CONNECT_S)
     try:
         connection = await connections.make()
+    except ssl.SSLError:
+        raise Unknown(
+            "no secure connection: no TLS there, or a certificate nobody vouches for"
+        ) from None
     except (OSError, UnicodeError):  # a TimeoutError is one; the other, a name that is none
         raise Unknown("no connection") from None
     try:

@@ -80,6 +80,16 @@ async def test_nobody_there_is_unknown():
         await ask(Target("it", AT), None, "/models", None)
 
 
+async def test_where_no_tls_is_spoken_that_is_said():
+    async def handler(_request):
+        return web.Response()
+
+    async with answering(handler) as target:
+        secure = Target("it", target.base_url.replace("http:", "https:"))
+        with pytest.raises(Unknown, match="no secure connection"):
+            await ask(secure, None, "/models", None)
+
+
 async def test_a_name_that_is_none_is_nobody(monkeypatch):
     async def refuse(_self):
         raise UnicodeError("label empty or too long")
