@@ -16,8 +16,8 @@ from openfusion_auto.wire.chat_request import parse_request
 from tests.server.conftest import FOUR
 from tests.server.dialects import DIALECTS, PATHS, Says, Scripted, heard, request_for
 from tests.server.live import send, serving
-from tests.server.test_keyring import SURFACES, body, keyed
-from tests.server.test_limits import slow, until
+from tests.server.test_keyring import SURFACES, body, keyed, slow
+from tests.server.test_limits import until
 from tests.server.test_slots import taken
 
 CHAT = "/chat/completions"

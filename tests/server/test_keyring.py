@@ -41,6 +41,14 @@ def body(path, model="openfusion/auto", **more):
     return {"model": model, **BODIES[path], **more}
 
 
+def slow(path, seconds, **more):
+    """A request whose answer begins after `seconds`."""
+    text = f"[[sleep:{seconds}]] [[say:fine]] go"
+    if path == "/responses":
+        return body(path, input=text, **more)
+    return body(path, messages=[{"role": "user", "content": text}], **more)
+
+
 def error_of(reply, path):
     """The error's code as the dialect tells it: OpenAI's has one, Anthropic's has a type for each status."""
     if path == "/messages":

@@ -16,8 +16,7 @@ from openfusion_auto.server import surface
 from openfusion_auto.server.keys import LIMITER, LIVE
 from tests.server.conftest import FOUR
 from tests.server.live import send
-from tests.server.test_keyring import SURFACES, body, keyed
-from tests.server.test_limits import slow
+from tests.server.test_keyring import SURFACES, body, keyed, slow
 
 CAP = 3
 LIMITS = {"max_concurrent": CAP, "usd_per_day": 50.0, "usd_per_session": 20.0}
