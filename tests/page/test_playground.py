@@ -128,6 +128,7 @@ async def until(page, text):
 @pytest.mark.clients
 async def test_a_question_is_priced_asked_with_the_keyboard_and_linked_to_its_trace(router, look):
     page = await opened(router, look)
+    await page.wait_for_selector("textarea:focus")  # comes a moment after the page
     await page.keyboard.type("[[say:It is **done**.]] Fix the race")
     await page.wait_for_selector("#estimate:has-text('at worst $')")
     await page.keyboard.press("Control+Enter")

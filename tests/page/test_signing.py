@@ -114,6 +114,7 @@ async def test_signing_out_takes_the_cookie_back(locked):
 @pytest.mark.clients
 async def test_a_person_signs_in_and_out_with_the_keyboard(locked, look):
     page = await look(f"{locked.root}/ui", allowed=[401])
+    await page.wait_for_selector("input[name=key]:focus")  # comes a moment after the page
     await page.keyboard.type(KEY)
     await page.keyboard.press("Enter")
     await page.wait_for_selector("text=OPENFUSION_API_KEYS")
