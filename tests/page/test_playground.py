@@ -181,7 +181,7 @@ async def test_stopping_cuts_the_call_upstream(router, look):
     async with asyncio.timeout(30):
         while len(router.up.hung_up) == before:
             await asyncio.sleep(0.02)
-    assert await page.is_enabled("button[name=send]")
+    await page.wait_for_selector("button[name=send]:enabled")
     name = (await page.get_attribute("#end a", "href")).rpartition("/")[2]
     assert router.engine.traces.get(name).outcome == "cancelled"
 

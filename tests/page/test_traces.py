@@ -131,7 +131,9 @@ async def test_the_keyboard_alone_reaches_the_views_and_filters_the_list(router,
     await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.className") == "skip"
     await page.keyboard.press("Enter")
+    await page.wait_for_selector("#main:focus")
     await page.keyboard.press("Tab")
+    await page.wait_for_selector("input[name=model]:focus")
     await page.keyboard.type("coder-a")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**model=coder-a**")
