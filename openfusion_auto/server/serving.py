@@ -16,7 +16,6 @@ from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.keys import CLOCK, LIVE
 from openfusion_auto.server.logs import unhandled
-from openfusion_auto.server.memory import smaller_pieces
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.worker import Worker
 
@@ -97,7 +96,7 @@ async def serve(
         except OSError as error:
             raise cannot_listen(server.host, server.port, error) from None
         host, port = runner.addresses[0][:2]
-        with rarer_collections(), smaller_pieces():
+        with rarer_collections():
             announce(f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}")
             if worker is not None:
                 worker.tell_ready()

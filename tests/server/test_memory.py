@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import platform
 import subprocess
@@ -42,35 +41,3 @@ def test_where_there_is_no_such_call_there_is_none(monkeypatch):
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     assert memory.trimmer() is None
-
-
-async def test_sockets_are_read_in_smaller_pieces_as_long_as_asked():
-    async def sizes():
-        seen = []
-
-        async def answer(reader, writer):
-            class Counting(asyncio.StreamReaderProtocol):
-                def data_received(self, data):
-                    seen.append(len(data))
-                    super().data_received(data)
-
-            writer.transport.set_protocol(Counting(reader))
-            await reader.readexactly(1_000_000 - 1)
-            writer.close()
-
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"x")
-            await asyncio.sleep(0.05)
-            writer.write(b"y" * 1_000_000)
-            await writer.drain()
-            while sum(seen) < 999_000:
-                await asyncio.sleep(0.01)
-            writer.close()
-        return seen
-
-    with memory.smaller_pieces():
-        assert max(await sizes()) <= memory.PIECE_BYTES
-    assert max(await sizes()) > memory.PIECE_BYTES
