@@ -14,7 +14,7 @@ from openfusion_auto.page.routes import ROUTES
 from openfusion_auto.server.keys import PAGE, Page
 from openfusion_auto.server.middleware import is_page
 
-# No script and no style but our own two files, nothing from elsewhere, in no frame. The `style` attribute is shut too.
+# No script and no style but our own files, nothing from elsewhere, in no frame. The `style` attribute is shut too.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"

@@ -15,6 +15,7 @@ from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Limiter
+from openfusion_auto.runtime.stream import ClientStream
 from openfusion_auto.server import info, traces
 from openfusion_auto.server.embeddings import embeddings
 from openfusion_auto.server.keyring import Keyring
@@ -132,13 +133,20 @@ async def keep_alive(app: web.Application) -> None:
         await clock.sleep(TICK_S)
         quiet_s, now = app[OPTIONS].keep_alive_s, clock.now()
         for client, request in list(live.streams.items()):
+            if client.watch is None and not is_silent(client, quiet_s, now):
+                continue
             if unsent(request.protocol):
                 continue  # it has not taken what is there yet: a sign would only wait behind it
             with contextlib.suppress(ConnectionError):
                 await client.report()
-                waits = client.head_sent or client.patient
-                if waits and 0 < quiet_s <= now - client.last_s:
+                if is_silent(client, quiet_s, now):  # the report may have been a sign
                     await client.keep_alive()
+
+
+def is_silent(client: ClientStream, quiet_s: float, now_s: float) -> bool:
+    """Whether a stream waits for a sign of life; `quiet_s` 0: none is sent."""
+    waits = client.head_sent or client.patient
+    return waits and 0 < quiet_s <= now_s - client.last_s
 
 
 async def close_upstreams(app: web.Application) -> None:

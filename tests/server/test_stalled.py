@@ -205,7 +205,7 @@ async def test_a_stream_that_has_not_taken_what_is_there_gets_no_sign_of_life(tm
         signs = []
 
         class Client:
-            last_s, head_sent, patient = 0.0, True, False
+            last_s, head_sent, patient, watch = 0.0, True, False, None
 
             async def report(self):
                 """Nobody asked how it goes."""
