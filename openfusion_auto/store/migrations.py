@@ -97,6 +97,43 @@ def words(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE traces ADD COLUMN words TEXT")
 
 
+def words_by_letters(db: sqlite3.Connection) -> None:
+    """An index of all runs of three letters in `words`, so that a search reads those traces alone that hold its own;
+    triggers keep it. It needs a number that stays with a trace: that of a row without a name is SQLite's to change.
+    """
+    db.execute(
+        "CREATE TABLE numbered (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at REAL NOT NULL,"
+        " requested TEXT NOT NULL, candidate TEXT, model TEXT, mode TEXT, outcome TEXT NOT NULL, owner TEXT, kind TEXT,"
+        " session TEXT, summary TEXT NOT NULL, document BLOB NOT NULL, words TEXT)"
+    )
+    columns = "id, at, requested, candidate, model, mode, outcome, owner, kind, session, summary, document, words"
+    db.execute(f"INSERT INTO numbered ({columns}) SELECT {columns} FROM traces ORDER BY at, id")  # noqa: S608 - of constants
+    db.execute("DROP TABLE traces")
+    db.execute("ALTER TABLE numbered RENAME TO traces")
+    db.execute(
+        "CREATE INDEX traces_to_list ON traces"
+        " (at, id, requested, candidate, model, mode, outcome, owner, kind, session)"
+    )
+    try:  # `detail = none`: not where they stand, which would be six times as large
+        db.execute(
+            "CREATE VIRTUAL TABLE letters USING fts5"
+            " (words, content = 'traces', content_rowid = 'n', tokenize = 'trigram case_sensitive 1', detail = 'none')"
+        )
+    except (
+        sqlite3.OperationalError
+    ):  # an SQLite without FTS5 (or before 3.34): all words are looked through
+        return
+    db.execute(
+        "CREATE TRIGGER words_came AFTER INSERT ON traces WHEN new.words NOT NULL BEGIN"
+        " INSERT INTO letters (rowid, words) VALUES (new.n, new.words); END"
+    )
+    db.execute(
+        "CREATE TRIGGER words_went AFTER DELETE ON traces WHEN old.words NOT NULL BEGIN"
+        " INSERT INTO letters (letters, rowid, words) VALUES ('delete', old.n, old.words); END"
+    )
+    db.execute("INSERT INTO letters (letters) VALUES ('rebuild')")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     live_values,
     books,
@@ -107,6 +144,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     facets,
     turns,
     words,
+    words_by_letters,
 )
 LATEST = len(MIGRATIONS)
 
