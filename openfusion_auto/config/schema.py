@@ -16,6 +16,7 @@ from openfusion_auto.config.addresses import check_header, checked_host, checked
 from openfusion_auto.config.ceilings import CeilingsSection
 from openfusion_auto.config.hedge import HedgeSection
 from openfusion_auto.config.models import Models
+from openfusion_auto.config.page import PageSection
 from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.config.strategies import StageSection, checked
@@ -425,6 +426,7 @@ class Config(Section):
     limits: LimitsSection = Field(default_factory=LimitsSection)
     rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
     models: Models = ()
+    page: PageSection = Field(default_factory=PageSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     log: LogSection = Field(default_factory=LogSection)
     otel: OtelSection = Field(default_factory=OtelSection)

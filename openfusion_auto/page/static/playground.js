@@ -45,6 +45,7 @@ function body(stream) {
   for (const name of ["judge", "aggregator"]) if (data.get(name)) options[name] = data.get(name);
   if (data.getAll("panel").length) options.panel = data.getAll("panel");
   if (data.get("analysis")) options.analysis = true;
+  if (data.getAll("tools").length) options.tools = Object.fromEntries(data.getAll("tools").map((tool) => [tool, true]));
   if (data.get("max_usd")) options.max_usd = Number(data.get("max_usd"));
   const prompt = data.get("prompt"), content = files.length ? [{ type: "text", text: prompt }, ...files] : prompt;
   return JSON.stringify({ model: data.get("model"), stream, openfusion: options, messages: [{ role: "user", content }] });
