@@ -31,7 +31,10 @@ WAYS = (
     ("strategy:debate", "A debate"),
     ("strategy:cascade", "The cheapest first"),
 )
-WEB = {"web_search": "search", "web_fetch": "read pages"}  # what whoever answers may do on the web
+WEB = {
+    "web_search": "Search the web",
+    "web_fetch": "Read web pages",
+}  # what whoever answers may do on the web
 AGGREGATORS = (
     ("", "as usual: vote, else a judge picks"),
     ("vote", "a vote, no judge"),
