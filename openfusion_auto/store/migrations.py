@@ -101,23 +101,11 @@ def words_by_letters(db: sqlite3.Connection) -> None:
     """An index of all runs of three letters in `words`, so that a search reads those traces alone that hold its own;
     triggers keep it. It needs a number that stays with a trace: that of a row without a name is SQLite's to change.
     """
-    db.execute(
-        "CREATE TABLE numbered (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at REAL NOT NULL,"
-        " requested TEXT NOT NULL, candidate TEXT, model TEXT, mode TEXT, outcome TEXT NOT NULL, owner TEXT, kind TEXT,"
-        " session TEXT, summary TEXT NOT NULL, document BLOB NOT NULL, words TEXT)"
-    )
-    columns = "id, at, requested, candidate, model, mode, outcome, owner, kind, session, summary, document, words"
-    db.execute(f"INSERT INTO numbered ({columns}) SELECT {columns} FROM traces ORDER BY at, id")  # noqa: S608 - of constants
-    db.execute("DROP TABLE traces")
-    db.execute("ALTER TABLE numbered RENAME TO traces")
-    db.execute(
-        "CREATE INDEX traces_to_list ON traces"
-        " (at, id, requested, candidate, model, mode, outcome, owner, kind, session)"
-    )
+    db.execute("CREATE TABLE lettered (n INTEGER PRIMARY KEY, trace TEXT NOT NULL UNIQUE)")
     try:  # `detail = none`: not where they stand, which would be six times as large
         db.execute(
             "CREATE VIRTUAL TABLE letters USING fts5"
-            " (words, content = 'traces', content_rowid = 'n', tokenize = 'trigram case_sensitive 1', detail = 'none')"
+            " (words, content = '', tokenize = 'trigram case_sensitive 1', detail = 'none')"
         )
     except (
         sqlite3.OperationalError
@@ -125,13 +113,22 @@ def words_by_letters(db: sqlite3.Connection) -> None:
         return
     db.execute(
         "CREATE TRIGGER words_came AFTER INSERT ON traces WHEN new.words NOT NULL BEGIN"
-        " INSERT INTO letters (rowid, words) VALUES (new.n, new.words); END"
+        " INSERT INTO lettered (trace) VALUES (new.id);"
+        " INSERT INTO letters (rowid, words) SELECT n, new.words FROM lettered WHERE trace = new.id; END"
     )
     db.execute(
         "CREATE TRIGGER words_went AFTER DELETE ON traces WHEN old.words NOT NULL BEGIN"
-        " INSERT INTO letters (letters, rowid, words) VALUES ('delete', old.n, old.words); END"
+        " INSERT INTO letters (letters, rowid, words)"
+        " SELECT 'delete', n, old.words FROM lettered WHERE trace = old.id;"
+        " DELETE FROM lettered WHERE trace = old.id; END"
     )
-    db.execute("INSERT INTO letters (letters) VALUES ('rebuild')")
+    db.execute(
+        "INSERT INTO lettered (trace) SELECT id FROM traces WHERE words NOT NULL ORDER BY at, id"
+    )
+    db.execute(
+        "INSERT INTO letters (rowid, words)"
+        " SELECT n, words FROM lettered JOIN traces ON id = trace ORDER BY n"
+    )
 
 
 MIGRATIONS: tuple[Migration, ...] = (

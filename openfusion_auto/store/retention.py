@@ -13,9 +13,9 @@ MERGED = 1_000  # [pages] of the index of letters that are merged in one transac
 ROOM = 0.95  # share of the largest size that is left when the file had become too large
 
 # Age: what is older than a moment goes.
-# Traces in the order of their numbers: the index of letters takes them together then, 100 times as quickly.
+# Traces in the order in which they came: the index of letters takes them together then, 100 times as quickly.
 OLD = (
-    "DELETE FROM traces WHERE n IN (SELECT n FROM traces WHERE at < ? LIMIT ?)",
+    "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces WHERE at < ? LIMIT ?)",
     "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < ? LIMIT ?)",
     # A budget of 30 days must not begin anew because less is kept; there are no more of them than keys.
     "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE at < ? AND kind != 'spending' LIMIT ?)",
@@ -31,7 +31,7 @@ TOO_MANY = (
 )
 # Size: the oldest go, first traces (large and of little worth), then seals, the books last.
 OLDEST = (
-    "DELETE FROM traces WHERE n IN (SELECT n FROM traces ORDER BY at LIMIT ?)",
+    "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY at LIMIT ?)",
     "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE kind = 'seal' ORDER BY at LIMIT ?)",
     "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger ORDER BY at LIMIT ?)",
 )

@@ -209,9 +209,9 @@ CHOSEN = (
 )
 NEWEST_FIRST = " ORDER BY at DESC, id DESC LIMIT ?11"
 TRACES = CHOSEN + NEWEST_FIRST
-# `+n`: the traces are gone through in their order, which ends with the last one that is wanted. The other way round the
-# words of all that hold the letters would be read, to be put in order afterwards.
-LETTERED = " AND +n IN (SELECT rowid FROM letters WHERE letters MATCH ?12)"
+# `+id`: the traces are gone through in their order, which ends with the last one that is wanted. The other way round
+# the words of all that hold the letters would be read, to be put in order afterwards.
+LETTERED = " AND +id IN (SELECT trace FROM lettered WHERE n IN (SELECT rowid FROM letters WHERE letters MATCH ?12))"
 TRACES_BY_LETTERS = CHOSEN + LETTERED + NEWEST_FIRST
 IS_LETTERED = "SELECT 1 FROM sqlite_master WHERE name = 'letters'"
 # Sums as REAL: a broken upstream may report more tokens than an integer sum can hold.

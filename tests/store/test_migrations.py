@@ -63,7 +63,7 @@ CONTENT = {
             "INSERT INTO traces (id, at, requested, outcome, summary, document, words)"
             " VALUES ('v', 2.0, 'r', 'ok', '{}', x'00', 'heard')"
         ),
-        "SELECT id FROM traces WHERE n IN (SELECT rowid FROM letters WHERE letters MATCH '\"ear\"')",
+        "SELECT trace FROM lettered WHERE n IN (SELECT rowid FROM letters WHERE letters MATCH '\"ear\"')",
     ),
 }
 
@@ -105,9 +105,10 @@ def test_words_of_before_are_found_by_their_letters_and_leave_them_with_their_tr
         db.execute(put)
     migrate(db)
     found = 'SELECT rowid FROM letters WHERE letters MATCH \'"sai" "aid"\''
-    assert db.execute(f"SELECT id FROM traces WHERE n IN ({found})").fetchall() == [("t",)]
+    assert db.execute(f"SELECT trace FROM lettered WHERE n IN ({found})").fetchall() == [("t",)]
     db.execute("DELETE FROM traces")
     assert db.execute(found).fetchall() == []
+    assert db.execute("SELECT * FROM lettered").fetchall() == []
 
 
 def test_without_the_index_of_letters_a_file_has_all_the_rest(tmp_path):
