@@ -23,6 +23,7 @@ INNER_WORDS = (
     1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
 )
 MENDED = 0.2  # share of answers that are written again, where nothing better is known
+AGAIN = 0.2  # share of larger panels whose judge is asked twice: two answers are left of them, or the vote is tied
 CHECKING = ("verify", "judge", "analysis")  # phases that write a verdict
 UNNAMED = -math.inf  # the place of a candidate in an order that does not name it
 ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
@@ -44,8 +45,13 @@ def build(
     pool: Pool,
     policy: Policy,
     strategy: Chosen = "",
+    *,
+    twice: bool = True,
 ) -> Plan | None:
-    """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it."""
+    """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it.
+
+    Its judge may be asked twice where the policy says so; not without `twice`.
+    """
     if not ranking:
         return Plan((), None, None) if name == "single" else None
     ranking = in_order(ranking, task, pool)
@@ -77,17 +83,34 @@ def build(
     if task.options.analysis:
         steps += (Step("analysis", judges[:2]),)
     writers = writing(ranking, task, members, judges[0])
-    return priced((*steps, *aggregating(judges, writers, task)), ranking, task, pool)
+    again = second_look(policy, len(members)) if twice else 0.0
+    steps += aggregating(judges, writers, task, 2 if again else 1)
+    return priced(steps, ranking, task, pool, again=again)
 
 
-def aggregating(judges: tuple[str, ...], writers: tuple[str, ...], task: Task) -> tuple[Step, ...]:
-    """Return what may follow the members: nobody for a vote, a judge, and where its aggregator may write, a writer."""
+def aggregating(
+    judges: tuple[str, ...], writers: tuple[str, ...], task: Task, looks: int
+) -> tuple[Step, ...]:
+    """Return what may follow the members: nobody for a vote; a judge, asked up to `looks` times, and where its
+    aggregator may write, a writer."""
     if task.options.aggregator == "vote":
         return ()
-    judge = Step("judge", judges[:2])
+    judge = (Step("judge", judges[:2]),) * looks
     if task.options.aggregator == "ranked":
-        return (judge,)
-    return judge, Step("synthesis", writers)
+        return judge
+    return *judge, Step("synthesis", writers)
+
+
+def second_look(policy: Policy, members: int) -> float:
+    """Return how often the judge of a panel of so many is expected to be asked twice, 0..1."""
+    if policy.judge_twice == "never":
+        return 0.0
+    return 1.0 if policy.judge_twice == "always" or members == 2 else AGAIN
+
+
+def looks_twice(plan: Plan) -> bool:
+    """Whether a plan's judge may be asked twice."""
+    return sum(s.phase == "judge" for s in plan.steps) > 1
 
 
 def writing(
@@ -349,10 +372,11 @@ def priced(
     pool: Pool,
     *,
     mended: float = MENDED,
+    again: float = AGAIN,
 ) -> Plan:
     """Return the plan with its money: the first candidate of each step for the expectation, the dearest of each
     for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
-    at most `INNER_OUTPUT` tokens."""
+    at most `INNER_OUTPUT` tokens. `mended` and `again` are how often a mend and a judge's second look are expected."""
     anew = 1.0 if task.options.aggregator == "judge" else MENDED
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
     checked = any(is_short(s) for s in steps)
@@ -369,8 +393,10 @@ def priced(
     behind = INNER_WORDS + int(written * ESCAPED)
     expected: list[float | None] = []
     worst: list[float | None] = []
-    for step in steps:
+    for place, step in enumerate(steps):
         shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
+        if step.phase == "judge" and step in steps[:place]:
+            shares = again
         searches = task.needs.web and step.phase in SEARCHING
         first = None if searches else expected_by_id.get(step.candidates[0])
         expected.append(None if first is None else first * shares)

@@ -325,6 +325,7 @@ def panel_json(trace: Trace) -> dict[str, object] | None:
         "aggregator": told.aggregator,
         "best_of": told.best_of,
         "members": [plain(m) for m in told.members],
+        "judged": plain(told.judged),
         "usd": trace.usd(),
         "alone": {
             "candidate": first.candidate,

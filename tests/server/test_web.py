@@ -45,10 +45,10 @@ async def test_members_search_and_the_judge_does_not(start_router):
         Scripted("chat") as up,
         start_router(up.url, candidates=FOUR, offers=["web_search"]) as router,
     ):
-        up.script.extend([Says("one", cost=0.01), Says("two", cost=0.02), Says('{"best": 1}'), Says("x")])  # fmt: skip
+        up.script.extend([Says("one", cost=0.01), Says("two", cost=0.02), *[Says('{"best": 1}')] * 2, Says("x")])  # fmt: skip
         status, head, _ = await ask(router, "chat", model="coder-a,fast-a", openfusion={**WEB, "aggregator": "judge"})  # fmt: skip
         assert status == 200
-        assert [web_of(r) for r in up.requests] == [TYPES, TYPES, [], []]
+        assert [web_of(r) for r in up.requests] == [TYPES, TYPES, [], [], []]
         full = await router.trace(head["x-openfusion-trace-id"])
         by_phase = {(a["phase"], a["usd"]) for a in full["attempts"]}
         assert {("member", 0.01), ("member", 0.02)} < by_phase

@@ -69,6 +69,23 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """How a judge was asked. Members are named by their places, from 1.
+
+    Attributes:
+        seed: What the order of the answers was drawn with.
+        orders: For each time it was asked, the members in the order in which it saw their answers.
+        picks: Whose answer it found best each time; None where no verdict came.
+        outcome: `once` (one verdict), `agreed` (both orders, one answer), `tie` (each order another answer), `none`.
+    """
+
+    seed: str
+    orders: tuple[tuple[int, ...], ...]
+    picks: tuple[int | None, ...]
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliberation:
     """How a panel came to its answer.
 
@@ -79,6 +96,7 @@ class Deliberation:
         best_of: How many answers were chosen from.
         same_as: The members that say what was delivered.
         analysis: What they have in common and where they differ, where the request asks for it.
+        judged: How the judge was asked; None without one.
     """
 
     aggregator: str
@@ -86,6 +104,7 @@ class Deliberation:
     best_of: int
     same_as: tuple[str, ...] = ()
     analysis: Mapping[str, list[object]] | None = None
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from openfusion_auto.core.patience import GRACE_S, QUORUM
 from openfusion_auto.core.prompt import Answer, Tool, ToolCall
 from openfusion_auto.core.recipes import Gather
-from openfusion_auto.core.recipes.aggregate import blind_order
 from openfusion_auto.core.recipes.panel import panel
 from openfusion_auto.errors import UpstreamError, UpstreamRateLimited, UpstreamTimeout
 from tests.core.playbook import broke, came, expect, play
-from tests.core.recipes.decisions import decision
+from tests.core.recipes.decisions import decision, pick
 from tests.support.pools import call, said
 from tests.support.prompts import user
 
@@ -28,12 +27,6 @@ TOOLS = replace(PROMPT, tools=(Tool("run"), Tool("read")))
 
 def calling(*calls: ToolCall, text: str = "") -> Answer:
     return Answer(text, tool_calls=calls, finish="tool_calls")
-
-
-def pick(answers, best: Answer, defect=None) -> Answer:
-    """A judge's words for the best of these answers, in the order in which it sees them."""
-    order = [a for _, a in blind_order([(str(i), a) for i, a in enumerate(answers)])]
-    return said(json.dumps({"best": order.index(best) + 1, "why": "it is", "defect": defect}))
 
 
 def run(told, *script, prompt=PROMPT, aggregator="auto", steps=None):
@@ -325,16 +318,3 @@ def test_emitted_calls_are_those_of_one_member_byte_for_byte(members, best, defe
         assert emitted in [[(c.name, c.arguments) for c in m.tool_calls] for m in members if m]
     else:
         assert not outcome.answer.tool_calls
-
-
-@given(st.lists(st.text(), min_size=2, max_size=5, unique=True), st.randoms(use_true_random=False))
-def test_the_judges_order_depends_on_the_answers_and_not_on_their_rank(said_, random):
-    good = [(f"m{i}", said(t)) for i, t in enumerate(said_)]
-    shuffled = list(good)
-    random.shuffle(shuffled)
-    assert [a.text for _, a in blind_order(good)] == [a.text for _, a in blind_order(shuffled)]
-
-
-def test_the_best_ranked_does_not_always_stand_first():
-    firsts = {blind_order([("a", said(f"x{i}")), ("b", said(f"y{i}"))])[0][0] for i in range(20)}
-    assert firsts == {"a", "b"}
