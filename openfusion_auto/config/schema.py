@@ -66,6 +66,10 @@ class UpstreamConfig(Section):
         examples=[1024],
     )
 
+    search_usd: float | None = Field(
+        default=None, ge=0, description="what one web search costs there, USD", examples=[0.01]
+    )
+
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:

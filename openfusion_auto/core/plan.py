@@ -14,7 +14,7 @@ from openfusion_auto.core.score import PRICE, SKILL, WAIT, Table
 from openfusion_auto.core.strategy import IN_TURN, ORDERED, Stage
 from openfusion_auto.core.strength import chance, strengths
 from openfusion_auto.core.turns import order, takers
-from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
+from openfusion_auto.core.types import Candidate, Kind, Plan, Policy, Pool, Score, Step, Task
 
 # Members of a panel lie at most this far below the strongest: quality of members beats diversity.
 CLOSE_STRENGTH = 0.25
@@ -352,12 +352,23 @@ def by_review(pool: Pool) -> tuple[str, ...]:
 
 
 DRAFTS = ("primary", "member", "escalation")  # phases that answer the client's own prompt
-SEARCHING = (*DRAFTS, "final")  # phases that may use web tools
 
 
 def is_short(step: Step) -> bool:
     """Whether a step is asked for a verdict or a note, not for an answer."""
     return step.phase in CHECKING or is_note(step)
+
+
+def without_search(task: Task) -> Task:
+    """Return a task of whoever only reads answers: nothing is searched for it."""
+    options = replace(task.options, searching=())
+    return replace(task, needs=replace(task.needs, web=False), options=options)
+
+
+def with_search(usd: float | None, first: Sequence[Candidate], task: Task) -> float | None:
+    """Return what a call is expected to cost [USD] with what it may search; None = unknown."""
+    more = cost.search_usd(first[0], task) if first else 0.0
+    return None if usd is None or more is None else usd + more
 
 
 def is_note(step: Step) -> bool:
@@ -380,9 +391,9 @@ def priced(
     anew = 1.0 if task.options.aggregator == "judge" else MENDED
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
     checked = any(is_short(s) for s in steps)
-    offline = replace(task, needs=replace(task.needs, web=False)) if task.needs.web else task
+    offline = without_search(task) if task.needs.web or task.options.searching else task
     short = (
-        replace(task, needs=replace(offline.needs, max_output_tokens=INNER_OUTPUT))
+        replace(offline, needs=replace(offline.needs, max_output_tokens=INNER_OUTPUT))
         if checked
         else task
     )
@@ -397,10 +408,9 @@ def priced(
         shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
         if step.phase == "judge" and step in steps[:place]:
             shares = again
-        searches = task.needs.web and step.phase in SEARCHING
-        first = None if searches else expected_by_id.get(step.candidates[0])
+        asked = short if is_short(step) else offline if step.phase == "synthesis" else task
+        first = with_search(expected_by_id.get(step.candidates[0]), members[step][:1], asked)
         expected.append(None if first is None else first * shares)
-        asked = short if is_short(step) else task if step.phase in SEARCHING else offline
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))
