@@ -198,6 +198,7 @@ class Engine:
         judged = await self._judging.judged(incoming, trace, began_s)
         trace.decision, trace.state, trace.policy = judged.decision, judged.state, judged.policy
         trace.notes += judged.notes
+        trace.pool = judged.pool if judged.want.outside else None
         trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
         trace.session = session_hash(judged.session.key)
         allowance = await self._reserved(incoming, judged, trace)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from openfusion_auto.core import tokens, turns
 from openfusion_auto.core.decide import decide, tightest
 from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.own import ad_hoc
 from openfusion_auto.core.plan import is_locked
 from openfusion_auto.core.prompt import Prompt, WebTool
 from openfusion_auto.core.strategy import IN_TURN
@@ -120,7 +121,7 @@ class Judging:
         web = prompt.web
         if web or prompt.options.hosts is not None:
             state = replace(state, offers=self._offered(web))
-        pool = Pool(want.outside, "ad hoc") if want.outside else pool
+        pool = ad_hoc(want.outside) if want.outside else pool
         only = want.only or self._bound_to(prompt, pool)
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
