@@ -91,7 +91,8 @@ class Deliberation:
 
     Attributes:
         aggregator: Who decided: `vote` (a majority, or the largest group), `ranked` (a judge picked), `judge` (a judge
-            picked and it was written anew), `rank` (the best-ranked, for want of better), `only` (one answer), `none`.
+            picked and it was written anew), `rank` (the best-ranked, for want of better), `only` (one answer), `mend`
+            (no call could be run as it was: written again), `none`.
         members: All, in rank order.
         best_of: How many answers were chosen from.
         same_as: The members that say what was delivered.

@@ -15,9 +15,12 @@ from openfusion_auto.core.prompt import Answer, Prompt
 from openfusion_auto.core.recipes import Ask, Deliberation, Member, Outcome, Reply, Step, prompts
 from openfusion_auto.core.recipes.analysis import analysed
 from openfusion_auto.core.recipes.judge import judge
+from openfusion_auto.core.recipes.verify import mend
 from openfusion_auto.core.types import Decision
 from openfusion_auto.core.vote import Said
 from openfusion_auto.errors import FusionError, UpstreamError
+
+MENDERS = 2  # members that are asked again when no member's calls can be run
 
 
 def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) -> Step:
@@ -29,7 +32,7 @@ def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) ->
     notes = tuple(f"{r.candidate}: {r.error.code}" for r in replies if r.error is not None)
     if not good:
         none = Deliberation("none", members_of(prompt, replies, ()), 0)
-        return Outcome("member", "", None, all_failed(replies), notes, none)
+        return (yield from rescued(prompt, replies, none, notes))
     side = vote.one_side(good)
     if len(side) < len(good):
         kind = "call tools" if side[0][1].tool_calls else "answer in words"
@@ -90,6 +93,32 @@ def judged(
     )
     told = replace(told, aggregator="judge")
     return Outcome("synthesis", written.candidate, written.answer, None, (*notes, said), told)
+
+
+def rescued(
+    prompt: Prompt, replies: tuple[Reply, ...], told: Deliberation, notes: tuple[str, ...]
+) -> Step:
+    """Go on where all calls that came are of bad form: a session must not end by a slip that all members make.
+
+    The best-ranked one's are asked for again with what is wrong with them, then of the next member; when nobody does
+    better they are passed on as they are, as one model's would be. The error, when nobody answered.
+    """
+    calling = [r for r in replies if r.answer is not None and r.answer.tool_calls]
+    if not calling or calling[0].answer is None:
+        return Outcome("member", "", None, all_failed(replies), notes, told)
+    first = calling[0]
+    found = checks.findings(prompt, calling[0].answer)
+    others = (r.candidate for r in (*calling, *replies))
+    who = tuple(dict.fromkeys((first.candidate, *others)))[:MENDERS]
+    (again,) = yield Ask("mend", who, mend(prompt, calling[0].answer, found), final=True)
+    notes = (*notes, f"no member's calls fit ({first.candidate}: {'; '.join(found)})")
+    if again.answer is None:
+        notes = (*notes, f"asked again in vain: what {first.candidate} wrote is passed on as it is")
+        rank = replace(told, aggregator="rank", same_as=(first.candidate,))
+        return Outcome("member", first.candidate, first.answer, None, notes, rank)
+    notes = (*notes, f"written again by {again.candidate}")
+    mended = replace(told, aggregator="mend")
+    return Outcome("mend", again.candidate, again.answer, None, notes, mended)
 
 
 def picked(
