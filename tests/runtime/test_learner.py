@@ -236,6 +236,7 @@ async def test_what_follows_a_kept_answer_is_not_held_against_who_answered_in_be
     assert (first.answered_by, second.answered_by) == ("coder-a", "reasoner-a")
     _, again = await found.ask(begin, session="s", openfusion={**keep, **only})
     assert again.cached is not None
-    # The edit and the failing run of this branch stand behind the first answer, not the second's.
-    await found.ask(begin + EDIT + FAILS, session="s")
+    # The person takes back what was done behind the kept answer; the other one's branch was left.
+    undo = [{"role": "assistant", "content": "Done."}, {"role": "user", "content": "undo that"}]
+    await found.ask(begin + EDIT + EDIT + undo, session="s")
     assert counts(found) == {}
