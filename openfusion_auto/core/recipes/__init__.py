@@ -69,8 +69,8 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """How a judge was asked. Members are named by their places, from 1.
+class Looks:
+    """How a judge looked at the answers. Members are named by their places, from 1.
 
     Attributes:
         seed: What the order of the answers was drawn with.
@@ -105,7 +105,7 @@ class Deliberation:
     best_of: int
     same_as: tuple[str, ...] = ()
     analysis: Mapping[str, list[object]] | None = None
-    judged: Judged | None = None
+    judged: Looks | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from openfusion_auto.core import vote
 from openfusion_auto.core.patience import GRACE_S
 from openfusion_auto.core.prompt import Answer, Prompt
-from openfusion_auto.core.recipes import Ask, Gather, Judged, Reply, prompts
+from openfusion_auto.core.recipes import Ask, Gather, Looks, Reply, prompts
 from openfusion_auto.core.types import Decision
 from openfusion_auto.core.vote import Said
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Settled:
     """What judging came to: the pick's place on the side, None when no verdict came; a defect that it still has.
 
     `order` is the one in which the answers were first seen: who writes anew sees them so too.
@@ -31,16 +31,16 @@ class Verdict:
     order: tuple[int, ...]
     best: int | None
     defect: str | None
-    judged: Judged
+    judged: Looks
     note: str
 
 
-Judging = Generator[Ask | Gather, tuple[Reply, ...], Verdict]
+Judgement = Generator[Ask | Gather, tuple[Reply, ...], Settled]
 
 
 def judge(
     prompt: Prompt, decision: Decision, side: list[Said], places: tuple[int, ...], keys: list[str]
-) -> Judging:
+) -> Judgement:
     """Ask for the best of the answers of one side, which are in rank order.
 
     Args:
@@ -66,17 +66,17 @@ def judge(
     replies = yield Gather(asks, 1, grace_s) if twice else asks[0]
     picks = [pick_of(reply, seen) for reply, seen in zip(replies, orders, strict=True)]
     said = [(p, reply.candidate) for p, reply in zip(picks, replies, strict=True) if p is not None]
-    best, defect, outcome, note = settled(said, side, keys, twice=twice)
-    judged = Judged(
+    best, defect, outcome, note = come_to(said, side, keys, twice=twice)
+    judged = Looks(
         seed,
         tuple(tuple(places[i] for i in seen) for seen in orders),
         tuple(None if p is None else places[p.best] for p in picks),
         outcome,
     )
-    return Verdict(order, best, defect, judged, note)
+    return Settled(order, best, defect, judged, note)
 
 
-def settled(
+def come_to(
     said: list[tuple[prompts.Pick, str]], side: list[Said], keys: list[str], *, twice: bool
 ) -> tuple[int | None, str | None, str, str]:
     """Return what one or two verdicts, each with who gave it, come to: the pick, its defect, the outcome, a note."""
@@ -112,7 +112,7 @@ def pick_of(reply: Reply, seen: tuple[int, ...]) -> prompts.Pick | None:
 
 def shuffled(side: list[Said], seed: str) -> tuple[int, ...]:
     """Return the places of the answers in the order of a seed: rank has no part in it."""
-    marks = [mark(seed + fingerprint(a)) for _, a in side]
+    marks = [sha256_of(seed + fingerprint(a)) for _, a in side]
     return tuple(sorted(range(len(side)), key=lambda i: marks[i]))
 
 
@@ -121,14 +121,14 @@ def seed_of(side: list[Said]) -> str:
 
     So the same answers are judged in the same order again, and none can have written itself to the front.
     """
-    return mark("".join(sorted(fingerprint(a) for _, a in side)))[:16]
+    return sha256_of("".join(sorted(fingerprint(a) for _, a in side)))[:16]
 
 
 def fingerprint(answer: Answer) -> str:
     """Return what a judge would read of an answer, as a digest."""
-    return mark(prompts.listed((answer,)))
+    return sha256_of(prompts.listed((answer,)))
 
 
-def mark(text: str) -> str:
+def sha256_of(text: str) -> str:
     """Return the SHA-256 of a text, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Answer
-from openfusion_auto.core.recipes import Judged
+from openfusion_auto.core.recipes import Looks
 from openfusion_auto.core.recipes.aggregate import aggregate
 from openfusion_auto.core.recipes.judge import seed_of, shuffled
 from openfusion_auto.errors import UpstreamError, UpstreamTimeout
@@ -191,7 +191,7 @@ def test_every_answer_stands_first_about_as_often():
 
 def test_what_is_kept_of_judging_can_be_drawn_again():
     got = run(PAIR, (BOTH, looks([ONE, TWO], ONE, ONE)))
-    judged: Judged = got.deliberation.judged
+    judged: Looks = got.deliberation.judged
     side = [("a", ONE), ("b", TWO)]
     assert judged.seed == seed_of(side)
     assert judged.orders[0] == tuple(i + 1 for i in shuffled(side, judged.seed))
