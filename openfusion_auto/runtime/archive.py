@@ -15,7 +15,7 @@ from itertools import islice
 
 from openfusion_auto.core.recorded import Recorded, recorded, table_of
 from openfusion_auto.core.score import Table
-from openfusion_auto.core.types import Cached, Decision, Evidence, Score, Term
+from openfusion_auto.core.types import Cached, Decision, Evidence, Pool, Score, Term
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
 from openfusion_auto.store.base import Store, TraceHead, TraceQuery, TraceRow
 from openfusion_auto.store.records import Unreadable, dumps, read
@@ -66,7 +66,9 @@ def row_of(trace: Trace) -> TraceRow:
     told = trace.deliberation
     if told is not None and trace.texts is None:  # an analysis quotes the answers
         told = replace(told, analysis=None)
-    kept = replace(trace, decision=None, deliberation=told)
+    # A pool remembers tables of itself, which an encoder in C would write too: a fresh one has none.
+    pool = None if trace.pool is None else Pool(trace.pool.candidates, trace.pool.digest)
+    kept = replace(trace, decision=None, deliberation=told, pool=pool)
     parts = (LAYOUT, dumps(kept), dumps(kept_of(trace.decision)))
     document = zlib.compress(b'{"layout":%b,"trace":%b,"decision":%b}' % parts, COMPRESSION)
     return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document, words_of(trace))

@@ -141,6 +141,7 @@ def engine_of(
             total_s=config.timeouts.total_s,
             ceilings=config.max_tokens.ceilings(),
             offers=offers,
+            search_usd={u.name: u.search_usd for u in config.upstreams if u.search_usd is not None},
         ),
         settings.policy,
         traces,
