@@ -19,7 +19,7 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
-    UpstreamBroken,
+    UpstreamError,
     UpstreamMisfit,
 )
 from openfusion_auto.runtime.books import Books
@@ -222,7 +222,7 @@ class Attempts:
                 body = await self._read_body(opened, line, received)
                 try:
                     answer = codec.read_answer(body)
-                except UpstreamBroken:
+                except UpstreamError:
                     received.usage, received.final = usage_of(codec, body), True
                     raise
                 self._means.live.first_seen(seals_of_answer(answer), candidate)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import as_custom, stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
 
 TRACE = "openfusion"
@@ -49,7 +49,7 @@ def read_answer(raw: bytes) -> Answer:
     if data is None:
         raise _broken("its body is not an object")
     if data.get("error"):
-        raise _broken(f"it holds an error{safe_reason(data['error'])}")
+        raise told_failure(data["error"], HOLDS_ERROR)
     choice, message = _first(data.get("choices"))
     text = text_of(message.get("content"))
     calls, unnamed = _calls(message.get("tool_calls"))
@@ -58,7 +58,7 @@ def read_answer(raw: bytes) -> Answer:
     ended = choice.get("finish_reason")
     finish = ended if isinstance(ended, str) and ended else None
     if finish == "error" or choice.get("error"):
-        raise _broken(f"its choice ended with an error{safe_reason(choice.get('error'))}")
+        raise told_failure(choice.get("error"), "its choice ended with an error")
     refusal = message.get("refusal")
     if not (text or calls or finish in CUT or any(message.get(f) for f in _CONTENT)):
         raise _broken("empty answer: neither text nor a tool call")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
-from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
 from openfusion_auto.wire.chat import CUT, read_bill, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
-from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
 
 _CONTENT = ("refusal", "audio", "images", "function_call")
@@ -83,11 +83,11 @@ class ChatReader(StreamReader):
             return self._no_object(frame.event)
         told = chunk.get("error", chunk) if frame.event == "error" else chunk.get("error")
         if told or frame.event == "error":
-            return (self._fail(f"the upstream sent an error event{safe_reason(told)}"),)
+            return (self._fail_as(told_failure(told, ERROR_EVENT)),)
         try:
             delta = self._chunk(frame.raw, chunk)
-        except UpstreamBroken as error:
-            return (self._fail(error.message),)
+        except UpstreamError as error:
+            return (self._fail_as(error),)
         if delta is None:
             return ()
         if delta.text and delta.raw is frame.raw:
@@ -119,7 +119,7 @@ class ChatReader(StreamReader):
 
     def _no_object(self, event: str) -> Sequence[Delta]:
         if event == "error":
-            return (self._fail("the upstream sent an error event"),)
+            return (self._fail(ERROR_EVENT),)
         return () if _is_own(event) else (self._fail("an event is not an object"),)
 
     def _end_of_input(self) -> Delta:
@@ -171,7 +171,7 @@ class ChatReader(StreamReader):
             state = self._choices[number] = _Choice()
         finish = choice.get("finish_reason")
         if finish == "error" or choice.get("error"):
-            raise UpstreamBroken(f"a choice ended with an error{safe_reason(choice.get('error'))}")
+            raise told_failure(choice.get("error"), "a choice ended with an error")
         finish = finish if isinstance(finish, str) and finish else None
         state.finish = state.finish or finish
         delta = choice.get("delta")

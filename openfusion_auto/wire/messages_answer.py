@@ -6,17 +6,17 @@ all of it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat import CUT, TOKENS_LIMIT, TRACE
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
+from openfusion_auto.wire.overflow import CODE, anthropic_words
 
 # Anthropic's stop reasons -> the hub's words; one that is not known here is a plain end.
 FINISHES: Mapping[str, str] = {
@@ -45,10 +45,6 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-_OWN_WORDS = re.compile(r"prompt is too long: [\d,]+ tokens > [\d,]+ maximum", re.IGNORECASE)
-_TOKENS = re.compile(
-    r"\d[\d,]{2,12}", re.ASCII
-)  # windows have three digits and more; names of models have not
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -69,7 +65,7 @@ def read_answer(raw: bytes) -> Answer:
     if data is None:
         raise broken("its body is not an object")
     if data.get("error") or data.get("type") == "error":
-        raise broken(f"it holds an error{safe_reason(data.get('error'))}")
+        raise told_failure(data.get("error"), HOLDS_ERROR)
     content = data.get("content")
     if not isinstance(content, list):
         raise broken("it has no list of content blocks")
@@ -285,15 +281,7 @@ def count(value: object) -> int | None:
 
 
 def _message(error: FusionError) -> str:
-    if error.code != "context_length_exceeded":
-        return error.message
-    own = _OWN_WORDS.search(error.message)
-    if own is not None:
-        return own[0][:1].lower() + own[0][1:]
-    numbers = sorted({int(n.replace(",", "")) for n in _TOKENS.findall(error.message)})
-    if len(numbers) >= 2:
-        return f"prompt is too long: {numbers[-1]} tokens > {numbers[0]} maximum"
-    return f"prompt is too long. {error.message}"
+    return anthropic_words(error.message) if error.code == CODE else error.message
 
 
 def _block(value: object) -> Mapping[str, object]:

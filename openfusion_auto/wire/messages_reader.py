@@ -9,7 +9,7 @@ from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usag
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat import CUT
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_answer import (
     finish_of,
@@ -19,7 +19,7 @@ from openfusion_auto.wire.messages_answer import (
     read_usage,
 )
 from openfusion_auto.wire.messages_relay import event_frame
-from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
 
 _INSIDE = ("content_block_start", "content_block_delta", "content_block_stop", "message_delta")
@@ -94,7 +94,7 @@ class MessagesReader(StreamReader):
             event = {**event, "type": kind}
             raw = event_frame(event)
         if kind == "error" or event.get("error"):
-            return self._fail(f"the upstream sent an error event{safe_reason(event.get('error'))}")
+            return self._fail_as(told_failure(event.get("error"), ERROR_EVENT))
         try:
             return self._event(str(kind), raw, event)
         except UpstreamBroken as error:

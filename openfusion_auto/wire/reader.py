@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from openfusion_auto.core.prompt import Answer, Delta, Dialect
-from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
 
+ERROR_EVENT = "the upstream sent an error event"
 CUT_SHORT = "cut: the upstream's stream ended before its answer was finished"
 
 
@@ -79,6 +80,10 @@ class StreamReader(ABC):
             self._deltas += deltas
         return deltas
 
-    def _fail(self, why: str) -> Delta:
+    def _fail(self, why: str, failure: FusionError | None = None) -> Delta:
         self._over = True
-        return Delta(b"", error=why, dialect=self.dialect)
+        return Delta(b"", error=why, dialect=self.dialect, failure=failure)
+
+    def _fail_as(self, failure: FusionError) -> Delta:
+        """Return the error of a stream in which the upstream told one."""
+        return self._fail(failure.message, failure)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import openai_error, safe_reason
+from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
@@ -71,7 +71,7 @@ def read_answer(raw: bytes) -> Answer:
     if data is None:
         raise broken("its body is not an object")
     if data.get("error"):
-        raise broken(f"it holds an error{safe_reason(data['error'])}")
+        raise told_failure(data["error"], HOLDS_ERROR)
     status = data.get("status", "completed")
     if status not in ("completed", "incomplete"):
         raise broken("its response is not finished")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
-from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
-from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.responses_answer import (
     CALLS,
     CUT,
@@ -114,8 +114,8 @@ class ResponsesReader(StreamReader):
             return [self._failure(event)]
         try:
             return self._event(kind, frame.raw, event)
-        except UpstreamBroken as error:
-            return [self._fail(error.message)]
+        except UpstreamError as error:
+            return [self._fail_as(error)]
 
     def _event(self, kind: str, raw: bytes, event: Mapping[str, object]) -> list[Delta]:
         if kind in _ENDS:
@@ -284,7 +284,7 @@ class ResponsesReader(StreamReader):
             raise UpstreamBroken("the response at its end is not an object")
         self._usage = read_usage(response.get("usage"))  # it is billed, whatever else is wrong
         if response.get("error"):
-            raise UpstreamBroken(f"the response failed{safe_reason(response['error'])}")
+            raise told_failure(response["error"], "the response failed")
         output = response.get("output")
         unseen: list[Delta] = []
         for at, inner in enumerate(output if isinstance(output, list) else []):
@@ -316,9 +316,7 @@ class ResponsesReader(StreamReader):
     def _failure(self, event: Mapping[str, object]) -> Delta:
         response = as_object(event.get("response")) or event
         self._usage = read_usage(response.get("usage"))
-        return self._fail(
-            f"the upstream sent an error event{safe_reason(response.get('error') or event)}"
-        )
+        return self._fail_as(told_failure(response.get("error") or event, ERROR_EVENT))
 
     def _end_of_input(self) -> Delta:
         return self._cut()

@@ -223,8 +223,8 @@ def test_what_is_no_completion_is_broken(raw):
     ("error", "shown"),
     [
         ({"message": SECRET, "code": "rate_limit"}, "(rate_limit)"),
-        (SECRET, "error."),
-        ({"code": SECRET}, "error."),
+        (SECRET, "an error"),
+        ({"code": SECRET}, "an error"),
     ],
 )
 def test_an_error_object_is_broken_and_its_words_stay_here(error, shown):
