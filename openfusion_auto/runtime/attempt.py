@@ -32,7 +32,8 @@ from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
-from openfusion_auto.wire.chat_marks import OFFER, needs_marks, with_marks
+from openfusion_auto.wire.call_ids import with_fit_ids
+from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
@@ -40,6 +41,7 @@ from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import with_web
 
 NO_HEADERS: Mapping[str, str] = {}
+SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -210,7 +212,7 @@ class Attempts:
         try:
             if is_stream(opened, asked=prompt.stream):
                 # A relayed answer is not kept by its reader: a long stream must not fill the memory.
-                reader = codec.Reader(keep=client is None)
+                reader = codec.Reader(keep=client is None, seed=self._trace.id[-SEED:])
                 try:
                     answer = await self._read_stream(opened, reader, candidate, client, received)
                 except BaseException:
@@ -221,7 +223,7 @@ class Attempts:
             else:
                 body = await self._read_body(opened, line, received)
                 try:
-                    answer = codec.read_answer(body)
+                    answer = codec.read_answer(body, seed=self._trace.id[-SEED:])
                 except UpstreamError:
                     received.usage, received.final = usage_of(codec, body), True
                     raise
@@ -266,6 +268,8 @@ class Attempts:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
         check_foreign(prompt, dialect)
         offers = self._means.offers.get(candidate.upstream, ())
+        if is_claude(candidate.model) or (dialect == "messages" != prompt.dialect):
+            prompt = with_fit_ids(prompt)
         if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
             sent = with_extensions(outgoing(prompt, candidate, dialect), prompt, offers)
         else:
@@ -276,7 +280,7 @@ class Attempts:
             sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
         if prompt.web:
             sent = with_web(sent, prompt.web)
-        marks = dialect == "chat" and OFFER in offers and needs_marks(candidate.model)
+        marks = dialect == "chat" and OFFER in offers and is_claude(candidate.model)
         return with_marks(sent, prompt) if marks else sent
 
     def _note_first(self, line: Attempt, received: Received) -> None:

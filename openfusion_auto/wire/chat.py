@@ -31,7 +31,7 @@ MOST_USD = 1e6  # a bill above that is none
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     """Return the answer that a body holds; `raw` is kept without a byte order mark.
 
     The hub shows the first choice. Usage may be missing, unknown fields stay, `content` may be null beside tool
@@ -52,7 +52,7 @@ def read_answer(raw: bytes) -> Answer:
         raise told_failure(data["error"], HOLDS_ERROR)
     choice, message = _first(data.get("choices"))
     text = text_of(message.get("content"))
-    calls, unnamed = _calls(message.get("tool_calls"))
+    calls, unnamed = _calls(message.get("tool_calls"), seed)
     if unnamed:
         raw = dumps(data)
     ended = choice.get("finish_reason")
@@ -257,7 +257,7 @@ def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]
     return next((pair for pair in found if pair[0].get("index") == 0), found[0])
 
 
-def _calls(value: object) -> tuple[tuple[ToolCall, ...], bool]:
+def _calls(value: object, seed: str) -> tuple[tuple[ToolCall, ...], bool]:
     """Return the calls, and whether one had no id: then it has one now, in the body too, for clients need it."""
     if value is None:
         return (), False
@@ -269,7 +269,7 @@ def _calls(value: object) -> tuple[tuple[ToolCall, ...], bool]:
         call = _call(as_object(item) or {})
         if not call.id:
             unnamed = True
-            item["id"] = stable_id(at, call.name)
+            item["id"] = stable_id(at, call.name, seed)
             call = replace(call, id=item["id"])
         calls.append(call)
     return tuple(calls), unnamed

@@ -35,6 +35,7 @@ class _Call:
 class _Choice:
     """One choice as far as it has come; `by_index` maps the upstream's own indexes to calls."""
 
+    seed: str = ""  # of the answer
     content: bool = False
     finish: str | None = None
     calls: list[_Call] = field(default_factory=list)
@@ -46,8 +47,8 @@ class ChatReader(StreamReader):
 
     dialect = "chat"
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        super().__init__(limit, keep=keep)
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
+        super().__init__(limit, keep=keep, seed=seed)
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._billed_usd: float | None = None
@@ -168,7 +169,7 @@ class ChatReader(StreamReader):
             raise UpstreamBroken("a choice's index is not a number")
         state = self._choices.get(number)
         if state is None:
-            state = self._choices[number] = _Choice()
+            state = self._choices[number] = _Choice(self._seed)
         finish = choice.get("finish_reason")
         if finish == "error" or choice.get("error"):
             raise told_failure(choice.get("error"), "a choice ended with an error")
@@ -247,7 +248,7 @@ def _call(number: int, state: _Choice, item: Mapping[str, object]) -> CallDelta:
         call.kind = "custom"
     if not call.id:
         # Clients drop a call without an id. It is told with the first fragment, so this is the last moment.
-        call_id = call.id = call_id or stable_id(call.index, call.name)
+        call_id = call.id = call_id or stable_id(call.index, call.name, state.seed)
     call.arguments.append(said)
     return CallDelta(number, call.index, call_id, name, said, call.kind)
 

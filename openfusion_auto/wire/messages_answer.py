@@ -48,7 +48,7 @@ _TYPES: Mapping[int, str] = {
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     """Return the answer that a body holds; `raw` is kept without a byte order mark.
 
     Usage may be missing, unknown blocks and fields stay. `opaque` is the last signature or redacted block.
@@ -70,7 +70,7 @@ def read_answer(raw: bytes) -> Answer:
     if not isinstance(content, list):
         raise broken("it has no list of content blocks")
     blocks = [_block(value) for value in content]
-    calls = _calls(blocks)
+    calls = _calls(blocks, seed)
     finish = finish_of(data.get("stop_reason"), calls=bool(calls))
     if finish not in CUT and not any(has_content(block) for block in blocks):
         raise broken("empty answer: neither text nor a tool call")
@@ -300,18 +300,19 @@ def _text(block: Mapping[str, object], kind: str) -> str:
     return text
 
 
-def _calls(blocks: list[Mapping[str, object]]) -> tuple[ToolCall, ...]:
+def _calls(blocks: list[Mapping[str, object]], seed: str) -> tuple[ToolCall, ...]:
     asked = [block for block in blocks if block["type"] == "tool_use"]
-    return tuple(_call(block, index) for index, block in enumerate(asked))
+    return tuple(_call(block, index, seed) for index, block in enumerate(asked))
 
 
-def _call(block: Mapping[str, object], index: int) -> ToolCall:
+def _call(block: Mapping[str, object], index: int, seed: str) -> ToolCall:
     call_id, name, given = block.get("id"), block.get("name"), block.get("input")
     given = {} if given is None else given
     if not isinstance(name, str) or not name or not isinstance(given, dict):
         raise broken("a tool call has no name, or an input that is not an object")
-    known = isinstance(call_id, str) and call_id
-    return ToolCall(str(call_id) if known else stable_id(index, name), name, dumps(given).decode())
+    if not isinstance(call_id, str) or not call_id:
+        call_id = stable_id(index, name, seed)
+    return ToolCall(call_id, name, dumps(given).decode())
 
 
 def _with(

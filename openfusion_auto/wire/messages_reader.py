@@ -54,8 +54,8 @@ class MessagesReader(StreamReader):
 
     dialect = "messages"
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        super().__init__(limit, keep=keep)
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
+        super().__init__(limit, keep=keep, seed=seed)
         self._begun = False
         self._content = False
         self._finish: str | None = None
@@ -160,7 +160,7 @@ class MessagesReader(StreamReader):
         name = _string(given, "name")
         if not name:
             raise UpstreamBroken("a tool call has no name")
-        call_id = _string(given, "id") or stable_id(block.call, name)
+        call_id = _string(given, "id") or stable_id(block.call, name, self._seed)
         held = given.get("input")
         block.given = dumps(held).decode() if held else "{}"
         self._calls.append(_Call(call_id, name))

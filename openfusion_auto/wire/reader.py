@@ -23,13 +23,15 @@ class StreamReader(ABC):
     Args:
         limit: Longest event [bytes].
         keep: Keep the deltas for `answer()`; False saves their memory where nobody replays them.
+        seed: Makes the ids of calls that come without one differ from those of other answers.
     """
 
     dialect: ClassVar[Dialect]
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
         self._sse = SseReader(limit)
         self._keep = keep
+        self._seed = seed
         self._over = False
         self._text: list[str] = []
         self._reasoning: list[str] = []

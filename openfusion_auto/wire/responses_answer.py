@@ -54,7 +54,7 @@ ERROR_CODES = frozenset(
 )
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     """Return the answer that a body holds; `raw` is kept without a byte order mark.
 
     Usage may be missing, unknown fields and items stay. `opaque` is the encrypted content of the last reasoning.
@@ -83,7 +83,7 @@ def read_answer(raw: bytes) -> Answer:
     if len(listed) != len(found):
         raise broken("an item of its output is not an object")
     calls = tuple(
-        read_call(item, i)
+        read_call(item, i, seed)
         for i, item in enumerate(item for item in listed if item.get("type") in CALLS)
     )
     finish = finish_of(data, calls=bool(calls) or any(is_call(item) for item in listed))
@@ -157,7 +157,7 @@ def reasoning_of(item: Mapping[str, object]) -> str:
     return ""
 
 
-def read_call(item: Mapping[str, object], index: int) -> ToolCall:
+def read_call(item: Mapping[str, object], index: int, seed: str = "") -> ToolCall:
     """Return a function or custom call; `index` counts the calls of its answer from 0.
 
     Raises:
@@ -170,7 +170,7 @@ def read_call(item: Mapping[str, object], index: int) -> ToolCall:
     if not isinstance(name, str) or not name or not isinstance(said, str):
         raise broken("a tool call has no name, or arguments that are not text")
     name = flat_name(space, name) if isinstance(space, str) and space else name
-    call_id = call_id_of(item) or stable_id(index, name)
+    call_id = call_id_of(item) or stable_id(index, name, seed)
     return ToolCall(call_id, name, said, "custom" if custom else "function")
 
 

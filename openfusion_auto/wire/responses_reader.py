@@ -64,8 +64,8 @@ class ResponsesReader(StreamReader):
 
     dialect = "responses"
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        super().__init__(limit, keep=keep)
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
+        super().__init__(limit, keep=keep, seed=seed)
         self._items: dict[object, _Item] = {}
         self._calls: list[_Item] = []
         self._last: _Item | None = None
@@ -184,7 +184,7 @@ class ResponsesReader(StreamReader):
         name, space = inner.get("name"), inner.get("namespace")
         if isinstance(name, str) and name:
             item.name = flat_name(space, name) if isinstance(space, str) and space else name
-        item.id = item.id or call_id_of(inner) or stable_id(item.index, item.name)
+        item.id = item.id or call_id_of(inner) or stable_id(item.index, item.name, self._seed)
 
     def _fragment(self, item: _Item, text: str, *, first: bool = False) -> CallDelta:
         if text:
@@ -228,7 +228,7 @@ class ResponsesReader(StreamReader):
         item = self._call_item(event)
         first = not item.pieces and not item.id
         if first:
-            item.id = stable_id(item.index, item.name)
+            item.id = stable_id(item.index, item.name, self._seed)
         said.calls.append(self._fragment(item, text, first=first))
 
     def _arguments_done(self, event: Mapping[str, object], said: _Said) -> None:
