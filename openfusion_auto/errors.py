@@ -22,6 +22,7 @@
     │   ├── UpstreamBroken      502  junk, cut, empty       ├── UpstreamDenied     502  401, 402, 403: our account
     │   ├── UpstreamMisfit      502  a call breaks its schema; another candidate is asked, no client is told
     │   └── UpstreamRejected    same status (400, 404, 413, 422): the request itself
+    │       └── UpstreamWantsReasoning  the history lacks reasoning that the model demands; it is sent along then
     └── InternalError         500  internal
 
 `scope` says whose fault it is: would another candidate help? `retryable` is False unless a class says
@@ -254,6 +255,12 @@ class UpstreamRejected(UpstreamError):
 
     type = "invalid_request_error"
     default_code = "upstream_rejected"
+
+
+class UpstreamWantsReasoning(UpstreamRejected):
+    """The model refuses a history whose answers come without the reasoning before them: from then on it gets some."""
+
+    retryable = True
 
 
 class UpstreamDenied(UpstreamError):

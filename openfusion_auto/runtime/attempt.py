@@ -34,6 +34,7 @@ from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
+from openfusion_auto.wire.chat_reasoning import with_reasoning
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
@@ -270,14 +271,18 @@ class Attempts:
         offers = self._means.offers.get(candidate.upstream, ())
         if is_claude(candidate.model) or (dialect == "messages" != prompt.dialect):
             prompt = with_fit_ids(prompt)
+        thinks = dialect == "chat" and self._means.live.wants_reasoning(candidate.id)
         if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
-            sent = with_extensions(outgoing(prompt, candidate, dialect), prompt, offers)
+            sent = outgoing(prompt, candidate, dialect, keep_reasoning=thinks)
+            sent = with_extensions(sent, prompt, offers)
         else:
             own, kept = without_extensions(prompt, offers)
             live = self._means.live
             own, lost = for_another(own, lambda seal: live.is_foreign((seal,), candidate))
             sent = outgoing(own, candidate, dialect)
             sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
+        if thinks:
+            sent = with_reasoning(sent)
         if prompt.web:
             sent = with_web(sent, prompt.web)
         marks = dialect == "chat" and OFFER in offers and is_claude(candidate.model)

@@ -9,6 +9,7 @@ from openfusion_auto.core.prompt import Answer, Dialect, Prompt
 from openfusion_auto.core.types import Candidate
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.upstream.base import Opened
+from openfusion_auto.wire.chat_foreign import render_foreign
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.rendered import Rendered
 
@@ -29,11 +30,19 @@ def refuse_broken_calls(answer: Answer) -> None:
             raise UpstreamBroken("a tool call's arguments are not JSON")
 
 
-def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
+def outgoing(
+    prompt: Prompt, candidate: Candidate, dialect: Dialect, *, keep_reasoning: bool = False
+) -> Rendered:
     """Return what to send to a candidate whose upstream speaks `dialect`.
 
     The client's own bytes with the model's name spliced in where nothing was changed and the dialect is the same;
     else written anew, with what was lost.
+
+    Args:
+        prompt: What to send.
+        candidate: Who gets it.
+        dialect: Its upstream's.
+        keep_reasoning: To a chat upstream from another dialect: what can be read of the history's reasoning goes along.
     """
     codec = CODECS[dialect]
     if prompt.raw and prompt.dialect == dialect:
@@ -42,6 +51,9 @@ def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered
     if dialect == "messages" and most is not None and prompt.dialect != dialect:
         # This dialect demands a bound, and refuses one over the model's own.
         prompt = replace(prompt, max_output_tokens=min(prompt.max_output_tokens or most, most))
+    if keep_reasoning and prompt.dialect != "chat":
+        model, stream = candidate.model, prompt.stream
+        return render_foreign(prompt, model, stream=stream, want_usage=True, keep_reasoning=True)
     return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
 
 

@@ -17,6 +17,7 @@ from openfusion_auto.errors import (
     UpstreamOverloaded,
     UpstreamRateLimited,
     UpstreamRejected,
+    UpstreamWantsReasoning,
 )
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 from openfusion_auto.wire.overflow import CODE, is_overflow, openai_words, sentence, sizes_in
@@ -69,6 +70,12 @@ _NAMED: Mapping[str, int] = {
     "insufficient_quota": 402,
     "permission_error": 403,
 }
+# As DeepSeek's and Kimi's APIs say it.
+_WANTS_REASONING = re.compile(
+    r"reasoning_content\b.{0,60}(?:missing|required|must (?:be|include))"
+    r"|(?:missing|must include|requires?)\b.{0,60}\breasoning_content",
+    re.IGNORECASE,
+)
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
 _AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -234,7 +241,8 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
             code="model_not_found",
             param="model",
         )
-    return UpstreamRejected(
+    wants = _WANTS_REASONING.search(message) is not None
+    return (UpstreamWantsReasoning if wants else UpstreamRejected)(
         message or f"The upstream refused the request ({status}) without a reason.",
         status=status,
         code=code,

@@ -13,6 +13,7 @@ from openfusion_auto.errors import (
     UpstreamOverloaded,
     UpstreamRateLimited,
     UpstreamRejected,
+    UpstreamWantsReasoning,
 )
 from openfusion_auto.wire.errors import (
     GONE,
@@ -314,3 +315,23 @@ def test_a_prompt_that_is_too_long_is_told_with_its_numbers_alone(names):
 def test_the_wait_that_a_rate_limit_tells_in_its_words_is_kept(words, wait_s):
     found = told_failure({"code": "rate_limit_exceeded", "message": words}, "it broke")
     assert found.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("words", "wants"),
+    [
+        (
+            "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2",
+            True,
+        ),
+        ("The `reasoning_content` in the thinking mode must be passed back to the API.", True),
+        ("messages with tool_calls must include reasoning_content", True),
+        ("Missing `reasoning_content` field in the assistant message at message index 1.", True),
+        ("property 'reasoning_content' is unsupported", False),
+        ("reasoning_content: extra inputs are not permitted", False),
+    ],
+)
+def test_a_model_that_wants_reasoning_in_the_history_is_known_by_its_words(words, wants):
+    error = failure(400, said(words))
+    assert (error.status, error.code, error.retryable) == (400, "upstream_rejected", wants)
+    assert isinstance(error, UpstreamWantsReasoning) is wants
