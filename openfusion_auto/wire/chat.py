@@ -53,7 +53,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     choice, message = _first(data.get("choices"))
     text = text_of(message.get("content"))
     calls, unnamed = _calls(message.get("tool_calls"), seed)
-    if unnamed:
+    if _end_with_calls(data["choices"]) or unnamed:
         raw = dumps(data)
     ended = choice.get("finish_reason")
     finish = ended if isinstance(ended, str) and ended else None
@@ -255,6 +255,16 @@ def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]
             raise _broken("a choice has no message")
         found.append((choice, message))
     return next((pair for pair in found if pair[0].get("index") == 0), found[0])
+
+
+def _end_with_calls(choices: object) -> bool:
+    """Let choices with calls end with `tool_calls`, on which agents act, not with `stop`; tell whether one changed."""
+    changed = False
+    for choice in choices if isinstance(choices, list) else ():
+        if choice.get("finish_reason") == "stop" and choice["message"].get("tool_calls"):
+            choice["finish_reason"] = "tool_calls"
+            changed = True
+    return changed
 
 
 def _calls(value: object, seed: str) -> tuple[tuple[ToolCall, ...], bool]:

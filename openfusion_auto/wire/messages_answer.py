@@ -74,6 +74,10 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     finish = finish_of(data.get("stop_reason"), calls=bool(calls))
     if finish not in CUT and not any(has_content(block) for block in blocks):
         raise broken("empty answer: neither text nor a tool call")
+    if calls and data.get("stop_reason") == "end_turn":
+        # Agents act on that word alone.
+        data = {**data, "stop_reason": "tool_use"}
+        raw = dumps(data)
     opaque = [found for block in blocks if (found := opaque_of(block))]
     model = data.get("model")
     return Answer(
