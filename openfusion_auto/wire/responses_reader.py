@@ -308,8 +308,18 @@ class ResponsesReader(StreamReader):
         return [*unseen, finish, Delta(raw, done=True, data=event, dialect="responses")]
 
     def _seen(self, at: int, inner: Mapping[str, object]) -> bool:
+        """Whether an item of the finished response came as events: by its ids, or at its place.
+
+        Servers leave items out of the output that counted in the stream; a call taken twice would be run twice.
+        """
+        own, called = inner.get("id"), call_id_of(inner)
         return any(
-            key in (None, at, inner.get("id")) and item.type == inner.get("type")
+            item.type == inner.get("type")
+            and (
+                key in (None, at, own)
+                or bool(own and (item.item or {}).get("id") == own)
+                or bool(called and item.id == called)
+            )
             for key, item in self._items.items()
         )
 
