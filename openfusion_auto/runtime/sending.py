@@ -12,6 +12,7 @@ from openfusion_auto.upstream.base import Opened
 from openfusion_auto.wire.chat_foreign import render_foreign
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.rendered import Rendered
+from openfusion_auto.wire.splice import bounds_over
 
 
 def refuse_broken_calls(answer: Answer) -> None:
@@ -44,17 +45,34 @@ def outgoing(
         dialect: Its upstream's.
         keep_reasoning: To a chat upstream from another dialect: what can be read of the history's reasoning goes along.
     """
-    codec = CODECS[dialect]
+    codec, most = CODECS[dialect], candidate.max_output_tokens
+    asked = prompt.overrides.get("max_tokens", prompt.max_output_tokens)
+    if isinstance(asked, int) and most is not None and asked > most:
+        lost = (f"bound of the answer {asked} as {most}",)
+        if prompt.raw and prompt.dialect == dialect:
+            raw = codec.splice_request(prompt, candidate.model, want_usage=True, most=most)
+            return Rendered(raw, lost)
+        sent = outgoing(within(prompt, most), candidate, dialect, keep_reasoning=keep_reasoning)
+        return Rendered(sent.body, (*lost, *sent.lost))
     if prompt.raw and prompt.dialect == dialect:
         return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
-    most = candidate.max_output_tokens
-    if dialect == "messages" and most is not None and prompt.dialect != dialect:
-        # This dialect demands a bound, and refuses one over the model's own.
-        prompt = replace(prompt, max_output_tokens=min(prompt.max_output_tokens or most, most))
+    if dialect == "messages" and prompt.dialect != dialect and prompt.max_output_tokens is None:
+        prompt = replace(prompt, max_output_tokens=most)  # this dialect demands a bound
     if keep_reasoning and prompt.dialect != "chat":
         model, stream = candidate.model, prompt.stream
         return render_foreign(prompt, model, stream=stream, want_usage=True, keep_reasoning=True)
     return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
+
+
+def within(prompt: Prompt, most: int) -> Prompt:
+    """Return a prompt whose answer is bounded by what its model can write [tokens]: a higher bound is refused."""
+    return replace(
+        prompt,
+        body={**prompt.body, **bounds_over(prompt.body, most)},
+        overrides={**prompt.overrides, **bounds_over(prompt.overrides, most)},
+        max_output_tokens=min(prompt.max_output_tokens or most, most),
+        raw=b"",
+    )
 
 
 def is_stream(opened: Opened, *, asked: bool) -> bool:

@@ -104,8 +104,13 @@ class Codec(Protocol):
         """Return the prompt that a client's body holds. Raises `BadRequest` and its kind alone."""
         ...
 
-    def splice_request(self, prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
-        """Return the client's own bytes for an upstream of the same dialect, the model's name put in."""
+    def splice_request(
+        self, prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
+    ) -> bytes:
+        """Return the client's own bytes for an upstream of the same dialect, the model's name put in.
+
+        A bound of the answer over `most` [tokens], the model's own, comes down to it.
+        """
         ...
 
     def render_request(
