@@ -14,6 +14,8 @@ from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.splice import bounds_over
 
+REASONING = "reasoning"  # among what a candidate offers
+
 
 def refuse_broken_calls(answer: Answer) -> None:
     """Fail an attempt whose tool calls cannot be run: another try may bring whole ones.
@@ -56,6 +58,13 @@ def outgoing(
         return Rendered(sent.body, (*lost, *sent.lost))
     if prompt.raw and prompt.dialect == dialect:
         return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
+    settings = prompt.settings
+    thinks = settings.effort is not None or settings.thinking_tokens is not None
+    if thinks and prompt.dialect != dialect and REASONING not in candidate.offers:
+        # Agents send an effort whoever answers, and servers refuse one for a model that does not reason.
+        prompt = replace(prompt, settings=replace(settings, effort=None, thinking_tokens=None))
+        sent = outgoing(prompt, candidate, dialect, keep_reasoning=keep_reasoning)
+        return Rendered(sent.body, ("reasoning effort: the model offers none", *sent.lost))
     if dialect == "messages" and prompt.dialect != dialect and prompt.max_output_tokens is None:
         prompt = replace(prompt, max_output_tokens=most)  # this dialect demands a bound
     if keep_reasoning and prompt.dialect != "chat":
