@@ -22,7 +22,7 @@
     │   ├── UpstreamBroken      502  junk, cut, empty       ├── UpstreamDenied     502  401, 402, 403: our account
     │   ├── UpstreamMisfit      502  a call breaks its schema; another candidate is asked, no client is told
     │   └── UpstreamRejected    same status (400, 404, 413, 422): the request itself
-    │       └── UpstreamWantsReasoning  the history lacks reasoning that the model demands; it is sent along then
+    │       └── UpstreamWants   the model wants the request otherwise: it gets it so from then on
     └── InternalError         500  internal
 
 `scope` says whose fault it is: would another candidate help? `retryable` is False unless a class says
@@ -257,10 +257,16 @@ class UpstreamRejected(UpstreamError):
     default_code = "upstream_rejected"
 
 
-class UpstreamWantsReasoning(UpstreamRejected):
-    """The model refuses a history whose answers come without the reasoning before them: from then on it gets some."""
+class UpstreamWants(UpstreamRejected):
+    """The model refuses a request for a thing that can be said otherwise; from then on it is.
+
+    Attributes:
+        want: `REASONING` before each answer of the history, or a field that must not be there.
+    """
 
     retryable = True
+    REASONING: ClassVar[str] = "reasoning_content"
+    want: str = ""
 
 
 class UpstreamDenied(UpstreamError):

@@ -21,6 +21,7 @@ from openfusion_auto.errors import (
     InternalError,
     UpstreamError,
     UpstreamMisfit,
+    UpstreamWants,
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
@@ -38,6 +39,7 @@ from openfusion_auto.wire.chat_reasoning import with_reasoning
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
+from openfusion_auto.wire.refused import without_refused
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import with_web
 
@@ -271,7 +273,8 @@ class Attempts:
         offers = self._means.offers.get(candidate.upstream, ())
         if is_claude(candidate.model) or (dialect == "messages" != prompt.dialect):
             prompt = with_fit_ids(prompt)
-        thinks = dialect == "chat" and self._means.live.wants_reasoning(candidate.id)
+        wants = self._means.live.wants(candidate.id)
+        thinks = dialect == "chat" and UpstreamWants.REASONING in wants
         if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
             sent = outgoing(prompt, candidate, dialect, keep_reasoning=thinks)
             sent = with_extensions(sent, prompt, offers)
@@ -283,6 +286,8 @@ class Attempts:
             sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
         if thinks:
             sent = with_reasoning(sent)
+        if wants:
+            sent = without_refused(sent, wants)
         if prompt.web:
             sent = with_web(sent, prompt.web)
         marks = dialect == "chat" and OFFER in offers and is_claude(candidate.model)

@@ -17,10 +17,11 @@ from openfusion_auto.errors import (
     UpstreamOverloaded,
     UpstreamRateLimited,
     UpstreamRejected,
-    UpstreamWantsReasoning,
+    UpstreamWants,
 )
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 from openfusion_auto.wire.overflow import CODE, is_overflow, openai_words, sentence, sizes_in
+from openfusion_auto.wire.refused import refused_field
 
 HOLDS_ERROR = "The upstream's answer cannot be used: it holds an error"
 MESSAGE_LIMIT = 300  # characters of an upstream's message that may be passed on
@@ -241,13 +242,14 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
             code="model_not_found",
             param="model",
         )
-    wants = _WANTS_REASONING.search(message) is not None
-    return (UpstreamWantsReasoning if wants else UpstreamRejected)(
-        message or f"The upstream refused the request ({status}) without a reason.",
-        status=status,
-        code=code,
-        param=_param(said.get("param")),
-    )
+    message = message or f"The upstream refused the request ({status}) without a reason."
+    want = UpstreamWants.REASONING if _WANTS_REASONING.search(message) else refused_field(said)
+    param = _param(said.get("param"))
+    if want is None:
+        return UpstreamRejected(message, status=status, code=code, param=param)
+    error = UpstreamWants(message, status=status, code=code, param=param)
+    error.want = want
+    return error
 
 
 def _said(body: bytes) -> Mapping[str, object]:

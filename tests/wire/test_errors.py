@@ -13,7 +13,7 @@ from openfusion_auto.errors import (
     UpstreamOverloaded,
     UpstreamRateLimited,
     UpstreamRejected,
-    UpstreamWantsReasoning,
+    UpstreamWants,
 )
 from openfusion_auto.wire.errors import (
     GONE,
@@ -334,4 +334,4 @@ def test_the_wait_that_a_rate_limit_tells_in_its_words_is_kept(words, wait_s):
 def test_a_model_that_wants_reasoning_in_the_history_is_known_by_its_words(words, wants):
     error = failure(400, said(words))
     assert (error.status, error.code, error.retryable) == (400, "upstream_rejected", wants)
-    assert isinstance(error, UpstreamWantsReasoning) is wants
+    assert isinstance(error, UpstreamWants) is wants
