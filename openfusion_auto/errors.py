@@ -261,11 +261,13 @@ class UpstreamWants(UpstreamRejected):
     """The model refuses a request for a thing that can be said otherwise; from then on it is.
 
     Attributes:
-        want: `REASONING` before each answer of the history, or a field that must not be there.
+        want: `REASONING` before each answer of the history, a `SIGNATURE` on its calls, or a field that must not be
+            there.
     """
 
     retryable = True
     REASONING: ClassVar[str] = "reasoning_content"
+    SIGNATURE: ClassVar[str] = "thought_signature"
     want: str = ""
 
 

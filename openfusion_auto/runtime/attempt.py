@@ -35,7 +35,7 @@ from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
-from openfusion_auto.wire.chat_reasoning import with_reasoning
+from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
@@ -286,6 +286,8 @@ class Attempts:
             sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
         if thinks:
             sent = with_reasoning(sent)
+        if dialect == "chat" and UpstreamWants.SIGNATURE in wants:
+            sent = with_signatures(sent)
         if wants:
             sent = without_refused(sent, wants)
         if prompt.web:

@@ -71,12 +71,15 @@ _NAMED: Mapping[str, int] = {
     "insufficient_quota": 402,
     "permission_error": 403,
 }
-# As DeepSeek's and Kimi's APIs say it.
-_WANTS_REASONING = re.compile(
-    r"reasoning_content\b.{0,60}(?:missing|required|must (?:be|include))"
-    r"|(?:missing|must include|requires?)\b.{0,60}\breasoning_content",
-    re.IGNORECASE,
-)
+# As DeepSeek's and Kimi's APIs say it, and Gemini's.
+_WANTS: Mapping[str, re.Pattern[str]] = {
+    UpstreamWants.REASONING: re.compile(
+        r"reasoning_content\b.{0,60}(?:missing|required|must (?:be|include))"
+        r"|(?:missing|must include|requires?)\b.{0,60}\breasoning_content",
+        re.IGNORECASE,
+    ),
+    UpstreamWants.SIGNATURE: re.compile(r"missing an? .{0,3}thought_?signature", re.IGNORECASE),
+}
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
 _AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -243,7 +246,7 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
             param="model",
         )
     message = message or f"The upstream refused the request ({status}) without a reason."
-    want = UpstreamWants.REASONING if _WANTS_REASONING.search(message) else refused_field(said)
+    want = next((w for w, words in _WANTS.items() if words.search(message)), refused_field(said))
     param = _param(said.get("param"))
     if want is None:
         return UpstreamRejected(message, status=status, code=code, param=param)
@@ -255,9 +258,11 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
 def _said(body: bytes) -> Mapping[str, object]:
     """Return what an error body says, from the shapes in use; {} for anything else."""
     try:
-        found = as_object(loads(body[:BODY_LIMIT]))
+        held = loads(body[:BODY_LIMIT])
     except JsonError:
         return {}
+    # Google's servers put a list around the object.
+    found = as_object(held[0] if isinstance(held, list) and held else held)
     if found is None:
         return {}
     error = found.get("error")
@@ -266,7 +271,9 @@ def _said(body: bytes) -> Mapping[str, object]:
     inner = as_object(error)
     if inner is not None:
         return inner
-    return found if found.get("object") == "error" or found.get("type") == "error" else {}
+    if isinstance(found.get("message"), str):
+        return found
+    return {"message": found.get("detail")}
 
 
 def _param(value: object) -> str | None:

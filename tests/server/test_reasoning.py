@@ -70,3 +70,24 @@ async def test_other_candidates_get_none(start_router):
             assert (await tell(router, "responses", named))[0] == 200
         assert "reasoning_content" in json.dumps(up.requests[1].body)
         assert "reasoning_content" not in json.dumps(up.requests[2].body)
+
+
+@each
+@ways
+async def test_calls_get_a_signature_from_the_first_refusal_on(start_router, client, streamed):
+    refused = Says(
+        fail=400,
+        error="Function call is missing a thought_signature in functionCall parts. This is required for tools.",
+    )
+    body = {**request_for(client, tools=True), **HISTORIES[client]("call_1")[1]}
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(refused)
+        for _ in range(2):
+            assert (await tell(router, client, body, streamed=streamed))[0] == 200
+        first, *later = up.requests
+        assert len(later) == 2
+        assert "extra_content" not in json.dumps(first.body)
+        for request in later:
+            (answer,) = spoken(request)
+            extra = answer["tool_calls"][0]["extra_content"]
+            assert extra == {"google": {"thought_signature": "skip_thought_signature_validator"}}

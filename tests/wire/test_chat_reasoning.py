@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from openfusion_auto.wire.chat_reasoning import NOTHING, with_reasoning
+from openfusion_auto.wire.chat_reasoning import NOTHING, UNSIGNED, with_reasoning, with_signatures
 from openfusion_auto.wire.rendered import Rendered
 
 
@@ -36,3 +36,21 @@ def test_a_history_that_lacks_nothing_stays_as_it_came():
     assert sent.body == odd
     body = b'{"model": "m", "messages": "none"}'
     assert with_reasoning(Rendered(body)).body == body
+
+
+def test_the_first_call_of_each_message_gets_a_signature_where_none_has_one():
+    own = {"id": "a", "extra_content": {"google": {"thought_signature": "s"}}}
+    messages = [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "tool_calls": [own, {"id": "b"}]},
+        {"role": "assistant", "tool_calls": [{"id": "c", "extra_content": {"x": 1}}, {"id": "d"}]},
+        {"role": "assistant", "content": "hi", "tool_calls": []},
+        {"role": "tool", "tool_call_id": "c", "content": "ok"},
+    ]
+    body = json.dumps({"model": "m", "messages": messages}).encode()
+    said = json.loads(with_signatures(Rendered(body)).body)["messages"]
+    signed = {"id": "c", "extra_content": {"x": 1, "google": {"thought_signature": UNSIGNED}}}
+    assert said[2]["tool_calls"] == [signed, {"id": "d"}]
+    assert [*said[:2], *said[3:]] == [*messages[:2], *messages[3:]]
+    again = with_signatures(with_signatures(Rendered(body)))
+    assert json.loads(again.body)["messages"] == said

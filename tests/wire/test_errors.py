@@ -335,3 +335,22 @@ def test_a_model_that_wants_reasoning_in_the_history_is_known_by_its_words(words
     error = failure(400, said(words))
     assert (error.status, error.code, error.retryable) == (400, "upstream_rejected", wants)
     assert isinstance(error, UpstreamWants) is wants
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda words: [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}],
+        lambda words: {"message": words},
+        lambda words: {"detail": words},
+        lambda words: {"object": "error", "message": words, "code": 400},
+    ],
+    ids=["google", "message", "detail", "vllm"],
+)
+def test_the_words_are_found_in_every_shape_of_an_error(shape):
+    long = failure(400, shape("prompt is too long: 213462 tokens > 200000 maximum"))
+    assert long.code == "context_length_exceeded"
+    unsigned = failure(400, shape("Function call is missing a thought_signature in parts."))
+    assert isinstance(unsigned, UpstreamWants)
+    assert unsigned.want == UpstreamWants.SIGNATURE
+    assert failure(400, []).message == failure(400, [1]).message == failure(400).message
