@@ -15,7 +15,7 @@ from openfusion_auto.errors import (
 )
 
 TRIES = 2  # attempts at one candidate: a second one mends most passing faults, a third rarely does
-WANTS = 4  # of a model that wants the request otherwise, each time for another thing
+WANTS = 6  # of a model that wants the request otherwise, each time for another thing
 BASE_S = 0.2  # [s] mean wait before a retry; jitter makes it 0.1 to 0.3
 MAX_WAIT_S = 2.0  # [s] longest wait while another candidate could answer
 TIMEOUTS = 2  # silent upstreams per phase: the client's own patience ends soon after

@@ -39,7 +39,7 @@ from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
-from openfusion_auto.wire.refused import without_refused
+from openfusion_auto.wire.refused import BETA, without_refused
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import with_web
 
@@ -211,6 +211,9 @@ class Attempts:
             self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
         theirs = prompt.dialect == upstream.dialect == "messages"
         headers = self._headers if theirs else NO_HEADERS
+        if BETA in headers and BETA in self._means.live.wants(candidate.id):
+            headers = {name: value for name, value in headers.items() if name != BETA}
+            line.lost = (*line.lost, f"{BETA}, which the model refuses")
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):

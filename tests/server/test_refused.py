@@ -45,4 +45,38 @@ async def test_a_model_that_keeps_refusing_ends_in_its_refusal(start_router, ups
         up.script.extend([REFUSALS[1]] * 9)
         status, _, _ = await tell(router, upstream, body)
         assert status == 400
-        assert len(up.requests) == 4
+        assert len(up.requests) == 6
+
+
+@ways
+async def test_claude_code_behind_who_serves_claude_for_anthropic(start_router, streamed):
+    words = [
+        "invalid beta flag",
+        "context_management: Extra inputs are not permitted",
+        "output_config: Extra inputs are not permitted",
+        "tools.0.custom.defer_loading: Extra inputs are not permitted",
+    ]
+    body = {
+        **request_for("messages", tools=True),
+        "context_management": {"edits": []},
+        "output_config": {"effort": "high"},
+        "metadata": {"user_id": "u"},
+    }
+    body["tools"][0]["defer_loading"] = True
+    flags = {"anthropic-beta": "claude-code-20250219,oauth-2025-04-20"}
+    async with Scripted("messages") as up, start_router(up.url, dialect="messages") as router:
+        up.script.extend(Says(fail=400, error={"message": said}) for said in words)
+        for _ in range(2):
+            status, _, raw = await tell(router, "messages", body, streamed=streamed, **flags)
+            assert status == 200, raw
+        first, *_, last, next_ = up.requests
+        assert len(up.requests) == len(words) + 2
+        lost = router.engine.traces.latest(1)[0].attempts[-1].lost
+        assert "anthropic-beta, which the model refuses" in lost
+        assert first.headers["anthropic-beta"] == flags["anthropic-beta"]
+        for request in (last, next_):
+            assert "anthropic-beta" not in request.headers
+            assert not {"context_management", "output_config"} & request.body.keys()
+            assert "defer_loading" not in request.body["tools"][0]
+            assert request.body["metadata"] == body["metadata"]
+            assert request.body["messages"] == body["messages"]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from openfusion_auto.wire.refused import LEFT_OUT, RENAMED, refused_field, without_refused
+from openfusion_auto.wire.refused import BETA, LEFT_OUT, RENAMED, refused_field, without_refused
 from openfusion_auto.wire.rendered import Rendered
 
 BOUND = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -24,7 +24,17 @@ HEAT = "Unsupported value: 'temperature' does not support 0 with this model. Onl
         ),
         ({"message": HEAT, "code": 400}, "temperature"),
         ({"param": "reasoning.effort", "code": "unsupported_parameter"}, "reasoning"),
+        ({"message": "context_management: Extra inputs are not permitted"}, "context_management"),
+        ({"message": "output_config.effort: Extra inputs are not permitted"}, "output_config"),
+        (
+            {"message": "tools.11.custom.defer_loading: Extra inputs are not permitted"},
+            "tools.defer_loading",
+        ),
+        ({"message": "invalid beta flag"}, BETA),
+        ({"message": "Unexpected value(s) `x-1` for the `anthropic-beta` header."}, BETA),
         # A request without these asks for another thing.
+        ({"message": "messages.1.content.0.x: Extra inputs are not permitted"}, None),
+        ({"message": "tools.0.custom.input_schema: Extra inputs are not permitted"}, None),
         ({"param": "tools", "code": "unsupported_parameter"}, None),
         ({"param": "response_format", "code": "unsupported_value"}, None),
         ({"message": "Unsupported value: 'messages[0].role' does not support 'system'."}, None),
@@ -65,3 +75,18 @@ def test_a_request_with_nothing_refused_stays_as_it_is():
 def test_what_a_request_asks_for_is_never_left_out():
     asks = {"model", "messages", "input", "tools", "tool_choice", "response_format", "text", "n"}
     assert not (asks & (LEFT_OUT | RENAMED.keys()))
+
+
+def test_keys_of_tools_and_an_effort_go_and_all_else_of_them_stays():
+    tool = {"name": "f", "input_schema": {"defer_loading": {}}}
+    config = {"effort": "high", "format": {"type": "json_schema"}}
+    found = without_refused(
+        sent(tools=[{**tool, "defer_loading": True}, tool], output_config=config),
+        {"tools.defer_loading", "tools.strict", "output_config", BETA},
+    )
+    said = json.loads(found.body)
+    assert said["tools"] == [tool, tool]
+    assert said["output_config"] == {"format": {"type": "json_schema"}}
+    assert "defer_loading of tools, which the model refuses" in found.lost
+    bare = without_refused(sent(output_config={"effort": "low"}), {"output_config"})
+    assert "output_config" not in json.loads(bare.body)
