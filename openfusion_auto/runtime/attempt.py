@@ -210,10 +210,7 @@ class Attempts:
         if prompt.web:
             self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
         theirs = prompt.dialect == upstream.dialect == "messages"
-        headers = self._headers if theirs else NO_HEADERS
-        if BETA in headers and BETA in self._means.live.wants(candidate.id):
-            headers = {name: value for name, value in headers.items() if name != BETA}
-            line.lost = (*line.lost, f"{BETA}, which the model refuses")
+        headers = self._headers_for(candidate, line) if theirs else NO_HEADERS
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):
@@ -245,6 +242,13 @@ class Attempts:
         if client is not None:
             await client.whole()
         return answer
+
+    def _headers_for(self, candidate: Candidate, line: Attempt) -> Mapping[str, str]:
+        """Return the headers of a Messages client for a Messages upstream: without the flags that it has refused."""
+        if BETA not in self._headers or BETA not in self._means.live.wants(candidate.id):
+            return self._headers
+        line.lost = (*line.lost, f"{BETA}, which the model refuses")
+        return {name: value for name, value in self._headers.items() if name != BETA}
 
     def _fits_of(self, ask: Ask) -> Fits | None:
         """Return what calls are held against; None for an ask whose calls no client runs, or a recipe looks at."""
