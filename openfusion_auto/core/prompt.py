@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from openfusion_auto.errors import FusionError
+
 Dialect = Literal["chat", "responses", "messages"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 PartKind = Literal["text", "image", "audio", "file", "reasoning", "refusal", "other"]
@@ -325,7 +327,8 @@ class CallDelta:
 class Delta:
     """What one upstream event adds. `raw` is the event as it came, its blank line included.
 
-    `done` marks the dialect's terminal event, `error` carries a safe message of an error event. `opaque` is the
+    `done` marks the dialect's terminal event, `error` carries a safe message of an error event, `failure` what it means
+    where that is more than a broken answer. `opaque` is the
     signature or encrypted content of the reasoning so far. `finish` uses the chat dialect's words (stop, length,
     tool_calls, content_filter) in every dialect. `dialect` is the one that `raw` and `data` are in.
     """
@@ -341,6 +344,7 @@ class Delta:
     data: Mapping[str, object] | None = None
     opaque: str = ""
     dialect: Dialect = "chat"
+    failure: FusionError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
-    UpstreamBroken,
+    UpstreamError,
     UpstreamMisfit,
+    UpstreamWants,
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
@@ -32,14 +33,18 @@ from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
-from openfusion_auto.wire.chat_marks import OFFER, needs_marks, with_marks
+from openfusion_auto.wire.call_ids import with_fit_ids
+from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
+from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
+from openfusion_auto.wire.refused import BETA, without_refused
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
+SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -214,12 +219,13 @@ class Attempts:
         if prompt.web:
             self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
         theirs = prompt.dialect == upstream.dialect == "messages"
-        headers = web_headers(self._headers if theirs else NO_HEADERS, prompt.web, upstream.dialect)
+        own = self._headers_for(candidate, line) if theirs else NO_HEADERS
+        headers = web_headers(own, prompt.web, upstream.dialect)
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):
                 # A relayed answer is not kept by its reader: a long stream must not fill the memory.
-                reader = codec.Reader(keep=client is None)
+                reader = codec.Reader(keep=client is None, seed=self._trace.id[-SEED:])
                 try:
                     answer = await self._read_stream(opened, reader, candidate, client, received)
                 except BaseException:
@@ -230,8 +236,8 @@ class Attempts:
             else:
                 body = await self._read_body(opened, line, received)
                 try:
-                    answer = codec.read_answer(body)
-                except UpstreamBroken:
+                    answer = codec.read_answer(body, seed=self._trace.id[-SEED:])
+                except UpstreamError:
                     received.usage, received.final = usage_of(codec, body), True
                     raise
                 self._means.live.first_seen(seals_of_answer(answer), candidate)
@@ -246,6 +252,13 @@ class Attempts:
         if client is not None:
             await client.whole()
         return answer
+
+    def _headers_for(self, candidate: Candidate, line: Attempt) -> Mapping[str, str]:
+        """Return the headers of a Messages client for a Messages upstream: without the flags that it has refused."""
+        if BETA not in self._headers or BETA not in self._means.live.wants(candidate.id):
+            return self._headers
+        line.lost = (*line.lost, f"{BETA}, which the model refuses")
+        return {name: value for name, value in self._headers.items() if name != BETA}
 
     def _fits_of(self, ask: Ask) -> Fits | None:
         """Return what calls are held against; None for an ask whose calls no client runs, or a recipe looks at."""
@@ -275,17 +288,28 @@ class Attempts:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
         check_foreign(prompt, dialect)
         offers = self._means.offers.get(candidate.upstream, ())
+        if is_claude(candidate.model) or (dialect == "messages" != prompt.dialect):
+            prompt = with_fit_ids(prompt)
+        wants = self._means.live.wants(candidate.id)
+        thinks = dialect == "chat" and UpstreamWants.REASONING in wants
         if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
-            sent = with_extensions(outgoing(prompt, candidate, dialect), prompt, offers)
+            sent = outgoing(prompt, candidate, dialect, keep_reasoning=thinks)
+            sent = with_extensions(sent, prompt, offers)
         else:
             own, kept = without_extensions(prompt, offers)
             live = self._means.live
             own, lost = for_another(own, lambda seal: live.is_foreign((seal,), candidate))
             sent = outgoing(own, candidate, dialect)
             sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
+        if thinks:
+            sent = with_reasoning(sent)
+        if dialect == "chat" and UpstreamWants.SIGNATURE in wants:
+            sent = with_signatures(sent)
+        if wants:
+            sent = without_refused(sent, wants)
         if prompt.web:
             sent = with_web(sent, prompt.web, dialect)
-        marks = dialect == "chat" and OFFER in offers and needs_marks(candidate.model)
+        marks = dialect == "chat" and OFFER in offers and is_claude(candidate.model)
         return with_marks(sent, prompt) if marks else sent
 
     def _note_first(self, line: Attempt, received: Received) -> None:

@@ -118,9 +118,9 @@ class Relay:
 
 
 def refuse_error(deltas: list[Delta]) -> None:
-    """Raise `UpstreamBroken` when the last of the events says that the answer broke."""
+    """Raise what the last of the events says when the answer broke."""
     if deltas and deltas[-1].error is not None:
-        raise UpstreamBroken(deltas[-1].error)
+        raise deltas[-1].failure or UpstreamBroken(deltas[-1].error)
 
 
 def says(delta: Delta) -> bool:
