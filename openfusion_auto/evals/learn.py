@@ -40,19 +40,22 @@ def folds_of(groups: Sequence[str], count: int, seed: int) -> npt.NDArray[np.int
     return np.array([of[g] for g in groups])
 
 
-def learn(x: Matrix, score: Matrix, models: Sequence[str], seed: int = 0) -> Experience:
+def learn(
+    x: Matrix, score: Matrix, models: Sequence[str], groups: Sequence[str], seed: int = 0
+) -> Experience:
     """Return what these outcomes teach.
 
     Args:
         x: `features` of the tasks' texts, (n, BUCKETS).
         score: Outcomes 0..1, (n, m); NaN where nothing is recorded (taken as the model's mean).
         models: Ids of the candidates, (m,).
+        groups: Of each task, (n,). One group is held out together: what only its own tasks share is no evidence.
         seed: Of the folds inside.
     """
     usual = np.nanmean(score, axis=0)
     y = np.asarray(np.where(np.isnan(score), usual, score), dtype=np.float64)
     kernel = x @ x.T
-    fold = folds_of([str(i) for i in range(len(x))], FOLDS, seed)
+    fold = folds_of(numbered(groups), FOLDS, seed)
     task_mean = np.asarray(y.mean(axis=1), dtype=np.float64)
     mean = float(task_mean.mean())
     deviation = (task_mean - mean)[:, None]
@@ -68,6 +71,12 @@ def learn(x: Matrix, score: Matrix, models: Sequence[str], seed: int = 0) -> Exp
         lifts=weights(x, kernel, rest, rest_ridge),
         tasks=len(x),
     )
+
+
+def numbered(groups: Sequence[str]) -> list[str]:
+    """Return each task's group named by its first task, so that what groups are called does not move a fold."""
+    first: dict[str, str] = {}
+    return [first.setdefault(name, str(i)) for i, name in enumerate(groups)]
 
 
 def solved(kernel: Matrix, y: Matrix, ridge: float) -> Matrix:

@@ -44,6 +44,17 @@ def test_auto_learns_which_words_need_the_strong_model(parts):
     assert (first[1::2] == STRONG).mean() > 0.9
 
 
+def test_what_experience_says_counts_for_words_that_sound_like_a_clients_own_call():
+    made = source()
+    asked = "Summarize the following text in one sentence"
+    sums = tuple(f"{asked}: {'kernel' if i % 2 else 'label'} {i}" for i in range(made.size))
+    parts = policies.folds(replace(made, prompts=sums), 5, 0)
+    assert {t.kind for fold in parts for t in fold.tasks} == {"aux"}
+    first = picks(parts, policies.auto(5.0))[0]
+    assert (first[::2] == CHEAP).mean() > 0.9
+    assert (first[1::2] == STRONG).mean() > 0.9
+
+
 def test_auto_without_experience_asks_one_model_for_all(parts):
     for fold in parts:
         assert len(set(policies.auto(5.0, experienced=False)(fold)[0])) == 1
