@@ -76,6 +76,7 @@ class Task:
         ease: How much easier than a benchmark's task [log-odds of success], by recorded outcomes of tasks like it; None
             without any: then its complexity says so.
         lifts: Candidate -> how much likelier it succeeds here than its strength says [share], by recorded outcomes.
+        effort: What it costs over what an ordinary task costs, whoever does it, by recorded bills of tasks like it.
         role: The role the request named (`openfusion/<role>`), or None.
         only: Candidate ids the request restricts the choice to; empty = all.
         options: The request's own options.
@@ -97,6 +98,7 @@ class Task:
     options: Options = field(default_factory=Options)
     ease: float | None = None
     lifts: tuple[tuple[str, float], ...] = ()
+    effort: float = 1.0
     prefer: RoleName | None = None
     forced: Forced | None = None
     number: int = 0

@@ -1,6 +1,7 @@
 """An experience comes back as it was; whatever else is in a file is refused with what to do."""
 
 import io
+import json
 import pickle
 import zipfile
 
@@ -17,7 +18,8 @@ from openfusion_auto.errors import ConfigError
 def known(candidates=("coder-a", "fast-a")):
     rng = np.random.default_rng(3)
     return Experience(
-        rng.normal(size=BUCKETS), 1.5, 0.6, candidates, rng.normal(size=(BUCKETS, len(candidates))), 42
+        rng.normal(size=BUCKETS), 1.5, 0.6, candidates, rng.normal(size=(BUCKETS, len(candidates))), 42,
+        rng.normal(size=BUCKETS), 0.2,
     )  # fmt: skip
 
 
@@ -96,7 +98,11 @@ def test_nothing_is_unpickled(tmp_path):
         ({"lifts": None}, "is not an experience"),
         ({"more": np.zeros(1)}, "is not an experience"),
         ({"about": np.zeros(4, dtype=np.uint8)}, "is not an experience"),
+        ({"effort": None}, "is not an experience"),
+        ({"effort": np.zeros(3)}, "is not an experience"),
+        ({"effort": np.zeros(BUCKETS, dtype=int)}, "is not an experience"),
         ({"ease": np.full(BUCKETS, np.nan)}, "holds numbers that are not finite"),
+        ({"effort": np.full(BUCKETS, np.inf)}, "holds numbers that are not finite"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(tmp_path, changes, says):
@@ -110,8 +116,20 @@ def test_without_a_date_it_is_refused(tmp_path, day):
 
 def test_another_version_is_named(tmp_path, monkeypatch):
     path = saved(tmp_path)
-    monkeypatch.setattr(module, "SCHEMA", 1)
-    assert "is of another version (schema 2" in refusal(path)
+    monkeypatch.setattr(module, "READ", (1,))
+    assert "is of another version (schema 3" in refusal(path)
+
+
+def test_a_file_from_before_bills_were_learned_from_says_nothing_of_what_tasks_cost(tmp_path):
+    path = saved(tmp_path)
+    with np.load(path) as kept:
+        about = json.loads(kept["about"].tobytes())
+    del about["level"]
+    old = json.dumps(about | {"schema": 2}).encode()
+    rewritten(path, about=np.frombuffer(old, dtype=np.uint8), effort=None)
+    found = load_experience(path).experience.of("fix the parser")
+    assert found.effort == 1.0
+    assert (found.ease, found.lifts) == known().of("fix the parser")[:2]
 
 
 def test_what_is_too_large_is_not_read(tmp_path, monkeypatch):
