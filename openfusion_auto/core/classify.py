@@ -77,17 +77,20 @@ def weighed(told: Told) -> Verdict:
     )
     known = reading.model()
     judged = reading.judge(features_of(facts), known)
-    chosen = [("kind", judged.best("kind"))]
-    kind = KINDS[chosen[0][1]]
+    chosen = {"kind": judged.best("kind")}
+    kind = KINDS[chosen["kind"]]
     if kind not in HARMLESS:
-        chosen.append(("risk", judged.best("risk", {LEVELS.index("high"): HIGH_RISK_BIAS})))
+        chosen["risk"] = judged.best("risk", {LEVELS.index("high"): HIGH_RISK_BIAS})
     if kind != "chat":
-        chosen.append(("complexity", judged.best("complexity")))
-    notes = reading.evidence(judged, known, tuple(chosen))
-    at = dict(chosen)
-    if kind in HARMLESS:
-        notes.append(Evidence("risk.kind", 0.0, kind))
-    return Verdict(kind, LEVELS[at.get("risk", 0)], LEVELS[at.get("complexity", 0)], tuple(notes))
+        chosen["complexity"] = judged.best("complexity")
+    why = {"risk": [Evidence("risk.kind", 0.0, kind)]} if kind in HARMLESS else {}
+    why |= reading.evidence(judged, known, tuple(chosen.items()))
+    return Verdict(
+        kind,
+        LEVELS[chosen.get("risk", 0)],
+        LEVELS[chosen.get("complexity", 0)],
+        tuple(note for axis in reading.AXES for note in why.get(axis, ())),
+    )
 
 
 def with_actions(verdict: Verdict, calls: tuple[tuple[str, str], ...]) -> Verdict:

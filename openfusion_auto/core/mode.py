@@ -21,7 +21,7 @@ from functools import lru_cache
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE, best_pair, panel_chance
-from openfusion_auto.core.plan import panel_members
+from openfusion_auto.core.plan import panel_members, second_look
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL, Table
 from openfusion_auto.core.strategy import mode_of
@@ -159,7 +159,9 @@ def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool)
     verify_gain = LOSS_USD[task.risk] * gains.verify
     verify_cost = 1.5 * call_usd + VERIFY_S * WAIT_USD_PER_S
     panel_gain = LOSS_USD[task.risk] * gains.panel
-    panel_cost = policy.panel_size * call_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S
+    size = policy.panel_size
+    calls = size + (second_look(policy, size) == 1.0)
+    panel_cost = calls * call_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S
     verify_net = verify_gain - verify_cost
     panel_net = verify_net + panel_gain - panel_cost
     about = f"{task.risk} risk, {task.complexity} complexity, {gains.wrong:.0%} likely wrong"

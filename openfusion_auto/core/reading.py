@@ -128,18 +128,20 @@ def contrast(known: Model, chosen: tuple[tuple[str, int], ...]) -> Vector:
     return found
 
 
-def evidence(judged: Judged, known: Model, chosen: tuple[tuple[str, int], ...]) -> list[Evidence]:
-    """Return what spoke most for and against the chosen class of each axis, against the mean of the axis's classes."""
+def evidence(
+    judged: Judged, known: Model, chosen: tuple[tuple[str, int], ...]
+) -> dict[str, list[Evidence]]:
+    """Return by axis what spoke most for and against its chosen class, against the mean of the axis's classes."""
     if not judged.words:
-        return []
+        return {}
     apart = judged.values[:, None] * (judged.weights @ contrast(known, chosen))
-    notes: list[Evidence] = []
+    notes: dict[str, list[Evidence]] = {}
     for k, (axis, at) in enumerate(chosen):
         told = np.bincount(judged.at, weights=apart[:, k]).tolist()
         strength = list(map(abs, told))
         most = sorted(range(len(told)), key=strength.__getitem__, reverse=True)[:MOST_NOTES]
         name = f"{axis}.{NAMES[axis][at]}"
-        notes += [
+        notes[axis] = [
             Evidence(name, round(told[i], 2), judged.words[i]) for i in most if strength[i] >= LEAST
         ]
     return notes

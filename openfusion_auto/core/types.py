@@ -21,6 +21,7 @@ Level = Literal["low", "medium", "high"]
 Turn = Literal["aux", "user", "tool"]
 RoleName = str  # "fast", "coder", "reasoner", "verifier", "writer", or one of the pool's own
 BreakerPhase = Literal["closed", "open", "half_open"]
+Twice = Literal["auto", "always", "never"]
 
 KINDS: tuple[Kind, ...] = (
     "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat",
@@ -230,6 +231,7 @@ class Policy:
         debate_rounds: Of strategy `debate`: how often the members see each other's answers and may revise theirs.
         pipeline: Of strategy `pipeline`: its steps.
         hold_destructive: Tool calls that destroy something are read by a verifier before the client gets them.
+        judge_twice: When a panel's judge is asked again with the order reversed: `auto` (two answers, a tied vote), ...
     """
 
     cost_quality: float = 5.0
@@ -245,6 +247,7 @@ class Policy:
     debate_rounds: int = 1
     pipeline: tuple[Stage, ...] = ()
     hold_destructive: bool = False
+    judge_twice: Twice = field(default="auto", metadata={"before": "never"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +432,7 @@ class Decision:
     """The whole choice, with everything needed to show and to replay it.
 
     `strategy` is how a panel (or, for `cascade`, a check) goes about it, "" where there is only one way. `patience` is
-    a panel's. `hold` says that calls which destroy something are read by a verifier.
+    a panel's. `hold`: calls which destroy something are read by a verifier. `twice`: the judge always sees both orders.
     """
 
     mode: ModeName
@@ -446,3 +449,4 @@ class Decision:
     strategy: Strategy | Literal[""] = ""
     patience: Patience | None = None
     hold: bool = False
+    twice: bool = False

@@ -37,7 +37,7 @@ from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
-from openfusion_auto.wire.web import with_web
+from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
@@ -56,7 +56,7 @@ class Means:
     """What calls are made with: shared by all requests.
 
     `guarded`: calls are held against their tools' schemas. `turns`: whose turn it is in lists that take turns.
-    `offers`: Upstream name -> what it takes besides its dialect.
+    `offers`: Upstream name -> what it takes besides its dialect. `search_usd`: what a search costs there, where known.
     """
 
     pool: Pool
@@ -71,6 +71,7 @@ class Means:
     ceilings: Ceilings = field(default_factory=Ceilings)
     turns: Turns = field(default_factory=Turns)
     offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    search_usd: Mapping[str, float] = field(default_factory=dict)
 
 
 class Attempts:
@@ -148,9 +149,10 @@ class Attempts:
             line.book(candidate, usage)
         offers = self._means.offers.get(candidate.upstream, ())
         billed = answer.billed_usd
-        # Searching is billed beside the tokens, and only the upstream knows how much it was.
-        if prompt.web or (billed is not None and is_billed_apart(prompt, offers)):
+        if billed is not None and (prompt.web or is_billed_apart(prompt, offers)):
             line.usd = billed
+        else:
+            self._book_searches(line, prompt, candidate, answer.searches)
         if self._trace.dry_run:
             line.usd = 0.0  # nobody was paid
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
@@ -162,6 +164,14 @@ class Attempts:
             bytes_per_token=prompt_bytes(prompt) / usage.input if usage and usage.input else None,
             cache_hit=confirmed_share(self._trace.state, candidate.id, usage),
         )
+
+    def _book_searches(
+        self, line: Attempt, prompt: Prompt, candidate: Candidate, count: int | None
+    ) -> None:
+        """Add what an upstream searched, which is billed beside the tokens; unknown makes the whole unknown."""
+        searched = prompt.options.searched_at(candidate.upstream)
+        if searched is not None and line.usd is not None:
+            line.usd = cost.total([line.usd, searched.cost(count)])
 
     def _book_partial(
         self, line: Attempt, prompt: Prompt, candidate: Candidate, received: Received
@@ -177,8 +187,7 @@ class Attempts:
             told = told or Usage(estimate(prompt_bytes(prompt)))
             written = max(told.output, estimate(received.size))
             line.book(candidate, replace(told, output=written), estimated=True)
-        if prompt.web:
-            line.usd = None
+        self._book_searches(line, prompt, candidate, received.searches)
         if self._trace.dry_run and line.usd is not None:
             line.usd = 0.0
 
@@ -205,7 +214,7 @@ class Attempts:
         if prompt.web:
             self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
         theirs = prompt.dialect == upstream.dialect == "messages"
-        headers = self._headers if theirs else NO_HEADERS
+        headers = web_headers(self._headers if theirs else NO_HEADERS, prompt.web, upstream.dialect)
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):
@@ -230,7 +239,7 @@ class Attempts:
                     await client.relay(codec.deltas_of(answer))
         finally:
             await opened.close()
-        received.usage, received.final = answer.usage, True
+        received.usage, received.final, received.searches = answer.usage, True, answer.searches
         refuse_broken_calls(answer)
         if fits is not None:
             self._look(Reply(ask.phase, candidate.id, answer), fits, client, strict=strict)
@@ -275,7 +284,7 @@ class Attempts:
             sent = outgoing(own, candidate, dialect)
             sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
         if prompt.web:
-            sent = with_web(sent, prompt.web)
+            sent = with_web(sent, prompt.web, dialect)
         marks = dialect == "chat" and OFFER in offers and needs_marks(candidate.model)
         return with_marks(sent, prompt) if marks else sent
 

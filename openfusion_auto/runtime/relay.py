@@ -25,6 +25,7 @@ class Received:
         first_s: When the first token came; of a whole answer, its first byte.
         usage: What the upstream has told of the tokens.
         final: It is all of them; else there may be more output.
+        searches: What the upstream has searched (`Answer.searches`).
     """
 
     size: int = 0
@@ -32,10 +33,12 @@ class Received:
     first_s: float | None = None
     usage: Usage | None = None
     final: bool = False
+    searches: int | None = None
 
     def tell(self, answer: Answer) -> None:
         """Note what an answer, whole or not, says of its tokens."""
         self.usage, self.final = answer.usage, answer.finish is not None
+        self.searches = answer.searches
 
 
 class Relay:

@@ -14,6 +14,7 @@ from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat import CUT, TOKENS_LIMIT, TRACE
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.hosted import ran_in_message
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
@@ -91,6 +92,10 @@ def read_answer(raw: bytes) -> Answer:
         data=data,
         opaque=opaque[-1] if opaque else "",
         dialect="messages",
+        searches=ran_in_message(
+            [str(b.get("name")) for b in blocks if b.get("type") == "server_tool_use"],
+            data.get("usage"),
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat import CUT
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.hosted import ran_in_message
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_answer import (
     finish_of,
@@ -63,6 +64,7 @@ class MessagesReader(StreamReader):
         self._count = 0
         self._calls: list[_Call] = []
         self._opaque = ""
+        self._ran: list[str] = []  # tools that the upstream ran
         self._usage: dict[str, object] = {}
 
     def answer(self) -> Answer:
@@ -77,6 +79,7 @@ class MessagesReader(StreamReader):
             deltas=tuple(self._deltas),
             opaque=self._opaque,
             dialect="messages",
+            searches=ran_in_message(self._ran, self._usage),
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
@@ -143,6 +146,8 @@ class MessagesReader(StreamReader):
         calls: tuple[CallDelta, ...] = ()
         if given.get("type") == "tool_use":
             calls = self._begin_call(block, given)
+        elif given.get("type") == "server_tool_use":
+            self._ran.append(str(given.get("name")))
         opaque = opaque_of(given)
         self._opaque = opaque or self._opaque
         kind = given.get("type")

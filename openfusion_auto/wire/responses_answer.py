@@ -10,6 +10,7 @@ from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import openai_error, safe_reason
+from openfusion_auto.wire.hosted import ran_in_responses
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
@@ -103,6 +104,7 @@ def read_answer(raw: bytes) -> Answer:
         data=data,
         opaque=sealed[-1] if sealed else "",
         dialect="responses",
+        searches=ran_in_responses(str(item.get("type")) for item in listed),
     )
 
 

@@ -10,6 +10,7 @@ from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usag
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.hosted import ran_in_responses
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
 from openfusion_auto.wire.responses_answer import (
@@ -92,6 +93,7 @@ class ResponsesReader(StreamReader):
             data=self._response,
             opaque=self._opaque,
             dialect="responses",
+            searches=ran_in_responses(item.type for item in self._items.values()),
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:

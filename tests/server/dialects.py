@@ -329,9 +329,9 @@ SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}}
 
 
 def request_for(dialect, text="hi", *, tools=False, custom=False, **more):
-    """Return a request with one user message; `tools` offers `edit`, `custom` the free-text `apply_patch`."""
+    """Return a request with one user message; `tools` offers `edit` (or these), `custom` the free-text `apply_patch`."""
     base = {"model": "openfusion/auto", **more}
-    offered = []
+    offered, tools = (tools, False) if isinstance(tools, list) else ([], tools)
     if dialect == "chat":
         base["messages"] = [{"role": "user", "content": text}]
         if tools:
