@@ -71,14 +71,15 @@ def learn(
     slope, expected = calibrated(held_out[:, 0] + mean, mean, usual, y)
     rest = y - expected
     rest_ridge, _ = chosen(kernel, rest, fold)
+    lifted = tuple(models) if rest_ridge is not None else ()
     dearer = efforts(usd)[:, None]
     effort_ridge, dear = chosen(kernel, dearer, fold)
     return Experience(
         ease=weights(x, kernel, deviation, ridge)[:, 0],
         slope=slope if ridge is not None else 0.0,
         mean=mean,
-        candidates=tuple(models) if rest_ridge is not None else (),
-        lifts=weights(x, kernel, rest, rest_ridge),
+        candidates=lifted,
+        lifts=weights(x, kernel, rest, rest_ridge)[:, : len(lifted)],
         tasks=len(x),
         effort=weights(x, kernel, dearer, effort_ridge)[:, 0],
         level=float(np.log(np.exp(dear).mean())),

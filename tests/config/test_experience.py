@@ -13,6 +13,7 @@ from openfusion_auto.config.experience import load_experience, save_experience
 from openfusion_auto.config.load import load
 from openfusion_auto.core.experience import BUCKETS, Experience
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.evals.learn import features, learn
 
 
 def known(candidates=("coder-a", "fast-a")):
@@ -54,6 +55,15 @@ def test_it_comes_back_as_it_was(tmp_path, candidates):
     assert np.array_equal(after.ease, before.ease)
     assert np.array_equal(after.lifts, before.lifts)
     assert after.of("fix the parser") == before.of("fix the parser")
+
+
+def test_what_outcomes_of_which_words_tell_nothing_teach_comes_back_too(tmp_path):
+    texts = [f"task {i}" for i in range(30)]
+    score = np.random.default_rng(0).integers(0, 2, (30, 3)).astype(float)
+    before = learn(features(texts), score, np.ones((30, 3)), ("a", "b", "c"), texts)
+    assert before.candidates == ()
+    after = load_experience(saved(tmp_path, before)).experience
+    assert after.of("task 3") == before.of("task 3")
 
 
 def test_saving_leaves_nothing_beside_and_a_failure_leaves_the_old_one(tmp_path, monkeypatch):
