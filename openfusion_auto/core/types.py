@@ -74,11 +74,10 @@ class Task:
         needs: Hard requirements.
         evidence: Every point behind kind, risk and complexity.
         struggling, struggle: Repeated failing tool results say that the session's model is stuck, and what they say.
-        ease: How much easier than a benchmark's task [log-odds of success], by recorded outcomes of tasks like it; None
-            without any: then its complexity says so.
+        ease: How much easier than a benchmark's task [log-odds], by recorded outcomes; None: as its complexity says.
         lifts: Candidate -> how much likelier it succeeds here than its strength says [share], by recorded outcomes.
-        role: The role the request named (`openfusion/<role>`), or None.
-        only: Candidate ids the request restricts the choice to; empty = all.
+        effort: Its cost over an ordinary task's, whoever does it, by recorded bills.
+        role, only: The role that the request names, or None; the candidates it restricts the choice to, empty = all.
         options: The request's own options.
         prefer: The role that a rule prefers: its candidates rank higher, nobody is shut out.
         forced: The mode that a rule or the classifier's setting asks for, or None; the request's own goes before.
@@ -98,6 +97,7 @@ class Task:
     options: Options = field(default_factory=Options)
     ease: float | None = None
     lifts: tuple[tuple[str, float], ...] = ()
+    effort: float = 1.0
     prefer: RoleName | None = None
     forced: Forced | None = None
     number: int = 0

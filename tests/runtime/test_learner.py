@@ -197,8 +197,9 @@ async def test_no_words_are_kept():
 def test_lifts_stand_beside_those_of_an_experience():
     found = rig()
     nothing = Experience(
-        np.zeros(BUCKETS), 1.0, 0.5, ("coder-a", "fast-a"), np.zeros((BUCKETS, 2)), 10
-    )
+        np.zeros(BUCKETS), 1.0, 0.5, ("coder-a", "fast-a"), np.zeros((BUCKETS, 2)), 10,
+        np.zeros(BUCKETS), 0.0,
+    )  # fmt: skip
     learner = found.engine.reader.learner
     found.engine.reader = Reader(experience=nothing, learner=learner)
     asked = found.incoming([HERE, {"role": "user", "content": "Fix the bug"}])
