@@ -7,6 +7,7 @@ system prompts are never looked at, so they cannot make a task harder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -30,6 +31,9 @@ LONG_SUMMARIES = (
 )  # of the calls that a client makes for itself, those that take thought
 # Added to the log-odds of high risk: missing one costs more than a check too many.
 HIGH_RISK_BIAS = 0.6
+# [characters] of words and pastes beyond which a text is not taken for a client's own call by its words alone: such
+# calls are bought by price, and a bug report that sounds like one must not be. Longer ones are known by `aux_calls.py`.
+MOST_GUESSED = 300
 REMEMBERED = 512  # standing tasks whose reading is kept in memory
 
 
@@ -77,7 +81,8 @@ def weighed(told: Told) -> Verdict:
     )
     known = reading.model()
     judged = reading.judge(features_of(facts), known)
-    chosen = {"kind": judged.best("kind")}
+    long = len(told.words) + told.pasted > MOST_GUESSED
+    chosen = {"kind": judged.best("kind", {KINDS.index("aux"): -math.inf} if long else {})}
     kind = KINDS[chosen["kind"]]
     if kind not in HARMLESS:
         chosen["risk"] = judged.best("risk", {LEVELS.index("high"): HIGH_RISK_BIAS})

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.classify import classify, read, weighed
+from openfusion_auto.core.classify import MOST_GUESSED, classify, read, weighed
 from openfusion_auto.core.experience import Lesson
-from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.facts import Facts, read_facts
 from openfusion_auto.core.prompt import Message, Options, Part, Prompt
 from openfusion_auto.core.reading import MOST_NOTES
 from openfusion_auto.core.types import Task
@@ -236,3 +236,10 @@ def test_reading_is_a_pure_function(text):
     asked = user(text)
     assert read(asked) == read(asked)
     assert classify(read_facts(asked)) == classify(read_facts(asked))
+
+
+def test_a_long_text_is_no_clients_own_call_by_its_words_alone():
+    asked = "Classify the message below as one of: question, edit, run. Output a single word."
+    assert classify(Facts("user", asked)).kind == "aux"
+    assert classify(Facts("user", asked, pasted=MOST_GUESSED)).kind != "aux"
+    assert classify(Facts("user", f"{asked} {'and so on ' * 30}")).kind != "aux"
