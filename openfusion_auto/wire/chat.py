@@ -77,18 +77,27 @@ def read_answer(raw: bytes) -> Answer:
 
 
 def read_bill(value: object) -> float | None:
-    """Return what OpenRouter says in `usage.cost` that a call costs [USD]; None when it is no amount."""
-    cost = (as_object(value) or {}).get("cost")
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < MOST_USD:
+    """Return what OpenRouter says in `usage.cost` that a call costs [USD]; None when it is no amount.
+
+    With a key of one's own at the model's provider (`is_byok`) that is OpenRouter's fee, and the provider's bill is
+    beside it.
+    """
+    usage = as_object(value) or {}
+    amounts = [usage.get("cost")]
+    if usage.get("is_byok") is True:
+        amounts.append((as_object(usage.get("cost_details")) or {}).get("upstream_inference_cost"))
+    found = [a for a in amounts if isinstance(a, int | float) and not isinstance(a, bool)]
+    if len(found) < len(amounts) or any(not 0 <= a < MOST_USD for a in found):
         return None
-    return float(cost)
+    return float(sum(found))
 
 
 def read_usage(value: object) -> Usage | None:
     """Return reported tokens; None when `value` is no usage object or a count in it cannot be.
 
     `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these. DeepSeek's
-    `prompt_cache_hit_tokens` is read where OpenAI's detail is missing.
+    `prompt_cache_hit_tokens` is read where OpenAI's detail is missing. xAI and Gemini leave reasoning out of
+    `completion_tokens` and count it in `total_tokens` alone: it is billed as output.
     """
     usage = as_object(value)
     if usage is None or not ("prompt_tokens" in usage or "completion_tokens" in usage):
@@ -105,6 +114,9 @@ def read_usage(value: object) -> Usage | None:
     if None in counts:
         return None
     given, output, cached, written, reasoning = (count or 0 for count in counts)
+    apart = (_count(usage.get("total_tokens")) or 0) - given - output
+    if apart > 0 and reasoning in (0, apart):
+        output, reasoning = output + apart, apart
     return Usage(given, output, min(cached, given), min(written, given), min(reasoning, output))
 
 

@@ -297,6 +297,27 @@ def test_usage_is_read_with_its_details():
     ) == Usage(9)
 
 
+@pytest.mark.parametrize(
+    ("completion", "total", "details", "output", "reasoning"),
+    [
+        (1499, 14428, 2809, 4308, 2809),  # as xAI's Grok
+        (198, 10723, None, 603, 405),  # as Gemini, which does not say what the rest is
+        (0, 10180, 60, 60, 60),
+        (1499, 11619, 400, 1499, 400),  # as OpenAI
+        (1499, 15000, 2809, 1499, 1499),  # nobody's rule: nothing is made of it
+        (1499, 10, 0, 1499, 0),
+        (1499, "14428", 0, 1499, 0),
+    ],
+)
+def test_reasoning_that_stands_in_the_total_alone_is_output(
+    completion, total, details, output, reasoning
+):
+    told = {"prompt_tokens": 10120, "completion_tokens": completion, "total_tokens": total}
+    if details is not None:
+        told["completion_tokens_details"] = {"reasoning_tokens": details}
+    assert read_usage(told) == Usage(10120, output, 0, 0, reasoning)
+
+
 @pytest.mark.parametrize("bad", [-1, True, 1.5, "7", 10**13, []])
 def test_a_count_that_cannot_be_spoils_the_whole_usage(bad):
     assert read_usage({"prompt_tokens": bad, "completion_tokens": 1}) is None
