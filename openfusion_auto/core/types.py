@@ -42,6 +42,7 @@ class Needs:
     """What a candidate must offer to serve the request at all. Token counts are estimates [tokens].
 
     `max_output_tokens` bounds one answer, `n` says how many are asked for. `web`: the upstream searches the web for it.
+    `hour_cache`: it asks for a cache that lives an hour, which costs more to write.
     """
 
     tools: bool = False
@@ -51,6 +52,7 @@ class Needs:
     max_output_tokens: int | None = None
     n: int = 1
     web: bool = False
+    hour_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def money(run: Document, pool: Pool, here: str, *, dry: bool) -> Iterator[Findin
         if plain(usd) != attempt["usd"]:
             yield Finding("money", f"{here}/attempts/{index}/usd", f"comes to {usd}")
         used += usage or Usage()
-    if plain(used) != run["usage"]:
+    if used != read(Usage, run["usage"]):
         yield Finding("money", f"{here}/usage", "is not the sum of the attempts")
     spent = total([a["usd"] for a in run["attempts"] if a["usage"] is not None])
     if plain(spent) != run["usd"]:

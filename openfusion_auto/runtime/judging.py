@@ -21,6 +21,7 @@ from openfusion_auto.runtime.names import OwnModels, Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
+from openfusion_auto.wire.hour_cache import caches_an_hour
 from openfusion_auto.wire.portable import is_bound, undroppable
 from openfusion_auto.wire.web import web_tools_of
 
@@ -116,6 +117,8 @@ class Judging:
         task = self._calibrated(read, prompt, state)
         if web:
             task = replace(task, needs=replace(task.needs, web=True))
+        if caches_an_hour(prompt):
+            task = replace(task, needs=replace(task.needs, hour_cache=True))
         if prompt.options.strategy == IN_TURN:
             name = turns.name_of(prompt.options, pool, task.role)
             task = replace(task, number=self.means.turns.next(name) if number is None else number)

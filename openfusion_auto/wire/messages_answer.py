@@ -100,12 +100,15 @@ def read_usage(value: object) -> Usage | None:
     if usage is None or usage.keys().isdisjoint((*_INPUTS, "output_tokens")):
         return None
     details = as_object(usage.get("output_tokens_details")) or {}
+    lives = as_object(usage.get("cache_creation")) or {}
     found = [usage.get(field) for field in (*_INPUTS, "output_tokens")]
-    counts = [count(value) for value in (*found, details.get("thinking_tokens"))]
+    parts = (details.get("thinking_tokens"), lives.get("ephemeral_1h_input_tokens"))
+    counts = [count(value) for value in (*found, *parts)]
     if None in counts:
         return None
-    fresh, cached, written, output, thought = (number or 0 for number in counts)
-    return Usage(fresh + cached + written, output, cached, written, min(thought, output))
+    fresh, cached, written, output, thought, hour = (number or 0 for number in counts)
+    given, hour = fresh + cached + written, min(hour, written)
+    return Usage(given, output, cached, written, min(thought, output), hour)
 
 
 def render_usage(usage: Usage) -> dict[str, object]:
@@ -116,6 +119,11 @@ def render_usage(usage: Usage) -> dict[str, object]:
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.output,
     }
+    if usage.hour_write:
+        out["cache_creation"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write - usage.hour_write,
+            "ephemeral_1h_input_tokens": usage.hour_write,
+        }
     if usage.reasoning:
         out["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return out
