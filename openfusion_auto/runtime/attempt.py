@@ -40,7 +40,7 @@ from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.chat_marks import OFFER, needs_marks, with_marks
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
-from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
+from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import with_web
@@ -147,13 +147,7 @@ class Attempts:
         usage = answer.usage
         used = completed(usage, prompt, answer_bytes(answer, prompt.n))
         line.book(candidate, used, estimated=used != usage)
-        offers = self._means.offers.get(candidate.upstream, ())
-        billed = answer.billed_usd
-        # Searching is billed beside the tokens, and only the upstream knows how much it was.
-        if prompt.web or (billed is not None and is_billed_apart(prompt, offers)):
-            line.usd = billed
-        if self._trace.dry_run:
-            line.usd = 0.0  # nobody was paid
+        self._charge(line, prompt, candidate, answer.billed_usd)
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
         counted = usage is not None and usage.input > 0 and usage.output > 0
         streamed = counted and prompt.stream and span_s > MIN_SPAN_S
@@ -180,10 +174,20 @@ class Attempts:
             used = completed(told, prompt, received.size)
             used = replace(used, output=max(used.output, estimate(received.size)))
             line.book(candidate, used, estimated=True)
-        if prompt.web:
-            line.usd = None
-        if self._trace.dry_run and line.usd is not None:
-            line.usd = 0.0
+        self._charge(line, prompt, candidate, received.billed_usd)
+
+    def _charge(
+        self, line: Attempt, prompt: Prompt, candidate: Candidate, billed_usd: float | None
+    ) -> None:
+        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed."""
+        offers = self._means.offers.get(candidate.upstream, ())
+        if line.usage is None:
+            return
+        # Searching is billed beside the tokens, and only the upstream knows how much it was.
+        if prompt.web or (billed_usd is not None and tells_bill(prompt, offers)):
+            line.usd, line.billed = billed_usd, True
+        if self._trace.dry_run:
+            line.usd, line.billed = 0.0, False  # nobody was paid
 
     async def _exchange(
         self,

@@ -221,7 +221,9 @@ def raise_if_empty(judged: Judged) -> None:
             f"No candidate is what this request asks for. {why}", code="no_eligible_candidate"
         )
     if rules == {"context_too_small"}:
-        windows = [c.context_tokens for c in judged.pool.candidates if c.context_tokens]
+        short = {r.candidate for r in decision.rejected if r.rule == "context_too_small"}
+        found = (c.context_tokens for c in judged.pool.candidates if c.id in short)
+        windows = [tokens for tokens in found if tokens]
         raise ContextTooLong(
             f"This model's maximum context length is {max(windows)} tokens. However, your messages resulted in "
             f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",

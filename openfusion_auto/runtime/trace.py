@@ -27,6 +27,7 @@ class Attempt:
 
     `lost` lists what the candidate's dialect could not say. `usd` is None when the price is unknown. `estimated`
     marks usage that the upstream never reported (it was cut, or says nothing): then the tokens are counted from bytes.
+    `billed`: `usd` is not the tokens at the pool's price but what the upstream says that it charges.
     """
 
     phase: str
@@ -40,6 +41,7 @@ class Attempt:
     usage: Usage | None = None
     estimated: bool = False
     usd: float | None = None
+    billed: bool = False
     finish: str | None = None
     error: str | None = None
     detail: str | None = None
@@ -163,6 +165,7 @@ def usage_lines(trace: Trace) -> list[dict[str, object]]:
             "output_tokens": a.usage.output,
             "usd": a.usd,
             **({"estimated": True} if a.estimated else {}),
+            **({"billed": True} if a.billed else {}),
         }
         for a in trace.attempts
         if a.usage is not None
