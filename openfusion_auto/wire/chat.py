@@ -9,10 +9,9 @@ from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import as_custom, stable_id
 from openfusion_auto.wire.errors import safe_reason
-from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
+from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 
 TRACE = "openfusion"
-TOKENS_LIMIT = 10**12  # of one call; more is junk
 # What other dialects call the ends that OpenAI's API knows.
 _FINISHES: Mapping[str, str] = {
     "end_turn": "stop",
@@ -105,16 +104,16 @@ def read_usage(value: object) -> Usage | None:
     sent = as_object(usage.get("prompt_tokens_details")) or {}
     made = as_object(usage.get("completion_tokens_details")) or {}
     counts = [
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
-        _count(sent.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))),
-        _count(sent.get("cache_write_tokens")),
-        _count(made.get("reasoning_tokens")),
+        as_count(usage.get("prompt_tokens")),
+        as_count(usage.get("completion_tokens")),
+        as_count(sent.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))),
+        as_count(sent.get("cache_write_tokens")),
+        as_count(made.get("reasoning_tokens")),
     ]
     if None in counts:
         return None
     given, output, cached, written, reasoning = (count or 0 for count in counts)
-    apart = (_count(usage.get("total_tokens")) or 0) - given - output
+    apart = (as_count(usage.get("total_tokens")) or 0) - given - output
     if apart > 0 and reasoning in (0, apart):
         output, reasoning = output + apart, apart
     return Usage(given, output, min(cached, given), min(written, given), min(reasoning, output))
@@ -298,14 +297,6 @@ def _call(item: Mapping[str, object]) -> ToolCall:
     return ToolCall(
         call_id if isinstance(call_id, str) else "", name, said, "custom" if custom else "function"
     )
-
-
-def _count(value: object) -> int | None:
-    """Return a token count, 0 when it is not given, None when it cannot be one."""
-    if value is None:
-        return 0
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_LIMIT
-    return value if fits and isinstance(value, int) else None
 
 
 def _with(

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TOKENS_LIMIT, TRACE
+from openfusion_auto.wire.chat import CUT, TRACE
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
-from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
+from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
 
@@ -103,7 +103,7 @@ def read_usage(value: object) -> Usage | None:
     lives = as_object(usage.get("cache_creation")) or {}
     found = [usage.get(field) for field in (*_INPUTS, "output_tokens")]
     parts = (details.get("thinking_tokens"), lives.get("ephemeral_1h_input_tokens"))
-    counts = [count(value) for value in (*found, *parts)]
+    counts = [as_count(value) for value in (*found, *parts)]
     if None in counts:
         return None
     fresh, cached, written, output, thought, hour = (number or 0 for number in counts)
@@ -282,14 +282,6 @@ def error_type(error: FusionError) -> str:
 def broken(why: str) -> UpstreamBroken:
     """Return the error for an answer that is no message."""
     return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")
-
-
-def count(value: object) -> int | None:
-    """Return a token count, 0 when it is not given, None when it cannot be one."""
-    if value is None:
-        return 0
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_LIMIT
-    return value if fits and isinstance(value, int) else None
 
 
 def _message(error: FusionError) -> str:
