@@ -16,6 +16,7 @@ from openfusion_auto.clients.plan import Path, Rules
 from openfusion_auto.clients.shelltext import BLOCK, ShellEditor
 from openfusion_auto.clients.tomltext import TomlEditor
 from openfusion_auto.clients.yamltext import YamlEditor
+from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.data import data_root
 from openfusion_auto.errors import ConfigError
 
@@ -246,8 +247,6 @@ def sibling(adapter: Adapter) -> Adapter | None:
 
 def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
     """Return the context and output [tokens] that every model behind a name can do; None = not known."""
-    from openfusion_auto.core.eligible import is_embedding  # it loads numpy
-
     name = model.removeprefix("openfusion/")
     named = [c for c in pool.candidates if name in (*c.roles, c.id, c.model)]
     players = named or [c for c in pool.candidates if not is_embedding(c)]

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from openfusion_auto import __version__
-from openfusion_auto.core.eligible import is_embedding
 from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.prompt import Dialect, FanOut
 from openfusion_auto.core.strategy import mode_of
+from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.access import View
