@@ -23,6 +23,7 @@ from openfusion_auto.errors import ConfigError
 
 Matrix = npt.NDArray[np.float64]
 
+MOST = 1e9  # a score or a cost [USD] above is a slip
 COVERED = 0.8  # share of a source's tasks that a model must have outcomes for
 MOST_BYTES = 1_000_000_000  # [bytes] of a data set, unpacked
 MOST_LINE = 4_000_000  # [bytes] of one line
@@ -124,9 +125,9 @@ def parsed(line: str, where: str) -> tuple[str, _Row]:
 
 
 def number_of(outcome: object, field: str) -> float | None:
-    """Return a finite number of an outcome, or None."""
+    """Return a number of an outcome that can be one, or None."""
     value = outcome.get(field) if isinstance(outcome, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
         return None
     return float(value)
 
