@@ -27,6 +27,7 @@ _FINISHES: Mapping[str, str] = {
 CUT = frozenset({"length", "content_filter"})
 # Fields of a message that are content of their own, beside text and calls.
 MOST_USD = 1e6  # a bill above that is none
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
 
@@ -94,8 +95,8 @@ def read_bill(value: object) -> float | None:
 def read_usage(value: object) -> Usage | None:
     """Return reported tokens; None when `value` is no usage object or a count in it cannot be.
 
-    `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these. DeepSeek's
-    `prompt_cache_hit_tokens` is read where OpenAI's detail is missing. xAI and Gemini leave reasoning out of
+    `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these. Where OpenAI's
+    details are missing, DeepSeek's, Kimi's and LiteLLM's words for them are read. xAI and Gemini leave reasoning out of
     `completion_tokens` and count it in `total_tokens` alone: it is billed as output.
     """
     usage = as_object(value)
@@ -103,20 +104,28 @@ def read_usage(value: object) -> Usage | None:
         return None
     sent = as_object(usage.get("prompt_tokens_details")) or {}
     made = as_object(usage.get("completion_tokens_details")) or {}
+    lives = as_object(sent.get("cache_creation_token_details")) or {}
     counts = [
         as_count(usage.get("prompt_tokens")),
         as_count(usage.get("completion_tokens")),
-        as_count(sent.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))),
-        as_count(sent.get("cache_write_tokens")),
+        as_count(_told(sent.get("cached_tokens"), *(usage.get(name) for name in _CACHED))),
+        as_count(_told(sent.get("cache_write_tokens"), sent.get("cache_creation_tokens"))),
         as_count(made.get("reasoning_tokens")),
+        as_count(lives.get("ephemeral_1h_input_tokens")),
     ]
     if None in counts:
         return None
-    given, output, cached, written, reasoning = (count or 0 for count in counts)
+    given, output, cached, written, reasoning, hour = (count or 0 for count in counts)
     apart = (as_count(usage.get("total_tokens")) or 0) - given - output
     if apart > 0 and reasoning in (0, apart):
         output, reasoning = output + apart, apart
-    return Usage(given, output, min(cached, given), min(written, given), min(reasoning, output))
+    cached, written = min(cached, given), min(written, given)
+    return Usage(given, output, cached, written, min(reasoning, output), min(hour, written))
+
+
+def _told(*values: object) -> object:
+    """Return the first that is told; None when none is."""
+    return next((value for value in values if value is not None), None)
 
 
 def render_usage(usage: Usage) -> dict[str, object]:

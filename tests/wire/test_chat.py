@@ -291,6 +291,15 @@ def test_usage_is_read_with_its_details():
             "completion_tokens_details": {"reasoning_tokens": 5},
         }
     ) == Usage(100, 20, 60, 30, 5)
+    assert read_usage({"prompt_tokens": 9, "cached_tokens": 4}) == Usage(9, 0, 4)  # Kimi
+    lives = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2}
+    details = {
+        "cached_tokens": 4, "cache_creation_tokens": 3, "cache_creation_token_details": lives,
+    }  # fmt: skip
+    litellm = {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": details}
+    assert read_usage(litellm) == Usage(9, 1, 4, 3, 0, 2)
+    details["cache_creation_token_details"] = None
+    assert read_usage(litellm) == Usage(9, 1, 4, 3)
     assert read_usage({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}) == Usage(9, 0, 4)
     assert read_usage(
         {"prompt_tokens": 9, "completion_tokens": None, "prompt_tokens_details": None}
