@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from openfusion_auto.core.words import usd
 from openfusion_auto.evals.summary import OUTCOMES
 
 Document = Mapping[str, Any]
@@ -208,13 +209,6 @@ def cell(text: str) -> str:
     for mark in ("\\", "|", "`", "<", "*", "[", "@", "#"):
         flat = flat.replace(mark, "\\" + mark)
     return flat
-
-
-def usd(value: float | None) -> str:
-    """Return money; what is not known is said, never 0."""
-    if value is None:
-        return "unknown"
-    return f"${value:.4f}" if value >= 0.01 or value == 0 else f"${value:.2g}"
 
 
 def share(value: float | None) -> str:
