@@ -149,6 +149,16 @@ class Trace:
                 total += attempt.usage
         return total
 
+    def told_usage(self) -> Usage | None:
+        """Return what the client is told instead of its answer's own usage; None = that.
+
+        The sum of several calls, or what one must have used whose upstream did not say: of the three dialects only
+        chat can leave usage out, and a coding agent that reads 0 never compacts its history.
+        """
+        lines = [a for a in self.attempts if a.usage is not None]
+        unsaid = self.dialect != "chat" and any(a.estimated for a in lines)
+        return self.usage() if len(lines) > 1 or unsaid else None
+
     def usd(self) -> float | None:
         """Return the sum of the lines [USD]; None when a call with tokens has no known price."""
         return cost.total([a.usd for a in self.attempts if a.usage is not None])
