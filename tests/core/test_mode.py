@@ -179,6 +179,16 @@ def test_a_check_that_rejects_right_answers_is_not_put_behind_a_model_that_is_ne
     assert "a check would save -" in got.reasons[1]
 
 
+def test_money_is_not_mixed_with_the_worth_of_waiting():
+    """A check that costs a cent is not said to cost 0.18 USD because a person waits for it."""
+    asked = task(risk="low", complexity="low")
+    near = [FOUR.get(s.candidate) for s in ranking_of(asked)]
+    call = nominal_usd([c for c in near if c is not None])
+    check, panel = chosen(asked).reasons[1:]
+    assert check.endswith(f" USD and costs {1.5 * call:.4f} USD and 10 s, worth 0.17")
+    assert panel.endswith(f" USD and costs another {3 * call:.4f} USD and 35 s, worth 0.58")
+
+
 def test_the_nominal_price_leaves_unknown_prices_out():
     priced = nominal_usd([FAST, CODER])
     assert priced == pytest.approx((8e-4 + 4e-4 + 4e-3 + 2e-3) / 2)
