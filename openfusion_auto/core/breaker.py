@@ -6,7 +6,7 @@
     half_open   success   closed
     half_open   failure   open
     open        failure   open        unchanged: a call that went out before it opened
-    any         success   closed      failures = 0
+    any         success   closed      failures = 0: a new `Breaker()` says all of it
 
 Source: M. Nygard, "Release It!", stability patterns.
 """
@@ -40,11 +40,6 @@ def start(breaker: Breaker, now_s: float) -> Breaker:
     if phase(breaker, now_s) == "half_open":
         return replace(breaker, phase="half_open", probing=True)
     return breaker
-
-
-def succeed(_breaker: Breaker) -> Breaker:
-    """Note a success: closed, nothing held against the candidate."""
-    return Breaker()
 
 
 def fail(breaker: Breaker, now_s: float) -> Breaker:

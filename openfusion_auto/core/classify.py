@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-
 from openfusion_auto.core import reading
 from openfusion_auto.core.actions import dangers
 from openfusion_auto.core.experience import Experience
@@ -77,23 +75,22 @@ def weighed(told: Told) -> Verdict:
     facts = Facts(
         "user", told.words, told.code, marks=told.marks, pasted=told.pasted, proposal=told.proposal
     )
-    judged = reading.judge(features_of(facts), reading.model())
-    kind_at = int(np.argmax(judged.scores[reading.AXES["kind"]]))
-    kind = KINDS[kind_at]
-    notes = reading.evidence(judged, "kind", kind_at)
-    if kind in HARMLESS:
-        risk_at = 0
-        notes.append(Evidence("risk.kind", 0.0, kind))
-    else:
-        scores = judged.scores[reading.AXES["risk"]].copy()
-        scores[LEVELS.index("high")] += HIGH_RISK_BIAS
-        risk_at = int(np.argmax(scores))
-        notes += reading.evidence(judged, "risk", risk_at)
-    hard_at = 0
+    known = reading.model()
+    judged = reading.judge(features_of(facts), known)
+    chosen = {"kind": judged.best("kind")}
+    kind = KINDS[chosen["kind"]]
+    if kind not in HARMLESS:
+        chosen["risk"] = judged.best("risk", {LEVELS.index("high"): HIGH_RISK_BIAS})
     if kind != "chat":
-        hard_at = int(np.argmax(judged.scores[reading.AXES["complexity"]]))
-        notes += reading.evidence(judged, "complexity", hard_at)
-    return Verdict(kind, LEVELS[risk_at], LEVELS[hard_at], tuple(notes))
+        chosen["complexity"] = judged.best("complexity")
+    why = {"risk": [Evidence("risk.kind", 0.0, kind)]} if kind in HARMLESS else {}
+    why |= reading.evidence(judged, known, tuple(chosen.items()))
+    return Verdict(
+        kind,
+        LEVELS[chosen.get("risk", 0)],
+        LEVELS[chosen.get("complexity", 0)],
+        tuple(note for axis in reading.AXES for note in why.get(axis, ())),
+    )
 
 
 def with_actions(verdict: Verdict, calls: tuple[tuple[str, str], ...]) -> Verdict:

@@ -14,7 +14,7 @@ Everything is bounded by what `facts.py` keeps. Training (`evals/train_reading.p
 from __future__ import annotations
 
 import re
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 from openfusion_auto.core.facts import Facts
@@ -66,10 +66,9 @@ def features_of(facts: Facts) -> Features:
     if plain:
         words[f"^{plain[0]}"] = plain[0]
         words["^" + " ".join(plain[:2])] = " ".join(plain[:2])
-    for found in islice(_WORD.finditer(facts.code.lower()), CODE_WORDS):
-        words.setdefault(f"k:{found[0]}", found[0])
-    for word in _WORD.findall(facts.proposal):
-        words.setdefault(f"p:{word}", word)
+    code = _WORD.findall(facts.code.lower())[:CODE_WORDS]
+    words.update({f"k:{word}": word for word in code})
+    words.update({f"p:{word}": word for word in _WORD.findall(facts.proposal)})
     return Features(words, cut, _shape(facts, asked, plain))
 
 

@@ -28,9 +28,9 @@ def candidate_row(
         "availability": number(
             worked, now.ok + now.failed if now else 0.0, stats.availability(None), stats.availability(now)
         ),
-        "ttft_ms": blended(now.ttft_ms if now else 0.0, now.ttft_weight if now else 0.0, ttft),
-        "tokens_per_s": blended(now.tokens_per_s if now else 0.0, now.tps_weight if now else 0.0, tps),
-        "bytes_per_token": blended(
+        "ttft_ms": beside_prior(now.ttft_ms if now else 0.0, now.ttft_weight if now else 0.0, ttft),
+        "tokens_per_s": beside_prior(now.tokens_per_s if now else 0.0, now.tps_weight if now else 0.0, tps),
+        "bytes_per_token": beside_prior(
             now.bytes_per_token if now else 0.0, now.bpt_weight if now else 0.0, BYTES_PER_TOKEN
         ),
         "cache_hit": number(
@@ -41,7 +41,7 @@ def candidate_row(
     }  # fmt: skip
 
 
-def blended(mean: float, weight: float, prior: float | None) -> dict[str, object]:
+def beside_prior(mean: float, weight: float, prior: float | None) -> dict[str, object]:
     """Return a measured mean beside the pool's number, and what a decision takes of both."""
     return number(mean if weight > 0 else None, weight, prior, stats.blend(mean, weight, prior))
 

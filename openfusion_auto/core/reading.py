@@ -45,22 +45,26 @@ class Model:
     bias: Vector
     scale: Vector = field(default_factory=lambda: np.ones(16, dtype=np.float32))
 
-    def weights_of(self, rows: npt.NDArray[np.intp]) -> Vector:
-        """Return the weights of some features, (rows, 16)."""
-        return self.weights[rows].astype(np.float32) * self.scale
-
 
 class Judged(NamedTuple):
-    """Log-odds of every class, (16,), and the features found: their values and weights, (features,), (features, 16).
+    """Log-odds of every class, 16 of them, and the features found: their values (features,) and weights (features, 16).
 
-    `words` are the different words that show features; `at` (features,) says which of them shows each.
+    `weights` are in units of the model's scale. `words` are the different words that show features; `at` (features,)
+    says which of them shows each.
     """
 
-    scores: Vector
+    scores: tuple[float, ...]
     values: Vector
     weights: Vector
     words: tuple[str, ...]
     at: npt.NDArray[np.intp]
+
+    def best(self, axis: str, more: Mapping[int, float] = {}) -> int:
+        """Return the class of an axis with the highest log-odds, with `more` added to some; the first among equals."""
+        odds = list(self.scores[AXES[axis]])
+        for at, added in more.items():
+            odds[at] += added
+        return odds.index(max(odds))
 
 
 @lru_cache(maxsize=1)
@@ -73,37 +77,29 @@ def model() -> Model:
 def judge(found: Features, known: Model) -> Judged:
     """Weigh the features. Words that nobody has seen say nothing by themselves, their pieces do."""
     rows, values, words = looked_up(found, known)
+    weights = known.weights.take(rows, axis=0).astype(np.float32)
+    scores = known.bias + (values @ weights) * known.scale
     places: dict[str, int] = {}
-    at = [places.setdefault(word, len(places)) for word in words]
-    weighed = np.array(values, dtype=np.float32)
-    weights = known.weights_of(np.array(rows, dtype=np.intp))
-    scores = known.bias + weighed @ weights
-    return Judged(scores, weighed, weights, tuple(places), np.array(at, dtype=np.intp))
+    at = np.array([places.setdefault(word, len(places)) for word in words], dtype=np.intp)
+    return Judged(tuple(scores.tolist()), values, weights, tuple(places), at)
 
 
-def looked_up(found: Features, known: Model) -> tuple[list[int], list[float], list[str]]:
+def looked_up(found: Features, known: Model) -> tuple[npt.NDArray[np.intp], Vector, list[str]]:
     """Return the rows of the features that the model knows, their values, and the words that show them."""
     row_of = known.rows.get
     words = {row: w for name, w in found.words.items() if (row := row_of(name)) is not None}
     pieces: dict[int, str] = {}
-    for word in found.cut:
-        for row, shown in known_pieces(word, known):
-            if row not in pieces:
-                pieces[row] = shown
+    for word in reversed(found.cut):  # the first word that holds a piece shows it
+        pieces.update(known_pieces(word, known))
     shape = [(row, v, n[1:]) for n, v in found.shape.items() if (row := row_of(n)) is not None]
-    return (
-        [*words, *pieces, *(row for row, _, _ in shape)],
-        [*scaled(words, known), *scaled(pieces, known), *(value for _, value, _ in shape)],
-        [*words.values(), *pieces.values(), *(name for _, _, name in shape)],
-    )
-
-
-def scaled(rows: Mapping[int, str], known: Model) -> list[float]:
-    """Return how rare features are, the whole of length 1."""
-    rarity = known.rarity[list(rows)].astype(np.float64)
-    length = math.sqrt(float(rarity @ rarity)) or 1.0
-    values: list[float] = (rarity / length).tolist()
-    return values
+    rows = np.array([*words, *pieces, *[row for row, _, _ in shape]], dtype=np.intp)
+    values = known.rarity.take(rows)
+    split, end = len(words), len(words) + len(pieces)
+    for block in (values[:split], values[split:end]):
+        if len(block):
+            np.divide(block, math.sqrt(block @ block), out=block)
+    values[end:] = [value for _, value, _ in shape]
+    return rows, values, [*words.values(), *pieces.values(), *[name for _, _, name in shape]]
 
 
 @lru_cache(maxsize=WORDS_REMEMBERED)
@@ -120,13 +116,32 @@ def known_pieces(word: str, known: Model) -> tuple[tuple[int, str], ...]:
     )
 
 
-def evidence(judged: Judged, axis: str, chosen: int) -> list[Evidence]:
-    """Return what spoke most for and against a class of an axis, against the mean of the axis's classes."""
+@lru_cache(maxsize=1_024)
+def contrast(known: Model, chosen: tuple[tuple[str, int], ...]) -> Vector:
+    """Return what sets chosen classes apart from the mean of their axes' classes, (16, chosen), for stored weights."""
+    apart = np.zeros((16, len(chosen)), dtype=np.float32)
+    for k, (axis, at) in enumerate(chosen):
+        part = AXES[axis]
+        apart[part, k] = -1.0 / (part.stop - part.start)
+        apart[part.start + at, k] += 1.0
+    found: Vector = apart * known.scale[:, None]
+    return found
+
+
+def evidence(
+    judged: Judged, known: Model, chosen: tuple[tuple[str, int], ...]
+) -> dict[str, list[Evidence]]:
+    """Return by axis what spoke most for and against its chosen class, against the mean of the axis's classes."""
     if not judged.words:
-        return []
-    part = judged.weights[:, AXES[axis]]
-    apart = judged.values * (part[:, chosen] - part.mean(axis=1))
-    told = np.bincount(judged.at, weights=apart).round(2).tolist()
-    most = sorted(range(len(told)), key=lambda i: -abs(told[i]))[:MOST_NOTES]
-    name = f"{axis}.{NAMES[axis][chosen]}"
-    return [Evidence(name, told[i], judged.words[i]) for i in most if abs(told[i]) >= LEAST]
+        return {}
+    apart = judged.values[:, None] * (judged.weights @ contrast(known, chosen))
+    notes: dict[str, list[Evidence]] = {}
+    for k, (axis, at) in enumerate(chosen):
+        told = np.bincount(judged.at, weights=apart[:, k]).tolist()
+        strength = list(map(abs, told))
+        most = sorted(range(len(told)), key=strength.__getitem__, reverse=True)[:MOST_NOTES]
+        name = f"{axis}.{NAMES[axis][at]}"
+        notes[axis] = [
+            Evidence(name, round(told[i], 2), judged.words[i]) for i in most if strength[i] >= LEAST
+        ]
+    return notes

@@ -6,7 +6,6 @@ A folder of `*.toml` with `[[cases]]`, one such file, or a JSONL file with a cas
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from openfusion_auto.config.tomlfile import Loc, read_toml
 from openfusion_auto.core.digest import digest
 from openfusion_auto.data import data_root
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.evals.jsonl import objects
 
 ID = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 SHIPPED = "shipped"  # the name of our own cases
@@ -202,18 +202,7 @@ def _of_file(path: Path) -> tuple[Case, ...]:
 
 
 def _of_lines(path: Path) -> Iterator[Case]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name}: cannot be read as UTF-8 text") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        start = f"{path.name}:{number}"
-        try:
-            data = json.loads(line)
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{start}: is not JSON") from None
+    for start, data in objects(path):
         try:
             yield Case.model_validate(data)
         except ValidationError as error:

@@ -8,11 +8,8 @@ less than `COVERED` of its tasks, is left out, and the report says so.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.evals.jsonl import objects
 
 Matrix = npt.NDArray[np.float64]
 
 MOST = 1e9  # a score or a cost [USD] above is a slip
 COVERED = 0.8  # share of a source's tasks that a model must have outcomes for
-MOST_BYTES = 1_000_000_000  # [bytes] of a data set, unpacked
-MOST_LINE = 4_000_000  # [bytes] of one line
 MIN_TASKS, MIN_MODELS = 20, 2
 
 
@@ -63,8 +59,8 @@ def load(path: Path) -> tuple[Source, ...]:
         ConfigError: it cannot be read, a line is no task, or no source has enough tasks and models.
     """
     rows: dict[str, list[_Row]] = {}
-    for number, line in enumerate(lines_of(path), 1):
-        source, row = parsed(line, f"{path.name}:{number}")
+    for where, task in objects(path):
+        source, row = row_of(task, where)
         rows.setdefault(source, []).append(row)
     sources = tuple(s for s in (built(name, rows[name]) for name in sorted(rows)) if s is not None)
     if not sources:
@@ -74,39 +70,13 @@ def load(path: Path) -> tuple[Source, ...]:
     return sources
 
 
-def lines_of(path: Path) -> Iterator[str]:
-    """Yield the lines of a file that hold something; gzip is known by its first bytes."""
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stream = gzip.GzipFile(fileobj=raw) if packed else raw
-            size = 0
-            while line := stream.readline(MOST_LINE + 1):
-                size += len(line)
-                if len(line) > MOST_LINE or size > MOST_BYTES:
-                    raise ConfigError(f"{path}: a line or the whole is too large")
-                if line.strip():
-                    yield line.decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-
-
-def parsed(line: str, where: str) -> tuple[str, _Row]:
-    """Return a line's source and task.
+def row_of(task: Mapping[str, object], where: str) -> tuple[str, _Row]:
+    """Return the source of a task, and what is needed of it.
 
     Raises:
-        ConfigError: it is no such object; the message names the line and the field, never the prompt.
+        ConfigError: a field is not what it must be; the message names the place and the field, never the prompt.
     """
-    try:
-        task = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: not JSON") from error
-    if not isinstance(task, dict):
-        raise ConfigError(f"{where}: not an object")
-    for field in ("source", "prompt"):
-        if not isinstance(task.get(field), str):
-            raise ConfigError(f"{where}: {field} must be a text")
+    source, prompt = (_text(task, field, where) for field in ("source", "prompt"))
     outcomes = task.get("outcomes")
     if not isinstance(outcomes, dict):
         raise ConfigError(f"{where}: outcomes must be an object")
@@ -121,7 +91,14 @@ def parsed(line: str, where: str) -> tuple[str, _Row]:
             found[model] = (score, usd, bill is not None)
     group = task.get("group")
     name = group if isinstance(group, str) else str(task.get("task_id", where))
-    return task["source"], _Row(task["prompt"], name, found)
+    return source, _Row(prompt, name, found)
+
+
+def _text(task: Mapping[str, object], field: str, where: str) -> str:
+    value = task.get(field)
+    if not isinstance(value, str):
+        raise ConfigError(f"{where}: {field} must be a text")
+    return value
 
 
 def number_of(outcome: object, field: str) -> float | None:

@@ -19,6 +19,7 @@ from openfusion_auto.core.classify import read
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.types import KINDS, LEVELS
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.evals.jsonl import objects
 from openfusion_auto.wire.chat_request import parse_request
 
 AXES = ("kind", "risk", "complexity", "mode")
@@ -91,23 +92,7 @@ def cases_of(paths: Iterable[Path]) -> list[Case]:
     Raises:
         ConfigError: a file cannot be read, or a line is no labelled request.
     """
-    cases: list[Case] = []
-    for path in paths:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} cannot be read: {error}") from error
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            where = f"{path.name}:{number}"
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ConfigError(f"{where}: not JSON") from error
-            if not isinstance(row, dict):
-                raise ConfigError(f"{where}: not an object")
-            cases.append(case_of(row, where))
+    cases = [case_of(row, where) for path in paths for where, row in objects(path)]
     if not cases:
         raise ConfigError("there is no labelled request in these files")
     return cases

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
-TRIM_S = 300.0  # [s] between two times
+TRIM_S = 60.0  # [s] between two times
 
 
 def trimmer() -> Callable[[], None] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import socket
@@ -10,7 +9,6 @@ import threading
 
 import pytest
 
-from openfusion_auto.server.serving import COLLECT_AT, rarer_collections
 from tests.bench.load import NONCE, Request, all_at_once, body, check, one_by_one, receive
 from tests.bench.procs import bare, can_measure, cpu_s, first_line, memory_mb, mock, spawned
 from tests.bench.run import TARGETS, percentile, slowness, table
@@ -116,15 +114,6 @@ def test_the_table_shows_how_far_each_figure_is_from_what_it_must_be():
         "half the rate is missed by two, as twice the time is"
     )
     assert " 1.00 " in shown["cold_start_s"]
-
-
-def test_a_running_server_collects_garbage_less_often_and_leaves_the_thresholds_as_they_were():
-    before = gc.get_threshold()
-    with pytest.raises(KeyError), rarer_collections():
-        assert gc.get_threshold() == COLLECT_AT
-        assert COLLECT_AT[0] > before[0]
-        raise KeyError
-    assert gc.get_threshold() == before
 
 
 def test_the_fixed_work_takes_processor_time_in_the_measure_of_the_machine():

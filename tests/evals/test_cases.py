@@ -70,7 +70,7 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(tmp_path, text, says):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("{", "a.jsonl:1: is not JSON"), ('{"id": "a"}', "a.jsonl:1"), (b"\xff", "UTF-8")]
+    ("text", "says"), [("{", "a.jsonl:1: not JSON"), ('{"id": "a"}', "a.jsonl:1"), (b"\xff", "a.jsonl:1: not UTF-8")]
 )  # fmt: skip
 def test_what_is_wrong_in_a_line_is_said_with_its_number(tmp_path, text, says):
     (tmp_path / "a.jsonl").write_bytes(text if isinstance(text, bytes) else text.encode())

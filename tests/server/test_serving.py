@@ -1,13 +1,15 @@
 """How a server begins to listen; its life is played in tests/cli/test_serve.py, as one of several in test_workers.py."""
 
+import gc
 import socket
+import sys
 
 import pytest
 
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.server.build import build
-from openfusion_auto.server.serving import serve
+from openfusion_auto.server.serving import COLLECT_AT, SWITCH_S, serve, tuned
 
 
 async def test_an_address_that_cannot_be_had_is_said_with_what_to_do(tmp_path):
@@ -18,3 +20,15 @@ async def test_an_address_that_cannot_be_had_is_said_with_what_to_do(tmp_path):
         settings = load(None, {"OPENFUSION_STATE_DIR": str(tmp_path)}, {"port": port}, tmp_path)
         with pytest.raises(ConfigError, match=f"127.0.0.1:{port}.*--port"):
             await serve(build(settings, dry_run=True), settings, print)
+
+
+def test_a_running_server_tunes_the_interpreter_and_leaves_it_as_it_was():
+    thresholds, switch_s = gc.get_threshold(), sys.getswitchinterval()
+    with pytest.raises(KeyError), tuned():
+        assert gc.get_threshold() == COLLECT_AT
+        assert COLLECT_AT[0] > thresholds[0]
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
+        assert switch_s > SWITCH_S
+        raise KeyError
+    assert gc.get_threshold() == thresholds
+    assert sys.getswitchinterval() == pytest.approx(switch_s)
