@@ -90,6 +90,11 @@ def _contenders(document: Document) -> Iterator[str]:
             f"did not come. Not graded: {lost['skipped']}."
         )
         yield ""
+    left_out = sum(f["not_run"] for f in figures)
+    if left_out:
+        asked = sum(f["runs"] for f in figures)
+        yield f"Not asked: {left_out} of {asked}. The ceiling of money was reached, or a price is unknown."
+        yield ""
 
 
 def _pairs(document: Document) -> Iterator[str]:
