@@ -166,11 +166,9 @@ def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool)
     verify_net = verify_gain - (verify_usd + VERIFY_S * WAIT_USD_PER_S)
     panel_net = verify_net + panel_gain - (panel_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S)
     about = f"{task.risk} risk, {task.complexity} complexity, {gains.wrong:.0%} likely wrong"
-    verify_says = (
-        f"a check would save {verify_gain:.2f} USD and costs {price(verify_usd, VERIFY_S)}"
-    )
+    verify_says = f"a check would save {verify_gain:.2f} USD for {price(verify_usd, VERIFY_S)}"
     more = price(panel_usd, PANEL_S - VERIFY_S)
-    panel_says = f"a panel would save another {panel_gain:.2f} USD and costs another {more}"
+    panel_says = f"a panel would save another {panel_gain:.2f} USD for {more}"
     if max(verify_net, panel_net) <= 0:
         return Choice(
             "single",

@@ -185,8 +185,8 @@ def test_money_is_not_mixed_with_the_worth_of_waiting():
     near = [FOUR.get(s.candidate) for s in ranking_of(asked)]
     call = nominal_usd([c for c in near if c is not None])
     check, panel = chosen(asked).reasons[1:]
-    assert check.endswith(f" USD and costs {1.5 * call:.4f} USD and 10 s, worth 0.17")
-    assert panel.endswith(f" USD and costs another {3 * call:.4f} USD and 35 s, worth 0.58")
+    assert check.endswith(f" USD for {1.5 * call:.4f} USD and 10 s, worth 0.17")
+    assert panel.endswith(f" USD for {3 * call:.4f} USD and 35 s, worth 0.58")
 
 
 def test_the_nominal_price_leaves_unknown_prices_out():
