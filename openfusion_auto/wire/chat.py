@@ -26,9 +26,9 @@ _FINISHES: Mapping[str, str] = {
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
 FAST_TIERS = ("priority", "fast")  # one and the same: OpenAI renamed it in July 2026
-# Fields of a message that are content of their own, beside text and calls.
 MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
+# Fields of a message that are content of their own, beside text and calls.
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
 
