@@ -329,8 +329,7 @@ class Answer:
         finish: The model's own finish reason.
         model: The name the upstream reported, or None.
         billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
-        apart: What makes its bill more than its tokens' list price, by name, each once: tools that the upstream ran
-            itself (`web_search`), a faster tier.
+        apart: What the upstream ran itself and bills beside the tokens (`web_search`), by name, each once.
     """
 
     text: str = ""

@@ -193,7 +193,7 @@ class Attempts:
         if told.apart and line.usd is None:
             used = " and ".join(told.apart)
             self._trace.notes.append(
-                f"{candidate.id} used {used}: more is billed than its tokens' list price, nobody says how much"
+                f"{candidate.id} used {used}: billed beside its tokens, nobody says how much"
             )
 
     async def _exchange(

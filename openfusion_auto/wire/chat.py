@@ -25,7 +25,6 @@ _FINISHES: Mapping[str, str] = {
 }
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
-FAST_TIERS = ("priority", "fast")  # one and the same: OpenAI renamed it in July 2026
 MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
 # Fields of a message that are content of their own, beside text and calls.
@@ -71,16 +70,10 @@ def read_answer(raw: bytes) -> Answer:
         finish=finish,
         usage=read_usage(data.get("usage")),
         billed_usd=read_bill(data.get("usage")),
-        apart=tier_of(data.get("service_tier")),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,
     )
-
-
-def tier_of(value: object) -> tuple[str, ...]:
-    """Return OpenAI's fast tier by name when an answer came from it: its tokens cost a multiple of the list price."""
-    return (f"the tier {value}",) if value in FAST_TIERS else ()
 
 
 def read_bill(value: object) -> float | None:

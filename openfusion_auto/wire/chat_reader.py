@@ -9,7 +9,7 @@ from typing import Literal
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.alike import Alike
-from openfusion_auto.wire.chat import CUT, read_bill, read_usage, reasoning_of, text_of, tier_of
+from openfusion_auto.wire.chat import CUT, read_bill, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
@@ -51,7 +51,6 @@ class ChatReader(StreamReader):
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._billed_usd: float | None = None
-        self._apart: tuple[str, ...] = ()
         self._alike = Alike()
 
     def answer(self) -> Answer:
@@ -67,7 +66,6 @@ class ChatReader(StreamReader):
             finish=first.finish,
             usage=self._usage,
             billed_usd=self._billed_usd,
-            apart=self._apart,
             model=self._model,
             deltas=tuple(self._deltas),
         )
@@ -135,7 +133,6 @@ class ChatReader(StreamReader):
         usage = None if reported is None else read_usage(reported)
         if usage is not None:
             self._usage, self._billed_usd = usage, read_bill(reported)
-            self._apart = tier_of(chunk.get("service_tier"))
         if self._model is None and isinstance(chunk.get("model"), str):
             self._model = str(chunk["model"])
         choices = chunk.get("choices")

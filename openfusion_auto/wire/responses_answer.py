@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import tier_of
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import openai_error, safe_reason
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
@@ -101,7 +100,7 @@ def read_answer(raw: bytes) -> Answer:
         tool_calls=calls,
         finish=finish,
         usage=read_usage(data.get("usage")),
-        apart=apart_of(data, (str(item.get("type")) for item in listed)),
+        apart=apart_of(str(item.get("type")) for item in listed),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,
@@ -110,10 +109,9 @@ def read_answer(raw: bytes) -> Answer:
     )
 
 
-def apart_of(response: Mapping[str, object], kinds: Iterable[str]) -> tuple[str, ...]:
-    """Return what a response costs beside its tokens' list price: OpenAI's own tools, by `kinds` of items; its tier."""
-    tools = dict.fromkeys(k.removesuffix("_call") for k in kinds if k in BILLED_APART)
-    return (*tools, *tier_of(response.get("service_tier")))
+def apart_of(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return which of OpenAI's own tools ran that it bills beside the tokens, by the types of output items."""
+    return tuple(dict.fromkeys(k.removesuffix("_call") for k in kinds if k in BILLED_APART))
 
 
 def finish_of(response: Mapping[str, object], *, calls: bool) -> str:

@@ -88,7 +88,7 @@ class ResponsesReader(StreamReader):
             ),
             finish=self._finish,
             usage=self._usage,
-            apart=apart_of(self._response or {}, (item.type for item in self._items.values())),
+            apart=apart_of(item.type for item in self._items.values()),
             model=self._model,
             deltas=tuple(self._deltas),
             data=self._response,

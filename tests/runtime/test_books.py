@@ -221,7 +221,7 @@ def test_what_is_billed_beside_the_tokens_makes_the_cost_unknown_and_says_so():
     asked = rig.incoming("hello").prompt
     calls._charge(line, asked, CODER, Answer(apart=("web_search",)))
     assert (line.usd, line.tokens_usd, line.known_usd, line.billed) == (None, listed, listed, True)
-    assert "coder-a used web_search: more is billed" in made.notes[0]
+    assert "coder-a used web_search: billed beside its tokens" in made.notes[0]
 
 
 def test_a_call_of_a_dry_run_costs_nothing_however_it_ends():

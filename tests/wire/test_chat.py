@@ -438,11 +438,3 @@ def test_a_body_of_another_dialect_is_not_passed_on():
 )  # fmt: skip
 def test_ends_have_openais_names(finish, calls, shown):
     assert finish_reason(finish, calls=calls) == shown
-
-
-@pytest.mark.parametrize(
-    ("tier", "apart"),
-    [("priority", ("the tier priority",)), ("fast", ("the tier fast",)), ("default", ()), ("flex", ()), (None, ()), ([], ())],
-)  # fmt: skip
-def test_a_tier_that_costs_a_multiple_is_named(tier, apart):
-    assert read_answer(json.dumps(completion(service_tier=tier)).encode()).apart == apart

@@ -346,9 +346,3 @@ def test_any_events_end_in_exactly_one_done_or_error(choices, other):
     deltas, answer = read(sse({"choices": choices}, other, {"choices": [{"delta": other}]}))
     assert [bool(d.done or d.error) for d in deltas] == [False] * (len(deltas) - 1) + [True]
     assert isinstance(answer, Answer)
-
-
-def test_the_tier_of_a_stream_is_that_beside_its_usage():
-    fast = {**usage_chunk(), "service_tier": "priority"}
-    assert read(sse(chunk({"content": "hi"}), STOP, fast))[1].apart == ("the tier priority",)
-    assert read(sse(chunk({"content": "hi"}), STOP, usage_chunk()))[1].apart == ()

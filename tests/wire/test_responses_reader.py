@@ -117,16 +117,6 @@ def test_tools_that_the_provider_ran_and_bills_apart_are_told_once(kind, apart):
     assert streamed.apart == read_answer(json.dumps(streamed.data).encode()).apart == apart
 
 
-def test_a_tier_that_costs_a_multiple_is_told():
-    ended = event(
-        "response.completed",
-        response=response(message(), service_tier="priority", status="completed"),
-    )
-    streamed = answer_of(sse(created(), done(0, message()), ended))
-    assert streamed.apart == read_answer(json.dumps(streamed.data).encode()).apart
-    assert streamed.apart == ("the tier priority",)
-
-
 def test_deltas_need_not_be_kept():
     reader = ResponsesReader(keep=False)
     reader.feed(WHOLE)
