@@ -329,7 +329,6 @@ class Answer:
         finish: The model's own finish reason.
         model: The name the upstream reported, or None.
         billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
-        apart: What the upstream ran itself and bills beside the tokens (`web_search`), by name, each once.
     """
 
     text: str = ""
@@ -344,4 +343,3 @@ class Answer:
     opaque: str = ""
     dialect: Dialect = "chat"
     billed_usd: float | None = None
-    apart: tuple[str, ...] = ()

@@ -147,7 +147,7 @@ class Attempts:
         usage = answer.usage
         used = completed(usage, prompt, answer_bytes(answer, prompt.n))
         line.book(candidate, used, estimated=used != usage)
-        self._charge(line, prompt, candidate, answer)
+        self._charge(line, prompt, candidate, answer.billed_usd)
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
         counted = usage is not None and usage.input > 0 and usage.output > 0
         streamed = counted and prompt.stream and span_s > MIN_SPAN_S
@@ -174,27 +174,20 @@ class Attempts:
             used = completed(told, prompt, received.size)
             used = replace(used, output=max(used.output, estimate(received.size)))
             line.book(candidate, used, estimated=True)
-        self._charge(line, prompt, candidate, received)
+        self._charge(line, prompt, candidate, received.billed_usd)
 
     def _charge(
-        self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
+        self, line: Attempt, prompt: Prompt, candidate: Candidate, billed_usd: float | None
     ) -> None:
-        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed.
-
-        Where it ran tools that are billed beside the tokens, only that bill says how much it was.
-        """
+        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed."""
+        offers = self._means.offers.get(candidate.upstream, ())
         if line.usage is None:
             return
-        offers, usd = self._means.offers.get(candidate.upstream, ()), told.billed_usd
-        if prompt.web or told.apart or (usd is not None and tells_bill(prompt, offers)):
-            line.usd, line.billed = usd, True
+        # Searching is billed beside the tokens, and only the upstream knows how much it was.
+        if prompt.web or (billed_usd is not None and tells_bill(prompt, offers)):
+            line.usd, line.billed = billed_usd, True
         if self._trace.dry_run:
             line.usd, line.billed = 0.0, False  # nobody was paid
-        if told.apart and line.usd is None:
-            used = " and ".join(told.apart)
-            self._trace.notes.append(
-                f"{candidate.id} used {used}: billed beside its tokens, nobody says how much"
-            )
 
     async def _exchange(
         self,

@@ -330,7 +330,7 @@ class Caller(Attempts):
 
     def _with(self, worst_usd: float) -> float:
         """Return what the request costs at worst with one more call [USD]."""
-        spent = sum(a.known_usd for a in self._trace.attempts)
+        spent = sum(a.usd for a in self._trace.attempts if a.usd is not None)
         return spent + self._reserved_usd + worst_usd
 
     async def _covered(self, usd: float) -> bool:

@@ -26,7 +26,7 @@ class Received:
         first_s: When the first token came; of a whole answer, its first byte.
         usage: What the upstream has told of the tokens.
         final: It is all of them; else there may be more output.
-        billed_usd, apart: As of `Answer`.
+        billed_usd: What the upstream said that the call costs [USD].
     """
 
     size: int = 0
@@ -35,13 +35,11 @@ class Received:
     usage: Usage | None = None
     final: bool = False
     billed_usd: float | None = None
-    apart: tuple[str, ...] = ()
 
     def tell(self, answer: Answer, choices: int) -> None:
         """Note what an answer, whole or not, says of its tokens, and how long it and its other `choices` are."""
         self.usage, self.final = answer.usage, answer.finish is not None
-        self.size = answer_bytes(answer, choices)
-        self.billed_usd, self.apart = answer.billed_usd, answer.apart
+        self.size, self.billed_usd = answer_bytes(answer, choices), answer.billed_usd
 
 
 class Relay:

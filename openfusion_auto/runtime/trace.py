@@ -27,8 +27,7 @@ class Attempt:
 
     `lost` lists what the candidate's dialect could not say. `usd` is None when the price is unknown. `estimated`
     marks usage that the upstream never reported (it was cut, or says nothing): then the tokens are counted from bytes.
-    `billed`: `usd` is not the tokens at the pool's price (`tokens_usd`) but what the upstream charges, None when it
-    does not say how much.
+    `billed`: `usd` is not the tokens at the pool's price but what the upstream says that it charges.
     """
 
     phase: str
@@ -42,7 +41,6 @@ class Attempt:
     usage: Usage | None = None
     estimated: bool = False
     usd: float | None = None
-    tokens_usd: float | None = None
     billed: bool = False
     finish: str | None = None
     error: str | None = None
@@ -54,12 +52,7 @@ class Attempt:
         self.usage = usage
         self.estimated = estimated
         if usage is not None and candidate.price is not None:
-            self.usd = self.tokens_usd = cost.usd(candidate.price, usage)
-
-    @property
-    def known_usd(self) -> float:
-        """What the call cost at least [USD]: of what is billed beside its tokens, the tokens."""
-        return (self.usd if self.usd is not None else self.tokens_usd) or 0.0
+            self.usd = cost.usd(candidate.price, usage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,6 @@ _OWN_WORDS = re.compile(r"prompt is too long: [\d,]+ tokens > [\d,]+ maximum", r
 _TOKENS = re.compile(
     r"\d[\d,]{2,12}", re.ASCII
 )  # windows have three digits and more; names of models have not
-_FREE = ("web_fetch_requests",)  # "no additional charges beyond standard token costs"
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -87,7 +86,6 @@ def read_answer(raw: bytes) -> Answer:
         tool_calls=calls,
         finish=finish,
         usage=read_usage(data.get("usage")),
-        apart=apart_of(data.get("usage")),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,
@@ -111,13 +109,6 @@ def read_usage(value: object) -> Usage | None:
     fresh, cached, written, output, thought, hour = (number or 0 for number in counts)
     given, hour = fresh + cached + written, min(hour, written)
     return Usage(given, output, cached, written, min(thought, output), hour)
-
-
-def apart_of(value: object) -> tuple[str, ...]:
-    """Return which tools of its own Anthropic counted in `usage.server_tool_use`, but those that cost tokens alone."""
-    used = as_object((as_object(value) or {}).get("server_tool_use")) or {}
-    counted = [key for key, times in used.items() if key not in _FREE and as_count(times)]
-    return tuple(key.removesuffix("_requests")[:40] for key in counted if key.isidentifier())
 
 
 def render_usage(usage: Usage) -> dict[str, object]:

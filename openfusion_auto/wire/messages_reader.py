@@ -12,7 +12,6 @@ from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_answer import (
-    apart_of,
     finish_of,
     has_content,
     mended_block,
@@ -74,7 +73,6 @@ class MessagesReader(StreamReader):
             tool_calls=tuple(ToolCall(c.id, c.name, "".join(c.arguments)) for c in self._calls),
             finish=self._finish,
             usage=self._reported(),
-            apart=apart_of(self._usage),
             model=self._model,
             deltas=tuple(self._deltas),
             opaque=self._opaque,

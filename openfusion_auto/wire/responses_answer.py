@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
@@ -25,9 +25,6 @@ NO_TOOLS = ClientTools()
 # Calls that the client runs, beside functions and custom tools: an answer with one ends for its sake.
 CLIENT_RUN = frozenset(
     {"local_shell_call", "shell_call", "apply_patch_call", "computer_call", "tool_search_call"}
-)
-BILLED_APART = frozenset(
-    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"}
 )
 CALLS = frozenset({"function_call", "custom_tool_call"})
 # What an answer shows of its request, and what stands there when the request did not say it.
@@ -100,18 +97,12 @@ def read_answer(raw: bytes) -> Answer:
         tool_calls=calls,
         finish=finish,
         usage=read_usage(data.get("usage")),
-        apart=apart_of(str(item.get("type")) for item in listed),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,
         opaque=sealed[-1] if sealed else "",
         dialect="responses",
     )
-
-
-def apart_of(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Return which of OpenAI's own tools ran that it bills beside the tokens, by the types of output items."""
-    return tuple(dict.fromkeys(k.removesuffix("_call") for k in kinds if k in BILLED_APART))
 
 
 def finish_of(response: Mapping[str, object], *, calls: bool) -> str:

@@ -15,7 +15,6 @@ from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
 from openfusion_auto.wire.responses_answer import (
     CALLS,
     CUT,
-    apart_of,
     call_id_of,
     finish_of,
     has_content,
@@ -88,7 +87,6 @@ class ResponsesReader(StreamReader):
             ),
             finish=self._finish,
             usage=self._usage,
-            apart=apart_of(item.type for item in self._items.values()),
             model=self._model,
             deltas=tuple(self._deltas),
             data=self._response,

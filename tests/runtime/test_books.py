@@ -10,7 +10,7 @@ import types
 import pytest
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.prompt import Answer, ToolCall, Usage
+from openfusion_auto.core.prompt import ToolCall, Usage
 from openfusion_auto.core.types import Policy, Stats
 from openfusion_auto.runtime.attempt import Attempts
 from openfusion_auto.runtime.books import Books, line_of
@@ -212,16 +212,6 @@ async def test_a_call_that_a_recipe_made_is_counted_with_what_it_read():
     first, second = made.attempts
     assert (first.phase, second.phase) == ("primary", "verify")
     assert second.usage.input > 100  # it read 360 bytes of an answer
-
-
-def test_what_is_billed_beside_the_tokens_makes_the_cost_unknown_and_says_so():
-    rig, made, line = Rig([]), trace(), call(usage=Usage(1000, 50))
-    listed = line.usd
-    calls = Attempts(rig.engine.means, made, began_s=0.0)
-    asked = rig.incoming("hello").prompt
-    calls._charge(line, asked, CODER, Answer(apart=("web_search",)))
-    assert (line.usd, line.tokens_usd, line.known_usd, line.billed) == (None, listed, listed, True)
-    assert "coder-a used web_search: billed beside its tokens" in made.notes[0]
 
 
 def test_a_call_of_a_dry_run_costs_nothing_however_it_ends():

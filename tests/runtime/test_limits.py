@@ -83,16 +83,6 @@ async def test_a_call_without_a_known_price_adds_what_is_known(time):
     assert spent_usd(found.counters.spending("key:ci"), WALL)[0] == 0.75
 
 
-async def test_of_a_call_with_more_on_its_bill_than_tokens_the_tokens_count(time):
-    found = limiter(time)
-    allowance = await found.enter(key(), PROMPT)
-    searched = trace(None, 0.25)
-    searched.attempts[0].tokens_usd, searched.attempts[0].billed = 0.5, True
-    allowance.close(searched)
-    assert searched.usd() is None
-    assert spent_usd(found.counters.spending("key:ci"), WALL)[0] == 0.75
-
-
 # -- rates and the cap -----------------------------------------------------------------------------------------------
 
 

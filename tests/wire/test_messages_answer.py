@@ -154,22 +154,6 @@ def test_a_count_of_an_hour_that_cannot_be_spoils_the_whole_usage():
     )
 
 
-@pytest.mark.parametrize(
-    ("ran", "apart"),
-    [
-        (
-            {"web_search_requests": 1, "code_execution_requests": 3},
-            ("web_search", "code_execution"),
-        ),
-        ({"web_search_requests": 0, "web_fetch_requests": 4}, ()),
-        ({"a\x1b[1m": 1, "web_search_requests": "2"}, ()),
-        (None, ()),
-    ],
-)
-def test_what_is_billed_beside_the_tokens_is_named(ran, apart):
-    assert read(TEXT, usage={"input_tokens": 7, "server_tool_use": ran}).apart == apart
-
-
 @given(usages)
 def test_usage_survives_the_round_trip(usage):
     assert read_usage(render_usage(usage)) == usage

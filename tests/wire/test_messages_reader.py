@@ -88,13 +88,6 @@ def test_usage_that_is_told_at_the_end_alone_counts():
     assert read(sse(begun, text(0, "a"), end(usage=None))).answer().usage is None
 
 
-def test_tools_that_the_provider_ran_and_bills_apart_are_told():
-    ran = {"web_search_requests": 2, "web_fetch_requests": 1}
-    ended = end(usage={"output_tokens": 2, "server_tool_use": ran})
-    assert read(sse(start(), text(0, "a"), ended)).answer().apart == ("web_search",)
-    assert read(sse(start(), text(0, "a"), end())).answer().apart == ()
-
-
 def test_arguments_of_a_call_are_written_at_its_end_where_no_piece_held_them():
     whole = block(0, {"type": "tool_use", "id": "t", "name": "edit", "input": {"a": 1}})
     assert read(sse(start(), whole, end("tool_use"))).answer().tool_calls[0].arguments == '{"a":1}'

@@ -99,24 +99,6 @@ def test_the_answer_is_the_one_that_a_body_would_give():
     assert len(streamed.deltas) == len(deltas(WHOLE))
 
 
-@pytest.mark.parametrize(
-    ("kind", "apart"),
-    [("web_search_call", ("web_search",)), ("tool_search_call", ()), ("function_call", ())],
-)
-def test_tools_that_the_provider_ran_and_bills_apart_are_told_once(kind, apart):
-    ran = {
-        "type": kind,
-        "id": "ws",
-        "status": "completed",
-        "name": "f",
-        "call_id": "c",
-        "arguments": "{}",
-    }
-    stream = sse(created(), done(0, ran), done(1, {**ran, "id": "ws2"}), done(2, message()), completed(ran, {**ran, "id": "ws2"}, message()))  # fmt: skip
-    streamed = answer_of(stream)
-    assert streamed.apart == read_answer(json.dumps(streamed.data).encode()).apart == apart
-
-
 def test_deltas_need_not_be_kept():
     reader = ResponsesReader(keep=False)
     reader.feed(WHOLE)
