@@ -22,6 +22,7 @@
     │   ├── UpstreamBroken      502  junk, cut, empty       ├── UpstreamDenied     502  401, 402, 403: our account
     │   ├── UpstreamMisfit      502  a call breaks its schema; another candidate is asked, no client is told
     │   └── UpstreamRejected    same status (400, 404, 413, 422): the request itself
+    │       └── UpstreamWants   the model wants the request otherwise: it gets it so from then on
     └── InternalError         500  internal
 
 `scope` says whose fault it is: would another candidate help? `retryable` is False unless a class says
@@ -254,6 +255,20 @@ class UpstreamRejected(UpstreamError):
 
     type = "invalid_request_error"
     default_code = "upstream_rejected"
+
+
+class UpstreamWants(UpstreamRejected):
+    """The model refuses a request for a thing that can be said otherwise; from then on it is.
+
+    Attributes:
+        want: `REASONING` before each answer of the history, a `SIGNATURE` on its calls, or a field that must not be
+            there.
+    """
+
+    retryable = True
+    REASONING: ClassVar[str] = "reasoning_content"
+    SIGNATURE: ClassVar[str] = "thought_signature"
+    want: str = ""
 
 
 class UpstreamDenied(UpstreamError):

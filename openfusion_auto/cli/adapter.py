@@ -338,12 +338,10 @@ def filled(
     if not mcp:
         return values
     keys = {u.api_key_env for u in settings.config.upstreams if u.api_key_env}
-    return replace(
-        values,
-        command=program(),
-        args=("mcp",) if values.url == URL else ("mcp", "--server", values.url),
-        env=(*OWN_ENV, *sorted(keys)),
-    )
+    there = () if values.url == URL else ("--server", values.url)
+    by = () if config is None else ("--config", config.absolute().as_posix())
+    args = ("mcp", *there, *by)
+    return replace(values, command=program(), args=args, env=(*OWN_ENV, *sorted(keys)))
 
 
 def program() -> str:

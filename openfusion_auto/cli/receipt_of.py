@@ -18,6 +18,8 @@ def make(trace_id: str, out: Path | None, settings: Settings) -> Path:
     Raises:
         Failure: nobody knows the trace, it holds too little, or the pool is another one by now.
     """
+    from dataclasses import replace
+
     from openfusion_auto.evals import receipt
     from openfusion_auto.runtime.clock import Clock
 
@@ -27,12 +29,13 @@ def make(trace_id: str, out: Path | None, settings: Settings) -> Path:
         raise output.Failure(
             f"{trace_id}: nothing was decided, or by a version that did not keep what from"
         )
-    if decision.pool_digest != settings.pool.digest:
+    pool = trace.pool or settings.pool
+    if decision.pool_digest != pool.digest:
         raise output.Failure(
             f"{trace_id}: was decided with the pool {decision.pool_digest}, the configured one is "
             f"{settings.pool.digest}: name the configuration of that time with --config"
         )
-    origin = receipt.origin_of(settings, dry_run=trace.dry_run)
+    origin = replace(receipt.origin_of(settings, dry_run=trace.dry_run), pool=pool)
     now = Clock().wall()
     _, path = evaluate.keep(
         lambda prev: receipt.of_request(receipt.Made(now, prev), origin, trace), out, settings

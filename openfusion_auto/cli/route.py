@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openfusion_auto.cli import output
+from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     announce_state,
     config_option,
@@ -47,6 +47,15 @@ SAMPLE_TOOL = {
     metavar="X",
     help="0 = quality first .. 10 = cheapest first, for this question.",
 )
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.models,
+    help="What the client puts in `model`: a name that `openfusion models` lists, several with commas (a panel), or "
+    "an object with a strategy as JSON. Given several times: the first that answers. [default: openfusion/auto]",
+)
 @click.option("--tools", is_flag=True, help="As if the client offered tools, as coding agents do.")
 @click.option("--session", metavar="ID", help="As part of this session (only a server knows any).")
 @click.option("--system", metavar="TEXT", help="A system prompt before the text.")
@@ -62,6 +71,7 @@ def command(
     text: str,
     as_json: bool,
     cost_quality: float | None,
+    models: tuple[str, ...],
     tools: bool,
     session: str | None,
     system: str | None,
@@ -81,6 +91,7 @@ def command(
         options={"cost_quality": cost_quality, "session": session},
         system=system,
         tools=tools,
+        model=model_of(models),
     )
     if server is not None:
         if dry_run:
@@ -91,13 +102,37 @@ def command(
     finish(answer, as_json=as_json)
 
 
+def model_of(given: tuple[str, ...]) -> object:
+    """Return what stands in `model`: one name, several in their order, or an object that is written as JSON.
+
+    Raises:
+        click.BadParameter: it begins like an object and is none.
+    """
+    if len(given) != 1:
+        return list(given) or MODEL
+    if not given[0].lstrip().startswith("{"):
+        return given[0]
+    try:
+        found = json.loads(given[0])
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise click.BadParameter("is not a JSON object", param_hint="--model")
+    return found
+
+
 def request_body(
-    text: str, *, options: Mapping[str, object], system: str | None, tools: bool
+    text: str,
+    *,
+    options: Mapping[str, object],
+    system: str | None,
+    tools: bool,
+    model: object = MODEL,
 ) -> dict[str, object]:
     """Return the chat request that the command line describes; options that are None are left out."""
     messages = [{"role": "system", "content": system}] if system is not None else []
     messages.append({"role": "user", "content": text})
-    body: dict[str, object] = {"model": MODEL, "messages": messages}
+    body: dict[str, object] = {"model": model, "messages": messages}
     chosen = {name: value for name, value in options.items() if value is not None}
     if tools:
         body["tools"] = [SAMPLE_TOOL]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+MANY = 4  # candidates that are rejected for one reason, and then stand on one line
 COLOURS = ("cyan", "blue", "green", "yellow", "magenta", "bright_black", "red", "bright_cyan")
 RISK_COLOURS = {"low": "green", "medium": "yellow", "high": "red"}
 BLOCK = "\u2588"
@@ -195,7 +196,7 @@ def say(console: Console, text: str) -> None:
 
 
 def rejected(rows: Sequence[Row], console: Console) -> None:
-    """Print who cannot serve, with the rule."""
+    """Print who cannot serve, with the rule; many for one reason stand together."""
     from rich.table import Table
 
     if not rows:
@@ -203,11 +204,18 @@ def rejected(rows: Sequence[Row], console: Console) -> None:
     console.print()
     console.print(heading("Rejected"))
     table = grid(Table)
+    alike: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        table.add_row(
-            "  " + text_of(row, "candidate"), text_of(row, "rule"), text_of(row, "detail")
-        )
-    console.print(table)
+        why = text_of(row, "rule"), text_of(row, "detail")
+        alike.setdefault(why, []).append(text_of(row, "candidate"))
+    for why, names in alike.items():
+        for name in names if len(names) < MANY else ():
+            table.add_row("  " + name, *why)
+    if table.row_count:
+        console.print(table)
+    for (rule, detail), names in alike.items():
+        if len(names) >= MANY:
+            say(console, f"{rule}: {detail}: {', '.join(names)}")
 
 
 def mode(decision: Row, console: Console) -> None:

@@ -34,7 +34,7 @@ def new_table(names: Sequence[str], numbers: Sequence[str]) -> Table:
     """Return an empty table; the columns in `numbers` stand right."""
     from rich.table import Table
 
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for name in names:
         made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     return made

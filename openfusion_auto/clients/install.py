@@ -366,7 +366,8 @@ def _diff(file: Path, old: str, new: str) -> str:
     lines = unified_diff(
         old.splitlines(), new.splitlines(), f"{file} (before)", f"{file} (after)", "", "", 2, ""
     )
-    return "\n".join(masked(line) for line in lines)
+    # Without its mark: with a minus in front `env_key` would look like the end of another name.
+    return "\n".join(line[:1] + masked(line[1:]) for line in lines)
 
 
 def masked(line: str) -> str:

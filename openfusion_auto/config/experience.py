@@ -19,10 +19,12 @@ import numpy.typing as npt
 from openfusion_auto.core.experience import BUCKETS, Experience
 from openfusion_auto.errors import ConfigError
 
-SCHEMA = 2  # 2: the form of a text is read, too
+READ = (2, 3)  # schemas
+SCHEMA = 3  # 2: the form of a text is read, too; 3: what such tasks cost
 MOST_BYTES = 50_000_000  # [bytes] of the file, and of what it unpacks to
 MOST_CANDIDATES = 500
-_ARRAYS = ("about", "ease", "lifts")
+_BEFORE_3 = ("about", "ease", "lifts")
+_ARRAYS = (*_BEFORE_3, "effort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def save_experience(experience: Experience, path: Path, *, source: str, as_of: s
         "buckets": BUCKETS,
         "slope": experience.slope,
         "mean": experience.mean,
+        "level": experience.level,
         "tasks": experience.tasks,
         "candidates": list(experience.candidates),
     }
@@ -64,6 +67,7 @@ def save_experience(experience: Experience, path: Path, *, source: str, as_of: s
                 about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
                 ease=experience.ease,
                 lifts=experience.lifts,
+                effort=experience.effort,
             )
         beside.replace(path)
     finally:
@@ -94,13 +98,12 @@ def _arrays(path: Path, name: str) -> dict[str, npt.NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as packed:
             sizes = {i.filename: i.file_size for i in packed.infolist()}
-        wanted = {f"{a}.npy" for a in _ARRAYS}
-        if set(sizes) != wanted:
+        if set(sizes) not in ({f"{a}.npy" for a in _ARRAYS}, {f"{a}.npy" for a in _BEFORE_3}):
             raise _other(name)
         if sum(sizes.values()) > MOST_BYTES:
             raise ConfigError(f"{name}: unpacks to more than {MOST_BYTES // 1_000_000} MB")
         with np.load(path, allow_pickle=False) as kept:
-            return {a: kept[a] for a in _ARRAYS}
+            return {a: kept[a] for a in kept.files}
     except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
         raise _other(name) from error
 
@@ -111,25 +114,29 @@ def _checked(arrays: dict[str, npt.NDArray[Any]], name: str) -> Kept:
         about = json.loads(arrays["about"].tobytes())
         schema, buckets = about["schema"], about["buckets"]
         candidates = tuple(str(c) for c in about["candidates"])
-        numbers = (float(about["slope"]), float(about["mean"]))
+        slope, mean, level = (float(about.get(n, 0.0)) for n in ("slope", "mean", "level"))
         tasks, source, as_of = int(about["tasks"]), str(about["source"]), str(about["as_of"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _other(name) from error
-    if (schema, buckets) != (SCHEMA, BUCKETS):
+    if schema not in READ or buckets != BUCKETS:
         raise ConfigError(
             f"{name}: is of another version (schema {schema!r}, {buckets!r} buckets; this one reads schema {SCHEMA}, "
             f"{BUCKETS} buckets): save it again with openfusion replay --save-experience"
         )
-    ease, lifts = arrays["ease"], arrays["lifts"]
+    if schema == 2:  # nothing was said of what tasks cost
+        arrays = {**arrays, "effort": np.zeros(BUCKETS)}
+    if "effort" not in arrays:
+        raise _other(name)
+    ease, lifts, effort = arrays["ease"], arrays["lifts"], arrays["effort"]
     if (
-        ease.shape != (BUCKETS,)
+        {ease.shape, effort.shape} != {(BUCKETS,)}
         or lifts.shape != (BUCKETS, len(candidates))
         or len(candidates) > MOST_CANDIDATES
-        or {ease.dtype.kind, lifts.dtype.kind} != {"f"}
+        or {a.dtype.kind for a in (ease, lifts, effort)} != {"f"}
     ):
         raise _other(name)
-    ease, lifts = ease.astype(np.float64), lifts.astype(np.float64)
-    if not (np.isfinite(ease).all() and np.isfinite(lifts).all() and np.isfinite(numbers).all()):
+    ease, lifts, effort = (a.astype(np.float64) for a in (ease, lifts, effort))
+    if not all(np.isfinite(a).all() for a in (ease, lifts, effort, (slope, mean, level))):
         raise ConfigError(f"{name}: holds numbers that are not finite")
     try:
         dt.date.fromisoformat(as_of)
@@ -137,7 +144,8 @@ def _checked(arrays: dict[str, npt.NDArray[Any]], name: str) -> Kept:
         raise ConfigError(
             f"{name}: says no date (YYYY-MM-DD) of what it was learned from"
         ) from None
-    return Kept(Experience(ease, numbers[0], numbers[1], candidates, lifts, tasks), source, as_of)
+    found = Experience(ease, slope, mean, candidates, lifts, tasks, effort, level)
+    return Kept(found, source, as_of)
 
 
 def _other(name: str) -> ConfigError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -112,6 +112,14 @@ class Settings:
         """Return the key of an upstream, or None when it has none or does not exist."""
         found = next((u for u in self.config.upstreams if u.name == upstream_name), None)
         return self._secrets.get(found.api_key_env) if found and found.api_key_env else None
+
+    def knowing(self, secrets: Mapping[str, str]) -> Settings:
+        """Return the same settings with more secrets, by variable."""
+        sealed = self._secrets.knowing(secrets)
+        _, before = _readiness(self.config, self._secrets)
+        unready, after = _readiness(self.config, sealed)
+        warnings = tuple(w for w in self.warnings if w not in before or w in after)
+        return replace(self, warnings=warnings, unready=MappingProxyType(unready), _secrets=sealed)
 
     def public(self) -> dict[str, object]:
         """Return the configuration as JSON types that may be shown: header values are left out."""

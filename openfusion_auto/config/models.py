@@ -12,7 +12,15 @@ from openfusion_auto.config.problems import near
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.config.tomlfile import Loc
 from openfusion_auto.core.own import OwnModel, host_of, outsider
-from openfusion_auto.core.prompt import Aggregator, FanOut, ModeName, Options, Strategy, WebTool
+from openfusion_auto.core.prompt import (
+    Aggregator,
+    Each,
+    FanOut,
+    ModeName,
+    Options,
+    Strategy,
+    WebTool,
+)
 from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import ConfigError
@@ -20,6 +28,7 @@ from openfusion_auto.errors import ConfigError
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 RESERVED = "openfusion/"  # of the names that are there without any configuration
 MOST_MEMBERS = 32  # answers that one panel may gather
+MOST_WEIGHT = 1e6  # as in a request
 NAMING = ("candidates", "judge", "synthesis", "fallback")  # keys that name candidates
 
 
@@ -49,6 +58,11 @@ class ModelSection(Section):
         default=(),
         description="who may answer, by id or model, in order; none = the whole pool",
         examples=[["coder-a", "reasoner-a"]],
+    )
+    weights: dict[str, float] = Field(
+        default_factory=dict,
+        description="candidate -> its share of the turns in strategy round_robin; else the heavier goes first at a tie",
+        examples=[{"coder-a": 3, "reasoner-a": 1}],
     )
     upstream: str | None = Field(
         default=None,
@@ -141,6 +155,7 @@ class ModelSection(Section):
                 raise ValueError(f"{key} belongs to a panel, and this is mode {self.way}")
         if self.fanout is not None and not self.candidates:
             raise ValueError("fanout needs candidates")
+        check_weights(self.weights, self.candidates)
         return self
 
     @property
@@ -166,7 +181,23 @@ class ModelSection(Section):
             max_usd=self.max_usd,
             max_calls=self.max_calls,
             fan=FanOut(self.name, True, count, self.synthesis, self.fallback),
+            each=tuple(Each(name, weight) for name, weight in self.weights.items()),
         )
+
+
+def check_weights(weights: Mapping[str, float], candidates: Sequence[str]) -> None:
+    """Check what a model says of its candidates' turns.
+
+    Raises:
+        ValueError: a weight of nobody, one out of bounds, or none above 0.
+    """
+    unknown = [name for name in weights if name not in candidates]
+    if unknown:
+        raise ValueError(f"weights names {unknown[0]!r}, which is not among candidates")
+    if not all(0 <= weight <= MOST_WEIGHT for weight in weights.values()):
+        raise ValueError(f"weights must be 0 to {MOST_WEIGHT:g}")
+    if weights and not any(weights.values()):
+        raise ValueError("weights needs one above 0")
 
 
 Models = Annotated[tuple[ModelSection, ...], BeforeValidator(listed)]

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from openfusion_auto.config.problems import describe, dotted, near
 from openfusion_auto.config.section import Section, Strings
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
-from openfusion_auto.core.digest import digest
+from openfusion_auto.core.own import POOL_SCHEMA, ad_hoc
 from openfusion_auto.core.types import (
     ROLES,
     Benchmark,
@@ -28,7 +28,6 @@ from openfusion_auto.errors import ConfigError
 
 __all__ = ["LOCAL_SOURCE", "POOL_SCHEMA", "STALE_DAYS", "Finding", "check_pool", "load_pool"]
 
-POOL_SCHEMA = 1
 LOCAL_SOURCE = "runs on this machine"  # the source of a price that really is 0
 FREE_SUFFIX = ":free"  # OpenRouter's name for a variant without charge
 KNOWN_OFFERS = ("tools", "vision", "reasoning", "json_schema", "embeddings")
@@ -183,8 +182,8 @@ def load_pool(path: Path, *, shown: str | None = None) -> Pool:
     twice = _twice(file)
     if twice:
         raise ConfigError("\n".join(twice))
-    candidates = tuple(sorted((_candidate(c) for c in parsed.candidates), key=lambda c: c.id))
-    return Pool(candidates, digest({"schema": POOL_SCHEMA, "candidates": candidates}))
+    candidates = tuple(_candidate(c) for c in parsed.candidates)
+    return ad_hoc(candidates)
 
 
 def as_date(text: str) -> date:

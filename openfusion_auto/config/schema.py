@@ -16,11 +16,12 @@ from openfusion_auto.config.addresses import check_header, checked_host, checked
 from openfusion_auto.config.ceilings import CeilingsSection
 from openfusion_auto.config.hedge import HedgeSection
 from openfusion_auto.config.models import Models
+from openfusion_auto.config.page import PageSection
 from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
 from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.config.strategies import StageSection, checked
 from openfusion_auto.core.prompt import Dialect
-from openfusion_auto.core.types import Policy, Preferences
+from openfusion_auto.core.types import Policy, Preferences, Twice
 
 # What a relay may be told to accept on top of the dialect; other words are kept, with a warning.
 KNOWN_OFFERS = (
@@ -64,6 +65,10 @@ class UpstreamConfig(Section):
         ge=0,
         description="shortest prompt that it caches, tokens; else 1024",
         examples=[1024],
+    )
+
+    search_usd: float | None = Field(
+        default=None, ge=0, description="what one web search costs there, USD", examples=[0.01]
     )
 
     @field_validator("name")
@@ -166,6 +171,10 @@ class AutoSection(Section):
         default=False,
         description="a verifier reads tool calls that destroy something before the client gets them",
     )
+    judge_twice: Twice = Field(
+        default="auto",
+        description="judge in both orders: auto (2 answers, tied vote), always, never",
+    )
     max_usd: float | None = Field(
         default=None, gt=0, description="ceiling for one request, worst case, USD", examples=[0.5]
     )
@@ -182,18 +191,10 @@ class AutoSection(Section):
 
     def policy(self) -> Policy:
         """Return these settings as what a decision takes."""
+        same = self.model_dump(exclude={"experience", "pipeline", "preferences"})
         return Policy(
-            cost_quality=self.cost_quality,
-            mode=self.mode,
-            max_usd=self.max_usd,
-            max_calls=self.max_calls,
-            fallbacks=self.fallbacks,
-            panel_size=self.panel_size,
-            panel_wait_s=self.panel_wait_s,
-            samples=self.samples,
-            debate_rounds=self.debate_rounds,
+            **same,
             pipeline=tuple(s.stage() for s in self.pipeline),
-            hold_destructive=self.hold_destructive,
             preferences=Preferences(**self.preferences.model_dump()),
         )
 
@@ -425,6 +426,7 @@ class Config(Section):
     limits: LimitsSection = Field(default_factory=LimitsSection)
     rules: Annotated[tuple[RuleConfig, ...], BeforeValidator(listed)] = ()
     models: Models = ()
+    page: PageSection = Field(default_factory=PageSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     log: LogSection = Field(default_factory=LogSection)
     otel: OtelSection = Field(default_factory=OtelSection)

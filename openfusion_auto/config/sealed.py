@@ -35,6 +35,10 @@ class Sealed:
         """Return a secret, None when it was not found."""
         return self._values.get(name)
 
+    def knowing(self, more: Mapping[str, str]) -> Sealed:
+        """Return these secrets with more of them."""
+        return Sealed({**self._values, **more})
+
 
 class Secrets(NamedTuple):
     """The secrets, where each was found (never its value), and what about them deserves a look."""

@@ -11,9 +11,11 @@ from openfusion_auto.errors import (
     UpstreamBroken,
     UpstreamError,
     UpstreamTimeout,
+    UpstreamWants,
 )
 
 TRIES = 2  # attempts at one candidate: a second one mends most passing faults, a third rarely does
+WANTS = 6  # of a model that wants the request otherwise, each time for another thing
 BASE_S = 0.2  # [s] mean wait before a retry; jitter makes it 0.1 to 0.3
 MAX_WAIT_S = 2.0  # [s] longest wait while another candidate could answer
 TIMEOUTS = 2  # silent upstreams per phase: the client's own patience ends soon after
@@ -62,7 +64,7 @@ def next_move(
     if isinstance(error, UpstreamTimeout):
         return Move("stop" if timeouts >= TIMEOUTS else "next")
     again = error.retryable or (alone and isinstance(error, UpstreamBroken))
-    if again and tries < TRIES:
+    if again and tries < (WANTS if isinstance(error, UpstreamWants) else TRIES):
         wait_s = BASE_S * (0.5 + jitter)
         if error.retry_after_s is not None:
             # Never earlier, and those that were told the same second do not come back together.

@@ -166,5 +166,5 @@ def task_of(
     )
     if experience is not None and verdict.kind != "aux":
         lesson = experience.of(facts.text)
-        task = replace(task, ease=lesson.ease, lifts=lesson.lifts)
+        task = replace(task, ease=lesson.ease, lifts=lesson.lifts, effort=lesson.effort)
     return applied(rules, task, facts, prompt)

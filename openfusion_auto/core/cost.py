@@ -270,17 +270,33 @@ def output_bound(candidate: Candidate, task: Task) -> int:
 def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float | None:
     """Return the most that one call can cost [USD]: nothing cached, output up to its bound.
 
-    None when its price is unknown, or what the upstream takes for searching the web is.
+    What a search finds is read at the price of input: it may fill the window. None when its price is unknown, or what
+    the upstream takes for searching the web, or how often it may.
     """
-    if candidate.price is None or task.needs.web:
+    searched = task.options.searched_at(candidate.upstream) if task.options.searching else None
+    if candidate.price is None or (task.needs.web and searched is None):
         return None
     bound = output_bound(candidate, task)
     dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
     if task.needs.hour_cache and candidate.price.cache_write is not None:
         dearest = max(dearest, HOUR_WRITE * candidate.price.input)
     tokens_in = task.needs.input_tokens + extra_input
+    fees = 0.0
+    if searched is not None:
+        most, window = searched.cost(searched.most), candidate.context_tokens
+        if most is None or window is None:
+            return None
+        fees, tokens_in = most, max(tokens_in, window)
     tokens_out = bound * task.needs.n
-    return round((tokens_in * dearest + tokens_out * candidate.price.output) * MTOK, 10)
+    return round((tokens_in * dearest + tokens_out * candidate.price.output) * MTOK + fees, 10)
+
+
+def search_usd(candidate: Candidate, task: Task) -> float | None:
+    """Return what searching is expected to add to a call [USD]: one search where it may; None = unknown."""
+    searched = task.options.searched_at(candidate.upstream) if task.options.searching else None
+    if searched is None:
+        return None if task.needs.web else 0.0
+    return searched.cost(1 if searched.most is None else min(1, searched.most))
 
 
 def total(parts: list[float | None]) -> float | None:

@@ -17,10 +17,10 @@ from functools import partial
 from openfusion_auto.core import cost, lessons, mode
 from openfusion_auto.core.eligible import by_hard_rules, strong_enough, wished
 from openfusion_auto.core.patience import patience
-from openfusion_auto.core.plan import LACKS, Chosen, build
+from openfusion_auto.core.plan import LACKS, Chosen, build, looks_twice
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import QUALITY_WEIGHTS, Table, score
-from openfusion_auto.core.strategy import ORDERED
+from openfusion_auto.core.strategy import ORDERED, Patience
 from openfusion_auto.core.types import (
     Decision,
     Plan,
@@ -88,11 +88,15 @@ def decide(
         staying=staying(ranking, task, state),
         escalates=stuck is not None,
         strategy=strategy,
-        patience=patience(plan.steps, task, pool, state, policy.panel_wait_s)
-        if taken == "panel"
-        else None,
+        patience=waiting(plan, task, pool, state, policy) if taken == "panel" else None,
         hold=holds(task, plan, policy),
+        twice=policy.judge_twice == "always" and looks_twice(plan),
     )
+
+
+def waiting(plan: Plan, task: Task, pool: Pool, state: State, policy: Policy) -> Patience:
+    """Return how long the members of a panel are waited for."""
+    return patience(plan.steps, task, pool, state, policy.panel_wait_s)
 
 
 def holds(task: Task, plan: Plan, policy: Policy) -> bool:
@@ -188,24 +192,36 @@ def fit_budget(
         return "single", "", Plan((), None, None)
     for mode_name, strategy in ways(wanted, task):
         name = strategy or mode_name
-        plan = build(mode_name, ranking, task, pool, policy, strategy)
+        make = partial(build, mode_name, ranking, task, pool, policy, strategy)
+        plan = make()
         if plan is None:
             reasons.append(
                 f"not {name}: {LACKS.get(name, 'it needs two candidates that can serve')}"
             )
             continue
-        calls = len(plan.steps)
-        if calls > max_calls:
-            reasons.append(f"not {name}: {calls} calls, the limit is {max_calls}")
-        elif max_usd is not None and plan.worst_case_usd is None:
-            reasons.append(f"not {name}: a price is unknown and the limit is {max_usd:g} USD")
-        elif max_usd is not None and (plan.worst_case_usd or 0.0) > max_usd:
-            reasons.append(
-                f"not {name}: {plan.worst_case_usd:.4f} USD at worst, the limit is {max_usd:g} USD"
-            )
-        else:
+        over = beyond(plan, max_calls, max_usd)
+        if over is not None and looks_twice(plan):
+            fewer = make(twice=False)
+            if fewer is not None and beyond(fewer, max_calls, max_usd) is None:
+                reasons.append(f"the judge is asked once: twice is {over}")
+                return mode_name, strategy, fewer
+        if over is None:
             return mode_name, strategy, plan
+        reasons.append(f"not {name}: {over}")
     return "single", "", cheaper_single(ranking, task, pool, policy, max_usd, reasons)
+
+
+def beyond(plan: Plan, max_calls: int, max_usd: float | None) -> str | None:
+    """Return which limit a plan does not fit, None when it fits them all."""
+    if len(plan.steps) > max_calls:
+        return f"{len(plan.steps)} calls, the limit is {max_calls}"
+    if max_usd is None:
+        return None
+    if plan.worst_case_usd is None:
+        return f"a price is unknown and the limit is {max_usd:g} USD"
+    if plan.worst_case_usd > max_usd:
+        return f"{plan.worst_case_usd:.4f} USD at worst, the limit is {max_usd:g} USD"
+    return None
 
 
 def ways(wanted: ModeName, task: Task) -> list[tuple[ModeName, Chosen]]:

@@ -90,8 +90,8 @@ def web_not_offered(c: Candidate, task: Task, state: State) -> str | None:
     if not task.needs.web or "web_search" in state.offers.get(c.upstream, ()):
         return None
     return (
-        f"upstream {c.upstream} has no web tools: it must speak chat and declare them"
-        ' (offers = ["web_search"])'
+        f"upstream {c.upstream} has no such web tools: it must declare them"
+        ' (offers = ["web_search"]), and the dialect responses has no web_fetch'
     )
 
 

@@ -71,6 +71,9 @@ def estimate_json(
             "worst_case": decision.plan.worst_case_usd,
             "left": left_usd,
         },
+        "searching": [
+            {"upstream": s.upstream, "usd": s.usd, "most": s.most} for s in task.options.searching
+        ],
         "steps": [
             {"phase": s.phase, "candidate": s.candidates[0], "fallbacks": list(s.candidates[1:])}
             for s in decision.plan.steps

@@ -1,10 +1,10 @@
-"""What recorded outcomes taught: how easy a task's words sound, and who does better on such words than elsewhere.
+"""What recorded outcomes taught: how easy and how dear a task's words sound, and who does better on such words.
 
-An `Experience` is two linear readings of hashed words, word pairs and the form of a text (length, digits, code and so
-on). One says how much easier or harder a task is than the recorded ones on average [log-odds of success], for all
-candidates alike. The other says by how much one candidate's chance lies above or below what its strength and that ease
-predict [share]. Both shrink to nothing where the words told nothing on held-out tasks (`evals/learn.py` fits and checks
-them), and no lift is above `MOST_LIFT`.
+An `Experience` is three linear readings of hashed words, word pairs and the form of a text (length, digits, code and so
+on). One says how much easier or harder a task is than the recorded ones on average [log-odds of success], one how much
+dearer [log of cost], both for all candidates alike. The third says by how much one candidate's chance lies above or
+below what its strength and that ease predict [share]. Each shrinks to nothing where the words told nothing on held-out
+tasks (`evals/learn.py` fits and checks them), and no lift is above `MOST_LIFT`.
 
 No text is kept: a word is one of `BUCKETS` numbers.
 """
@@ -30,6 +30,9 @@ BUCKETS = 8192
 MOST_CHARS = 6_000  # [characters] of a task that are looked at, head and tail
 MOST_EASE = 4.0  # [log-odds]
 MOST_LIFT = 0.35  # [share] that experience may add to or take from a candidate's chance
+MOST_EFFORT = (
+    4.0  # times an ordinary task's cost that a task may be taken for; at least a fourth of it
+)
 FORM_SHARE = 0.4  # of a text's squared length that its form makes up, the rest is words
 _WORD = re.compile(r"\w+|[^\w\s]")
 _CODE = re.compile(r"```|\bdef |\bclass |#include|;\n")
@@ -38,10 +41,14 @@ _FORMULA = re.compile(r"\$|\\frac|\\\(|=")
 
 
 class Lesson(NamedTuple):
-    """What experience says of one task: its ease [log-odds] and each candidate's lift [share]."""
+    """What experience says of one task: its ease [log-odds], each candidate's lift [share], and its effort.
+
+    Effort is its cost over that of an ordinary recorded task, whoever does it.
+    """
 
     ease: float
     lifts: tuple[tuple[str, float], ...]
+    effort: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +62,8 @@ class Experience:
         candidates: Ids that have lifts.
         lifts: Weights of their lifts [share], (BUCKETS, candidates).
         tasks: How many recorded tasks stand behind it.
+        effort: Weight of each bucket for what a task costs [log], (BUCKETS,).
+        level: What is taken from that, so that recorded tasks cost 1 on average [log].
     """
 
     ease: Vector
@@ -63,11 +72,14 @@ class Experience:
     candidates: tuple[str, ...]
     lifts: Vector
     tasks: int
+    effort: Vector
+    level: float
 
     def digest(self) -> str:
         """Return a name of the content: the same weights have the same, in any process."""
-        made = hashlib.sha256(repr((self.slope, self.mean, self.candidates, self.tasks)).encode())
-        for weights in (self.ease, self.lifts):
+        numbers = (self.slope, self.mean, self.candidates, self.tasks, self.level)
+        made = hashlib.sha256(repr(numbers).encode())
+        for weights in (self.ease, self.lifts, self.effort):
             made.update(np.ascontiguousarray(weights).tobytes())
         return made.hexdigest()
 
@@ -80,7 +92,8 @@ class Experience:
             (c, round(max(-MOST_LIFT, min(MOST_LIFT, v)), 6))
             for c, v in zip(self.candidates, raised, strict=True)
         )
-        return Lesson(ease_of(share, self.mean, self.slope), lifts)
+        effort = effort_of(float(self.effort[places] @ values) - self.level)
+        return Lesson(ease_of(share, self.mean, self.slope), lifts, effort)
 
 
 def ease_of(share: float, mean: float, slope: float) -> float:
@@ -89,6 +102,12 @@ def ease_of(share: float, mean: float, slope: float) -> float:
     usual = min(0.97, max(0.03, mean))
     gap = math.log(kept / (1 - kept)) - math.log(usual / (1 - usual))
     return round(max(-MOST_EASE, min(MOST_EASE, slope * gap)), 6)
+
+
+def effort_of(dearer: float) -> float:
+    """Return a task's cost over an ordinary one's, bounded, by its logarithm."""
+    most = math.log(MOST_EFFORT)
+    return round(math.exp(max(-most, min(most, dearer))), 6)
 
 
 def hashed(text: str) -> tuple[npt.NDArray[np.int64], Vector]:

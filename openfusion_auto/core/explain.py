@@ -227,6 +227,8 @@ def content_json(decision: Decision) -> dict[str, object]:
             "forced": None if task.forced is None else digests.plain(task.forced),
             "ease": task.ease,
             "lifts": dict(task.lifts),
+            # Only where experience says so: what was decided without one keeps its digest.
+            **({"effort": task.effort} if task.effort != 1.0 else {}),
             "needs": needs_json(task.needs),
             "evidence": [digests.plain(e) for e in task.evidence],
         },

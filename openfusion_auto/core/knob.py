@@ -48,10 +48,14 @@ def ends(slopes: Sequence[float]) -> tuple[float, float]:
 
 
 def factor(task: Task) -> float:
-    """Return by what the task multiplies the rate."""
+    """Return by what the task multiplies the rate.
+
+    Cost is a share of what this task costs at the dearest candidate; a task of twice the effort makes each such share
+    twice the money.
+    """
     if task.turn == "aux" or task.kind == "aux":
         return FOR_ITSELF
-    return BY_RISK[task.risk]
+    return BY_RISK[task.risk] * task.effort
 
 
 def rate(cost_quality: float, slopes: Sequence[float], task: Task) -> float:
@@ -60,7 +64,7 @@ def rate(cost_quality: float, slopes: Sequence[float], task: Task) -> float:
     Args:
         cost_quality: 0 quality .. 10 cheap.
         slopes: Of the pool's front, falling [quality per relative cost]; empty = no front.
-        task: Its risk, and whether the client asks for itself, move the rate.
+        task: Its risk, its effort, and whether the client asks for itself, move the rate.
     """
     flattest, steepest = ends(slopes)
     a, b, c = scale(cost_quality)

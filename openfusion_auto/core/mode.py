@@ -21,7 +21,7 @@ from functools import lru_cache
 
 from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import CHECK, SAME_TROUBLE, best_pair, panel_chance
-from openfusion_auto.core.plan import panel_members
+from openfusion_auto.core.plan import panel_members, second_look
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL, Table
 from openfusion_auto.core.strategy import mode_of
@@ -162,7 +162,9 @@ def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool)
     else:
         gains = measured_gains(task, policy, ranking, pool, check)
     verify_gain, verify_usd = LOSS_USD[task.risk] * gains.verify, 1.5 * call_usd
-    panel_gain, panel_usd = LOSS_USD[task.risk] * gains.panel, policy.panel_size * call_usd
+    size = policy.panel_size
+    calls = size + (second_look(policy, size) == 1.0)
+    panel_gain, panel_usd = LOSS_USD[task.risk] * gains.panel, calls * call_usd
     verify_net = verify_gain - (verify_usd + VERIFY_S * WAIT_USD_PER_S)
     panel_net = verify_net + panel_gain - (panel_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S)
     about = f"{task.risk} risk, {task.complexity} complexity, {gains.wrong:.0%} likely wrong"

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from openfusion_auto.core.digest import digest
 from openfusion_auto.core.prompt import FanOut, Options
 from openfusion_auto.core.types import Candidate, Pool
 
+POOL_SCHEMA = 1  # of pool files; a pool's digest covers it
 ANY_MODEL = "any_model"  # an upstream that offers this takes models that are not in the pool
 PLAIN = Options()
 # Who answers and who judges is what such a name stands for: a request cannot put others in their place.
@@ -74,6 +76,12 @@ class OwnModel:
 def host_of(offers: Mapping[str, tuple[str, ...]]) -> str | None:
     """Return the upstream that takes models outside the pool, the first by name; None when none does."""
     return min((name for name, offered in offers.items() if ANY_MODEL in offered), default=None)
+
+
+def ad_hoc(candidates: tuple[Candidate, ...]) -> Pool:
+    """Return a pool of these alone, with the digest that a file of them would have."""
+    listed = tuple(sorted(candidates, key=lambda c: c.id))
+    return Pool(listed, digest({"schema": POOL_SCHEMA, "candidates": listed}))
 
 
 def outsider(name: str, upstream: str) -> Candidate:

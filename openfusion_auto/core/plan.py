@@ -14,7 +14,7 @@ from openfusion_auto.core.score import PRICE, SKILL, WAIT, Table
 from openfusion_auto.core.strategy import IN_TURN, ORDERED, Stage
 from openfusion_auto.core.strength import chance, strengths
 from openfusion_auto.core.turns import order, takers
-from openfusion_auto.core.types import Kind, Plan, Policy, Pool, Score, Step, Task
+from openfusion_auto.core.types import Candidate, Kind, Plan, Policy, Pool, Score, Step, Task
 
 # Members of a panel lie at most this far below the strongest: quality of members beats diversity.
 CLOSE_STRENGTH = 0.25
@@ -23,6 +23,7 @@ INNER_WORDS = (
     1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
 )
 MENDED = 0.2  # share of answers that are written again, where nothing better is known
+AGAIN = 0.2  # share of larger panels whose judge is asked twice: two answers are left of them, or the vote is tied
 CHECKING = ("verify", "judge", "analysis")  # phases that write a verdict
 UNNAMED = -math.inf  # the place of a candidate in an order that does not name it
 ESCAPED = 1.25  # answers under judgement travel as JSON strings: quotes and newlines grow
@@ -44,8 +45,13 @@ def build(
     pool: Pool,
     policy: Policy,
     strategy: Chosen = "",
+    *,
+    twice: bool = True,
 ) -> Plan | None:
-    """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it."""
+    """Return the plan of a mode, or of a strategy of it; None when the ranking cannot carry it.
+
+    Its judge may be asked twice where the policy says so; not without `twice`.
+    """
     if not ranking:
         return Plan((), None, None) if name == "single" else None
     ranking = in_order(ranking, task, pool)
@@ -77,17 +83,34 @@ def build(
     if task.options.analysis:
         steps += (Step("analysis", judges[:2]),)
     writers = writing(ranking, task, members, judges[0])
-    return priced((*steps, *aggregating(judges, writers, task)), ranking, task, pool)
+    again = second_look(policy, len(members)) if twice else 0.0
+    steps += aggregating(judges, writers, task, 2 if again else 1)
+    return priced(steps, ranking, task, pool, again=again)
 
 
-def aggregating(judges: tuple[str, ...], writers: tuple[str, ...], task: Task) -> tuple[Step, ...]:
-    """Return what may follow the members: nobody for a vote, a judge, and where its aggregator may write, a writer."""
+def aggregating(
+    judges: tuple[str, ...], writers: tuple[str, ...], task: Task, looks: int
+) -> tuple[Step, ...]:
+    """Return what may follow the members: nobody for a vote; a judge, asked up to `looks` times, and where its
+    aggregator may write, a writer."""
     if task.options.aggregator == "vote":
         return ()
-    judge = Step("judge", judges[:2])
+    judge = (Step("judge", judges[:2]),) * looks
     if task.options.aggregator == "ranked":
-        return (judge,)
-    return judge, Step("synthesis", writers)
+        return judge
+    return *judge, Step("synthesis", writers)
+
+
+def second_look(policy: Policy, members: int) -> float:
+    """Return how often the judge of a panel of so many is expected to be asked twice, 0..1."""
+    if policy.judge_twice == "never":
+        return 0.0
+    return 1.0 if policy.judge_twice == "always" or members == 2 else AGAIN
+
+
+def looks_twice(plan: Plan) -> bool:
+    """Whether a plan's judge may be asked twice."""
+    return sum(s.phase == "judge" for s in plan.steps) > 1
 
 
 def writing(
@@ -329,12 +352,23 @@ def by_review(pool: Pool) -> tuple[str, ...]:
 
 
 DRAFTS = ("primary", "member", "escalation")  # phases that answer the client's own prompt
-SEARCHING = (*DRAFTS, "final")  # phases that may use web tools
 
 
 def is_short(step: Step) -> bool:
     """Whether a step is asked for a verdict or a note, not for an answer."""
     return step.phase in CHECKING or is_note(step)
+
+
+def without_search(task: Task) -> Task:
+    """Return a task of whoever only reads answers: nothing is searched for it."""
+    options = replace(task.options, searching=())
+    return replace(task, needs=replace(task.needs, web=False), options=options)
+
+
+def with_search(usd: float | None, first: Sequence[Candidate], task: Task) -> float | None:
+    """Return what a call is expected to cost [USD] with what it may search; None = unknown."""
+    more = cost.search_usd(first[0], task) if first else 0.0
+    return None if usd is None or more is None else usd + more
 
 
 def is_note(step: Step) -> bool:
@@ -349,16 +383,17 @@ def priced(
     pool: Pool,
     *,
     mended: float = MENDED,
+    again: float = AGAIN,
 ) -> Plan:
     """Return the plan with its money: the first candidate of each step for the expectation, the dearest of each
     for the worst case. Phases behind an answer read the answers too, at their longest; a verifier or judge writes
-    at most `INNER_OUTPUT` tokens."""
+    at most `INNER_OUTPUT` tokens. `mended` and `again` are how often a mend and a judge's second look are expected."""
     anew = 1.0 if task.options.aggregator == "judge" else MENDED
     expected_by_id = {s.candidate: s.expected_usd for s in ranking}
     checked = any(is_short(s) for s in steps)
-    offline = replace(task, needs=replace(task.needs, web=False)) if task.needs.web else task
+    offline = without_search(task) if task.needs.web or task.options.searching else task
     short = (
-        replace(task, needs=replace(offline.needs, max_output_tokens=INNER_OUTPUT))
+        replace(offline, needs=replace(offline.needs, max_output_tokens=INNER_OUTPUT))
         if checked
         else task
     )
@@ -369,12 +404,13 @@ def priced(
     behind = INNER_WORDS + int(written * ESCAPED)
     expected: list[float | None] = []
     worst: list[float | None] = []
-    for step in steps:
+    for place, step in enumerate(steps):
         shares = {"mend": mended, "synthesis": anew, "escalation": MENDED}.get(step.phase, 1.0)
-        searches = task.needs.web and step.phase in SEARCHING
-        first = None if searches else expected_by_id.get(step.candidates[0])
+        if step.phase == "judge" and step in steps[:place]:
+            shares = again
+        asked = short if is_short(step) else offline if step.phase == "synthesis" else task
+        first = with_search(expected_by_id.get(step.candidates[0]), members[step][:1], asked)
         expected.append(None if first is None else first * shares)
-        asked = short if is_short(step) else task if step.phase in SEARCHING else offline
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]
         worst.append(None if None in options else max(o for o in options if o is not None))

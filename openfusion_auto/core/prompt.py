@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from openfusion_auto.errors import FusionError
+
 Dialect = Literal["chat", "responses", "messages"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 PartKind = Literal["text", "image", "audio", "file", "reasoning", "refusal", "other"]
@@ -182,11 +184,32 @@ class Hosts:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """An upstream that would search, or do something else beside answering, for a request, and bill that apart.
+
+    Attributes:
+        upstream: Its name.
+        usd: What a search costs there [USD]; None = unknown.
+        most: How many searches one call makes at most; None = nothing bounds them.
+    """
+
+    upstream: str
+    usd: float | None
+    most: int | None
+
+    def cost(self, count: int | None) -> float | None:
+        """Return what so many searches cost [USD]; None when they or their price are unknown."""
+        if count is None or (count and self.usd is None):
+            return None
+        return count * (self.usd or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """The body field `openfusion` of a request, validated. None means: not asked, use the policy's.
 
     `each` comes from a strategy object in `model`, `fan` from a model of the operator's own that is named there,
-    `hosts` from OpenRouter's field `provider`.
+    `hosts` from OpenRouter's field `provider`. `searching` says what the request has upstreams do beside answering.
     """
 
     mode: Literal["auto", "single", "verify", "panel"] = "auto"
@@ -206,6 +229,11 @@ class Options:
     each: tuple[Each, ...] = ()
     hosts: Hosts | None = None
     tools: tuple[WebTool, ...] = ()
+    searching: tuple[Searched, ...] = ()
+
+    def searched_at(self, upstream: str) -> Searched | None:
+        """Return what an upstream would do beside answering; None = nothing that is billed apart."""
+        return next((s for s in self.searching if s.upstream == upstream), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +329,8 @@ class CallDelta:
 class Delta:
     """What one upstream event adds. `raw` is the event as it came, its blank line included.
 
-    `done` marks the dialect's terminal event, `error` carries a safe message of an error event. `opaque` is the
+    `done` marks the dialect's terminal event, `error` carries a safe message of an error event, `failure` what it means
+    where that is more than a broken answer. `opaque` is the
     signature or encrypted content of the reasoning so far. `finish` uses the chat dialect's words (stop, length,
     tool_calls, content_filter) in every dialect. `dialect` is the one that `raw` and `data` are in.
     """
@@ -317,6 +346,7 @@ class Delta:
     data: Mapping[str, object] | None = None
     opaque: str = ""
     dialect: Dialect = "chat"
+    failure: FusionError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +359,7 @@ class Answer:
         finish: The model's own finish reason.
         model: The name the upstream reported, or None.
         billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
+        searches: How many searches the upstream ran for it; None when that, or what else it ran, cannot be told.
     """
 
     text: str = ""
@@ -343,3 +374,4 @@ class Answer:
     opaque: str = ""
     dialect: Dialect = "chat"
     billed_usd: float | None = None
+    searches: int | None = None

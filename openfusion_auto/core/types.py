@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from openfusion_auto.core.prompt import ModeName, Options, Strategy
 from openfusion_auto.core.strategy import Patience, Stage
@@ -21,10 +21,9 @@ Level = Literal["low", "medium", "high"]
 Turn = Literal["aux", "user", "tool"]
 RoleName = str  # "fast", "coder", "reasoner", "verifier", "writer", or one of the pool's own
 BreakerPhase = Literal["closed", "open", "half_open"]
+Twice = Literal["auto", "always", "never"]
 
-KINDS: tuple[Kind, ...] = (
-    "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat",
-)  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 ROLES: tuple[RoleName, ...] = ("fast", "coder", "reasoner", "verifier", "writer")
 
@@ -75,11 +74,10 @@ class Task:
         needs: Hard requirements.
         evidence: Every point behind kind, risk and complexity.
         struggling, struggle: Repeated failing tool results say that the session's model is stuck, and what they say.
-        ease: How much easier than a benchmark's task [log-odds of success], by recorded outcomes of tasks like it; None
-            without any: then its complexity says so.
+        ease: How much easier than a benchmark's task [log-odds], by recorded outcomes; None: as its complexity says.
         lifts: Candidate -> how much likelier it succeeds here than its strength says [share], by recorded outcomes.
-        role: The role the request named (`openfusion/<role>`), or None.
-        only: Candidate ids the request restricts the choice to; empty = all.
+        effort: Its cost over an ordinary task's, whoever does it, by recorded bills.
+        role, only: The role that the request names, or None; the candidates it restricts the choice to, empty = all.
         options: The request's own options.
         prefer: The role that a rule prefers: its candidates rank higher, nobody is shut out.
         forced: The mode that a rule or the classifier's setting asks for, or None; the request's own goes before.
@@ -99,6 +97,7 @@ class Task:
     options: Options = field(default_factory=Options)
     ease: float | None = None
     lifts: tuple[tuple[str, float], ...] = ()
+    effort: float = 1.0
     prefer: RoleName | None = None
     forced: Forced | None = None
     number: int = 0
@@ -230,6 +229,7 @@ class Policy:
         debate_rounds: Of strategy `debate`: how often the members see each other's answers and may revise theirs.
         pipeline: Of strategy `pipeline`: its steps.
         hold_destructive: Tool calls that destroy something are read by a verifier before the client gets them.
+        judge_twice: When a panel's judge is asked again with the order reversed: `auto` (two answers, a tied vote), ...
     """
 
     cost_quality: float = 5.0
@@ -245,6 +245,7 @@ class Policy:
     debate_rounds: int = 1
     pipeline: tuple[Stage, ...] = ()
     hold_destructive: bool = False
+    judge_twice: Twice = field(default="auto", metadata={"before": "never"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +430,7 @@ class Decision:
     """The whole choice, with everything needed to show and to replay it.
 
     `strategy` is how a panel (or, for `cascade`, a check) goes about it, "" where there is only one way. `patience` is
-    a panel's. `hold` says that calls which destroy something are read by a verifier.
+    a panel's. `hold`: calls which destroy something are read by a verifier. `twice`: the judge always sees both orders.
     """
 
     mode: ModeName
@@ -446,3 +447,4 @@ class Decision:
     strategy: Strategy | Literal[""] = ""
     patience: Patience | None = None
     hold: bool = False
+    twice: bool = False

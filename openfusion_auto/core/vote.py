@@ -72,6 +72,12 @@ def majority(keys: list[str]) -> int | None:
     return keys.index(key) if count * 2 > len(keys) else None
 
 
+def tied(keys: list[str]) -> bool:
+    """Whether two groups of at least two are the largest."""
+    counts = sorted(Counter(keys).values(), reverse=True)
+    return len(counts) > 1 and counts[0] == counts[1] > 1
+
+
 def plurality(keys: list[str]) -> int | None:
     """Return the first of the one largest group of at least two; None when no group stands out."""
     (key, count), *others = Counter(keys).most_common(2)

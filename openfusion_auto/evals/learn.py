@@ -1,8 +1,9 @@
 """Fit an `Experience` to recorded outcomes, and only as much of it as held-out tasks bear out.
 
-Two ridge regressions on hashed words: the mean success of a task over all candidates, then what is left of each
-candidate's outcomes. The strength of each ridge is chosen by cross-validation inside the given tasks, infinite (nothing
-learned) among the choices. So words that tell nothing leave the front of single models as it is.
+Three ridge regressions on hashed words: the mean success of a task over all candidates, then what is left of each
+candidate's outcomes; and what a task costs, over all candidates. The strength of each ridge is chosen by
+cross-validation inside the given tasks, infinite (nothing learned) among the choices. So words that tell nothing leave
+the front of single models as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 WORTH = 0.005  # share of the squared error that a ridge must take away on held-out tasks, or nothing is learned
 FOLDS = 5
 EDGE = 0.01
+LEAST_SHARE = 0.001  # of an ordinary task's cost that a task is taken for at least: a bill of 0 has no logarithm
 
 
 def features(prompts: Sequence[str]) -> Matrix:
@@ -40,19 +42,28 @@ def folds_of(groups: Sequence[str], count: int, seed: int) -> npt.NDArray[np.int
     return np.array([of[g] for g in groups])
 
 
-def learn(x: Matrix, score: Matrix, models: Sequence[str], seed: int = 0) -> Experience:
+def learn(
+    x: Matrix,
+    score: Matrix,
+    usd: Matrix,
+    models: Sequence[str],
+    groups: Sequence[str],
+    seed: int = 0,
+) -> Experience:
     """Return what these outcomes teach.
 
     Args:
         x: `features` of the tasks' texts, (n, BUCKETS).
         score: Outcomes 0..1, (n, m); NaN where nothing is recorded (taken as the model's mean).
+        usd: What each cost [USD], (n, m); NaN where nobody knows.
         models: Ids of the candidates, (m,).
+        groups: Of each task, (n,). One group is held out together: what only its own tasks share is no evidence.
         seed: Of the folds inside.
     """
     usual = np.nanmean(score, axis=0)
     y = np.asarray(np.where(np.isnan(score), usual, score), dtype=np.float64)
     kernel = x @ x.T
-    fold = folds_of([str(i) for i in range(len(x))], FOLDS, seed)
+    fold = folds_of(numbered(groups), FOLDS, seed)
     task_mean = np.asarray(y.mean(axis=1), dtype=np.float64)
     mean = float(task_mean.mean())
     deviation = (task_mean - mean)[:, None]
@@ -60,14 +71,42 @@ def learn(x: Matrix, score: Matrix, models: Sequence[str], seed: int = 0) -> Exp
     slope, expected = calibrated(held_out[:, 0] + mean, mean, usual, y)
     rest = y - expected
     rest_ridge, _ = chosen(kernel, rest, fold)
+    lifted = tuple(models) if rest_ridge is not None else ()
+    dearer = efforts(usd)[:, None]
+    effort_ridge, dear = chosen(kernel, dearer, fold)
     return Experience(
         ease=weights(x, kernel, deviation, ridge)[:, 0],
         slope=slope if ridge is not None else 0.0,
         mean=mean,
-        candidates=tuple(models) if rest_ridge is not None else (),
-        lifts=weights(x, kernel, rest, rest_ridge),
+        candidates=lifted,
+        lifts=weights(x, kernel, rest, rest_ridge)[:, : len(lifted)],
         tasks=len(x),
+        effort=weights(x, kernel, dearer, effort_ridge)[:, 0],
+        level=float(np.log(np.exp(dear).mean())),
     )
+
+
+def efforts(usd: Matrix) -> npt.NDArray[np.float64]:
+    """Return how much dearer than usual each task was, whoever did it [log], (n,), of mean 0.
+
+    That is the mean over the candidates of its cost over what the candidate costs on average; candidates that cost
+    nothing, or nobody knows what, do not count.
+    """
+    known = ~np.isnan(usd)
+    usual = np.where(known, usd, 0.0).sum(axis=0) / known.sum(axis=0).clip(1)
+    counts = known & (usual > 0)
+    share = np.divide(usd, usual, out=np.zeros_like(usd), where=counts)
+    of = counts.sum(axis=1)
+    mean = np.divide(share.sum(axis=1), of, out=np.ones(len(usd)), where=of > 0)
+    # Rounded, so that one price for all tasks is no pattern.
+    found = np.log(mean.clip(LEAST_SHARE)).round(9)
+    return np.asarray(found - found.mean(), dtype=np.float64)
+
+
+def numbered(groups: Sequence[str]) -> list[str]:
+    """Return each task's group named by its first task, so that what groups are called does not move a fold."""
+    first: dict[str, str] = {}
+    return [first.setdefault(name, str(i)) for i, name in enumerate(groups)]
 
 
 def solved(kernel: Matrix, y: Matrix, ridge: float) -> Matrix:

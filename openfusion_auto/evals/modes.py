@@ -211,7 +211,9 @@ def outcome(
     first_of = {s.phase: number[s.candidates[0]] for s in plan.steps}
     members = [number[s.candidates[0]] for s in plan.steps if s.phase == "member"]
     if members:
-        judged = float(usual[first_of["judge"]]) if "judge" in first_of else 0.0
+        # Of three and more that differ a judge is asked once, of two in both orders.
+        looks = min(sum(s.phase == "judge" for s in plan.steps), 2 if len(members) == 2 else 1)
+        judged = looks * float(usual[first_of["judge"]]) if looks else 0.0
         return accepted_first(score[members].tolist(), check), float(usd[members].sum()) + judged
     first = first_of["primary"]
     if "verify" not in first_of:

@@ -120,6 +120,7 @@ def task_of(fold: Fold, i: int, *, experienced: bool = True) -> Task:
         needs=Needs(input_tokens=read.needs.input_tokens),
         ease=read.ease if experienced else 0.0,
         lifts=read.lifts if experienced else (),
+        effort=read.effort if experienced else 1.0,
     )
 
 
@@ -261,10 +262,15 @@ def folds(source: Source, count: int, seed: int) -> list[Fold]:
     found = []
     for k in range(count):
         train, test = np.flatnonzero(of != k), np.flatnonzero(of == k)
-        known = learn.learn(features[train], source.score[train], source.models)
+        groups = [source.groups[i] for i in train.tolist()]
+        known = learn.learn(
+            features[train], source.score[train], source.usd[train], source.models, groups
+        )
         own = list(tasks)
         for i in test.tolist():
-            own[i] = classify.read(requests[i], experience=known)
+            # Also where the words sound like a call that a client makes for itself, of which the server asks nothing.
+            ease, lifts, effort = known.of(texts[i])
+            own[i] = replace(own[i], ease=ease, lifts=lifts, effort=effort)
         found.append(Fold(source, train, test, features, tuple(own)))
     return found
 
@@ -272,7 +278,9 @@ def folds(source: Source, count: int, seed: int) -> list[Fold]:
 def learned_from(source: Source) -> Experience:
     """Return what all tasks of a source teach."""
     texts = [read_facts(request_of(p)).text for p in source.prompts]
-    return learn.learn(learn.features(texts), source.score, source.models)
+    return learn.learn(
+        learn.features(texts), source.score, source.usd, source.models, source.groups
+    )
 
 
 def merged(folds: Sequence[Fold], policy: Callable[[Fold], Picks]) -> Picks:

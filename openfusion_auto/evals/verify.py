@@ -139,15 +139,21 @@ def decision(run: Document, pool: Pool, here: str) -> Iterator[Finding]:
 
 
 def money(run: Document, pool: Pool, here: str, *, dry: bool) -> Iterator[Finding]:
-    """Yield where a call's price or the sum over calls is wrong."""
+    """Yield where a call's price or the sum over calls is wrong.
+
+    What an upstream searched is billed beside the tokens that a receipt holds: such a call may be unknown or dearer.
+    """
     used = Usage()
+    task = ((run.get("inputs") or {}).get("task")) or {}
+    apart = bool(task.get("options", {}).get("searching") or task.get("needs", {}).get("web"))
     for index, attempt in enumerate(run["attempts"]):
         usage = None if attempt["usage"] is None else read(Usage, attempt["usage"])
         candidate = pool.get(attempt["candidate"])
         price = candidate.price if candidate else None
         usd = None if usage is None or price is None else 0 if dry else cost.usd(price, usage)
-        billed = attempt.get("billed", False) and not dry  # nothing here says what that came to
-        if not billed and plain(usd) != attempt["usd"]:
+        # Nothing here says what was billed, by whom it was.
+        apart_too = apart or (attempt.get("billed", False) and not dry)
+        if plain(usd) != attempt["usd"] and not apart_too:
             yield Finding("money", f"{here}/attempts/{index}/usd", f"comes to {usd}")
         used += usage or Usage()
     if used != read(Usage, run["usage"]):

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import FusionError
-from openfusion_auto.runtime import archive
+from openfusion_auto.runtime.archive import Archive
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.trace import full
@@ -98,6 +98,7 @@ class LocalRouter:
 
     def __init__(self, engine: Engine, release: Callable[[], Any]) -> None:
         self._engine, self._release = engine, release
+        self._archive = Archive(engine.traces, engine.means.books.store)
         self.own: set[str] = set()
         self.name = "in this process" + (" (dry run)" if engine.dry_run else "")
 
@@ -126,17 +127,14 @@ class LocalRouter:
 
     async def trace(self, trace_id: str) -> dict[str, Any]:
         """See `Router`."""
-        engine = self._engine
-        found = await archive.find(engine.traces, engine.means.books.store, trace_id)
+        found = await self._archive.find(trace_id)
         if found is None:
             raise Refused("No trace with this id; the oldest ones are deleted in time.")
         return found
 
     async def newest(self, limit: int, model: str | None = None) -> list[dict[str, Any]]:
         """See `Router`."""
-        engine = self._engine
-        query = TraceQuery(limit, None, model, None, "ok", None)
-        return await archive.listed(engine.traces, engine.means.books.store, query)
+        return await self._archive.listed(TraceQuery(limit, None, model, None, "ok", None))
 
     async def underway(self, mark: str) -> dict[str, Any] | None:
         """See `Router`."""
@@ -145,6 +143,7 @@ class LocalRouter:
 
     async def close(self) -> None:
         """See `Router`."""
+        self._archive.close()
         await self._release()
 
 

@@ -10,7 +10,7 @@ import asyncio
 from aiohttp import web
 
 from openfusion_auto.errors import BadRequest, FusionError
-from openfusion_auto.page import markup
+from openfusion_auto.page import keys, markup
 from openfusion_auto.page.render import render
 from openfusion_auto.server import info
 from openfusion_auto.server.keys import ENGINE
@@ -31,6 +31,10 @@ WAYS = (
     ("strategy:debate", "A debate"),
     ("strategy:cascade", "The cheapest first"),
 )
+WEB = {
+    "web_search": "Search the web",
+    "web_fetch": "Read web pages",
+}  # what whoever answers may do on the web
 AGGREGATORS = (
     ("", "as usual: vote, else a judge picks"),
     ("vote", "a vote, no judge"),
@@ -55,6 +59,9 @@ async def page(request: web.Request) -> web.Response:
         models=[entry["id"] for entry in info.listing(request)],
         problems={c.id: unready[c.upstream] for c in pool.candidates if c.upstream in unready},
         texts=engine.keep_texts,
+        web_tools=WEB if any("web_search" in offers for offers in engine.offers.values()) else {},
+        lacks=keys.lacking(request),
+        without=sorted(unready.items()) if view is None else [],
     )
 
 

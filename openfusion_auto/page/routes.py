@@ -33,6 +33,7 @@ ROUTES = (
     Route("GET", "/ui/playground", "playground:page"),
     Route("POST", "/ui/playground/estimate", "playground:estimate"),
     Route("POST", "/ui/playground/ask", "playground:ask"),
+    Route("POST", "/ui/playground/key", "keys:give"),
     Route("POST", "/ui/playground/markdown", "playground:markdown"),
     Route("GET", "/ui/traces/{trace}", "trace:page"),
     Route("GET", "/ui/traces/{trace}/what-if", "trace:what_if"),

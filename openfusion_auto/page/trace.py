@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from openfusion_auto.page import figures, markup, whatif
 from openfusion_auto.page.render import render, seen
-from openfusion_auto.runtime import archive
+from openfusion_auto.runtime.archive import UNREADABLE, Archive
 from openfusion_auto.runtime.trace import Trace, full
 from openfusion_auto.server.keys import VIEWS
 from openfusion_auto.server.traces import awaited
@@ -29,9 +29,9 @@ ASIDE = (
 async def page(request: web.Request) -> web.Response:
     """`GET /ui/traces/{trace}`: everything; with settings in the query also what they would change."""
     try:
-        trace = await awaited(request, archive.whole)
+        trace = await awaited(request, Archive.whole)
     except Unreadable:
-        found = await awaited(request, archive.find)
+        found = await awaited(request, Archive.find)
         return render(request, "trace_summary.html", here="traces", title="Trace", trace=found)
     return render(
         request, "trace.html", here="traces", title="Trace", **await shown(request, trace)
@@ -41,10 +41,10 @@ async def page(request: web.Request) -> web.Response:
 async def what_if(request: web.Request) -> web.Response:
     """`GET /ui/traces/{trace}/what-if`: what the settings in the query would change, as a piece of the page."""
     try:
-        trace = await awaited(request, archive.whole)
+        trace = await awaited(request, Archive.whole)
         ground = await asyncio.to_thread(whatif.ground_of, trace, request.app[VIEWS])
     except Unreadable:
-        ground = archive.UNREADABLE
+        ground = UNREADABLE
     if isinstance(ground, str):
         return render(request, "trace_change.html", why_not=ground, change=None)
     knob, weights = whatif.asked(request, ground.decision.cost_quality)

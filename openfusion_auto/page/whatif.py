@@ -74,7 +74,7 @@ def ground_of(trace: Trace, views: Views) -> Ground | str:
         return "Nothing was decided: the request was refused before, or an earlier answer was given again."
     if trace.state is None or trace.policy is None:
         return "The version that recorded this did not keep what the decision was made of."
-    pool = views.with_digest(decision.pool_digest)
+    pool = trace.pool or views.with_digest(decision.pool_digest)
     if pool is None:
         return (
             "The pool has changed since: this was decided with another list of models or prices "

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
+from itertools import islice
 
 from openfusion_auto.core.recorded import Recorded, recorded, table_of
 from openfusion_auto.core.score import Table
-from openfusion_auto.core.types import Cached, Decision, Evidence, Score, Term
+from openfusion_auto.core.types import Cached, Decision, Evidence, Pool, Score, Term
 from openfusion_auto.runtime.trace import Trace, TraceStore, compact, full
 from openfusion_auto.store.base import Store, TraceHead, TraceQuery, TraceRow
 from openfusion_auto.store.records import Unreadable, dumps, read
@@ -26,8 +24,6 @@ from openfusion_auto.store.records import Unreadable, dumps, read
 TUPLES: tuple[type, ...] = (Term, Evidence, Cached)
 LAYOUT = dumps({kind.__name__: list(getattr(kind, "_fields", ())) for kind in TUPLES})
 COMPRESSION = 1  # zlib's fastest: a fifth of the size, 0.1 ms
-SEARCHES = ThreadPoolExecutor(1, "search")
-Found = TypeVar("Found")
 MAX_NAME = (
     200  # [characters] of the model's name that a client asked for, in the column it is found by
 )
@@ -70,7 +66,9 @@ def row_of(trace: Trace) -> TraceRow:
     told = trace.deliberation
     if told is not None and trace.texts is None:  # an analysis quotes the answers
         told = replace(told, analysis=None)
-    kept = replace(trace, decision=None, deliberation=told)
+    # A pool remembers tables of itself, which an encoder in C would write too: a fresh one has none.
+    pool = None if trace.pool is None else Pool(trace.pool.candidates, trace.pool.digest)
+    kept = replace(trace, decision=None, deliberation=told, pool=pool)
     parts = (LAYOUT, dumps(kept), dumps(kept_of(trace.decision)))
     document = zlib.compress(b'{"layout":%b,"trace":%b,"decision":%b}' % parts, COMPRESSION)
     return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document, words_of(trace))
@@ -145,73 +143,73 @@ def summary(row: TraceRow) -> dict[str, object]:
     return found if isinstance(found, dict) else {"trace_id": row.head.id, "at": row.head.at}
 
 
-async def find(
-    memory: TraceStore, store: Store, trace_id: str, owner: str | None = None
-) -> dict[str, object] | None:
-    """Return everything recorded of one request; None when nobody knows it, or it is not `owner`'s."""
-    found = memory.get(trace_id)
-    if found is not None:
-        return full(found) if owner in (None, found.owner) else None
-    return await asyncio.to_thread(from_store, store, trace_id, owner)
+class Archive:
+    """Where traces are found: in memory first, and then in the store. `owner` is whose alone are found; None = all."""
 
+    def __init__(self, memory: TraceStore, store: Store) -> None:
+        self._memory, self._store = memory, store
+        # Words are looked through here: that may take longer than anything else that is read, and of the loop's own
+        # threads there are few, which resolve the names of upstreams, too.
+        self._searches = ThreadPoolExecutor(1, "search")
 
-async def whole(
-    memory: TraceStore, store: Store, trace_id: str, owner: str | None = None
-) -> Trace | None:
-    """Return the trace itself; None as `find`.
+    def close(self) -> None:
+        """Let the thread for searches go; one that has begun ends in its own time."""
+        self._searches.shutdown(wait=False, cancel_futures=True)
 
-    Raises:
-        Unreadable: another version recorded it.
-    """
-    found = memory.get(trace_id)
-    if found is not None:
-        return found if owner in (None, found.owner) else None
-    row = await asyncio.to_thread(store.trace, trace_id)
-    if row is None or owner not in (None, row.head.owner):
-        return None
-    return await asyncio.to_thread(restored, row.document)
+    async def find(self, trace_id: str, owner: str | None = None) -> dict[str, object] | None:
+        """Return everything recorded of one request; None when nobody knows it, or it is not `owner`'s."""
+        found = self._memory.get(trace_id)
+        if found is not None:
+            return full(found) if owner in (None, found.owner) else None
+        row = await self._row(trace_id, owner)
+        return await asyncio.to_thread(shown, row) if row else None
 
+    async def whole(self, trace_id: str, owner: str | None = None) -> Trace | None:
+        """Return the trace itself; None as `find`.
 
-def from_store(store: Store, trace_id: str, owner: str | None) -> dict[str, object] | None:
-    """Return a trace from the store, None as above; blocks."""
-    row = store.trace(trace_id)
-    return shown(row) if row and owner in (None, row.head.owner) else None
+        Raises:
+            Unreadable: another version recorded it.
+        """
+        found = self._memory.get(trace_id)
+        if found is not None:
+            return found if owner in (None, found.owner) else None
+        row = await self._row(trace_id, owner)
+        return await asyncio.to_thread(restored, row.document) if row else None
 
+    async def moment(self, trace_id: str, owner: str | None = None) -> tuple[float, str] | None:
+        """Return the place of a trace in the order of all; None as `find`."""
+        found = self._memory.get(trace_id)
+        if found is not None:
+            return (found.at, found.id) if owner in (None, found.owner) else None
+        row = await self._row(trace_id, owner)
+        return (row.head.at, row.head.id) if row else None
 
-async def moment(
-    memory: TraceStore, store: Store, trace_id: str, owner: str | None = None
-) -> tuple[float, str] | None:
-    """Return the place of a trace in the order of all; None when nobody knows it, or it is not `owner`'s."""
-    found = memory.get(trace_id)
-    if found is not None:
-        return (found.at, found.id) if owner in (None, found.owner) else None
-    row = await asyncio.to_thread(store.trace, trace_id)
-    return (row.head.at, row.head.id) if row and owner in (None, row.head.owner) else None
+    async def _row(self, trace_id: str, owner: str | None) -> TraceRow | None:
+        row = await asyncio.to_thread(self._store.trace, trace_id)
+        return row if row and owner in (None, row.head.owner) else None
 
+    async def listed(self, query: TraceQuery) -> list[dict[str, object]]:
+        """Return traces as entries of a list, newest first: those in memory, and older ones from the store."""
+        fresh = [t for t in self._memory.latest() if query.takes(head_of(t))]
+        fresh.sort(key=lambda t: (t.at, t.id), reverse=True)
+        if query.words is None:
+            rows = await asyncio.to_thread(self._store.traces, query)
+        else:
+            search = asyncio.get_running_loop().run_in_executor
+            fresh, rows = await search(self._searches, self._searched, fresh, query)
+        found = [((t.at, t.id), summary_of(t)) for t in fresh[: query.limit]]
+        # One in memory is the newer word: it may have been running when the store was asked.
+        found += [
+            ((row.head.at, row.head.id), summary(row))
+            for row in rows
+            if self._memory.get(row.head.id) is None
+        ]
+        found.sort(key=lambda entry: entry[0], reverse=True)
+        return [entry for _, entry in found[: query.limit]]
 
-async def searched(look: Callable[[], Found]) -> Found:
-    """Return what `look` finds, in the one thread for searches.
-
-    Each may take seconds, and of the loop's own threads there are few: these resolve the names of upstreams, too.
-    """
-    return await asyncio.get_running_loop().run_in_executor(SEARCHES, look)
-
-
-async def listed(memory: TraceStore, store: Store, query: TraceQuery) -> list[dict[str, object]]:
-    """Return traces as entries of a list, newest first: those in memory, and older ones from the store."""
-    fresh = [t for t in memory.latest() if query.takes(head_of(t))]
-    if query.words is None:
-        rows = await asyncio.to_thread(store.traces, query)
-    else:  # the words in memory alone may be 200 MB
-        fresh = await searched(lambda: [t for t in fresh if query.finds(words_of(t))])
-        rows = await searched(partial(store.traces, query))
-    fresh.sort(key=lambda t: (t.at, t.id), reverse=True)
-    found = [((t.at, t.id), summary_of(t)) for t in fresh[: query.limit]]
-    # One in memory is the newer word: it may have been running when the store was asked.
-    found += [
-        ((row.head.at, row.head.id), summary(row))
-        for row in rows
-        if memory.get(row.head.id) is None
-    ]
-    found.sort(key=lambda entry: entry[0], reverse=True)
-    return [entry for _, entry in found[: query.limit]]
+    def _searched(
+        self, fresh: list[Trace], query: TraceQuery
+    ) -> tuple[list[Trace], list[TraceRow]]:
+        """Return those of `fresh` whose words are wanted, and those in the store; blocks."""
+        wanted = (t for t in fresh if query.finds(words_of(t)))
+        return list(islice(wanted, query.limit)), self._store.traces(query)

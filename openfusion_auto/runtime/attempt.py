@@ -25,8 +25,9 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
-    UpstreamBroken,
+    UpstreamError,
     UpstreamMisfit,
+    UpstreamWants,
 )
 from openfusion_auto.runtime.books import Books
 from openfusion_auto.runtime.clock import Clock
@@ -38,14 +39,18 @@ from openfusion_auto.runtime.stream import Outlet
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
-from openfusion_auto.wire.chat_marks import OFFER, needs_marks, with_marks
+from openfusion_auto.wire.call_ids import with_fit_ids
+from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
+from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
+from openfusion_auto.wire.refused import BETA, without_refused
 from openfusion_auto.wire.rendered import Rendered
-from openfusion_auto.wire.web import with_web
+from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
+SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -62,7 +67,7 @@ class Means:
     """What calls are made with: shared by all requests.
 
     `guarded`: calls are held against their tools' schemas. `turns`: whose turn it is in lists that take turns.
-    `offers`: Upstream name -> what it takes besides its dialect.
+    `offers`: Upstream name -> what it takes besides its dialect. `search_usd`: what a search costs there, where known.
     """
 
     pool: Pool
@@ -77,6 +82,7 @@ class Means:
     ceilings: Ceilings = field(default_factory=Ceilings)
     turns: Turns = field(default_factory=Turns)
     offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    search_usd: Mapping[str, float] = field(default_factory=dict)
 
 
 class Attempts:
@@ -147,7 +153,7 @@ class Attempts:
         usage = answer.usage
         used = completed(usage, prompt, answer_bytes(answer, prompt.n))
         line.book(candidate, used, estimated=used != usage)
-        self._charge(line, prompt, candidate, answer.billed_usd)
+        self._charge(line, prompt, candidate, answer)
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
         counted = usage is not None and usage.input > 0 and usage.output > 0
         streamed = counted and prompt.stream and span_s > MIN_SPAN_S
@@ -159,6 +165,14 @@ class Attempts:
             bytes_per_token=prompt_bytes(prompt) / usage.input if usage and textual else None,
             cache_hit=confirmed_share(self._trace.state, candidate.id, usage),
         )
+
+    def _book_searches(
+        self, line: Attempt, prompt: Prompt, candidate: Candidate, count: int | None
+    ) -> None:
+        """Add what an upstream searched, which is billed beside the tokens; unknown makes the whole unknown."""
+        searched = prompt.options.searched_at(candidate.upstream)
+        if searched is not None and line.usd is not None:
+            line.usd = cost.total([line.usd, searched.cost(count)])
 
     def _book_partial(
         self, line: Attempt, prompt: Prompt, candidate: Candidate, received: Received
@@ -174,18 +188,19 @@ class Attempts:
             used = completed(told, prompt, received.size)
             used = replace(used, output=max(used.output, estimate(received.size)))
             line.book(candidate, used, estimated=True)
-        self._charge(line, prompt, candidate, received.billed_usd)
+        self._charge(line, prompt, candidate, received)
 
     def _charge(
-        self, line: Attempt, prompt: Prompt, candidate: Candidate, billed_usd: float | None
+        self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
     ) -> None:
         """Let the upstream's own bill stand before tokens at the pool's price, where it is believed."""
-        offers = self._means.offers.get(candidate.upstream, ())
         if line.usage is None:
             return
-        # Searching is billed beside the tokens, and only the upstream knows how much it was.
-        if prompt.web or (billed_usd is not None and tells_bill(prompt, offers)):
-            line.usd, line.billed = billed_usd, True
+        offers, usd = self._means.offers.get(candidate.upstream, ()), told.billed_usd
+        if usd is not None and (prompt.web or tells_bill(prompt, offers)):
+            line.usd, line.billed = usd, True
+        else:
+            self._book_searches(line, prompt, candidate, told.searches)
         if self._trace.dry_run:
             line.usd, line.billed = 0.0, False  # nobody was paid
 
@@ -212,12 +227,13 @@ class Attempts:
         if prompt.web:
             self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
         theirs = prompt.dialect == upstream.dialect == "messages"
-        headers = self._headers if theirs else NO_HEADERS
+        own = self._headers_for(candidate, line) if theirs else NO_HEADERS
+        headers = web_headers(own, prompt.web, upstream.dialect)
         opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
         try:
             if is_stream(opened, asked=prompt.stream):
                 # A relayed answer is not kept by its reader: a long stream must not fill the memory.
-                reader = codec.Reader(keep=client is None)
+                reader = codec.Reader(keep=client is None, seed=self._trace.id[-SEED:])
                 try:
                     answer = await self._read_stream(opened, reader, candidate, client, received)
                 except BaseException:
@@ -228,8 +244,8 @@ class Attempts:
             else:
                 body = await self._read_body(opened, line, received)
                 try:
-                    answer = codec.read_answer(body)
-                except UpstreamBroken:
+                    answer = codec.read_answer(body, seed=self._trace.id[-SEED:])
+                except UpstreamError:
                     received.usage, received.final = usage_of(codec, body), True
                     raise
                 self._means.live.first_seen(seals_of_answer(answer), candidate)
@@ -245,6 +261,13 @@ class Attempts:
         if client is not None:
             await client.whole()
         return answer
+
+    def _headers_for(self, candidate: Candidate, line: Attempt) -> Mapping[str, str]:
+        """Return the headers of a Messages client for a Messages upstream: without the flags that it has refused."""
+        if BETA not in self._headers or BETA not in self._means.live.wants(candidate.id):
+            return self._headers
+        line.lost = (*line.lost, f"{BETA}, which the model refuses")
+        return {name: value for name, value in self._headers.items() if name != BETA}
 
     def _fits_of(self, ask: Ask) -> Fits | None:
         """Return what calls are held against; None for an ask whose calls no client runs, or a recipe looks at."""
@@ -274,17 +297,28 @@ class Attempts:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
         check_foreign(prompt, dialect)
         offers = self._means.offers.get(candidate.upstream, ())
+        if is_claude(candidate.model) or (dialect == "messages" != prompt.dialect):
+            prompt = with_fit_ids(prompt)
+        wants = self._means.live.wants(candidate.id)
+        thinks = dialect == "chat" and UpstreamWants.REASONING in wants
         if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
-            sent = with_extensions(outgoing(prompt, candidate, dialect), prompt, offers)
+            sent = outgoing(prompt, candidate, dialect, keep_reasoning=thinks)
+            sent = with_extensions(sent, prompt, offers)
         else:
             own, kept = without_extensions(prompt, offers)
             live = self._means.live
             own, lost = for_another(own, lambda seal: live.is_foreign((seal,), candidate))
             sent = outgoing(own, candidate, dialect)
             sent = Rendered(sent.body, (*kept, *lost, *sent.lost))
+        if thinks:
+            sent = with_reasoning(sent)
+        if dialect == "chat" and UpstreamWants.SIGNATURE in wants:
+            sent = with_signatures(sent)
+        if wants:
+            sent = without_refused(sent, wants)
         if prompt.web:
-            sent = with_web(sent, prompt.web)
-        marks = dialect == "chat" and OFFER in offers and needs_marks(candidate.model)
+            sent = with_web(sent, prompt.web, dialect)
+        marks = dialect == "chat" and OFFER in offers and is_claude(candidate.model)
         return with_marks(sent, prompt) if marks else sent
 
     def _note_first(self, line: Attempt, received: Received) -> None:

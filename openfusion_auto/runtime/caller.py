@@ -14,7 +14,7 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.backoff import Move, next_move, summary
 from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.hedge import PHASE as HEDGE
-from openfusion_auto.core.prompt import Prompt, Usage
+from openfusion_auto.core.prompt import Options, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
 from openfusion_auto.core.tokens import input_tokens
 from openfusion_auto.core.types import Candidate, Needs, Task
@@ -348,4 +348,5 @@ def worst_case(prompt: Prompt, candidate: Candidate, *, hour_cache: bool = False
         web=bool(prompt.web),
         hour_cache=hour_cache,
     )
-    return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs))
+    options = Options(searching=prompt.options.searching)
+    return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs, options=options))

@@ -175,9 +175,11 @@ class Engine:
         trace: Trace,
         client: ClientStream | None,
     ) -> bytes:
-        """Give a kept answer: no call, no cost, nothing learnt, no pin."""
+        """Give a kept answer: no call, no cost, nothing learnt (`Learner.again`), no pin."""
         session = session_of(incoming.prompt, incoming.headers, incoming.identity)
         trace.session, trace.session_source = session_hash(session.key), session.source
+        if self.reader.learner is not None:
+            self.reader.learner.again(session.key, kept.candidate)
         trace.cached = Again(kept.trace, kept.mode, kept.model, kept.at)
         trace.answered_by, trace.answered_phase = kept.candidate, kept.phase
         if trace.texts is not None:
@@ -197,6 +199,8 @@ class Engine:
         began_s = self.means.clock.now()
         judged = await self._judging.judged(incoming, trace, began_s)
         trace.decision, trace.state, trace.policy = judged.decision, judged.state, judged.policy
+        trace.notes += judged.notes
+        trace.pool = judged.pool if judged.want.outside else None
         trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
         trace.session = session_hash(judged.session.key)
         allowance = await self._reserved(incoming, judged, trace)

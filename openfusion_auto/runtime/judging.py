@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from openfusion_auto.core import tokens, turns
 from openfusion_auto.core.decide import decide, tightest
 from openfusion_auto.core.facts import read_facts
+from openfusion_auto.core.own import ad_hoc
 from openfusion_auto.core.plan import is_locked
-from openfusion_auto.core.prompt import Prompt
+from openfusion_auto.core.prompt import Prompt, WebTool
 from openfusion_auto.core.strategy import IN_TURN
 from openfusion_auto.core.types import Decision, Policy, Pool, Rejection, State, Task
 from openfusion_auto.errors import BadRequest, ContextTooLong, NoCandidate
@@ -21,9 +22,10 @@ from openfusion_auto.runtime.names import OwnModels, Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
+from openfusion_auto.wire.hosted import asks_apart, hosted_tools, searched_at, without_hosted
 from openfusion_auto.wire.hour_cache import caches_an_hour
 from openfusion_auto.wire.portable import is_bound, undroppable
-from openfusion_auto.wire.web import web_tools_of
+from openfusion_auto.wire.web import has_web, web_tools_of
 
 # Rules that a request brings itself: where they alone shut out everybody, the request is at fault.
 BY_REQUEST = frozenset(
@@ -54,7 +56,10 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A request that has been read and decided, before any call. `left_usd` is what budgets left it, None = none."""
+    """A request that has been read and decided, before any call. `left_usd` is what budgets left it, None = none.
+
+    `notes` are for its trace.
+    """
 
     prompt: Prompt
     want: Wanted
@@ -66,6 +71,7 @@ class Judged:
     decision: Decision
     left_usd: float | None = None
     identity: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +113,16 @@ class Judging:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity)
         state = self.means.live.snapshot(session.key)
-        web = web_tools_of(prompt)
-        prompt = replace(prompt, web=web) if web else prompt
+        policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
+        left = None
+        if incoming.allowance is not None:
+            left = incoming.allowance.left_usd(session.key)
+            policy = replace(policy, max_usd=tightest(policy.max_usd, left))
+        prompt, notes = self._searching(prompt, tightest(policy.max_usd, prompt.options.max_usd))
+        web = prompt.web
         if web or prompt.options.hosts is not None:
-            state = replace(state, offers=self._offered())
-        pool = Pool(want.outside, "ad hoc") if want.outside else pool
+            state = replace(state, offers=self._offered(web))
+        pool = ad_hoc(want.outside) if want.outside else pool
         only = want.only or self._bound_to(prompt, pool)
         read = self.reader.read(prompt, session.key, role=want.role, only=only)
         task = self._calibrated(read, prompt, state)
@@ -124,14 +135,9 @@ class Judging:
             task = replace(task, number=self.means.turns.next(name) if number is None else number)
         if self.reader.learner is not None:
             task = self.reader.learner.lifted(task, prompt, incoming.identity, pool)
-        policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
-        left = None
-        if incoming.allowance is not None:
-            left = incoming.allowance.left_usd(session.key)
-            policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         decision = decide(task, pool, state, policy)
         who = incoming.identity
-        return Judged(prompt, want, session, task, state, pool, policy, decision, left, who)
+        return Judged(prompt, want, session, task, state, pool, policy, decision, left, who, notes)
 
     async def judged(self, incoming: Incoming, trace: Trace, began_s: float) -> Judged:
         """Learn from what a request says about the answers before it, and decide it.
@@ -173,11 +179,35 @@ class Judging:
             return None
         return await self.means.turns.take(turns.name_of(options, judged.pool, judged.task.role))
 
-    def _offered(self) -> Mapping[str, tuple[str, ...]]:
-        """Return what upstreams offer; web tools only where they are known: in the dialect chat."""
+    def _searching(self, prompt: Prompt, max_usd: float | None) -> tuple[Prompt, tuple[str, ...]]:
+        """Return a prompt that knows its web tools and what upstreams bill for them, and what the trace is to note.
+
+        Under a limit of money, tools that the client merely offers are left out where their price is unknown: else
+        its whole session would be refused for a search that it may never make.
+        """
+        web = web_tools_of(prompt)
+        prompt = replace(prompt, web=web) if web else prompt
+        if not asks_apart(prompt):
+            return prompt, ()
+        spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
+        found = searched_at(prompt, spoken, self.offers, self.means.search_usd)
+        if not found:
+            return prompt, ()
+        unknown = any(s.cost(s.most) is None for s in found)
+        fewer = without_hosted(prompt) if max_usd is not None and unknown else None
+        if fewer is not None:
+            names = ", ".join(t.name for t in hosted_tools(prompt))
+            left = searched_at(fewer, spoken, self.offers, self.means.search_usd)
+            options = replace(fewer.options, searching=left)
+            why = f"{names} left out: its price is unknown here, and there is a limit of money"
+            return replace(fewer, options=options), (why,)
+        return replace(prompt, options=replace(prompt.options, searching=found)), ()
+
+    def _offered(self, web: tuple[WebTool, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Return what upstreams offer; web tools only where their dialect has those that are asked for."""
         spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
         return {
-            n: tuple(o for o in offered if o != "web_search" or spoken.get(n) == "chat")
+            n: tuple(o for o in offered if o != "web_search" or has_web(spoken.get(n, "chat"), web))
             for n, offered in sorted(self.offers.items())
         }
 

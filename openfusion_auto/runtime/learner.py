@@ -75,6 +75,17 @@ class Learner:
         lifts = lessons.lifts_of(aged, pool, task.kind, self._max_lift)
         return replace(task, lifts=lessons.summed(task.lifts, lifts)) if lifts else task
 
+    def again(self, session: str, candidate: str) -> None:
+        """Take note that a kept answer of a candidate was given again in a session.
+
+        It is one answer, however often it is given, so it teaches nothing more, nor does the same request tell anything
+        new of the answers before it. But what follows it is not the doing of another who answered there in between.
+        """
+        name = session_hash(session)
+        watch = self._watched.get(name)
+        if watch is not None and watch.candidate != candidate:
+            del self._watched[name]
+
     def answered(
         self, prompt: Prompt, session: str, identity: str, task: Task, candidate: str
     ) -> None:

@@ -26,7 +26,7 @@ class Received:
         first_s: When the first token came; of a whole answer, its first byte.
         usage: What the upstream has told of the tokens.
         final: It is all of them; else there may be more output.
-        billed_usd: What the upstream said that the call costs [USD].
+        billed_usd, searches: As of `Answer`.
     """
 
     size: int = 0
@@ -35,11 +35,13 @@ class Received:
     usage: Usage | None = None
     final: bool = False
     billed_usd: float | None = None
+    searches: int | None = None
 
     def tell(self, answer: Answer, choices: int) -> None:
         """Note what an answer, whole or not, says of its tokens, and how long it and its other `choices` are."""
         self.usage, self.final = answer.usage, answer.finish is not None
-        self.size, self.billed_usd = answer_bytes(answer, choices), answer.billed_usd
+        self.size = answer_bytes(answer, choices)
+        self.billed_usd, self.searches = answer.billed_usd, answer.searches
 
 
 class Relay:
@@ -117,9 +119,9 @@ class Relay:
 
 
 def refuse_error(deltas: list[Delta]) -> None:
-    """Raise `UpstreamBroken` when the last of the events says that the answer broke."""
+    """Raise what the last of the events says when the answer broke."""
     if deltas and deltas[-1].error is not None:
-        raise UpstreamBroken(deltas[-1].error)
+        raise deltas[-1].failure or UpstreamBroken(deltas[-1].error)
 
 
 def says(delta: Delta) -> bool:

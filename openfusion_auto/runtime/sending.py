@@ -9,8 +9,12 @@ from openfusion_auto.core.prompt import Answer, Dialect, Prompt
 from openfusion_auto.core.types import Candidate
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.upstream.base import Opened
+from openfusion_auto.wire.chat_foreign import render_foreign
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.rendered import Rendered
+from openfusion_auto.wire.splice import bounds_over
+
+REASONING = "reasoning"  # among what a candidate offers
 
 
 def refuse_broken_calls(answer: Answer) -> None:
@@ -29,20 +33,55 @@ def refuse_broken_calls(answer: Answer) -> None:
             raise UpstreamBroken("a tool call's arguments are not JSON")
 
 
-def outgoing(prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
+def outgoing(
+    prompt: Prompt, candidate: Candidate, dialect: Dialect, *, keep_reasoning: bool = False
+) -> Rendered:
     """Return what to send to a candidate whose upstream speaks `dialect`.
 
     The client's own bytes with the model's name spliced in where nothing was changed and the dialect is the same;
     else written anew, with what was lost.
+
+    Args:
+        prompt: What to send.
+        candidate: Who gets it.
+        dialect: Its upstream's.
+        keep_reasoning: To a chat upstream from another dialect: what can be read of the history's reasoning goes along.
     """
-    codec = CODECS[dialect]
+    codec, most = CODECS[dialect], candidate.max_output_tokens
+    asked = prompt.overrides.get("max_tokens", prompt.max_output_tokens)
+    if isinstance(asked, int) and most is not None and asked > most:
+        lost = (f"bound of the answer {asked} as {most}",)
+        if prompt.raw and prompt.dialect == dialect:
+            raw = codec.splice_request(prompt, candidate.model, want_usage=True, most=most)
+            return Rendered(raw, lost)
+        sent = outgoing(within(prompt, most), candidate, dialect, keep_reasoning=keep_reasoning)
+        return Rendered(sent.body, (*lost, *sent.lost))
     if prompt.raw and prompt.dialect == dialect:
         return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
-    most = candidate.max_output_tokens
-    if dialect == "messages" and most is not None and prompt.dialect != dialect:
-        # This dialect demands a bound, and refuses one over the model's own.
-        prompt = replace(prompt, max_output_tokens=min(prompt.max_output_tokens or most, most))
+    settings = prompt.settings
+    thinks = settings.effort is not None or settings.thinking_tokens is not None
+    if thinks and prompt.dialect != dialect and REASONING not in candidate.offers:
+        # Agents send an effort whoever answers, and servers refuse one for a model that does not reason.
+        prompt = replace(prompt, settings=replace(settings, effort=None, thinking_tokens=None))
+        sent = outgoing(prompt, candidate, dialect, keep_reasoning=keep_reasoning)
+        return Rendered(sent.body, ("reasoning effort: the model offers none", *sent.lost))
+    if dialect == "messages" and prompt.dialect != dialect and prompt.max_output_tokens is None:
+        prompt = replace(prompt, max_output_tokens=most)  # this dialect demands a bound
+    if keep_reasoning and prompt.dialect != "chat":
+        model, stream = candidate.model, prompt.stream
+        return render_foreign(prompt, model, stream=stream, want_usage=True, keep_reasoning=True)
     return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
+
+
+def within(prompt: Prompt, most: int) -> Prompt:
+    """Return a prompt whose answer is bounded by what its model can write [tokens]: a higher bound is refused."""
+    return replace(
+        prompt,
+        body={**prompt.body, **bounds_over(prompt.body, most)},
+        overrides={**prompt.overrides, **bounds_over(prompt.overrides, most)},
+        max_output_tokens=min(prompt.max_output_tokens or most, most),
+        raw=b"",
+    )
 
 
 def is_stream(opened: Opened, *, asked: bool) -> bool:

@@ -14,7 +14,7 @@ from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
-from openfusion_auto.errors import FusionError, UpstreamMisfit
+from openfusion_auto.errors import FusionError, UpstreamMisfit, UpstreamWants
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.store.base import KINDS, AnyLive, LiveStore, Maker
@@ -107,6 +107,7 @@ class LiveState:
         self._stats, self._breakers = kept.stats, kept.breakers
         self._pins, self._makers = kept.pins, kept.makers  # by hash of the session, of the seal
         self._tallies = kept.tallies
+        self._wants: dict[str, frozenset[str]] = {}  # by candidate; learned anew by each process
 
     def _epoch_s(self) -> float:
         """Return when the monotonic clock stood at 0 [s since 1970]; asked each time, as the wall clock is set."""
@@ -199,6 +200,8 @@ class LiveState:
         """A call failed. Not held against the candidate: what the client or the operator did wrong, and a slip of the
         model's in an answer that came.
         """
+        if isinstance(error, UpstreamWants):
+            self._wants[candidate_id] = self.wants(candidate_id) | {error.want}
         slip = isinstance(error, UpstreamMisfit)
         outage = error.scope in ("candidate", "provider") and error.status not in (
             400,
@@ -216,6 +219,10 @@ class LiveState:
         broken = breaker.fail(self._breakers.get(candidate_id, Breaker()), now)
         self._breakers[candidate_id] = broken
         self._store.keep(Breaker, candidate_id, broken, epoch_s)
+
+    def wants(self, candidate_id: str) -> frozenset[str]:
+        """Return how a candidate has wanted requests otherwise (`UpstreamWants.want`)."""
+        return self._wants.get(candidate_id, frozenset())
 
     def waited(self, candidate_id: str, ttft_ms: float) -> None:
         """A call was cut for another one, without a first token after so long [ms]."""

@@ -168,7 +168,7 @@ class ClientStream:
         broken: FusionError | None = None
         for delta in deltas:
             if delta.error is not None:
-                broken = UpstreamBroken(delta.error)
+                broken = delta.failure or UpstreamBroken(delta.error)
                 break
             if self._guard is not None and self._is_held(self._guard, delta):
                 continue

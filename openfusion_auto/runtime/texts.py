@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import Answer, Prompt
 from openfusion_auto.core.recipes import Deliberation
+from openfusion_auto.store.base import folded
 
 MOST_CHARS = 50_000  # [characters] of one text; the rest is cut off, which is said
 MOST_ANSWERS = 32  # of one request
@@ -42,8 +43,8 @@ class Texts:
             self.answers.append(said)
 
     def words(self) -> str:
-        """Return all that was asked and answered, `str.casefold`ed: what a trace is searched for."""
-        return "\n".join((self.asked, *(said.text for said in self.answers))).casefold()
+        """Return all that was asked and answered, `folded`: what a trace is searched for."""
+        return folded("\n".join((self.asked, *(said.text for said in self.answers))))
 
     def heard(self, told: Deliberation | None) -> None:
         """Enter what a panel's answers have in common."""

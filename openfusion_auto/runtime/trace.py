@@ -13,7 +13,7 @@ from openfusion_auto.core.explain import decision_json, one_sentence
 from openfusion_auto.core.hedge import PHASE
 from openfusion_auto.core.prompt import Dialect, TraceLevel, Usage
 from openfusion_auto.core.recipes import Deliberation, Outcome
-from openfusion_auto.core.types import Candidate, Decision, Policy, State
+from openfusion_auto.core.types import Candidate, Decision, Policy, Pool, State
 from openfusion_auto.runtime.texts import Texts
 
 Status = Literal["ok", "error", "cancelled", "running"]
@@ -88,7 +88,8 @@ class Trace:
 
     `session` is a hash of the session's key, `owner` one of the id of the gateway key that asked (None without one).
     `surface` names where it came in when that is not its dialect's own path. `parent` is the caller's span, as a
-    `traceparent` of W3C's version 00. `texts` are there where the operator lets words be kept, else None.
+    `traceparent` of W3C's version 00. `texts` are there where the operator lets words be kept, else None. `pool` is
+    what was decided over, where that is not the configured one: the request named models outside it.
     """
 
     id: str
@@ -117,6 +118,7 @@ class Trace:
     hedge: Hedged | None = None
     parent: str | None = None
     texts: Texts | None = None
+    pool: Pool | None = None
 
     def speaker(self) -> str | None:
         """Return who answers, as far as that is known: when it is not over, who was asked last or won."""
@@ -292,6 +294,7 @@ def full(trace: Trace) -> dict[str, object]:
         "decision": decision_json(trace.decision) if trace.decision else None,
         "state": plain(state) if state is not None else None,
         "policy": plain(trace.policy) if trace.policy is not None else None,
+        "pool": plain(trace.pool) if trace.pool is not None else None,
         **words,
     }
 
@@ -338,6 +341,7 @@ def panel_json(trace: Trace) -> dict[str, object] | None:
         "aggregator": told.aggregator,
         "best_of": told.best_of,
         "members": [plain(m) for m in told.members],
+        "judged": plain(told.judged),
         "usd": trace.usd(),
         "alone": {
             "candidate": first.candidate,

@@ -12,6 +12,7 @@ from aiohttp.log import server_logger
 from aiohttp.typedefs import Handler
 
 from openfusion_auto.runtime.access import Views
+from openfusion_auto.runtime.archive import Archive
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Limiter
@@ -20,6 +21,7 @@ from openfusion_auto.server import info, traces
 from openfusion_auto.server.embeddings import embeddings
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
+    ARCHIVE,
     CLOCK,
     CONFIG,
     ENGINE,
@@ -66,6 +68,7 @@ def build_app(
     app[METRICS] = Metrics(look_at(engine, limiter, app[LIVE], app[CONFIG]), counted)
     engine.means.books.observers.append(app[METRICS].observe)
     app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
+    app[ARCHIVE] = Archive(engine.traces, engine.means.books.store)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.
     app.router.add_get("/", info.alive)
     app.router.add_get("/health", info.alive)
@@ -76,7 +79,7 @@ def build_app(
         add_api(app.router, root)
     app.router.add_post("/debug/route", info.debug_route, expect_handler=expect)
     app.cleanup_ctx.append(housekeeping)
-    app.on_cleanup.append(close_upstreams)
+    app.on_cleanup.append(let_go)
     return app
 
 
@@ -149,7 +152,8 @@ def is_silent(client: ClientStream, quiet_s: float, now_s: float) -> bool:
     return waits and 0 < quiet_s <= now_s - client.last_s
 
 
-async def close_upstreams(app: web.Application) -> None:
-    """Release every upstream's connections."""
+async def let_go(app: web.Application) -> None:
+    """Release every upstream's connections, and what looks for traces."""
+    app[ARCHIVE].close()
     for upstream in app[ENGINE].means.upstreams.values():
         await upstream.close()

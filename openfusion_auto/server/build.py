@@ -36,6 +36,7 @@ from openfusion_auto.runtime.trace import TraceStore
 from openfusion_auto.runtime.turns import Turns
 from openfusion_auto.server.app import build_app
 from openfusion_auto.server.follow import follower_of
+from openfusion_auto.server.held import HELD, HeldKeys
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
     ENGINE,
@@ -140,6 +141,7 @@ def engine_of(
             total_s=config.timeouts.total_s,
             ceilings=config.max_tokens.ceilings(),
             offers=offers,
+            search_usd={u.name: u.search_usd for u in config.upstreams if u.search_usd is not None},
         ),
         settings.policy,
         traces,
@@ -309,6 +311,9 @@ def build(
     if settings.config.otel.enabled:
         app.on_cleanup.append(spanning(engine))
     if read is not None:
+        if workers == 1:
+            app[HELD] = HeldKeys()
+            read = app[HELD].after(read)
         follower_of(app, settings, read, partial(take, app, host), clock)
     if engine.means.guarded:
         app.cleanup_ctx.append(warming)

@@ -81,6 +81,12 @@ class Follower:
         self._stamps = self._look(settings)
         self._asked = False
         self._tried_s = 0.0
+        self._turn = asyncio.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """What counts now."""
+        return self._settings
 
     def _look(self, settings: Settings) -> dict[Path, Stamp]:
         return {path: stamp(path) for path in files_of(settings)}
@@ -91,6 +97,10 @@ class Follower:
 
     async def tick(self) -> None:
         """Look at the files, and read them when there is a reason to."""
+        async with self._turn:
+            await self._tick()
+
+    async def _tick(self) -> None:
         found = {path: stamp(path) for path in self._stamps}
         again = self._loaded.error is not None and self._clock.now() - self._tried_s >= RETRY_S
         if self._asked or again or found != self._stamps:

@@ -286,6 +286,7 @@ def own_json(model: OwnModel) -> dict[str, object]:
         "name": model.name,
         "description": model.says,
         "candidates": list(asks.panel),
+        "weights": {e.name: e.weight for e in asks.each},
         "mode": mode_of(asks.strategy) if asks.strategy != "panel" else asks.mode,
         "strategy": asks.strategy,
         "aggregator": asks.aggregator,

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from openfusion_auto.errors import FusionError
 from openfusion_auto.runtime.access import Views
+from openfusion_auto.runtime.archive import Archive
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Client, Limiter
@@ -93,6 +94,7 @@ LIVE = web.AppKey("live", Live)
 KEYRING = web.AppKey("keyring", Keyring)
 LIMITER = web.AppKey("limiter", Limiter)
 VIEWS = web.AppKey("views", Views)
+ARCHIVE = web.AppKey("archive", Archive)
 PAGE = web.AppKey("page", Page)  # not there when none is served
 METRICS = web.AppKey("metrics", Metrics)
 TRACE = web.RequestKey("trace", Trace)  # not there when a request is refused before it has one

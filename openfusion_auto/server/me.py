@@ -18,10 +18,14 @@ async def me(request: web.Request) -> web.Response:
 
 
 def standing(client: Client | None, limiter: Limiter, now_s: float) -> dict[str, object]:
-    """Return limits, use and rest of who asks; None where there is no limit. Money in USD, a day is 24 hours."""
+    """Return limits, use and rest of who asks; None where there is no limit. Money in USD, a day is 24 hours.
+
+    Without a key and without limits of the server nobody counts: what is used is None too (the ledger knows it).
+    """
     scopes = limiter.scopes(client)
     own = scopes[0] if client is not None else Scope(SERVER, limiter.server, "this server")
     spending = limiter.counters.spending(own.name)
+    counted = client is not None or limiter.server != NO_LIMITS
     day, month = spent_usd(spending, now_s)
     left = limiter.counters.left(scopes)
     requests, tokens = limiter.counters.rooms(scopes)
@@ -32,7 +36,11 @@ def standing(client: Client | None, limiter: Limiter, now_s: float) -> dict[str,
         "expires": client.expires if client else None,
         "limits": limits_json(own.limits),
         "server_limits": limits_json(limiter.server) if limiter.server != NO_LIMITS else None,
-        "used": {"requests": spending.requests, "usd_today": day, "usd_month": month},
+        "used": {
+            "requests": spending.requests if counted else None,
+            "usd_today": day if counted else None,
+            "usd_month": month if counted else None,
+        },
         "left": {
             "usd": None if left is None else to_usd(left[1]),
             "requests": requests.left if requests else None,

@@ -17,6 +17,7 @@ from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.keys import CLOCK, LIVE
 from openfusion_auto.server.logs import unhandled
+from openfusion_auto.server.memory import large_apart
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.worker import Worker
 
@@ -45,6 +46,7 @@ def runner_server(runner: web.AppRunner) -> web.Server:
 @contextlib.contextmanager
 def tuned() -> Iterator[None]:
     """Have the interpreter as a server wants it: cycles looked for rarely, threads that wait given their turn soon."""
+    large_apart()
     thresholds, switch_s = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(*COLLECT_AT)
     sys.setswitchinterval(SWITCH_S)

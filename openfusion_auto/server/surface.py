@@ -194,6 +194,8 @@ async def stream(
     response.content_type = "text/event-stream"
     if request.version >= HttpVersion11:
         response.enable_chunked_encoding()
+    else:
+        response.force_close()  # nothing but the connection's end says where such a body ends
 
     head = asyncio.Lock()  # a keep-alive and the answer's first byte may meet here
 

@@ -11,16 +11,15 @@ from aiohttp import web
 
 from openfusion_auto.core.types import KINDS
 from openfusion_auto.errors import BadRequest, NotFound
-from openfusion_auto.runtime import archive
 from openfusion_auto.runtime.access import owner_of
-from openfusion_auto.runtime.trace import TraceStore
+from openfusion_auto.runtime.archive import Archive
 from openfusion_auto.server.info import answer_json
-from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE
+from openfusion_auto.server.keys import ARCHIVE, CLIENT, CLOCK
 from openfusion_auto.server.sharing import HEARING
-from openfusion_auto.store.base import Store, TraceQuery
+from openfusion_auto.store.base import TraceQuery, folded
 
 Found = TypeVar("Found")
-Look = Callable[[TraceStore, Store, str, str | None], Awaitable[Found | None]]
+Look = Callable[[Archive, str, str | None], Awaitable[Found | None]]
 
 MAX_LISTED = 200  # traces in one listing
 DEFAULT_LISTED = 50
@@ -50,7 +49,6 @@ async def found(
 
     `at_once`: see `TraceQuery`; this process has its own newest ones in memory anyway.
     """
-    engine = request.app[ENGINE]
     query = TraceQuery(
         limit + 1,
         await before(request, asked),
@@ -64,28 +62,27 @@ async def found(
         words(asked),
         at_once,
     )
-    rows = await archive.listed(engine.traces, engine.means.books.store, query)
+    rows = await request.app[ARCHIVE].listed(query)
     return rows[:limit], len(rows) > limit
 
 
 async def trace(request: web.Request) -> web.Response:
     """`GET /v1/traces/{id}`: everything recorded of one request."""
-    return answer_json(await awaited(request, archive.find))
+    return answer_json(await awaited(request, Archive.find))
 
 
 async def awaited(request: web.Request, look: Look[Found]) -> Found:
-    """Return what `look` (of `archive`) finds of the trace that a request names, and may see.
+    """Return what `look` (of the archive) finds of the trace that a request names, and may see.
 
     Raises:
         NotFound: nobody knows it, or it is another key's.
     """
-    engine = request.app[ENGINE]
     name = request.match_info["trace"]
     clock = request.app[CLOCK]
     # Of a request that another worker answered a moment ago the trace is still on its way to the store.
     until_s = clock.now() + (WRITTEN_S if HEARING in request.app else 0.0)
     while True:
-        found = await look(engine.traces, engine.means.books.store, name, owner(request))
+        found = await look(request.app[ARCHIVE], name, owner(request))
         if found is not None or clock.now() >= until_s:
             break
         await clock.sleep(LOOK_S)
@@ -119,8 +116,7 @@ async def before(request: web.Request, asked: Mapping[str, str]) -> tuple[float,
         at = math.nan
     if math.isfinite(at):
         return at, ""
-    engine = request.app[ENGINE]
-    place = await archive.moment(engine.traces, engine.means.books.store, text, owner(request))
+    place = await request.app[ARCHIVE].moment(text, owner(request))
     if place is None:
         raise BadRequest(
             "before must be the id of a recorded trace, or seconds since 1970.", param="before"
@@ -143,7 +139,7 @@ def since(asked: Mapping[str, str]) -> float | None:
 def words(asked: Mapping[str, str]) -> str | None:
     """Return what the words of a trace must hold."""
     text = asked.get("text")
-    return text.casefold() if text else None
+    return folded(text) if text else None
 
 
 def one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:

@@ -90,13 +90,18 @@ class TraceHead(NamedTuple):
 class TraceRow(NamedTuple):
     """A trace as it is kept: `summary` is JSON for a list, `document` all of it, in its writer's own form.
 
-    `words` are what it is searched for, `str.casefold`ed; None where words are not kept, and in what a store returns.
+    `words` are what it is searched for, `folded`; None where words are not kept, and in what a store returns.
     """
 
     head: TraceHead
     summary: str
     document: bytes
     words: str | None = None
+
+
+def folded(text: str) -> str:
+    """Return text as it is searched: without case, and without the character at which SQLite would end it."""
+    return text.casefold().replace("\0", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ class TraceQuery:
         since: Only what came at this moment or later [s since 1970].
         model: The name asked for, or the candidate or model that answered.
         owner: Whose alone are wanted.
-        words: What its words must hold, `str.casefold`ed.
+        words: What its words must hold, `folded`.
         at_once: What was put in a moment ago need not be among them: writing is not waited for.
     """
 

@@ -18,7 +18,8 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 BUSY_S = (
     5.0  # [s] how long another process may hold the file before a write fails and is tried again
 )
-STEPS = 100  # of SQLite's machine between two questions whether to stop: some ten rows
+MIGRATING_S = 60.0  # [s] the same while another process brings an older file up to date
+STEPS = 2_000  # of SQLite's machine between two questions whether to stop, each of which waits for Python: 100 rows
 WAL_BYTES = 4_000_000  # [bytes] to which the file beside the file is cut back
 
 
@@ -49,8 +50,11 @@ def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only while the file is still empty
         db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA recursive_triggers = ON")  # for the words of a row that is replaced
         db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}").fetchone()
+        db.execute(f"PRAGMA busy_timeout = {MIGRATING_S * 1000:.0f}")
         migrate(db)
+        db.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
     except BaseException:
         db.close()
         raise

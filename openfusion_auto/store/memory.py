@@ -76,7 +76,7 @@ class MemoryStore:
     def trace(self, trace_id: str) -> TraceRow | None:
         """Return a trace by id."""
         render = self._traces.get(trace_id)
-        return render() if render else None
+        return render()._replace(words=None) if render else None
 
     def traces(self, query: TraceQuery) -> list[TraceRow]:
         """Return traces, newest first."""

@@ -97,6 +97,40 @@ def words(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE traces ADD COLUMN words TEXT")
 
 
+def words_by_letters(db: sqlite3.Connection) -> None:
+    """An index of all runs of three letters in `words`, so that a search reads those traces alone that hold its own;
+    triggers keep it. It needs a number that stays with a trace: that of a row without a name is SQLite's to change.
+    """
+    db.execute("CREATE TABLE lettered (n INTEGER PRIMARY KEY, trace TEXT NOT NULL UNIQUE)")
+    try:  # `detail = none`: not where they stand, which would be six times as large
+        db.execute(
+            "CREATE VIRTUAL TABLE letters USING fts5"
+            " (words, content = '', tokenize = 'trigram case_sensitive 1', detail = 'none')"
+        )
+    except (
+        sqlite3.OperationalError
+    ):  # an SQLite without FTS5 (or before 3.34): all words are looked through
+        return
+    db.execute(
+        "CREATE TRIGGER words_came AFTER INSERT ON traces WHEN new.words NOT NULL BEGIN"
+        " INSERT INTO lettered (trace) VALUES (new.id);"
+        " INSERT INTO letters (rowid, words) SELECT n, new.words FROM lettered WHERE trace = new.id; END"
+    )
+    db.execute(
+        "CREATE TRIGGER words_went AFTER DELETE ON traces WHEN old.words NOT NULL BEGIN"
+        " INSERT INTO letters (letters, rowid, words)"
+        " SELECT 'delete', n, old.words FROM lettered WHERE trace = old.id;"
+        " DELETE FROM lettered WHERE trace = old.id; END"
+    )
+    db.execute(
+        "INSERT INTO lettered (trace) SELECT id FROM traces WHERE words NOT NULL ORDER BY at, id"
+    )
+    db.execute(
+        "INSERT INTO letters (rowid, words)"
+        " SELECT n, words FROM lettered JOIN traces ON id = trace ORDER BY n"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     live_values,
     books,
@@ -107,6 +141,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     facets,
     turns,
     words,
+    words_by_letters,
 )
 LATEST = len(MIGRATIONS)
 

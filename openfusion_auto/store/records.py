@@ -1,6 +1,7 @@
 """Values to JSON and back, by the fields they have: a file of another version reads as far as it can be read.
 
-A field that a stored value lacks takes its default; one that this version does not know is passed over. Dataclasses
+A field that a stored value lacks takes its default, or what it says of values from before it was there (`before` in
+its metadata); one that this version does not know is passed over. Dataclasses
 are objects, named tuples are lists (`layout` says in which order), so that an encoder in C does nearly all the work.
 """
 
@@ -140,11 +141,13 @@ def _reader(hint: Any) -> Reader:  # noqa: ANN401 - a type as it is written
 def _dataclass_reader(hint: type) -> Reader:
     hints = get_type_hints(hint)
     readers = {f.name: _reader(hints[f.name]) for f in fields(hint) if f.init}
+    before = {f.name: f.metadata["before"] for f in fields(hint) if "before" in f.metadata}
 
     def read_fields(data: Any, layout: Layout) -> Any:  # noqa: ANN401 - JSON as it comes
         if not isinstance(data, dict):
             raise TypeError("not an object")
-        return hint(**{n: read(data[n], layout) for n, read in readers.items() if n in data})
+        known = {n: read(data[n], layout) for n, read in readers.items() if n in data}
+        return hint(**(before | known if before else known))
 
     return read_fields
 

@@ -9,11 +9,13 @@ from openfusion_auto.store.base import NEWEST
 
 DAY_S = 86_400.0  # [s]
 CHUNK = 500  # [rows] of one transaction: others wait for the file meanwhile
-ROOM = 0.9  # share of the largest size that is left when the file had become too large
+MERGED = 1_000  # [pages] of the index of letters that are merged in one transaction; a full file's has some 7,000
+ROOM = 0.95  # share of the largest size that is left when the file had become too large
 
 # Age: what is older than a moment goes.
+# Traces in the order in which they came: the index of letters takes them together then, 100 times as quickly.
 OLD = (
-    "DELETE FROM traces WHERE id IN (SELECT id FROM traces WHERE at < ? LIMIT ?)",
+    "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces WHERE at < ? LIMIT ?)",
     "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < ? LIMIT ?)",
     # A budget of 30 days must not begin anew because less is kept; there are no more of them than keys.
     "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE at < ? AND kind != 'spending' LIMIT ?)",
@@ -29,7 +31,7 @@ TOO_MANY = (
 )
 # Size: the oldest go, first traces (large and of little worth), then seals, the books last.
 OLDEST = (
-    "DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY at LIMIT ?)",
+    "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY at LIMIT ?)",
     "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE kind = 'seal' ORDER BY at LIMIT ?)",
     "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger ORDER BY at LIMIT ?)",
 )
@@ -71,6 +73,8 @@ def prune_old(db: sqlite3.Connection, limits: Limits, now_s: float) -> int:
     """
     oldest_s = now_s - limits.keep_s
     gone = sum(_all(db, delete, oldest_s) for delete in OLD)
+    if gone:
+        merge_letters(db)
     gone += _all(db, OLD_ACCOUNTS, now_s - ACCOUNTS_S)
     return gone + sum(_all(db, TOO_MANY, kind, most) for kind, most in NEWEST.items())
 
@@ -90,8 +94,24 @@ def prune_large(db: sqlite3.Connection, limits: Limits) -> int:
             gone += count
             if not count:
                 break
+    merge_letters(db)
     db.executescript("PRAGMA incremental_vacuum")  # `execute` would end after the first page
     return gone
+
+
+def merge_letters(db: sqlite3.Connection) -> None:
+    """Take what was deleted out of the index of letters, where it is only crossed out at first: left alone, that grows
+    until no trace has room beside it. A full file's index takes a second.
+    """
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'letters'").fetchone():
+        return
+    pages = -MERGED  # below 0: begin with all there is
+    while True:
+        before = db.total_changes
+        db.execute("INSERT INTO letters (letters, rank) VALUES ('merge', ?)", (pages,))
+        if db.total_changes - before < 2:  # nothing is left to do, sqlite.org/fts5.html says
+            return
+        pages = MERGED
 
 
 def _all(db: sqlite3.Connection, delete: str, *values: object) -> int:

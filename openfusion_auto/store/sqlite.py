@@ -33,7 +33,8 @@ from openfusion_auto.store.writer import Writer, column
 log = logging.getLogger(__name__)
 
 FLUSH_S = 2.0  # [s] how long a reader waits for what was put in just before
-SEARCH_S = 5.0  # [s] that words are looked for: a file of the usual largest size takes 0.5 s
+SEARCH_S = 5.0  # [s] that words are looked for. One or two letters are looked for in all words: 0.5 s in a full file
+MOST_RUNS = 64  # of three letters that the index is asked for
 
 
 class SqliteStore:
@@ -62,6 +63,7 @@ class SqliteStore:
         self._reading = Reading(path)
         self._searching = Reading(path)  # its own: nobody waits until all words are looked through
         ((rev,),) = self._reading.rows(REVISION)
+        self._lettered = bool(self._reading.rows(IS_LETTERED))
         self._writer.shelf.begin(rev)
 
     def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
@@ -115,10 +117,13 @@ class SqliteStore:
         """
         at, name = query.before or (None, None)
         parts = (query.model, query.mode, query.outcome, query.owner, query.kind, query.session)
-        wanted = (at, name, *parts, query.since, query.words, query.limit)
-        searched = query.words is not None
+        wanted = [at, name, *parts, query.since, query.words, query.limit]
+        statement, searched = TRACES, query.words is not None
+        if self._lettered and query.words is not None and (letters := letters_of(query.words)):
+            statement = TRACES_BY_LETTERS
+            wanted.append(letters)
         try:
-            found = self._read(TRACES, *wanted, at_once=query.at_once, search=searched)
+            found = self._read(statement, *wanted, at_once=query.at_once, search=searched)
         except TimeoutError:
             raise Overloaded(
                 f"Looking through the words took more than {SEARCH_S:g} s. Take a part of the traces: name a time, a "
@@ -195,13 +200,20 @@ class SqliteStore:
 
 HEAD = "id, at, requested, candidate, model, mode, outcome, owner, kind, session"
 ONE_TRACE = f"SELECT {HEAD}, summary, document FROM traces WHERE id = ?"  # noqa: S608 - of constants
-TRACES = (
+CHOSEN = (
     f"SELECT {HEAD}, summary, x'' FROM traces INDEXED BY traces_to_list"  # noqa: S608 - of constants
     " WHERE (?1 IS NULL OR (at, id) < (?1, ?2)) AND (?3 IS NULL OR ?3 IN (requested, candidate, model))"
     " AND (?4 IS NULL OR mode = ?4) AND (?5 IS NULL OR outcome = ?5) AND (?6 IS NULL OR owner = ?6)"
     " AND (?7 IS NULL OR kind = ?7) AND (?8 IS NULL OR session = ?8) AND (?9 IS NULL OR at >= ?9)"
-    " AND (?10 IS NULL OR instr(words, ?10)) ORDER BY at DESC, id DESC LIMIT ?11"
+    " AND (?10 IS NULL OR instr(words, ?10))"
 )
+NEWEST_FIRST = " ORDER BY at DESC, id DESC LIMIT ?11"
+TRACES = CHOSEN + NEWEST_FIRST
+# `+id`: the traces are gone through in their order, which ends with the last one that is wanted. The other way round
+# the words of all that hold the letters would be read, to be put in order afterwards.
+LETTERED = " AND +id IN (SELECT trace FROM lettered WHERE n IN (SELECT rowid FROM letters WHERE letters MATCH ?12))"
+TRACES_BY_LETTERS = CHOSEN + LETTERED + NEWEST_FIRST
+IS_LETTERED = "SELECT 1 FROM sqlite_master WHERE name = 'letters'"
 # Sums as REAL: a broken upstream may report more tokens than an integer sum can hold.
 SPEND = (
     "SELECT candidate, count(*), sum(status NOT IN ('ok', 'cancelled')), total(input), total(cached),"
@@ -220,6 +232,15 @@ FORGET = (
     " ELSE kind IN ('stats', 'breaker', 'tally') AND (?1 IS NULL OR ?1 = CASE kind WHEN 'tally'"
     " THEN substr(substr(key, 18), instr(substr(key, 18), ':') + 1) ELSE key END) END"
 )
+
+
+def letters_of(words: str) -> str | None:
+    """Return what the index of letters is asked for some words: all their runs of three; None for fewer than three.
+
+    Whoever holds these need not hold the words: that is looked at afterwards.
+    """
+    runs = dict.fromkeys(words[at : at + 3] for at in range(min(len(words) - 2, MOST_RUNS)))
+    return " ".join('"{}"'.format(run.replace('"', '""')) for run in runs) or None
 
 
 def trace_row(row: tuple[Any, ...]) -> TraceRow:

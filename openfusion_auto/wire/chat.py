@@ -8,7 +8,7 @@ from dataclasses import replace
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import as_custom, stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 
 TRACE = "openfusion"
@@ -31,7 +31,7 @@ _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     """Return the answer that a body holds; `raw` is kept without a byte order mark.
 
     The hub shows the first choice. Usage may be missing, unknown fields stay, `content` may be null beside tool
@@ -49,16 +49,16 @@ def read_answer(raw: bytes) -> Answer:
     if data is None:
         raise _broken("its body is not an object")
     if data.get("error"):
-        raise _broken(f"it holds an error{safe_reason(data['error'])}")
+        raise told_failure(data["error"], HOLDS_ERROR)
     choice, message = _first(data.get("choices"))
     text = text_of(message.get("content"))
-    calls, unnamed = _calls(message.get("tool_calls"))
-    if unnamed:
+    calls, unnamed = _calls(message.get("tool_calls"), seed)
+    if _end_with_calls(data["choices"]) or unnamed:
         raw = dumps(data)
     ended = choice.get("finish_reason")
     finish = ended if isinstance(ended, str) and ended else None
     if finish == "error" or choice.get("error"):
-        raise _broken(f"its choice ended with an error{safe_reason(choice.get('error'))}")
+        raise told_failure(choice.get("error"), "its choice ended with an error")
     refusal = message.get("refusal")
     if not (text or calls or finish in CUT or any(message.get(f) for f in _CONTENT)):
         raise _broken("empty answer: neither text nor a tool call")
@@ -277,7 +277,17 @@ def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]
     return next((pair for pair in found if pair[0].get("index") == 0), found[0])
 
 
-def _calls(value: object) -> tuple[tuple[ToolCall, ...], bool]:
+def _end_with_calls(choices: object) -> bool:
+    """Let choices with calls end with `tool_calls`, on which agents act, not with `stop`; tell whether one changed."""
+    changed = False
+    for choice in choices if isinstance(choices, list) else ():
+        if choice.get("finish_reason") == "stop" and choice["message"].get("tool_calls"):
+            choice["finish_reason"] = "tool_calls"
+            changed = True
+    return changed
+
+
+def _calls(value: object, seed: str) -> tuple[tuple[ToolCall, ...], bool]:
     """Return the calls, and whether one had no id: then it has one now, in the body too, for clients need it."""
     if value is None:
         return (), False
@@ -289,7 +299,7 @@ def _calls(value: object) -> tuple[tuple[ToolCall, ...], bool]:
         call = _call(as_object(item) or {})
         if not call.id:
             unnamed = True
-            item["id"] = stable_id(at, call.name)
+            item["id"] = stable_id(at, call.name, seed)
             call = replace(call, id=item["id"])
         calls.append(call)
     return tuple(calls), unnamed

@@ -6,7 +6,7 @@ them; reasoning has no field that every server knows; tools that take free text 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core.prompt import Message, Part, Prompt
@@ -15,6 +15,7 @@ from openfusion_auto.wire.chat_settings import render_settings
 from openfusion_auto.wire.chat_tools import render_call, render_tools
 from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import dumps
+from openfusion_auto.wire.ordered import in_order
 from openfusion_auto.wire.rendered import Rendered, counted, each_once
 
 _MEDIA = ("image", "audio", "file")
@@ -64,7 +65,7 @@ def render_foreign(
     """
     written = _Written()
     tools = render_tools(prompt.tools, written.lost)
-    for at, message in enumerate(_ordered((*prompt.messages, *prompt.added))):
+    for at, message in enumerate(in_order((*prompt.messages, *prompt.added))):
         _write(written, message, f"messages[{at}]", keep_reasoning=keep_reasoning)
     written.flush()
     names = frozenset(tool.name for tool in prompt.tools if tool.kind != "server")
@@ -147,33 +148,6 @@ def _without_reasoning(written: _Written, message: Message) -> Message:
         elif part.kind != "reasoning":
             kept.append(part)
     return replace(message, parts=tuple(kept))
-
-
-def _ordered(messages: Sequence[Message]) -> list[Message]:
-    """Return messages with each result behind the message that asked for it, and one message for each turn of the
-    model's: other dialects may list calls one by one, and put words between a call and its result."""
-    turns: list[tuple[Message, list[Message]]] = []
-    asked: dict[str, int] = {}  # call id -> the last turn that asked so
-    for message in messages:
-        turn = asked.get(message.tool_call_id or "") if message.role == "tool" else None
-        if turn is not None:
-            turns[turn][1].append(message)
-            continue
-        last, results = turns[-1] if turns else (None, [])
-        if last is not None and not results and last.role == message.role == "assistant":
-            turns[-1] = (_joined(last, message), results)
-        else:
-            turns.append((message, []))
-        asked.update((call.id, len(turns) - 1) for call in message.tool_calls)
-    return [message for turn, results in turns for message in (turn, *results)]
-
-
-def _joined(first: Message, second: Message) -> Message:
-    return replace(
-        first,
-        parts=(*first.parts, *second.parts),
-        tool_calls=(*first.tool_calls, *second.tool_calls),
-    )
 
 
 def _override(body: dict[str, object], overrides: Mapping[str, object], *, has_tools: bool) -> None:

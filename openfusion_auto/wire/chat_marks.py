@@ -20,8 +20,8 @@ _MARK = {"type": "ephemeral"}
 _BEFORE = ("system", "developer")
 
 
-def needs_marks(model: str) -> bool:
-    """Whether a model, by its name, caches only what is marked."""
+def is_claude(model: str) -> bool:
+    """Whether a model, by its name, is one of Anthropic's: it caches only what is marked."""
     return model.startswith("anthropic/") or "claude" in model.lower()
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
-from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
 from openfusion_auto.wire.chat import CUT, read_bill, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
-from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
-from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.errors import told_failure
+from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
+from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
 
 _CONTENT = ("refusal", "audio", "images", "function_call")
@@ -35,6 +35,7 @@ class _Call:
 class _Choice:
     """One choice as far as it has come; `by_index` maps the upstream's own indexes to calls."""
 
+    seed: str = ""  # of the answer
     content: bool = False
     finish: str | None = None
     calls: list[_Call] = field(default_factory=list)
@@ -46,8 +47,8 @@ class ChatReader(StreamReader):
 
     dialect = "chat"
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        super().__init__(limit, keep=keep)
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
+        super().__init__(limit, keep=keep, seed=seed)
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._billed_usd: float | None = None
@@ -83,11 +84,11 @@ class ChatReader(StreamReader):
             return self._no_object(frame.event)
         told = chunk.get("error", chunk) if frame.event == "error" else chunk.get("error")
         if told or frame.event == "error":
-            return (self._fail(f"the upstream sent an error event{safe_reason(told)}"),)
+            return (self._fail_as(told_failure(told, ERROR_EVENT)),)
         try:
             delta = self._chunk(frame.raw, chunk)
-        except UpstreamBroken as error:
-            return (self._fail(error.message),)
+        except UpstreamError as error:
+            return (self._fail_as(error),)
         if delta is None:
             return ()
         if delta.text and delta.raw is frame.raw:
@@ -119,7 +120,7 @@ class ChatReader(StreamReader):
 
     def _no_object(self, event: str) -> Sequence[Delta]:
         if event == "error":
-            return (self._fail("the upstream sent an error event"),)
+            return (self._fail(ERROR_EVENT),)
         return () if _is_own(event) else (self._fail("an event is not an object"),)
 
     def _end_of_input(self) -> Delta:
@@ -170,18 +171,18 @@ class ChatReader(StreamReader):
             raise UpstreamBroken("a choice's index is not a number")
         state = self._choices.get(number)
         if state is None:
-            state = self._choices[number] = _Choice()
+            state = self._choices[number] = _Choice(self._seed)
         finish = choice.get("finish_reason")
         if finish == "error" or choice.get("error"):
-            raise UpstreamBroken(f"a choice ended with an error{safe_reason(choice.get('error'))}")
+            raise told_failure(choice.get("error"), "a choice ended with an error")
         finish = finish if isinstance(finish, str) and finish else None
         state.finish = state.finish or finish
-        delta = choice.get("delta")
-        if not delta:
-            return "", "", (), finish
+        delta = choice.get("delta") or {}
         if not isinstance(delta, dict):
             raise UpstreamBroken("a choice's delta is not an object")
         text, reasoning, calls = self._said(number, state, delta)
+        if finish and not all(call.name for call in state.calls):
+            raise UpstreamBroken("a tool call has no name")
         return text, reasoning, calls, finish
 
     def _said(
@@ -190,6 +191,8 @@ class ChatReader(StreamReader):
         """Take up what a delta says; text of other choices than the first is not the hub's."""
         content = delta.get("content")
         text = content if isinstance(content, str) else text_of(content)
+        if not text and isinstance(delta.get("refusal"), str):
+            text = str(delta["refusal"])  # other dialects' clients have no field for it
         reasoning = reasoning_of(delta)
         calls: tuple[CallDelta, ...] = ()
         if delta.get("tool_calls") is not None:
@@ -198,11 +201,8 @@ class ChatReader(StreamReader):
             state.content = bool(text or calls or any(delta.get(f) for f in _CONTENT))
         if number != 0:
             return "", "", calls
-        refusal = delta.get("refusal")
         if text:
             self._text.append(text)
-        elif isinstance(refusal, str) and refusal:
-            self._text.append(refusal)
         if reasoning:
             self._reasoning.append(reasoning)
         return text, reasoning, calls
@@ -248,31 +248,34 @@ def _call(number: int, state: _Choice, item: Mapping[str, object]) -> CallDelta:
         raise UpstreamBroken("a tool call's arguments are not text")
     call_id = call_id if isinstance(call_id, str) and call_id else None
     name = name if isinstance(name, str) and name else None
-    call = _find(state, item.get("index"), call_id)
+    call = _find(state, item.get("index"), call_id, name, said)
     call.given = call.given or call_id or ""
+    # What a call's fragments say is added up by clients: an id or a name that is told again would be doubled.
+    name = None if call.name else name
     call.name = call.name or name or ""
     if custom is not None:
         call.kind = "custom"
+    told = None
     if not call.id:
         # Clients drop a call without an id. It is told with the first fragment, so this is the last moment.
-        call_id = call.id = call_id or stable_id(call.index, call.name)
+        told = call.id = call_id or stable_id(call.index, call.name, state.seed)
     call.arguments.append(said)
-    return CallDelta(number, call.index, call_id, name, said, call.kind)
+    return CallDelta(number, call.index, told, name, said, call.kind)
 
 
-def _find(state: _Choice, index: object, call_id: str | None) -> _Call:
-    """Return the call that a fragment belongs to, a new one where it begins one.
+def _find(state: _Choice, index: object, call_id: str | None, name: str | None, said: str) -> _Call:
+    """Return the call that a fragment belongs to, a new one where it begins one: then it has a name.
 
-    Some servers leave the index out, count from 1, or give every call the index 0 with an id of its own; clients
-    need it contiguous from 0, so calls are counted here.
+    Some servers leave the index out, count from 1, or give every call the index 0, with an id of its own or none; some
+    give each fragment another id. Clients need an index contiguous from 0, so calls are counted here.
     """
     if isinstance(index, int):
         known = state.by_index.get(index)
-    elif call_id is None:
-        known = state.calls[-1] if state.calls else None
     else:
-        known = next((call for call in state.calls if call.given == call_id), None)
-    if known is None or (call_id and known.given and known.given != call_id):
+        known = next((call for call in state.calls if call_id and call.given == call_id), None)
+        if known is None and state.calls and (call_id is None or name is None):
+            known = state.calls[-1]
+    if known is None or (name and _is_other(known, call_id, said)):
         known = _Call(len(state.calls))
         state.calls.append(known)
         if isinstance(index, int):
@@ -280,20 +283,45 @@ def _find(state: _Choice, index: object, call_id: str | None) -> _Call:
     return known
 
 
+def _is_other(known: _Call, call_id: str | None, said: str) -> bool:
+    """Whether a fragment with a name is of another call than the one of its index: by its id, or as that is whole."""
+    if call_id:
+        return bool(known.given) and known.given != call_id
+    return bool(said and known.name) and _is_whole("".join(known.arguments))
+
+
+def _is_whole(said: str) -> bool:
+    """Whether arguments are a whole object, so that nothing can be added."""
+    try:
+        return said.endswith("}") and as_object(loads_text(said)) is not None
+    except JsonError:
+        return False
+
+
 def _amiss(choices: list[object], calls: tuple[CallDelta, ...]) -> bool:
-    """Return whether a fragment's index, or the id of a call's first one, is not what clients need."""
+    """Return whether a fragment's index, id or name is not what clients need: the latter two once a call."""
     return any(
-        item.get("index") != call.index or (call.id is not None and item.get("id") != call.id)
+        item.get("index") != call.index
+        or (item.get("id") or None) != call.id
+        or (_held(item).get("name") or None) != call.name
         for item, call in zip(_fragments(choices), calls, strict=True)
     )
 
 
 def _mend(choices: list[object], calls: tuple[CallDelta, ...]) -> None:
-    """Give the chunk, which is ours alone, the indexes as they were counted here, and the ids made here."""
+    """Give the chunk, which is ours alone, what is told of its calls here."""
     for item, call in zip(_fragments(choices), calls, strict=True):
         item["index"] = call.index
-        if call.id is not None:
-            item["id"] = call.id
+        for where, field_, told in ((item, "id", call.id), (_held(item), "name", call.name)):
+            where.pop(field_, None)
+            if told is not None:
+                where[field_] = told
+
+
+def _held(item: dict[str, object]) -> dict[str, object]:
+    """Return what a fragment says of its function or free-text tool."""
+    found = item.get("custom") or item.get("function")
+    return found if isinstance(found, dict) else {}
 
 
 def _fragments(choices: list[object]) -> list[dict[str, object]]:

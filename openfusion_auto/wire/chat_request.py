@@ -25,7 +25,7 @@ from openfusion_auto.wire.chat_settings import read_settings
 from openfusion_auto.wire.jsons import BOM, as_object, dumps
 from openfusion_auto.wire.naming import read_named
 from openfusion_auto.wire.options import FIELD
-from openfusion_auto.wire.splice import read_top_level, splice_top_level
+from openfusion_auto.wire.splice import bounds_over, read_top_level, splice_top_level
 
 _SESSION = ("session_id", "prompt_cache_key", "user")
 _NO_HEADERS: Mapping[str, str] = {}
@@ -77,16 +77,19 @@ def parse_request(
     )
 
 
-def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
+def splice_request(
+    prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
+) -> bytes:
     """Return the client's bytes with the upstream's model name in them.
 
     The top-level `openfusion` goes out; when the client streams, did not ask for usage and `want_usage` is set,
     `stream_options.include_usage` goes in. All other bytes stay. A body with a top-level key that stands twice
-    is written anew: which of the two an upstream reads is not ours to bet on.
+    is written anew: which of the two an upstream reads is not ours to bet on. A bound of the answer over `most`
+    [tokens], the model's own, comes down to it: models refuse what they cannot write.
     """
     if not prompt.raw or prompt.dialect != "chat":
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
-    edits: dict[str, object] = {"model": model, FIELD: None}
+    edits = {"model": model, FIELD: None, **bounds_over(prompt.body, most)}
     if prompt.stream and want_usage and not prompt.include_usage:
         options = as_object(prompt.body.get("stream_options")) or {}
         edits["stream_options"] = {**options, "include_usage": True}

@@ -6,6 +6,7 @@ A custom tool takes free text (`apply_patch`). Where only functions are known it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -18,12 +19,24 @@ INPUT_SCHEMA: Mapping[str, object] = {
     "required": ["input"],
     "additionalProperties": False,
 }
+ID_MAX = 40  # characters of a call's id in OpenAI's chat API
+_UNFIT = re.compile(r"[^\w-]", re.ASCII)
 NO_ARGUMENTS: Mapping[str, object] = {"type": "object", "properties": {}}
 
 
-def stable_id(index: int, name: str) -> str:
-    """Return the id of a call to which its upstream gave none: the same for the same place and name."""
-    return f"call_{index}_{name}" if name else f"call_{index}"
+def stable_id(index: int, name: str, seed: str = "") -> str:
+    """Return the id of a call to which its upstream gave none: the same for the same place, name and seed.
+
+    A history in which two calls have one id is refused by Anthropic's API, so each answer has a seed of its own. It is
+    made of what any API takes: OpenAI's bounds an id at 40 characters, Anthropic's takes letters, digits, `_` and `-`.
+
+    Args:
+        index: Of the call among those of its answer.
+        name: Of its tool.
+        seed: Of the answer, at most 12 characters.
+    """
+    said = _UNFIT.sub("_", f"call_{index}_{name}" if name else f"call_{index}")
+    return f"{said[: ID_MAX - 1 - len(seed)]}_{seed}" if seed else said
 
 
 def wrap_input(text: str) -> str:

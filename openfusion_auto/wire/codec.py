@@ -59,9 +59,9 @@ class Writer(Protocol):
 
 
 class MakeReader(Protocol):
-    """Makes the reader of one stream; `keep` keeps the deltas for `answer()`."""
+    """Makes the reader of one stream; `keep` keeps the deltas for `answer()`, `seed` tells its answer from others."""
 
-    def __call__(self, *, keep: bool = True) -> Reader:
+    def __call__(self, *, keep: bool = True, seed: str = "") -> Reader:
         """Return a reader."""
         ...
 
@@ -104,8 +104,13 @@ class Codec(Protocol):
         """Return the prompt that a client's body holds. Raises `BadRequest` and its kind alone."""
         ...
 
-    def splice_request(self, prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
-        """Return the client's own bytes for an upstream of the same dialect, the model's name put in."""
+    def splice_request(
+        self, prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
+    ) -> bytes:
+        """Return the client's own bytes for an upstream of the same dialect, the model's name put in.
+
+        A bound of the answer over `most` [tokens], the model's own, comes down to it.
+        """
         ...
 
     def render_request(
@@ -114,8 +119,8 @@ class Codec(Protocol):
         """Return a prompt of any dialect in this one. Raises `BadRequest` for what cannot be dropped."""
         ...
 
-    def read_answer(self, raw: bytes) -> Answer:
-        """Return the answer that a body holds. Raises `UpstreamBroken` for anything else."""
+    def read_answer(self, raw: bytes, *, seed: str = "") -> Answer:
+        """Return the answer that a body holds; `seed` as a reader's. Raises `UpstreamError` for anything else."""
         ...
 
     def read_usage(self, value: object) -> Usage | None:

@@ -17,9 +17,13 @@ from openfusion_auto.errors import (
     UpstreamOverloaded,
     UpstreamRateLimited,
     UpstreamRejected,
+    UpstreamWants,
 )
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
+from openfusion_auto.wire.overflow import CODE, is_overflow, openai_words, sentence, sizes_in
+from openfusion_auto.wire.refused import refused_field
 
+HOLDS_ERROR = "The upstream's answer cannot be used: it holds an error"
 MESSAGE_LIMIT = 300  # characters of an upstream's message that may be passed on
 BODY_LIMIT = 64 * 1024  # [bytes] of an error body that are read at all
 RETRY_LIMIT_S = 10 * 365 * 86400.0  # longer waits are junk
@@ -32,13 +36,6 @@ _HTTP_DATE = re.compile(  # RFC 9110 5.6.7, IMF-fixdate: the one form that may b
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")  # no digits, no hyphens: keys have them
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-_CONTEXT_WORDS = re.compile(
-    r"context (?:length|window|size)|prompt is too long|input is too long|too many (?:input )?tokens"
-    r"|maximum (?:number of )?(?:input |prompt )?tokens|reduce the length",
-    re.IGNORECASE,
-)
-_TOKENS = re.compile(r"\d[\d,]{2,12}", re.ASCII)
 _SECRET_LIKE = re.compile(
     r"""
     [a-z][a-z0-9+.-]{0,15}://[^\s"'<>)]+                            # a URL of any scheme
@@ -59,6 +56,32 @@ _SECRET_LIKE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+# Codes and types of errors that are told with status 200 -> the status that they would have had.
+_NAMED: Mapping[str, int] = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "invalid_request_error": 400,
+    "invalid_prompt": 400,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "request_too_large": 413,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "billing_error": 402,
+    "insufficient_quota": 402,
+    "permission_error": 403,
+}
+# As DeepSeek's and Kimi's APIs say it, and Gemini's.
+_WANTS: Mapping[str, re.Pattern[str]] = {
+    UpstreamWants.REASONING: re.compile(
+        r"reasoning_content\b.{0,60}(?:missing|required|must (?:be|include))"
+        r"|(?:missing|must include|requires?)\b.{0,60}\breasoning_content",
+        re.IGNORECASE,
+    ),
+    UpstreamWants.SIGNATURE: re.compile(r"missing an? .{0,3}thought_?signature", re.IGNORECASE),
+}
+_STATUS = re.compile(r"[45]\d\d", re.ASCII)
+_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
@@ -105,6 +128,40 @@ def upstream_failure(
     if status in (400, 404, 413, 422):
         return _rejected(status, body, secrets)
     return UpstreamBroken(f"The upstream answered with status {status}, which is no answer.")
+
+
+def told_failure(error: object, what: str) -> FusionError:
+    """Return the error that an upstream tells inside an answer of status 200: in a stream's event, or as its body.
+
+    What a client would do something about is told as the same status would be: a prompt that is too long, a rate limit,
+    a refusal of the request or of our account. All else is a broken answer. No word of the upstream's is passed on.
+
+    Args:
+        error: Its error object.
+        what: What happened, for a broken answer's message.
+    """
+    found = as_object(error) or {}
+    said = found.get("message")
+    message = said if isinstance(said, str) else error if isinstance(error, str) else ""
+    names = (found.get("code"), found.get("type"))
+    if is_overflow(message[: 4 * MESSAGE_LIMIT], *names):
+        return too_long(sentence(sizes_in(message[: 4 * MESSAGE_LIMIT])))
+    status = next((s for name in names if (s := _status_of(name))), 0)
+    if status == 429:
+        wait_s = _wait_in(message[: 4 * MESSAGE_LIMIT])
+        return UpstreamRateLimited("The upstream's rate limit was reached.", retry_after_s=wait_s)
+    if status in (401, 402, 403):
+        return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
+    if status in (400, 404, 413, 422):
+        code = next((n for name in names if (n := identifier(name))), None)
+        why = f"The upstream refused the request{safe_reason(error)}."
+        return UpstreamRejected(why, status=status, code=None if code == str(status) else code)
+    return UpstreamBroken(f"{what}{safe_reason(error)}")
+
+
+def too_long(message: str) -> UpstreamRejected:
+    """Return the error for a prompt that an upstream finds too long; `message` is shown to the client."""
+    return UpstreamRejected(message, status=400, code=CODE, param="messages")
 
 
 def parse_retry_after(headers: Mapping[str, str], now_s: float) -> float | None:
@@ -158,19 +215,29 @@ def safe_reason(error: object) -> str:
     return f" ({name})" if name else ""
 
 
+def _status_of(name: object) -> int:
+    """Return the HTTP status that an error's code or type stands for; 0 for one that says nothing."""
+    if isinstance(name, str):
+        return int(name) if _STATUS.fullmatch(name) else _NAMED.get(name, 0)
+    return name if isinstance(name, int) and not isinstance(name, bool) else 0
+
+
+def _wait_in(message: str) -> float | None:
+    """Return how long a rate limit's message says to wait [s]; None where it does not say."""
+    found = _AGAIN.search(message)
+    if found is None:
+        return None
+    wait_s = _seconds(found[1], 1000.0 if found[2] == "ms" else 1.0)
+    return wait_s if wait_s is not None and wait_s <= RETRY_LIMIT_S else None
+
+
 def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
     said = _said(body)
     raw_message = said.get("message")
     message = sanitise(raw_message, secrets) if isinstance(raw_message, str) else ""
     code = identifier(said.get("code"))
-    if (
-        code in _CONTEXT_CODES
-        or said.get("type") in _CONTEXT_CODES
-        or _CONTEXT_WORDS.search(message)
-    ):
-        return UpstreamRejected(
-            _context_message(message), status=400, code="context_length_exceeded", param="messages"
-        )
+    if is_overflow(message, code, said.get("type")):
+        return too_long(openai_words(message))
     if status == 404 or code == "model_not_found":
         return UpstreamRejected(
             "The upstream does not serve this model." + (f" It said: {message}" if message else ""),
@@ -178,37 +245,24 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
             code="model_not_found",
             param="model",
         )
-    return UpstreamRejected(
-        message or f"The upstream refused the request ({status}) without a reason.",
-        status=status,
-        code=code,
-        param=_param(said.get("param")),
-    )
-
-
-def _context_message(message: str) -> str:
-    """Return a message that agents recognise: they look for the words, and for the numbers in them."""
-    if "maximum context length" in message.lower():
-        return message
-    numbers = sorted({int(n.replace(",", "")) for n in _TOKENS.findall(message)})
-    if len(numbers) >= 2:
-        words = (
-            f"This model's maximum context length is {numbers[0]} tokens. "
-            f"However, your messages resulted in {numbers[-1]} tokens."
-        )
-    else:
-        words = (
-            "This model's maximum context length is exceeded by the messages. Reduce their length."
-        )
-    return f"{words} The upstream said: {message}" if message else words
+    message = message or f"The upstream refused the request ({status}) without a reason."
+    want = next((w for w, words in _WANTS.items() if words.search(message)), refused_field(said))
+    param = _param(said.get("param"))
+    if want is None:
+        return UpstreamRejected(message, status=status, code=code, param=param)
+    error = UpstreamWants(message, status=status, code=code, param=param)
+    error.want = want
+    return error
 
 
 def _said(body: bytes) -> Mapping[str, object]:
     """Return what an error body says, from the shapes in use; {} for anything else."""
     try:
-        found = as_object(loads(body[:BODY_LIMIT]))
+        held = loads(body[:BODY_LIMIT])
     except JsonError:
         return {}
+    # Google's servers put a list around the object.
+    found = as_object(held[0] if isinstance(held, list) and held else held)
     if found is None:
         return {}
     error = found.get("error")
@@ -217,7 +271,9 @@ def _said(body: bytes) -> Mapping[str, object]:
     inner = as_object(error)
     if inner is not None:
         return inner
-    return found if found.get("object") == "error" or found.get("type") == "error" else {}
+    if isinstance(found.get("message"), str):
+        return found
+    return {"message": found.get("detail")}
 
 
 def _param(value: object) -> str | None:

@@ -6,17 +6,18 @@ all of it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat import CUT, TRACE
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
+from openfusion_auto.wire.hosted import ran_in_message
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
+from openfusion_auto.wire.overflow import CODE, anthropic_words
 
 # Anthropic's stop reasons -> the hub's words; one that is not known here is a plain end.
 FINISHES: Mapping[str, str] = {
@@ -45,14 +46,10 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-_OWN_WORDS = re.compile(r"prompt is too long: [\d,]+ tokens > [\d,]+ maximum", re.IGNORECASE)
-_TOKENS = re.compile(
-    r"\d[\d,]{2,12}", re.ASCII
-)  # windows have three digits and more; names of models have not
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     """Return the answer that a body holds; `raw` is kept without a byte order mark.
 
     Usage may be missing, unknown blocks and fields stay. `opaque` is the last signature or redacted block.
@@ -69,15 +66,19 @@ def read_answer(raw: bytes) -> Answer:
     if data is None:
         raise broken("its body is not an object")
     if data.get("error") or data.get("type") == "error":
-        raise broken(f"it holds an error{safe_reason(data.get('error'))}")
+        raise told_failure(data.get("error"), HOLDS_ERROR)
     content = data.get("content")
     if not isinstance(content, list):
         raise broken("it has no list of content blocks")
     blocks = [_block(value) for value in content]
-    calls = _calls(blocks)
+    calls = _calls(blocks, seed)
     finish = finish_of(data.get("stop_reason"), calls=bool(calls))
     if finish not in CUT and not any(has_content(block) for block in blocks):
         raise broken("empty answer: neither text nor a tool call")
+    if calls and data.get("stop_reason") == "end_turn":
+        # Agents act on that word alone.
+        data = {**data, "stop_reason": "tool_use"}
+        raw = dumps(data)
     opaque = [found for block in blocks if (found := opaque_of(block))]
     model = data.get("model")
     return Answer(
@@ -91,6 +92,10 @@ def read_answer(raw: bytes) -> Answer:
         data=data,
         opaque=opaque[-1] if opaque else "",
         dialect="messages",
+        searches=ran_in_message(
+            [str(b.get("name")) for b in blocks if b.get("type") == "server_tool_use"],
+            data.get("usage"),
+        ),
     )
 
 
@@ -285,15 +290,7 @@ def broken(why: str) -> UpstreamBroken:
 
 
 def _message(error: FusionError) -> str:
-    if error.code != "context_length_exceeded":
-        return error.message
-    own = _OWN_WORDS.search(error.message)
-    if own is not None:
-        return own[0][:1].lower() + own[0][1:]
-    numbers = sorted({int(n.replace(",", "")) for n in _TOKENS.findall(error.message)})
-    if len(numbers) >= 2:
-        return f"prompt is too long: {numbers[-1]} tokens > {numbers[0]} maximum"
-    return f"prompt is too long. {error.message}"
+    return anthropic_words(error.message) if error.code == CODE else error.message
 
 
 def _block(value: object) -> Mapping[str, object]:
@@ -312,18 +309,19 @@ def _text(block: Mapping[str, object], kind: str) -> str:
     return text
 
 
-def _calls(blocks: list[Mapping[str, object]]) -> tuple[ToolCall, ...]:
+def _calls(blocks: list[Mapping[str, object]], seed: str) -> tuple[ToolCall, ...]:
     asked = [block for block in blocks if block["type"] == "tool_use"]
-    return tuple(_call(block, index) for index, block in enumerate(asked))
+    return tuple(_call(block, index, seed) for index, block in enumerate(asked))
 
 
-def _call(block: Mapping[str, object], index: int) -> ToolCall:
+def _call(block: Mapping[str, object], index: int, seed: str) -> ToolCall:
     call_id, name, given = block.get("id"), block.get("name"), block.get("input")
     given = {} if given is None else given
     if not isinstance(name, str) or not name or not isinstance(given, dict):
         raise broken("a tool call has no name, or an input that is not an object")
-    known = isinstance(call_id, str) and call_id
-    return ToolCall(str(call_id) if known else stable_id(index, name), name, dumps(given).decode())
+    if not isinstance(call_id, str) or not call_id:
+        call_id = stable_id(index, name, seed)
+    return ToolCall(call_id, name, dumps(given).decode())
 
 
 def _with(

@@ -9,7 +9,8 @@ from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usag
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat import CUT
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import told_failure
+from openfusion_auto.wire.hosted import ran_in_message
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_answer import (
     finish_of,
@@ -19,7 +20,7 @@ from openfusion_auto.wire.messages_answer import (
     read_usage,
 )
 from openfusion_auto.wire.messages_relay import event_frame
-from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
 
 _INSIDE = ("content_block_start", "content_block_delta", "content_block_stop", "message_delta")
@@ -54,8 +55,8 @@ class MessagesReader(StreamReader):
 
     dialect = "messages"
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        super().__init__(limit, keep=keep)
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
+        super().__init__(limit, keep=keep, seed=seed)
         self._begun = False
         self._content = False
         self._finish: str | None = None
@@ -63,6 +64,7 @@ class MessagesReader(StreamReader):
         self._count = 0
         self._calls: list[_Call] = []
         self._opaque = ""
+        self._ran: list[str] = []  # tools that the upstream ran
         self._usage: dict[str, object] = {}
 
     def answer(self) -> Answer:
@@ -77,6 +79,7 @@ class MessagesReader(StreamReader):
             deltas=tuple(self._deltas),
             opaque=self._opaque,
             dialect="messages",
+            searches=ran_in_message(self._ran, self._usage),
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
@@ -94,7 +97,7 @@ class MessagesReader(StreamReader):
             event = {**event, "type": kind}
             raw = event_frame(event)
         if kind == "error" or event.get("error"):
-            return self._fail(f"the upstream sent an error event{safe_reason(event.get('error'))}")
+            return self._fail_as(told_failure(event.get("error"), ERROR_EVENT))
         try:
             return self._event(str(kind), raw, event)
         except UpstreamBroken as error:
@@ -143,6 +146,8 @@ class MessagesReader(StreamReader):
         calls: tuple[CallDelta, ...] = ()
         if given.get("type") == "tool_use":
             calls = self._begin_call(block, given)
+        elif given.get("type") == "server_tool_use":
+            self._ran.append(str(given.get("name")))
         opaque = opaque_of(given)
         self._opaque = opaque or self._opaque
         kind = given.get("type")
@@ -160,7 +165,7 @@ class MessagesReader(StreamReader):
         name = _string(given, "name")
         if not name:
             raise UpstreamBroken("a tool call has no name")
-        call_id = _string(given, "id") or stable_id(block.call, name)
+        call_id = _string(given, "id") or stable_id(block.call, name, self._seed)
         held = given.get("input")
         block.given = dumps(held).decode() if held else "{}"
         self._calls.append(_Call(call_id, name))

@@ -11,6 +11,8 @@ from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.messages_blocks import is_unsigned
 from openfusion_auto.wire.messages_turns import (
     Turn,
+    called_tools,
+    ended,
     render_system,
     render_tools,
     render_turns,
@@ -118,6 +120,7 @@ def _built(prompt: Prompt, lost: list[str]) -> dict[str, object]:
         form = Form()
     if form is not None and form.schema is None:
         system.append({"type": "text", "text": JSON_ONLY})
+    turns = turns if prompt.added else ended(turns, lost)
     if tools or len(turns) > 1:
         for blocks in (system, turns[-1][1]):
             if blocks:
@@ -128,6 +131,8 @@ def _built(prompt: Prompt, lost: list[str]) -> dict[str, object]:
     body["messages"] = _turns([*turns, *render_turns(prompt.added, lost, begin=False)])
     if tools:
         body["tools"] = tools
+    elif called := called_tools(turns):
+        body |= {"tools": called, "tool_choice": {"type": "none"}}
     body.update(_settings(prompt.settings, form, {str(t["name"]) for t in tools}, lost))
     return body
 

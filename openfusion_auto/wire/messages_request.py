@@ -30,7 +30,7 @@ from openfusion_auto.wire.messages_checks import (
 from openfusion_auto.wire.messages_render import render_request, without_blocks
 from openfusion_auto.wire.naming import read_named
 from openfusion_auto.wire.options import FIELD
-from openfusion_auto.wire.splice import read_top_level, splice_top_level
+from openfusion_auto.wire.splice import bounds_over, read_top_level, splice_top_level
 
 # Blocks that nobody but the upstream which made them can read, or takes.
 SEALED = frozenset({"thinking", "redacted_thinking", "compaction"})
@@ -60,7 +60,9 @@ def parse_count_request(raw: bytes) -> Prompt:
     return _parse(raw, counting=True)
 
 
-def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
+def splice_request(
+    prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
+) -> bytes:
     """Return the client's bytes with the upstream's model name in them and `openfusion` taken out.
 
     All other bytes stay, with one exception: thinking blocks that this router made of another dialect's reasoning
@@ -70,11 +72,16 @@ def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
         prompt: A prompt of this dialect.
         model: The upstream's name of the model.
         want_usage: Whether the ledger needs usage; this dialect always reports it.
+        most: The model's own bound of an answer [tokens]: one over it comes down to it, and a budget for thinking
+            below it.
     """
-    if not prompt.raw:
+    over = bounds_over(prompt.body, most)
+    if not prompt.raw or (over and prompt.settings.thinking_tokens is not None):
         stream = prompt.stream
-        return render_request(prompt, model, stream=stream, want_usage=want_usage).body
-    edits: dict[str, object] = {"model": model, FIELD: None}
+        return render_request(
+            prompt, model, stream=stream, want_usage=want_usage, max_output_tokens=most
+        ).body
+    edits = {"model": model, FIELD: None, **over}
     if UNSIGNED.encode() in prompt.raw:
         cleaned = without_blocks(prompt.body, is_unsigned)
         edits |= {key: cleaned[key] for key in cleaned if cleaned[key] is not prompt.body[key]}

@@ -1,7 +1,7 @@
 """The hub's messages and tools as a Messages request has them: turns of content blocks.
 
 What the dialect demands, and a conversation of another one may not have: turns by `user` and `assistant` alone, the
-first by `user`, all tool results first in the turn behind their calls, no empty text.
+first and the last by `user`, all tool results first in the turn behind their calls, none missing, no empty text.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_tools import INPUT_SCHEMA, NO_ARGUMENTS, describe_custom
 from openfusion_auto.wire.jsons import JsonError, as_object, loads_text
 from openfusion_auto.wire.messages_blocks import split_data_url
+from openfusion_auto.wire.ordered import in_order
 from openfusion_auto.wire.rendered import counted
 
 Block = dict[str, object]
 Turn = tuple[str, list[Block]]  # role, content
 
-CONTINUED = (
-    "(The conversation goes on.)"  # a user's turn where a conversation begins with the assistant's
-)
+# A user's turn where a conversation begins or ends with the assistant's.
+CONTINUED = "(The conversation goes on.)"
 _INSTRUCTING = ("system", "developer")
 
 
@@ -43,7 +43,7 @@ def render_turns(messages: Sequence[Message], lost: list[str], *, begin: bool = 
     """
     rest = messages[_head(messages) :] if begin else messages
     turns: list[Turn] = []
-    for message in rest:
+    for message in in_order(rest):
         role = "assistant" if message.role == "assistant" else "user"
         blocks = _blocks(message, lost)
         if turns and turns[-1][0] == role:
@@ -55,6 +55,24 @@ def render_turns(messages: Sequence[Message], lost: list[str], *, begin: bool = 
             content.sort(key=lambda block: block["type"] != "tool_result")
     _count_losses(rest, lost)
     return _begun(turns, render_system(messages), lost) if begin else turns
+
+
+def ended(turns: list[Turn], lost: list[str]) -> list[Turn]:
+    """Return turns that end with the user's: later models take no beginning of their answer."""
+    if turns and turns[-1][0] == "assistant":
+        lost.append("end by the assistant")
+        return [*turns, ("user", [{"type": "text", "text": CONTINUED}])]
+    return turns
+
+
+def called_tools(turns: Sequence[Turn]) -> list[Block]:
+    """Return a tool for each name that is called in a history.
+
+    Where a request offers none (a compaction), some who serve this API refuse calls and results in it all the same.
+    """
+    called = (b for _, content in turns for b in content if b["type"] == "tool_use")
+    names = dict.fromkeys(str(block["name"]) for block in called)
+    return [{"name": name, "input_schema": dict(NO_ARGUMENTS)} for name in names]
 
 
 def render_tools(tools: Iterable[Tool], lost: list[str]) -> list[Block]:

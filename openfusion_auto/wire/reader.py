@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from openfusion_auto.core.prompt import Answer, Delta, Dialect
-from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.sse import LIMIT, Frame, SseReader
 
+ERROR_EVENT = "the upstream sent an error event"
 CUT_SHORT = "cut: the upstream's stream ended before its answer was finished"
 
 
@@ -22,13 +23,15 @@ class StreamReader(ABC):
     Args:
         limit: Longest event [bytes].
         keep: Keep the deltas for `answer()`; False saves their memory where nobody replays them.
+        seed: Makes the ids of calls that come without one differ from those of other answers.
     """
 
     dialect: ClassVar[Dialect]
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
         self._sse = SseReader(limit)
         self._keep = keep
+        self._seed = seed
         self._over = False
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -79,6 +82,10 @@ class StreamReader(ABC):
             self._deltas += deltas
         return deltas
 
-    def _fail(self, why: str) -> Delta:
+    def _fail(self, why: str, failure: FusionError | None = None) -> Delta:
         self._over = True
-        return Delta(b"", error=why, dialect=self.dialect)
+        return Delta(b"", error=why, dialect=self.dialect, failure=failure)
+
+    def _fail_as(self, failure: FusionError) -> Delta:
+        """Return the error of a stream in which the upstream told one."""
+        return self._fail(failure.message, failure)

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import openai_error, safe_reason
+from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
+from openfusion_auto.wire.hosted import ran_in_responses
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
@@ -53,7 +54,7 @@ ERROR_CODES = frozenset(
 )
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     """Return the answer that a body holds; `raw` is kept without a byte order mark.
 
     Usage may be missing, unknown fields and items stay. `opaque` is the encrypted content of the last reasoning.
@@ -70,7 +71,7 @@ def read_answer(raw: bytes) -> Answer:
     if data is None:
         raise broken("its body is not an object")
     if data.get("error"):
-        raise broken(f"it holds an error{safe_reason(data['error'])}")
+        raise told_failure(data["error"], HOLDS_ERROR)
     status = data.get("status", "completed")
     if status not in ("completed", "incomplete"):
         raise broken("its response is not finished")
@@ -82,7 +83,7 @@ def read_answer(raw: bytes) -> Answer:
     if len(listed) != len(found):
         raise broken("an item of its output is not an object")
     calls = tuple(
-        read_call(item, i)
+        read_call(item, i, seed)
         for i, item in enumerate(item for item in listed if item.get("type") in CALLS)
     )
     finish = finish_of(data, calls=bool(calls) or any(is_call(item) for item in listed))
@@ -102,6 +103,7 @@ def read_answer(raw: bytes) -> Answer:
         data=data,
         opaque=sealed[-1] if sealed else "",
         dialect="responses",
+        searches=ran_in_responses(str(item.get("type")) for item in listed),
     )
 
 
@@ -156,7 +158,7 @@ def reasoning_of(item: Mapping[str, object]) -> str:
     return ""
 
 
-def read_call(item: Mapping[str, object], index: int) -> ToolCall:
+def read_call(item: Mapping[str, object], index: int, seed: str = "") -> ToolCall:
     """Return a function or custom call; `index` counts the calls of its answer from 0.
 
     Raises:
@@ -169,7 +171,7 @@ def read_call(item: Mapping[str, object], index: int) -> ToolCall:
     if not isinstance(name, str) or not name or not isinstance(said, str):
         raise broken("a tool call has no name, or arguments that are not text")
     name = flat_name(space, name) if isinstance(space, str) and space else name
-    call_id = call_id_of(item) or stable_id(index, name)
+    call_id = call_id_of(item) or stable_id(index, name, seed)
     return ToolCall(call_id, name, said, "custom" if custom else "function")
 
 

@@ -249,7 +249,7 @@ class Composer:
         call.item = {
             "type": "custom_tool_call" if call.kind == "custom" else "function_call",
             "id": f"{prefix}_{self._suffix}_{call.at}",
-            "call_id": call.id or f"{stable_id(call.index, call.name)}_{self._suffix}",
+            "call_id": call.id or stable_id(call.index, call.name, self._suffix[-12:]),
             "name": name,
             **({"namespace": space} if space else {}),
             said: "",

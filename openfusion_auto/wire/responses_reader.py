@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
-from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import told_failure
+from openfusion_auto.wire.hosted import ran_in_responses
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
-from openfusion_auto.wire.reader import CUT_SHORT, StreamReader
+from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.responses_answer import (
     CALLS,
     CUT,
@@ -64,8 +65,8 @@ class ResponsesReader(StreamReader):
 
     dialect = "responses"
 
-    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
-        super().__init__(limit, keep=keep)
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True, seed: str = "") -> None:
+        super().__init__(limit, keep=keep, seed=seed)
         self._items: dict[object, _Item] = {}
         self._calls: list[_Item] = []
         self._last: _Item | None = None
@@ -92,6 +93,7 @@ class ResponsesReader(StreamReader):
             data=self._response,
             opaque=self._opaque,
             dialect="responses",
+            searches=ran_in_responses(item.type for item in self._items.values()),
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
@@ -114,8 +116,8 @@ class ResponsesReader(StreamReader):
             return [self._failure(event)]
         try:
             return self._event(kind, frame.raw, event)
-        except UpstreamBroken as error:
-            return [self._fail(error.message)]
+        except UpstreamError as error:
+            return [self._fail_as(error)]
 
     def _event(self, kind: str, raw: bytes, event: Mapping[str, object]) -> list[Delta]:
         if kind in _ENDS:
@@ -184,7 +186,7 @@ class ResponsesReader(StreamReader):
         name, space = inner.get("name"), inner.get("namespace")
         if isinstance(name, str) and name:
             item.name = flat_name(space, name) if isinstance(space, str) and space else name
-        item.id = item.id or call_id_of(inner) or stable_id(item.index, item.name)
+        item.id = item.id or call_id_of(inner) or stable_id(item.index, item.name, self._seed)
 
     def _fragment(self, item: _Item, text: str, *, first: bool = False) -> CallDelta:
         if text:
@@ -228,7 +230,7 @@ class ResponsesReader(StreamReader):
         item = self._call_item(event)
         first = not item.pieces and not item.id
         if first:
-            item.id = stable_id(item.index, item.name)
+            item.id = stable_id(item.index, item.name, self._seed)
         said.calls.append(self._fragment(item, text, first=first))
 
     def _arguments_done(self, event: Mapping[str, object], said: _Said) -> None:
@@ -284,7 +286,7 @@ class ResponsesReader(StreamReader):
             raise UpstreamBroken("the response at its end is not an object")
         self._usage = read_usage(response.get("usage"))  # it is billed, whatever else is wrong
         if response.get("error"):
-            raise UpstreamBroken(f"the response failed{safe_reason(response['error'])}")
+            raise told_failure(response["error"], "the response failed")
         output = response.get("output")
         unseen: list[Delta] = []
         for at, inner in enumerate(output if isinstance(output, list) else []):
@@ -308,17 +310,25 @@ class ResponsesReader(StreamReader):
         return [*unseen, finish, Delta(raw, done=True, data=event, dialect="responses")]
 
     def _seen(self, at: int, inner: Mapping[str, object]) -> bool:
+        """Whether an item of the finished response came as events: by its ids, or at its place.
+
+        Servers leave items out of the output that counted in the stream; a call taken twice would be run twice.
+        """
+        own, called = inner.get("id"), call_id_of(inner)
         return any(
-            key in (None, at, inner.get("id")) and item.type == inner.get("type")
+            item.type == inner.get("type")
+            and (
+                key in (None, at, own)
+                or bool(own and (item.item or {}).get("id") == own)
+                or bool(called and item.id == called)
+            )
             for key, item in self._items.items()
         )
 
     def _failure(self, event: Mapping[str, object]) -> Delta:
         response = as_object(event.get("response")) or event
         self._usage = read_usage(response.get("usage"))
-        return self._fail(
-            f"the upstream sent an error event{safe_reason(response.get('error') or event)}"
-        )
+        return self._fail_as(told_failure(response.get("error") or event, ERROR_EVENT))
 
     def _end_of_input(self) -> Delta:
         return self._cut()

@@ -33,7 +33,7 @@ from openfusion_auto.wire.responses_items import (
 )
 from openfusion_auto.wire.responses_render import render_request
 from openfusion_auto.wire.responses_tools import read_choice, read_tools
-from openfusion_auto.wire.splice import read_top_level, splice_top_level
+from openfusion_auto.wire.splice import bounds_over, read_top_level, splice_top_level
 
 TURN_METADATA = "x-codex-turn-metadata"
 KIND_LIMIT = 64  # characters of a request kind; known ones are single words
@@ -108,16 +108,19 @@ def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Promp
     )
 
 
-def splice_request(prompt: Prompt, model: str, *, want_usage: bool) -> bytes:
+def splice_request(
+    prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
+) -> bytes:
     """Return the client's bytes with the upstream's model name in them and the top-level `openfusion` out.
 
     Usage is part of every answer of this dialect, so `want_usage` changes nothing. Reasoning items that were made
-    here from another dialect's answer go out too: only here they have a meaning. A prompt without the client's bytes
+    here from another dialect's answer go out too: only here they have a meaning. A bound of the answer over `most`
+    [tokens], the model's own, comes down to it. A prompt without the client's bytes
     is written anew.
     """
     if not prompt.raw:
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage).body
-    edits: dict[str, object] = {"model": model, FIELD: None}
+    edits = {"model": model, FIELD: None, **bounds_over(prompt.body, most)}
     listed = prompt.body.get("input")
     if isinstance(listed, list) and MADE_HERE.encode() in prompt.raw:
         kept = without_made(listed)

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.jsons import Body, JsonError, Member, dumps, read_body
 
+# Fields that bound an answer, in every dialect.
+BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _Edit = tuple[int, int, bytes]  # start, end, what stands there then
 
 
@@ -39,6 +41,14 @@ def read_top_level(raw: bytes, needs: str = "'model' and 'messages'") -> Body:
             code="invalid_json",
         )
     return body
+
+
+def bounds_over(body: Mapping[str, object], most: int | None) -> dict[str, object]:
+    """Return the edits that bring the bounds of an answer in a request down to its model's own [tokens]."""
+    if most is None:
+        return {}
+    found = ((field, body.get(field)) for field in BOUNDS)
+    return {field: most for field, asked in found if isinstance(asked, int) and asked > most}
 
 
 def splice_top_level(body: Mapping[str, object], raw: bytes, edits: Mapping[str, object]) -> bytes:

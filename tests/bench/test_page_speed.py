@@ -19,7 +19,7 @@ from openfusion_auto.runtime.session import session_hash
 from tests.bench.procs import can_measure, mock
 from tests.bench.procs import router as process
 from tests.bench.run import slowness
-from tests.page.recorded import BEGAN_S, fill
+from tests.page.recorded import BEGAN_S, fill, traces
 from tests.server.conftest import FOUR
 from tests.server.live import serving
 
@@ -38,6 +38,11 @@ VIEWS = {
     "traces, an old page": f"/ui/traces?before={BEGAN_S + 700}",
     "traces, few of a kind": "/ui/traces?kind=docs&mode=verify&outcome=error",
     "traces, none": "/ui/traces?model=nobody",
+    "traces by words, none": "/ui/traces?text=a+word+that+nobody+has+said",
+    "traces by words, few": "/ui/traces?text=class+Preferences",
+    "traces by words, many": "/ui/traces?text=the",
+    "traces by common letters, none": "/ui/traces?text=sisted",
+    "traces by two letters, none": "/ui/traces?text=qz",
     "traces of a session": f"/ui/traces?session={session_hash('session-7')}",
     "a trace": "/ui/traces/tr_004242",
     "pool": "/ui/pool",
@@ -48,8 +53,12 @@ VIEWS = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def router(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    fill(folder / "state", TRACES)
-    async with serving(folder, candidates=FOUR, store={"keep_days": 10_000.0}) as running:
+    made = list(traces(TRACES, words=True))
+    fill(folder / "state", made)
+    store = {"keep_days": 10_000.0, "texts": True}
+    async with serving(folder, candidates=FOUR, store=store) as running:
+        for trace in made[-1000:]:  # as many as a server has in memory
+            running.engine.traces.add(trace)
         yield running
 
 

@@ -302,6 +302,16 @@ def test_the_tools_ask_the_server_that_is_named(run, codex):
     assert (found["mcp"], found["model"]) == (True, None)
 
 
+def test_the_tools_go_by_the_configuration_that_is_named(run, codex, tmp_path, monkeypatch):
+    """An agent starts them in any folder, so the path is a whole one."""
+    (tmp_path / "mine.toml").write_text("[auto]\ncost_quality = 3\n")
+    monkeypatch.chdir(tmp_path)
+    run("adapter", "install", "codex", "--mcp", "--config", "mine.toml")
+    ours = tomllib.loads(codex.read_text())["mcp_servers"]["openfusion"]
+    assert ours["args"] == ["mcp", "--config", (tmp_path / "mine.toml").as_posix()]
+    assert run("adapter", "status", "codex", "--mcp").out == f"{codex}: set up\n"
+
+
 def test_the_variables_of_the_configured_keys_are_passed_on(run, codex, configured):
     configured()
     found = run("adapter", "codex", "--mcp", "--json").json["files"][0]["content"]

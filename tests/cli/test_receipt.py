@@ -146,6 +146,23 @@ def test_what_was_answered_becomes_a_receipt_by_its_trace(run, configured, scrip
     assert "parser" not in json.dumps(document["runs"][0]["request"])
 
 
+def test_a_decision_over_models_outside_the_pool_is_replayed_from_its_trace(run, configured, scripted, folder):  # fmt: skip
+    configured(more='\n[[upstreams]]\nname = "any"\nbase_url = "http://127.0.0.1:9/v1"\noffers = ["any_model"]\n')  # fmt: skip
+    scripted(lambda body: Reply("ok"))
+    for model in ("coder-a,vendor/else", "vendor/else"):
+        trace = run("ask", "fix the bug in the parser", "--model", model).err.split()[-1]
+        # The pool of the file may change: what was decided over stands in the trace.
+        pool = folder / "pool.toml"
+        pool.write_text(pool.read_text().replace("72.0", "73.0"))
+        assert run("receipt", "make", trace, "--out", "r.json", "--json").code == 0
+        document = json.loads((folder / "r.json").read_bytes())
+        listed = sorted(c["id"] for c in document["pool"]["candidates"])
+        assert listed == sorted(model.split(","))
+        assert run("receipt", "verify", "r.json").out == "r.json: whole\n"
+        assert "1 of 1 decisions are the same" in run("receipt", "replay", "r.json").out
+        pool.write_text(pool.read_text().replace("73.0", "72.0"))
+
+
 def test_a_trace_that_nobody_knows_or_of_another_pool_makes_no_receipt(run, configured, scripted, folder):  # fmt: skip
     scripted(lambda body: Reply("ok"))
     assert "is not in the store" in run("receipt", "make", "tr_0").err

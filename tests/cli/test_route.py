@@ -108,3 +108,38 @@ def test_without_a_key_a_dry_run_still_decides(run, configured):
     assert done.code == 0
     assert done.err == "openfusion: --dry-run: decided as if every candidate could be called\n"
     assert run("route", "hello", "--dry-run", "--server", "http://127.0.0.1:9").code == 2
+
+
+def steps(answer):
+    return [(s["phase"], s["candidates"][0]) for s in answer.json["decision"]["plan"]["steps"]]
+
+
+def test_a_model_is_decided_as_a_client_that_names_it_would_see(run, server):
+    (alone,) = run("route", "Explain it", "--json", "--model", "gpt-5.5").json["decision"][
+        "ranking"
+    ]
+    assert alone["candidate"] == "gpt-5.5"
+    panel = run("route", "Explain it", "--json", "--model", "sonnet-5,gpt-5.5")
+    assert [p for p, _ in steps(panel)][:2] == ["member", "member"]
+    assert {c for p, c in steps(panel) if p == "member"} == {"sonnet-5", "gpt-5.5"}
+    assert run("route", "Explain it", "--json", "--model", "sonnet-5,gpt-5.5", "--server", server).json == panel.json  # fmt: skip
+    order = run("route", "Explain it", "--json", "--model", "gpt-5.5", "--model", "sonnet-5")
+    assert order.json["decision"]["plan"]["steps"][0]["candidates"] == ["gpt-5.5", "sonnet-5"]
+    named = '{"strategy": "best_of", "models": ["sonnet-5", "gpt-5.5"]}'
+    assert steps(run("route", "Explain it", "--json", "--model", named))[0][0] == "member"
+
+
+def test_a_model_of_ones_own_is_shown_with_its_way(run, configured):
+    configured(
+        more='\n[[models]]\nname = "team/careful"\ncandidates = ["coder-a", "fast-b"]\nfanout = 3\n'
+    )
+    done = run("route", "Explain it", "--dry-run", "--model", "team/careful")
+    assert done.code == 0
+    assert "team/careful asks for it" in done.out
+
+
+def test_a_model_that_is_not_there_or_no_object_is_one_line(run):
+    done = run("route", "Explain it", "--model", "sonnet-6")
+    assert (done.code, done.err.splitlines()[-1].count("Did you mean sonnet-5")) == (2, 1)
+    done = run("route", "Explain it", "--model", "{oops")
+    assert (done.code, "is not a JSON object" in done.err) == (2, True)

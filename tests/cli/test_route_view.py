@@ -102,6 +102,18 @@ def test_rejections_stand_with_their_rule_and_reason(decision):
     assert "\x1b" not in text
 
 
+def test_many_that_are_rejected_for_one_reason_stand_together(decision):
+    others = {"rule": "not_requested", "detail": "the request restricts the choice to a"}
+    decision["rejected"] = [
+        {"candidate": "tiny", "rule": "context_too_small", "detail": "needs 9 tokens"},
+        *({"candidate": f"other-{i}", **others} for i in range(6)),
+    ]
+    text = shown(decision)
+    assert text.count("not_requested") == 1
+    assert all(f"other-{i}" in text for i in range(6))
+    assert "tiny  context_too_small" in text
+
+
 def test_nobody_is_said_when_nobody_can_serve(decision):
     decision["ranking"], decision["plan"] = (
         [],

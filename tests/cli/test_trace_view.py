@@ -111,6 +111,11 @@ def test_no_id_is_cut_in_a_narrow_list_and_a_wide_one_says_more():
     assert max(map(len, narrow.splitlines())) <= 80
 
 
+def test_a_line_of_a_list_fits_a_usual_terminal_also_in_a_dry_run():
+    row = {**trace(), "trace_id": "tr_" + 24 * "0", "answered_by": "deepseek-v4-flash", "ms": 144.0}
+    assert len(render(trace_view.show_list, [{**row, "dry_run": True}]).splitlines()) == 2
+
+
 def test_a_running_request_has_no_time_yet():
     row = next(
         line for line in render(trace_view.show_list, [trace(ms=None, task=None)]).splitlines()[1:]

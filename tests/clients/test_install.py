@@ -441,6 +441,12 @@ def test_no_key_of_the_users_is_in_a_difference(box):
     assert "openai-api-key: ***" in shown
 
 
+def test_the_name_of_a_variable_is_shown_in_both_directions(box):
+    here = box("codex")
+    for shown in (here.install()[0].diff, here.uninstall()[0].diff):
+        assert 'env_key = "OPENFUSION_API_KEY"' in shown
+
+
 @pytest.mark.parametrize(
     ("line", "shown"),
     [

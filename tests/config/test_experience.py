@@ -1,6 +1,7 @@
 """An experience comes back as it was; whatever else is in a file is refused with what to do."""
 
 import io
+import json
 import pickle
 import zipfile
 
@@ -12,12 +13,14 @@ from openfusion_auto.config.experience import load_experience, save_experience
 from openfusion_auto.config.load import load
 from openfusion_auto.core.experience import BUCKETS, Experience
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.evals.learn import features, learn
 
 
 def known(candidates=("coder-a", "fast-a")):
     rng = np.random.default_rng(3)
     return Experience(
-        rng.normal(size=BUCKETS), 1.5, 0.6, candidates, rng.normal(size=(BUCKETS, len(candidates))), 42
+        rng.normal(size=BUCKETS), 1.5, 0.6, candidates, rng.normal(size=(BUCKETS, len(candidates))), 42,
+        rng.normal(size=BUCKETS), 0.2,
     )  # fmt: skip
 
 
@@ -52,6 +55,15 @@ def test_it_comes_back_as_it_was(tmp_path, candidates):
     assert np.array_equal(after.ease, before.ease)
     assert np.array_equal(after.lifts, before.lifts)
     assert after.of("fix the parser") == before.of("fix the parser")
+
+
+def test_what_outcomes_of_which_words_tell_nothing_teach_comes_back_too(tmp_path):
+    texts = [f"task {i}" for i in range(30)]
+    score = np.random.default_rng(0).integers(0, 2, (30, 3)).astype(float)
+    before = learn(features(texts), score, np.ones((30, 3)), ("a", "b", "c"), texts)
+    assert before.candidates == ()
+    after = load_experience(saved(tmp_path, before)).experience
+    assert after.of("task 3") == before.of("task 3")
 
 
 def test_saving_leaves_nothing_beside_and_a_failure_leaves_the_old_one(tmp_path, monkeypatch):
@@ -96,7 +108,11 @@ def test_nothing_is_unpickled(tmp_path):
         ({"lifts": None}, "is not an experience"),
         ({"more": np.zeros(1)}, "is not an experience"),
         ({"about": np.zeros(4, dtype=np.uint8)}, "is not an experience"),
+        ({"effort": None}, "is not an experience"),
+        ({"effort": np.zeros(3)}, "is not an experience"),
+        ({"effort": np.zeros(BUCKETS, dtype=int)}, "is not an experience"),
         ({"ease": np.full(BUCKETS, np.nan)}, "holds numbers that are not finite"),
+        ({"effort": np.full(BUCKETS, np.inf)}, "holds numbers that are not finite"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(tmp_path, changes, says):
@@ -110,8 +126,20 @@ def test_without_a_date_it_is_refused(tmp_path, day):
 
 def test_another_version_is_named(tmp_path, monkeypatch):
     path = saved(tmp_path)
-    monkeypatch.setattr(module, "SCHEMA", 1)
-    assert "is of another version (schema 2" in refusal(path)
+    monkeypatch.setattr(module, "READ", (1,))
+    assert "is of another version (schema 3" in refusal(path)
+
+
+def test_a_file_from_before_bills_were_learned_from_says_nothing_of_what_tasks_cost(tmp_path):
+    path = saved(tmp_path)
+    with np.load(path) as kept:
+        about = json.loads(kept["about"].tobytes())
+    del about["level"]
+    old = json.dumps(about | {"schema": 2}).encode()
+    rewritten(path, about=np.frombuffer(old, dtype=np.uint8), effort=None)
+    found = load_experience(path).experience.of("fix the parser")
+    assert found.effort == 1.0
+    assert (found.ease, found.lifts) == known().of("fix the parser")[:2]
 
 
 def test_what_is_too_large_is_not_read(tmp_path, monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from openfusion_auto.config.load import load
-from openfusion_auto.core.prompt import FanOut
+from openfusion_auto.core.prompt import Each, FanOut
+from openfusion_auto.core.turns import order
 from openfusion_auto.errors import ConfigError
 from tests.config.test_load_classifier import HEAD, POOL
 
@@ -130,3 +131,36 @@ def test_a_panel_that_is_never_gathered_is_a_warning(tmp_path):
     )
     vote = CAREFUL.replace("fanout = 3", 'fanout = 12\naggregator = "vote"')
     assert loaded(tmp_path, vote).warnings == ()
+
+
+WEIGHED = """\
+[[models]]
+name = "team/turns"
+candidates = ["coder-a", "fast-a"]
+strategy = "round_robin"
+weights = { coder-a = 3, fast-a = 1.0 }
+"""
+
+
+def test_its_candidates_take_turns_by_weight(tmp_path):
+    (own,) = loaded(tmp_path, WEIGHED).models
+    assert own.options.each == (Each("coder-a", 3.0), Each("fast-a", 1.0))
+    turns = [order(own.options.panel, own.options, n)[0] for n in range(4)]
+    assert turns == ["coder-a", "coder-a", "fast-a", "coder-a"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ("{ fast-b = 1 }", "weights names 'fast-b', which is not among candidates"),
+        ("{ coder-a = -1 }", "weights must be 0 to 1e+06"),
+        ("{ coder-a = 2e6 }", "weights must be 0 to 1e+06"),
+        ("{ coder-a = 0, fast-a = 0 }", "weights needs one above 0"),
+        ("{ coder-a = nan }", "coder-a"),
+        ('{ coder-a = "3" }', "coder-a"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused(tmp_path, weights, says):
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, WEIGHED.replace("{ coder-a = 3, fast-a = 1.0 }", weights))
+    assert says in str(caught.value)

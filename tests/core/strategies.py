@@ -136,6 +136,7 @@ tasks = st.builds(
     lifts=st.dictionaries(st.sampled_from(IDS), numbers(-0.35, 0.35), max_size=3).map(
         lambda found: tuple(sorted(found.items()))
     ),
+    effort=st.just(1.0) | numbers(0.25, 4),
 )
 live_stats = st.builds(
     Stats,

@@ -148,3 +148,12 @@ def test_a_wait_is_short_within_the_deadline_and_only_before_a_retry(
         assert tries < TRIES
     else:
         assert got.wait_s == 0
+
+
+def test_a_model_that_wants_the_request_otherwise_is_asked_again_for_a_few_things():
+    wants = errors.UpstreamWants("no")
+    kinds = [
+        next_move(wants, tries=tries, timeouts=0, remaining_s=60.0, jitter=0.5).kind
+        for tries in range(1, 8)
+    ]
+    assert kinds == ["retry"] * 5 + ["next", "next"]

@@ -220,15 +220,15 @@ class Taught:
 
     def of(self, text):
         assert "parser" in text
-        return Lesson(1.5, (("a", 0.1),))
+        return Lesson(1.5, (("a", 0.1),), 2.0)
 
 
 def test_experience_adds_what_it_learnt_except_to_calls_of_the_clients_own():
     task = read(user("Fix the parser."), experience=Taught())
-    assert (task.ease, task.lifts) == (1.5, (("a", 0.1),))
+    assert (task.ease, task.lifts, task.effort) == (1.5, (("a", 0.1),), 2.0)
     assert reading(task) == reading(read(user("Fix the parser.")))
     aux = read(user("Write a commit message for the staged diff."), experience=Taught())
-    assert (aux.ease, aux.lifts) == (None, ())
+    assert (aux.ease, aux.lifts, aux.effort) == (None, (), 1.0)
 
 
 @given(TEXTS)

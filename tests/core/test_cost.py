@@ -27,13 +27,14 @@ from openfusion_auto.core.cost import (
     output_tokens,
     prices,
     relative,
+    search_usd,
     total,
     usd,
     usual,
     warm_tokens,
     worst_usd,
 )
-from openfusion_auto.core.prompt import Usage
+from openfusion_auto.core.prompt import Options, Searched, Usage
 from openfusion_auto.core.types import (
     LEVELS,
     Cached,
@@ -319,3 +320,21 @@ def test_the_worst_case_is_never_below_a_bill_within_its_bounds(model, asked, ca
         hourly = replace(asked, needs=replace(asked.needs, hour_cache=True))
         written = Usage(sent, output_bound(model, asked), cache_write=part, hour_write=part)
         assert worst_usd(model, hourly) >= usd(model.price, written) - 1e-9
+
+
+def test_a_search_is_priced_by_its_bound_and_may_fill_the_window():
+    coder = candidate("c", price=Price(1.0, 4.0), context_tokens=100_000)
+
+    def worst(usd, most, model=coder):
+        asked = task(needs=Needs(input_tokens=1_000, max_output_tokens=100),
+                     options=Options(searching=(Searched("relay", usd, most),)))  # fmt: skip
+        return worst_usd(model, asked), search_usd(model, asked)
+
+    full = 100_000 * 1e-6 + 100 * 4e-6
+    assert worst(0.01, 3) == (pytest.approx(full + 0.03), 0.01)
+    assert worst(None, 0) == (pytest.approx(full), 0.0)  # it may only fetch
+    assert worst(None, 3) == (None, None)
+    assert worst(0.01, None) == (None, 0.01)
+    assert worst(0.01, 3, replace(coder, context_tokens=None)) == (None, 0.01)
+    elsewhere = worst(None, None, replace(coder, upstream="other"))
+    assert elsewhere == (pytest.approx(1_000 * 1e-6 + 100 * 4e-6), 0.0)

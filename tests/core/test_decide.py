@@ -489,7 +489,7 @@ def test_a_limit_of_calls_downgrades_with_the_number():
     asked = task(options=Options(mode="panel", max_calls=3))
     decision = decide(asked, EVEN, State())
     assert decision.mode == "verify"
-    assert "not panel: 5 calls, the limit is 3" in decision.reasons
+    assert "not panel: 6 calls, the limit is 3" in decision.reasons
     assert decide(asked, EVEN, State(), Policy(max_calls=1)).mode == "single"
     none = decide(asked, EVEN, State(), Policy(max_calls=0))
     assert none.plan.steps == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from openfusion_auto.core.experience import (
     FORM_SHARE,
     MOST_CHARS,
     MOST_EASE,
+    MOST_EFFORT,
     MOST_LIFT,
     Experience,
     bucket,
@@ -24,12 +26,19 @@ from openfusion_auto.core.experience import (
 )
 
 
-def taught(word: str, ease: float = 0.0, *, lift: float = 0.0, candidates=("a", "b")) -> Experience:
-    weights, lifts = np.zeros(BUCKETS), np.zeros((BUCKETS, len(candidates)))
+def taught(
+    word: str, ease: float = 0.0, *, lift: float = 0.0, candidates=("a", "b"), effort: float = 0.0
+) -> Experience:
+    weights, lifts, dearer = (
+        np.zeros(BUCKETS),
+        np.zeros((BUCKETS, len(candidates))),
+        np.zeros(BUCKETS),
+    )
+    dearer[bucket(word)] = effort
     weights[bucket(word)] = ease
     if candidates:
         lifts[bucket(word), 0] = lift
-    return Experience(weights, 1.0, 0.5, tuple(candidates), lifts, 100)
+    return Experience(weights, 1.0, 0.5, tuple(candidates), lifts, 100, dearer, 0.0)
 
 
 def test_a_word_seen_on_solved_tasks_makes_a_task_easier():
@@ -49,6 +58,14 @@ def test_lifts_name_each_candidate_and_are_bounded():
     assert taught("x", candidates=()).of("x").lifts == ()
 
 
+def test_a_word_of_dear_tasks_makes_a_task_dearer_within_bounds():
+    known = taught("migrate", effort=0.5)
+    assert known.of("migrate").effort > known.of("rename").effort == 1.0
+    assert replace(known, level=0.5).of("rename").effort == pytest.approx(math.exp(-0.5), abs=1e-6)
+    assert taught("migrate", effort=99.0).of("migrate").effort == MOST_EFFORT
+    assert taught("migrate", effort=-99.0).of("migrate").effort == 1 / MOST_EFFORT
+
+
 def test_its_digest_names_what_it_holds():
     one = taught("docs", 0.3).digest()
     assert one == taught("docs", 0.3).digest()
@@ -56,6 +73,8 @@ def test_its_digest_names_what_it_holds():
         taught("docs", 0.4),
         taught("docs", 0.3, lift=0.1),
         taught("docs", 0.3, candidates=("a", "c")),
+        taught("docs", 0.3, effort=0.1),
+        replace(taught("docs", 0.3), level=0.1),
     )
     assert one not in {other.digest() for other in others}
 

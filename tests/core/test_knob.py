@@ -69,6 +69,11 @@ def test_risk_moves_the_rate_and_a_clients_own_call_is_bought_by_price():
     assert own == knob.rate(0, (1.0,), task(kind="aux")) > knob.rate(10, (1.0,), task())
 
 
+def test_a_task_of_more_effort_has_a_higher_rate():
+    usual, dear = (knob.rate(5, (1.0,), task(effort=e)) for e in (1.0, 2.0))
+    assert dear == pytest.approx(2 * usual)
+
+
 # -- what it does to choices ------------------------------------------------------------------------------------------
 
 

@@ -136,6 +136,21 @@ def test_very_dear_calls_make_a_check_not_worth_it():
     assert chosen(dear, priced(200.0)).mode == "single"
 
 
+def test_a_second_look_that_is_certain_is_a_call_of_the_panels_price():
+    asked, models = task(risk="high", complexity="high"), priced(20.0)
+
+    def panel_cost(**policy):
+        said = next(r for r in chosen(asked, models, **policy).reasons if "a panel would save" in r)
+        return float(said.split(" USD for ")[1].split(" USD")[0])
+
+    call = nominal_usd(models.candidates)
+    assert call > 0.1
+    for size, twice, calls in ((2, "never", 0), (2, "auto", 1), (3, "auto", 0), (3, "always", 1)):
+        least = panel_cost(panel_size=size, judge_twice="never")
+        more = panel_cost(panel_size=size, judge_twice=twice) - least
+        assert more == pytest.approx(calls * call, abs=0.011)
+
+
 def test_a_check_that_finds_nothing_is_not_worth_a_call():
     asked = task(risk="high")
     assert chosen(asked).mode == "verify"

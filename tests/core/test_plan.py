@@ -11,6 +11,7 @@ from openfusion_auto.core import cost
 from openfusion_auto.core.cascade import best_pair
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.plan import (
+    AGAIN,
     CLOSE_STRENGTH,
     INNER_OUTPUT,
     MENDED,
@@ -115,9 +116,9 @@ def test_verify_with_one_candidate_is_done_when_asked_for_and_not_otherwise():
 def test_a_panel_plan_has_members_a_judge_from_outside_and_a_writer():
     decision = decide(task(options=Options(mode="panel")), EVEN, State(), Policy(panel_size=3))
     phases = [s.phase for s in decision.plan.steps]
-    assert phases == ["member", "member", "member", "judge", "synthesis"]
+    assert phases == ["member", "member", "member", "judge", "judge", "synthesis"]
     members = tuple(s.candidates[0] for s in decision.plan.steps[:3])
-    judge, writers = decision.plan.steps[3].candidates[0], decision.plan.steps[4].candidates
+    judge, writers = decision.plan.steps[3].candidates[0], decision.plan.steps[5].candidates
     assert judge not in members
     assert writers == (*members, judge)
 
@@ -125,9 +126,9 @@ def test_a_panel_plan_has_members_a_judge_from_outside_and_a_writer():
 @pytest.mark.parametrize(
     ("aggregator", "behind"),
     [
-        ("auto", ["judge", "synthesis"]),
-        ("judge", ["judge", "synthesis"]),
-        ("ranked", ["judge"]),
+        ("auto", ["judge", "judge", "synthesis"]),
+        ("judge", ["judge", "judge", "synthesis"]),
+        ("ranked", ["judge", "judge"]),
         ("vote", []),
     ],
 )
@@ -140,6 +141,55 @@ def test_a_panel_plans_and_prices_only_what_its_aggregator_may_ask(aggregator, b
     assert decision.plan.worst_case_usd <= auto.worst_case_usd
     if aggregator == "judge":  # it always writes anew
         assert decision.plan.expected_usd > auto.expected_usd
+
+
+def of_judge(twice, members=3, **options):
+    """A panel's plan without a writer, under that setting."""
+    named = ("coder-a", "verifier-a", "fast-a")[:members]
+    asked = task(options=Options(mode="panel", aggregator="ranked", panel=named, **options))
+    return decide(asked, FOUR, State(), Policy(judge_twice=twice))
+
+
+@pytest.mark.parametrize(
+    ("twice", "members", "share"),
+    [("auto", 2, 1.0), ("auto", 3, AGAIN), ("always", 2, 1.0), ("always", 3, 1.0)],
+)
+def test_a_judges_second_look_is_planned_and_priced(twice, members, share):
+    once, both = of_judge("never", members), of_judge(twice, members)
+    assert [s.phase for s in both.plan.steps] == ["member"] * members + ["judge"] * 2
+    judge = both.plan.steps[-1].candidates[0]
+    usd = {s.candidate: s.expected_usd for s in both.ranking}[judge]
+    more = both.plan.expected_usd - once.plan.expected_usd
+    assert more == pytest.approx(share * usd)
+    alone = priced(
+        (Step("member", once.plan.steps[0].candidates), *once.plan.steps[-1:]),
+        once.ranking,
+        once.task,
+        FOUR,
+    )
+    assert both.plan.worst_case_usd > once.plan.worst_case_usd > alone.worst_case_usd
+    at_worst = both.plan.worst_case_usd - once.plan.worst_case_usd
+    members_usd = sum(
+        cost.worst_usd(FOUR.get(s.candidates[0]), once.task) for s in once.plan.steps[:-1]
+    )
+    assert at_worst == pytest.approx(once.plan.worst_case_usd - members_usd)
+    assert (both.twice, once.twice) == (twice == "always", False)
+
+
+def test_a_second_look_that_does_not_fit_is_left_out_before_the_panel_is():
+    once, both = of_judge("never"), of_judge("auto")
+    between = (once.plan.worst_case_usd + both.plan.worst_case_usd) / 2
+    for few, said in (
+        ({"max_calls": 4}, "the judge is asked once: twice is 5 calls, the limit is 4"),
+        ({"max_usd": between}, "the judge is asked once: twice is "),
+    ):
+        got = of_judge("always", **few)
+        assert (got.mode, got.plan.steps, got.twice) == ("panel", once.plan.steps, False)
+        assert got.plan.worst_case_usd == once.plan.worst_case_usd
+        assert any(r.startswith(said) for r in got.reasons)
+    none = of_judge("auto", max_calls=3)
+    assert none.mode != "panel"
+    assert "not panel: 5 calls, the limit is 3" in none.reasons
 
 
 def test_a_panel_takes_the_members_that_the_request_names_in_rank_order():

@@ -28,7 +28,7 @@ def test_self_fusion_asks_the_best_ranked_as_often_as_configured():
     got = decided("self_fusion", samples=4)
     best = got.ranking[0].candidate
     assert phases(got)[:4] == [("member", best)] * 4
-    assert [p for p, _ in phases(got)[4:]] == ["judge", "synthesis"]
+    assert [p for p, _ in phases(got)[4:]] == ["judge", "judge", "synthesis"]
     assert (got.mode, got.strategy) == ("panel", "self_fusion")
 
 
@@ -43,7 +43,8 @@ def test_self_fusion_needs_one_candidate_alone():
 
 def test_a_debate_has_a_revision_of_each_member_in_each_round():
     one, two = decided("debate", EVEN, debate_rounds=1), decided("debate", EVEN, debate_rounds=2)
-    assert [p for p, _ in phases(one)] == [*["member"] * 3, *["revision"] * 3, "judge", "synthesis"]
+    behind = ["judge", "judge", "synthesis"]
+    assert [p for p, _ in phases(one)] == [*["member"] * 3, *["revision"] * 3, *behind]
     assert len(two.plan.steps) == len(one.plan.steps) + 3
     assert (
         two.plan.worst_case_usd
@@ -83,7 +84,7 @@ def test_a_cascade_climbs_in_price_and_strength():
             "not cascade: it needs a cheaper candidate before a better one",
         ),
         ("debate", pool(FAST), {}, "not debate: it needs two candidates that can serve"),
-        ("debate", EVEN, {"max_calls": 6}, "not debate: 8 calls, the limit is 6"),
+        ("debate", EVEN, {"max_calls": 6}, "not debate: 9 calls, the limit is 6"),
     ],
 )
 def test_a_strategy_that_cannot_be_is_downgraded_and_the_reason_says_why(

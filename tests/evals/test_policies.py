@@ -44,6 +44,31 @@ def test_auto_learns_which_words_need_the_strong_model(parts):
     assert (first[1::2] == STRONG).mean() > 0.9
 
 
+def test_what_experience_says_counts_for_words_that_sound_like_a_clients_own_call():
+    made = source()
+    asked = "Summarize the following text in one sentence"
+    sums = tuple(f"{asked}: {'kernel' if i % 2 else 'label'} {i}" for i in range(made.size))
+    parts = policies.folds(replace(made, prompts=sums), 5, 0)
+    assert {t.kind for fold in parts for t in fold.tasks} == {"aux"}
+    first = picks(parts, policies.auto(5.0))[0]
+    assert (first[::2] == CHEAP).mean() > 0.9
+    assert (first[1::2] == STRONG).mean() > 0.9
+
+
+def test_quality_is_bought_where_it_costs_least():
+    made = source()
+    # Words tell nothing of who solves what, and that every other task costs a third.
+    words = ("a tiny one", "quite another matter, far and wide")
+    prompts = tuple(f"{words[i % 2]} {i % 7}" for i in range(made.size))
+    solved = np.arange(made.size) // 2 % 2 == 0
+    score = np.stack([solved, made.score[:, IDLE], made.score[:, STRONG]], axis=1).astype(float)
+    usd = made.usd * np.where(np.arange(made.size) % 2, 1.5, 0.5)[:, None]
+    parts = policies.folds(replace(made, prompts=prompts, score=score, usd=usd), 5, 0)
+    first = picks(parts, policies.auto(6.0))[0]
+    assert (first[::2] == STRONG).mean() > 0.9
+    assert (first[1::2] == CHEAP).mean() > 0.9
+
+
 def test_auto_without_experience_asks_one_model_for_all(parts):
     for fold in parts:
         assert len(set(policies.auto(5.0, experienced=False)(fold)[0])) == 1

@@ -12,10 +12,11 @@ import pytest
 
 from openfusion_auto.core.digest import plain
 from openfusion_auto.evals import redecide, seal, signing
-from openfusion_auto.evals.verify import verify
+from openfusion_auto.evals.verify import money, verify
 from tests.cli.processes import PACKAGE
 from tests.evals import samples
 from tests.evals.test_seal import leaves
+from tests.support.pools import FOUR
 
 FILES = {p.stem: p.read_bytes() for p in sorted(samples.FOLDER.glob("*.json"))}
 RULES = {"form", "schema", "seal", "digest", "signature", "statement", "decision", "money", "grading", "summary",
@@ -226,3 +227,17 @@ def test_a_signed_receipt_keeps_its_digest():
     assert document["digest"] == json.loads(FILES["single"])["digest"]
     assert signing.problem(document, None) is None
     assert redecide.pool_of(document["pool"]).digest == document["digests"]["pool"]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_call_that_searched_may_cost_what_its_tokens_do_not_say(apart):
+    searching = [{"upstream": "relay", "usd": None, "most": None}] if apart else []
+    usage = {"input": 10, "output": 1, "cached": 0, "cache_write": 0, "reasoning": 0}
+    run = {
+        "inputs": {"task": {"options": {"searching": searching}, "needs": {"web": False}}},
+        "attempts": [{"candidate": "coder-a", "usage": usage, "usd": None}],
+        "usage": usage,
+        "usd": None,
+    }
+    found = [f.rule for f in money(run, FOUR, "/runs/0", dry=False)]
+    assert found == ([] if apart else ["money"])

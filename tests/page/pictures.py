@@ -17,7 +17,7 @@ from openfusion_auto.config.load import shipped_pool
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.core.types import Breaker, Stats
 from tests.page.conftest import FLAGS
-from tests.page.recorded import fill
+from tests.page.recorded import fill, traces
 from tests.server.live import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,13 +54,8 @@ async def take(browser, folder, names=tuple(PICTURES)):
     with tempfile.TemporaryDirectory() as place:
         here = Path(place)
         began_s = time.time() - 120 * 11.0
-        fill(
-            here / "state",
-            120,
-            began_s=began_s,
-            step_s=11.0,
-            pool=load_pool(shipped_pool("default")),
-        )
+        pool = load_pool(shipped_pool("default"))
+        fill(here / "state", traces(120, began_s=began_s, step_s=11.0, pool=pool))
         if "page-receipts.png" in names:
             await asyncio.to_thread(make_receipts, here / "state")
         async with serving(here, candidates=candidates()) as running:

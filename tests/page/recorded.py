@@ -2,6 +2,7 @@
 
 import random
 from functools import partial
+from pathlib import Path
 
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.prompt import Options, Usage
@@ -9,6 +10,7 @@ from openfusion_auto.core.types import KINDS, Policy, State
 from openfusion_auto.runtime.archive import row_of
 from openfusion_auto.runtime.books import line_of
 from openfusion_auto.runtime.session import session_hash
+from openfusion_auto.runtime.texts import Said, Texts
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.store.files import file_in
 from openfusion_auto.store.retention import Limits
@@ -19,9 +21,19 @@ BEGAN_S = 1_780_000_000.0  # long ago, whenever that is read
 MODES = ("auto", "auto", "auto", "verify", "panel")
 
 
-def traces(count, *, began_s=BEGAN_S, step_s=7.0, pool=FOUR):
-    """Yield that many different traces, oldest first; the same each time."""
-    chosen = random.Random(7)
+SOURCES = tuple(sorted(Path(__file__).parents[2].glob("openfusion_auto/core/*.py")))
+
+
+def texts(chosen):
+    """Return words as an agent leaves them: some thousand characters of prose and code, asked and answered."""
+    said = chosen.choice(SOURCES).read_text()
+    begin, size = chosen.randrange(len(said)), int(chosen.lognormvariate(7.5, 0.8))
+    return Texts(said[:300], answers=[Said("primary", "coder-a", said[begin : begin + size])])
+
+
+def traces(count, *, began_s=BEGAN_S, step_s=7.0, pool=FOUR, words=False):
+    """Yield that many different traces, oldest first; the same each time. `words`: with what was said."""
+    chosen, said = random.Random(7), random.Random(8)
     for number in range(count):
         kind, mode = chosen.choice(KINDS), chosen.choice(MODES)
         asked = task(
@@ -44,16 +56,18 @@ def traces(count, *, began_s=BEGAN_S, step_s=7.0, pool=FOUR):
             made.outcome, made.answered_by, made.attempts = "error", None, []
         else:
             made.outcome = "ok"
+        if words:
+            made.texts = texts(said)
         yield made
 
 
-def fill(state_folder, count, **more):
-    """Write that many traces, and the lines of their calls, into the store of a state folder."""
+def fill(state_folder, made):
+    """Write traces, and the lines of their calls, into the store of a state folder."""
     store = SqliteStore(file_in(state_folder, dry_run=False), Limits(), lambda: BEGAN_S)
-    for number, made in enumerate(traces(count, **more)):
-        for call in made.attempts:
-            store.enter(line_of(made, call))
-        store.record(made.id, partial(row_of, made))
+    for number, trace in enumerate(made):
+        for call in trace.attempts:
+            store.enter(line_of(trace, call))
+        store.record(trace.id, partial(row_of, trace))
         if number % 500 == 499:
-            store.trace(made.id)  # what was put in is written before anything is read
+            store.trace(trace.id)  # what was put in is written before anything is read
     store.close()

@@ -170,6 +170,20 @@ async def test_a_panel_tells_how_it_goes_and_what_it_agrees_on(router, look):
 
 
 @pytest.mark.clients
+async def test_web_tools_are_offered_where_an_upstream_has_them_and_go_along(
+    router, tmp_path, look
+):
+    assert 'name="tools"' not in (await get(router, "/ui/playground")).raw.decode()
+    async with serving(tmp_path, candidates=FOUR, offers=["web_search"]) as running:
+        page = await opened(running, look)
+        await page.check("input[name=tools][value=web_search]")
+        await ask(page, "[[say:fine]] What is new?")
+        await until(page, "Answered")
+        tools = running.up.requests[-1].body["tools"]
+        assert [tool["type"] for tool in tools] == ["openrouter:web_search"]
+
+
+@pytest.mark.clients
 async def test_stopping_cuts_the_call_upstream(router, look):
     page = await opened(router, look)
     router.up.script = ["gate:never:ok"]

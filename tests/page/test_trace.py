@@ -76,6 +76,16 @@ async def test_without_words_the_prompt_is_not_there_and_how_to_keep_it_is_said(
     assert "texts = true" in html
 
 
+async def test_a_judge_that_saw_both_orders_is_told_of_with_what_it_came_to(quiet):
+    both = ["coder-a", "fast-a"]
+    first = 'say:{"best": 1}'  # whatever stands there: a tie
+    name = await asked(
+        quiet, script=["say:One.", "say:Two.", first, first], mode="panel", panel=both
+    )
+    assert "the judge saw both orders: a tie" in await shown(quiet, name)
+    assert "judge saw both" not in await shown(quiet, await asked(quiet, mode="single"))
+
+
 async def test_with_words_the_evidence_is_marked_in_the_prompt_and_answers_stand_side_by_side(
     wordy,
 ):

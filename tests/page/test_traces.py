@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from openfusion_auto.runtime.session import session_hash
 from tests.page.asking import get
-from tests.page.recorded import BEGAN_S, fill
+from tests.page.recorded import BEGAN_S, fill, traces
 from tests.server.conftest import FOUR
 from tests.server.live import serving
 
@@ -19,7 +19,7 @@ KEPT = {"store": {"keep_days": 10_000.0}}
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def router(tmp_path_factory):
     folder = tmp_path_factory.mktemp("traces")
-    fill(folder / "state", 130)
+    fill(folder / "state", traces(130))
     async with serving(folder, candidates=FOUR, **KEPT) as running:
         yield running
 

@@ -31,6 +31,7 @@ from openfusion_auto.runtime import archive
 from openfusion_auto.runtime.archive import (
     TUPLES,
     UNREADABLE,
+    Archive,
     KeptDecision,
     head_of,
     restored,
@@ -224,7 +225,7 @@ def both():
 
 
 def ids(both, **query):
-    rows = asyncio.run(archive.listed(*both, TraceQuery(**{"limit": 9, **query})))
+    rows = asyncio.run(Archive(*both).listed(TraceQuery(**{"limit": 9, **query})))
     return [row["trace_id"] for row in rows]
 
 
@@ -247,43 +248,45 @@ def test_a_list_takes_a_part(both):
 async def test_words_are_looked_through_only_by_who_searches_and_not_on_the_event_loop(monkeypatch):
     memory, looked = TraceStore(9), []
     memory.add(trace("tr_w", texts=Texts("Find the NEEDLE")))
+    found = Archive(memory, MemoryStore())
 
     def words(made):
         looked.append(threading.current_thread() is threading.main_thread())
         return made.texts.words()
 
     monkeypatch.setattr(archive, "words_of", words)
-    assert len(await archive.listed(memory, MemoryStore(), TraceQuery(5))) == 1
+    assert len(await found.listed(TraceQuery(5))) == 1
     assert looked == []
-    for text, found in (("needle", 1), ("pin", 0)):
-        rows = await archive.listed(memory, MemoryStore(), TraceQuery(5, words=text))
-        assert len(rows) == found
+    for text, count in (("needle", 1), ("pin", 0)):
+        rows = await found.listed(TraceQuery(5, words=text))
+        assert len(rows) == count
     assert looked == [False, False]
 
 
 async def test_searches_take_no_thread_from_those_who_resolve_names():
     ended, store = threading.Event(), MemoryStore()
     store.traces = lambda query: ended.wait(9) and [] if query.words else []
-    searches = [
-        asyncio.create_task(archive.listed(TraceStore(9), store, TraceQuery(5, words="x")))
-        for _ in range(40)
-    ]
+    found = Archive(TraceStore(9), store)
+    searches = [asyncio.create_task(found.listed(TraceQuery(5, words="x"))) for _ in range(40)]
     try:
         await asyncio.sleep(0.1)
         async with asyncio.timeout(2):
-            assert await archive.listed(TraceStore(9), store, TraceQuery(5)) == []
+            assert await found.listed(TraceQuery(5)) == []
             await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 1)
     finally:
         ended.set()
         assert await asyncio.gather(*searches) == [[]] * 40
+    found.close()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await found.listed(TraceQuery(5, words="x"))
 
 
 def test_one_is_found_in_memory_or_in_the_store(both):
     for name in ("tr_1", "tr_5"):
-        assert asyncio.run(archive.find(*both, name))["trace_id"] == name
-        assert asyncio.run(archive.moment(*both, name)) == (float(name[3:]), name)
-    assert asyncio.run(archive.find(*both, "tr_9")) is None
-    assert asyncio.run(archive.moment(*both, "tr_9")) is None
+        assert asyncio.run(Archive(*both).find(name))["trace_id"] == name
+        assert asyncio.run(Archive(*both).moment(name)) == (float(name[3:]), name)
+    assert asyncio.run(Archive(*both).find("tr_9")) is None
+    assert asyncio.run(Archive(*both).moment("tr_9")) is None
 
 
 def test_who_is_not_its_owner_finds_no_trace_wherever_it_is():
@@ -293,8 +296,8 @@ def test_who_is_not_its_owner_finds_no_trace_wherever_it_is():
     store.record(kept.id, lambda: row_of(kept))
     for owner, sees in ((None, True), ("a", True), ("b", False)):
         for name in ("tr_kept", "tr_fresh"):
-            assert (asyncio.run(archive.find(memory, store, name, owner)) is not None) == sees
-            assert (asyncio.run(archive.moment(memory, store, name, owner)) is not None) == sees
+            assert (asyncio.run(Archive(memory, store).find(name, owner)) is not None) == sees
+            assert (asyncio.run(Archive(memory, store).moment(name, owner)) is not None) == sees
         assert len(ids((memory, store), owner=owner)) == 2 * sees
 
 
@@ -306,10 +309,10 @@ async def test_the_trace_itself_is_found_in_memory_and_in_the_store_by_its_owner
     store.record(
         "tr_odd", lambda: row_of(old)._replace(document=b"", head=head_of(trace("tr_odd")))
     )
-    assert await archive.whole(memory, store, "tr_fresh", "me") is fresh
-    assert full(await archive.whole(memory, store, "tr_old")) == full(old)
+    assert await Archive(memory, store).whole("tr_fresh", "me") is fresh
+    assert full(await Archive(memory, store).whole("tr_old")) == full(old)
     for name in ("tr_fresh", "tr_old", "tr_odd"):
-        assert await archive.whole(memory, store, name, "another") is None
-    assert await archive.whole(memory, store, "tr_none") is None
+        assert await Archive(memory, store).whole(name, "another") is None
+    assert await Archive(memory, store).whole("tr_none") is None
     with pytest.raises(Unreadable):
-        await archive.whole(memory, store, "tr_odd")
+        await Archive(memory, store).whole("tr_odd")

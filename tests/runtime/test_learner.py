@@ -8,6 +8,7 @@ from openfusion_auto.core.lessons import Key, Tally, project_of
 from openfusion_auto.core.types import Policy
 from openfusion_auto.runtime import learner as module
 from openfusion_auto.runtime import state as state_module
+from openfusion_auto.runtime.cache import Cache, MemoryShelf
 from openfusion_auto.runtime.learner import DAY_S, Learner
 from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.store.base import LEARNED
@@ -196,11 +197,47 @@ async def test_no_words_are_kept():
 def test_lifts_stand_beside_those_of_an_experience():
     found = rig()
     nothing = Experience(
-        np.zeros(BUCKETS), 1.0, 0.5, ("coder-a", "fast-a"), np.zeros((BUCKETS, 2)), 10
-    )
+        np.zeros(BUCKETS), 1.0, 0.5, ("coder-a", "fast-a"), np.zeros((BUCKETS, 2)), 10,
+        np.zeros(BUCKETS), 0.0,
+    )  # fmt: skip
     learner = found.engine.reader.learner
     found.engine.reader = Reader(experience=nothing, learner=learner)
     asked = found.incoming([HERE, {"role": "user", "content": "Fix the bug"}])
     key = Key(project_of(asked.prompt, "me"), found.engine.judge(asked).task.kind, "coder-a")
     found.live.keep_tally(str(key), Tally(0.0, 50.0, found.now_s))
     assert dict(found.engine.judge(asked).task.lifts) == {"coder-a": -0.1, "fast-a": 0.0}
+
+
+def cached(found):
+    """The same engine with a response cache that keeps everything."""
+    shelf = MemoryShelf(found.clock, ttl_s=60.0, most=10**6)
+    found.engine.cache = Cache(shelf, {}, max_entry=10**6)
+    return {"cache": True}
+
+
+async def test_a_kept_answer_teaches_once_however_often_it_is_given():
+    found = rig()
+    keep = cached(found)
+    begin = [HERE, {"role": "user", "content": "Fix the bug in the parser"}]
+    for said in (begin, begin, begin + EDIT, begin + EDIT + FAILS, begin + EDIT + FAILS, begin):
+        await found.ask(said, session="s", openfusion=keep)
+    assert [bad for _, bad in counts(found).values()] == [1.0]
+    (who,) = found.engine.reader.learner._watched.values()
+    assert who.bad
+
+
+async def test_what_follows_a_kept_answer_is_not_held_against_who_answered_in_between():
+    found = rig()
+    keep = cached(found)
+    begin = [HERE, {"role": "user", "content": "Fix the bug in the parser"}]
+    only = {"candidates": ["coder-a"]}
+    _, first = await found.ask(begin, session="s", openfusion={**keep, **only})
+    other = {"candidates": ["reasoner-a"]}
+    _, second = await found.ask(begin + EDIT, session="s", openfusion={**keep, **other})
+    assert (first.answered_by, second.answered_by) == ("coder-a", "reasoner-a")
+    _, again = await found.ask(begin, session="s", openfusion={**keep, **only})
+    assert again.cached is not None
+    # The person takes back what was done behind the kept answer; the other one's branch was left.
+    undo = [{"role": "assistant", "content": "Done."}, {"role": "user", "content": "undo that"}]
+    await found.ask(begin + EDIT + EDIT + undo, session="s")
+    assert counts(found) == {}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.checks import schema_findings
 from openfusion_auto.core.prompt import ToolCall, Usage
-from openfusion_auto.core.recipes import recipe
+from openfusion_auto.core.recipes import Gather, recipe
 from openfusion_auto.core.types import Policy
 from openfusion_auto.errors import FusionError, UpstreamRejected
 from openfusion_auto.runtime.engine import Incoming, answer_id
@@ -25,7 +25,7 @@ from openfusion_auto.upstream.reply import Reply
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.telling import stream_of, telling
 from tests.core.playbook import broke, came
-from tests.core.recipes.decisions import decision
+from tests.core.recipes.decisions import PANEL, decision
 from tests.server.dialects import DIALECTS, SCHEMA, heard, request_for
 from tests.support.pools import candidate, pool, solves
 from tests.support.rig import Rig
@@ -166,7 +166,8 @@ def as_answer(reply):
 
 def told(members, judge, aggregator):
     """Play the recipe of a panel of these members; return its outcome."""
-    made = recipe(PROMPTS["chat", False], decision("panel", aggregator=aggregator))
+    both_orders = (*PANEL[:4], *PANEL[3:])
+    made = recipe(PROMPTS["chat", False], decision("panel", both_orders, aggregator=aggregator))
     replies = tuple(
         told_.reply("member")
         for told_ in (
@@ -178,10 +179,11 @@ def told(members, judge, aggregator):
     try:
         step = made.send(replies)
         while True:
-            words_ = (
-                {"best": judge, "defect": "a defect"} if step.phase == "judge" else "written anew"
-            )
-            step = made.send((came("j", as_answer(Reply(json.dumps(words_)))).reply(step.phase),))
+            asks = step.asks if isinstance(step, Gather) else (step,)
+            judging = asks[0].phase == "judge"
+            words_ = {"best": judge, "defect": "a defect"} if judging else "written anew"
+            reply = came("j", as_answer(Reply(json.dumps(words_))))
+            step = made.send(tuple(reply.reply(ask.phase) for ask in asks))
     except StopIteration as end:
         return end.value
 

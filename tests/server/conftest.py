@@ -139,6 +139,7 @@ def start_router(tmp_path):
         dry_run=False,
         clock=None,
         dialect="chat",
+        search_usd=None,
         **tables,
     ):
         pool = {"schema": 1, "candidates": candidates or [candidate()]}
@@ -151,6 +152,7 @@ def start_router(tmp_path):
                     "api_key_env": KEY_ENV,
                     "dialect": dialect,
                     "offers": list(offers),
+                    **({} if search_usd is None else {"search_usd": search_usd}),
                 }
             ],
             "pool": {"file": "pool.toml"},

@@ -42,7 +42,8 @@ class Says:
     Attributes:
         calls: (kind, name, arguments, id); a custom call is a function with `input` where there are no such calls.
         fail: "cut" mid-text, "error" event mid-text, "empty" stream or body, "json" where a stream was asked for,
-            or a status as a number, with `error` as the body's error and `headers`.
+            "told" with status 200 that nothing came of it, with `error`, or a status as a number, with `error` as the
+            body's error and `headers`.
     """
 
     text: str = "ok"
@@ -139,6 +140,9 @@ class Scripted:
 
 def whole(dialect, says, model):
     """Return a whole answer's body."""
+    if says.fail == "told":
+        kind = {"messages": {"type": "error"}, "responses": {"status": "failed"}}.get(dialect, {})
+        return json.dumps({**kind, "error": says.error}).encode()
     made = {"chat": _chat, "responses": _response, "messages": _message}[dialect](says, model)
     return json.dumps(made, ensure_ascii=False, indent=1).encode()
 
@@ -147,6 +151,8 @@ def stream(dialect, says, model):
     """Return a stream's bytes, as far as `says.fail` lets it come."""
     if says.fail == "empty":
         return b""
+    if says.fail == "told":
+        return _told(dialect, says, model)
     return {"chat": _chunks, "responses": _events, "messages": _blocks}[dialect](says, model)
 
 
@@ -189,6 +195,16 @@ def _chat(says, model):
 
 def _finish(says):
     return "tool_calls" if says.calls else says.finish
+
+
+def _told(dialect, says, model):
+    """A stream in which nothing comes but the failure."""
+    if dialect == "chat":
+        return b"data: %b\n\n" % json.dumps({"error": says.error}).encode()
+    if dialect == "messages":
+        return claude.sse({"type": "error", "error": says.error})
+    failed = {**_response(says, model), "status": "failed", "output": [], "error": says.error}
+    return items.sse(items.created(model=model), {"type": "response.failed", "response": failed})
 
 
 def _chunks(says, model):
@@ -332,9 +348,9 @@ SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}}
 
 
 def request_for(dialect, text="hi", *, tools=False, custom=False, **more):
-    """Return a request with one user message; `tools` offers `edit`, `custom` the free-text `apply_patch`."""
+    """Return a request with one user message; `tools` offers `edit` (or these), `custom` the free-text `apply_patch`."""
     base = {"model": "openfusion/auto", **more}
-    offered = []
+    offered, tools = (tools, False) if isinstance(tools, list) else ([], tools)
     if dialect == "chat":
         base["messages"] = [{"role": "user", "content": text}]
         if tools:

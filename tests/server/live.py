@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import tomli_w
@@ -35,23 +36,33 @@ class Live(Router):
 
 @contextlib.asynccontextmanager
 async def serving(
-    folder, *, api_key="sk-upstream-secret", candidates=None, client_keys="", closed="", **tables
+    folder,
+    *,
+    api_key="sk-upstream-secret",
+    candidates=None,
+    client_keys="",
+    closed="",
+    follow=False,
+    offers=(),
+    **tables,
 ):
     """Serve a configuration written to `folder`; as `start_router`, but for as many tests as the caller likes.
 
-    `closed` is the address of a further upstream of that name.
+    `closed` is the address of a further upstream of that name. `follow`: its files, as `serve` does. `offers`: of the
+    upstream.
     """
     async with FaultyUpstream() as up:
         if closed:
             both = {"relay": up.url, "closed": closed}
             tables["upstreams"] = [upstream_entry(name, url) for name, url in both.items()]
+        if offers:
+            tables["upstreams"] = [{**upstream_entry("relay", up.url), "offers": list(offers)}]
         config = written(
             folder, up.url, candidates or [candidate(context_tokens=8_000_000)], tables
         )
         env = {KEY_ENV: api_key, "OPENFUSION_STATE_DIR": str(folder / "state")}
-        app = build(
-            load(config, {**env, "OPENFUSION_API_KEYS": client_keys}, {}, folder), dry_run=False
-        )
+        read = partial(load, config, {**env, "OPENFUSION_API_KEYS": client_keys}, {}, folder)
+        app = build(read(), dry_run=False, read=read if follow else None)
         mount(app, folder / "state" / "receipts")
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5

@@ -170,3 +170,46 @@ async def test_a_call_in_fragments_is_held_until_it_is_judged(start_router, stre
     assert lines(trace) == [MISFIT, OK]
     ((_, _, said, id_),) = heard("chat", raw, streamed=streamed).calls
     assert (said, id_) == (BAD, "call_2_0")  # the second answer's, byte for byte
+
+
+PANEL = {"mode": "panel", "panel": ["coder-a", "fast-a", "reasoner-a"]}
+
+
+async def panel(start_router, client, upstream, script, *, streamed):
+    """A panel of three over tools; returns what the client heard, and the full trace."""
+    body = request_for(client, "edit it", tools=True, stream=streamed, openfusion=PANEL)
+    async with (
+        Scripted(upstream) as up,
+        start_router(up.url, dialect=upstream, candidates=FOUR) as router,
+    ):
+        up.script.extend(script)
+        status, headers, raw = await router.post("/v1" + PATHS[client], body)
+        assert status == 200, raw
+        return heard(client, raw, streamed=streamed), await router.trace(
+            headers["x-openfusion-trace-id"]
+        )
+
+
+@pairs
+async def test_a_panel_of_which_no_call_fits_is_asked_again_and_goes_on(start_router, client, upstream):  # fmt: skip
+    streamed = client == upstream
+    script = [*[calling(BAD)] * 3, calling(GOOD, "call_9")]
+    got, trace = await panel(start_router, client, upstream, script, streamed=streamed)
+    assert is_said(got, GOOD, "call_9")
+    assert [a["phase"] for a in trace["attempts"]] == ["member"] * 3 + ["mend"]
+    assert (trace["outcome"], trace["panel"]["aggregator"]) == ("ok", "mend")
+    assert {m["outcome"] for m in trace["panel"]["members"]} == {"set aside"}
+    assert trace["usd"] == pytest.approx(sum(a["usd"] for a in trace["attempts"]))
+
+
+@each
+@pytest.mark.parametrize("last", [[calling(BAD), calling(BAD, "call_9")], [Says(fail=400)] * 2])
+async def test_when_nobody_does_better_its_call_is_passed_on_and_no_session_ends(start_router, client, last):  # fmt: skip
+    streamed = client != "chat"
+    script = [*[calling(BAD)] * 3, *last]
+    got, trace = await panel(start_router, client, client, script, streamed=streamed)
+    ((_, name, arguments, _),) = got.calls
+    assert (name, json.loads(arguments)) == ("edit", json.loads(BAD))
+    assert trace["outcome"] == "ok"
+    assert any("passed on as it is" in note for note in trace["notes"])
+    assert "sk-in-a-call" not in json.dumps(trace)

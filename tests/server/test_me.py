@@ -21,7 +21,7 @@ async def test_without_keys_and_limits_nothing_is_limited(tmp_path):
     async with serving(tmp_path) as router:
         assert await me(router) == {
             "object": "openfusion.key", "name": None, "models": None, "expires": None, "limits": NOTHING, "server_limits": None,
-            "used": {"requests": 0, "usd_today": 0.0, "usd_month": 0.0}, "left": {"usd": None, "requests": None, "tokens": None},
+            "used": {"requests": None, "usd_today": None, "usd_month": None}, "left": {"usd": None, "requests": None, "tokens": None},
         }  # fmt: skip
 
 

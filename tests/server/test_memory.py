@@ -25,9 +25,31 @@ print(before - memory_mb(os.getpid()))
 """
 
 
-@pytest.mark.skipif(
+# Freed behind something that lives on: only pages of its own go back by themselves.
+LARGE = """
+from openfusion_auto.server.memory import LARGE, large_apart
+from tests.bench.procs import memory_mb
+import ctypes, os
+ctypes.create_string_buffer(8 * 2**20)  # freed: glibc's own bound is 8 MB from now on
+assert large_apart()
+large = [ctypes.create_string_buffer(bytes([1]) * 2 * LARGE) for _ in range(200)]
+behind = ctypes.create_string_buffer(bytes([1]) * 1_000)
+before = memory_mb(os.getpid())
+del large
+print(before - memory_mb(os.getpid()))
+"""
+glibc = pytest.mark.skipif(
     not can_measure() or platform.libc_ver()[0] != "glibc", reason="glibc's own call"
 )
+
+
+@glibc
+def test_what_is_large_goes_back_as_soon_as_it_is_freed():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 20  # [MB] of 26
+
+
+@glibc
 def test_it_is_less_afterwards():
     done = subprocess.run(
         [sys.executable, "-c", PLAYED], capture_output=True, text=True, check=True
@@ -41,3 +63,4 @@ def test_where_there_is_no_such_call_there_is_none(monkeypatch):
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     assert memory.trimmer() is None
+    assert memory.large_apart() is False

@@ -56,7 +56,7 @@ async def test_its_members_answer_in_turn_and_its_writer_writes(start_router, di
         assert got.text == "written"
         assert got.trace["requested_model"] == "team/careful"
         full = await router.trace(head["x-openfusion-trace-id"])
-        assert [s["phase"] for s in full["decision"]["plan"]["steps"]] == ["member"] * 3 + ["judge", "synthesis"]  # fmt: skip
+        assert [s["phase"] for s in full["decision"]["plan"]["steps"]] == ["member"] * 3 + ["judge", "judge", "synthesis"]  # fmt: skip
         assert full["decision"]["reasons"][0] == "panel: team/careful asks for it"
         async with router.http.get(f"{router.root}/metrics") as r:
             assert 'model="team/careful"' in await r.text()
@@ -84,7 +84,8 @@ async def test_a_writer_that_fails_leaves_it_to_the_fallback_and_then_to_the_pic
         start_router(up.url, candidates=FOUR, models=[{**CAREFUL, "fanout": 2}]) as router,
     ):
         for last, said in ((Says("mended"), "mended"), (Says(fail=404), None)):
-            up.script.extend([Says("one"), Says("two"), Says('{"best": 1}'), Says(fail=404), last])
+            judged = [Says('{"best": 1}')] * 2
+            up.script.extend([Says("one"), Says("two"), *judged, Says(fail=404), last])
             status, head, raw = await ask(router, "chat", model="team/careful")
             full = await router.trace(head["x-openfusion-trace-id"])
             assert status == 200
@@ -104,11 +105,11 @@ async def test_the_policy_of_the_fanout_readme_answers_as_it_is_written_there(st
             up.url, candidates=FOUR, models=[{**m, "upstream": "relay"} for m in tables["models"]]
         ) as r,
     ):
-        up.script.extend([Says("one"), Says("two"), Says('{"best": 2}'), Says("written")])
+        up.script.extend([Says("one"), Says("two"), *[Says('{"best": 2}')] * 2, Says("written")])
         status, head, raw = await ask(r, "chat", model="fanout/minimal")
         assert (status, json.loads(raw)["choices"][0]["message"]["content"]) == (200, "written")
         assert sorted(models_asked(up)[:2]) == ["anthropic/claude-haiku-4.5", "openai/gpt-5.4-nano"]
-        assert models_asked(up)[2:] == ["anthropic/claude-haiku-4.5"] * 2
+        assert models_asked(up)[2:] == ["anthropic/claude-haiku-4.5"] * 3
         full = await r.trace(head["x-openfusion-trace-id"])
         assert (full["usd"], full["decision"]["plan"]["worst_case_usd"]) == (None, None)
 
@@ -130,7 +131,11 @@ async def test_what_is_shown_before_is_what_would_be_done(start_router, dialect)
         }  # fmt: skip
         _, _, raw = await ask(router, dialect, "/v1/estimate", model="team/careful")
         told = json.loads(raw)
-        assert [s["phase"] for s in told["steps"]] == ["member"] * 3 + ["judge", "synthesis"]
+        assert [s["phase"] for s in told["steps"]] == ["member"] * 3 + [
+            "judge",
+            "judge",
+            "synthesis",
+        ]
         assert told["usd"]["worst_case"] == decision["plan"]["worst_case_usd"] > 0
         _, _, raw = await ask(router, dialect, "/v1/estimate", model="team/careful",
                               openfusion={"mode": "single"})  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 
+import pytest
 from aiohttp import web
 
 from openfusion_auto.core.tokens import estimate
@@ -151,12 +152,17 @@ async def test_a_stalled_and_a_failing_member_hold_up_neither_answer_nor_books(s
     assert round(whole, 6) == round(sum(meter.usd), 6)
     into, out = PRICES["vendor/m2"]
     cut = (stalled["usage"]["input"] * into + stalled["usage"]["output"] * out) / 1e6
-    assert round(trace["usd"], 6) == round(sum(meter.usd) + cut, 6) == round(told["usd"], 6)
+    assert trace["usd"] == told["usd"] == pytest.approx(sum(meter.usd) + cut, abs=1e-9)
+    # Of two answers the judge saw both orders, said "the first" each time, and so preferred nobody.
+    judged = trace["panel"]["judged"]
+    assert (judged["outcome"], judged["orders"][0]) == ("tie", judged["orders"][1][::-1])
+    judging = [a["usd"] for a in trace["attempts"] if a["phase"] == "judge"]
+    assert judging == pytest.approx(meter.usd[2:], abs=1e-9)
 
     panel = trace["panel"]
     became = {m["candidate"]: m["outcome"] for m in panel["members"]}
     assert became == {"m0": "usable", "m1": "usable", "m2": "straggler", "m3": "upstream_denied"}
-    assert (panel["best_of"], panel["aggregator"], panel["usd"]) == (2, "ranked", trace["usd"])
+    assert (panel["best_of"], panel["aggregator"], panel["usd"]) == (2, "rank", trace["usd"])
     assert panel["alone"]["candidate"] == trace["decision"]["ranking"][0]["candidate"]
     assert panel["alone"]["usd"] is not None
 

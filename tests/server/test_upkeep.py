@@ -46,12 +46,14 @@ async def test_freed_memory_goes_back_each_five_minutes(monkeypatch):
     )
 
     async def sleep(seconds):
+        if now[0] > 2 * TRIM_S + 5:
+            await asyncio.sleep(3600)
         now[0] += seconds
         await asyncio.sleep(0)
 
     context = upkeep(Ring(), Clock(now=lambda: now[0], sleep=sleep))(None)
     await anext(context)
-    while now[0] < 2 * TRIM_S + 5 and len(trims) < 2:
+    while now[0] <= 2 * TRIM_S + 5:
         await asyncio.sleep(0.001)
     assert await anext(context, "over") == "over"
     assert trims == [TRIM_S, 2 * TRIM_S]

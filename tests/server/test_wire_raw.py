@@ -210,6 +210,14 @@ async def test_who_speaks_http_1_0_is_answered_without_the_invitation(router):
     assert [r.status for r in answers(await raw(router, old))] == [200]
 
 
+async def test_a_stream_over_http_1_0_ends_with_its_connection(router):
+    asked = json.dumps({**GOOD, "stream": True}).encode()
+    old = request(body=asked, Connection="keep-alive").replace(b" HTTP/1.1", b" HTTP/1.0", 1)
+    (reply,) = replies(await raw(router, old))  # `Silent` where it stays open
+    assert reply.raw.endswith(b"data: [DONE]\n\n")
+    assert reply.headers.get("connection") != "keep-alive"
+
+
 async def test_nobody_is_invited_to_send_a_body_that_will_be_refused(router):
     got = await raw(router, request(Expect="100-continue", Origin="http://evil.example"))
     assert [r.status for r in answers(got)] == [403]

@@ -43,7 +43,7 @@ def line(trace="tr_1", at=1_800_000_000.0, **more):
     return Line(**{**known, **more})
 
 
-def row(name="tr_1", at=1_800_000_000.0, document=b"d", **more):
+def row(name="tr_1", at=1_800_000_000.0, document=b"d", words=None, **more):
     known = {
         "requested": "openfusion/auto",
         "candidate": "coder-a",
@@ -52,7 +52,7 @@ def row(name="tr_1", at=1_800_000_000.0, document=b"d", **more):
         "outcome": "ok",
     }
     head = TraceHead(name, at, **{**known, **more})
-    return TraceRow(head, f'{{"trace_id": "{name}"}}', document)
+    return TraceRow(head, f'{{"trace_id": "{name}"}}', document, words)
 
 
 def until(true, timeout_s=10.0):

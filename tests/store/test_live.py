@@ -189,18 +189,17 @@ def test_lines_and_traces_of_all_are_in_the_file_once(path):
 
 def test_a_batch_that_fails_counts_nothing_and_counts_once_when_it_works(path, monkeypatch):
     monkeypatch.setattr(writer_module, "RETRY_S", (0.01, 0.01))
+    monkeypatch.setattr("openfusion_auto.store.files.BUSY_S", 0.01)  # before any of them connects
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(contextlib.closing(connect(path)))
         one, two = stack.enter_context(several(path, 0.0, 0.0))
         two.works(5)
         two.catch_up()
         other.execute("BEGIN IMMEDIATE")
-        with monkeypatch.context() as patch:
-            patch.setattr("openfusion_auto.store.files.BUSY_S", 0.01)
-            one.works(3)
-            one.catch_up()
-            assert one.store.status().problem is not None
-            other.execute("ROLLBACK")
+        one.works(3)
+        one.catch_up()
+        assert one.store.status().problem is not None
+        other.execute("ROLLBACK")
         deadline = time.monotonic() + 60
         while one.store.status().problem and time.monotonic() < deadline:
             one.catch_up()

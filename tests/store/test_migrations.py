@@ -7,7 +7,11 @@ import pytest
 
 from openfusion_auto.errors import ConfigError, StoreTooNew
 from openfusion_auto.store import migrations as module
+from openfusion_auto.store.base import TraceQuery
 from openfusion_auto.store.migrations import LATEST, MIGRATIONS, migrate, version
+from openfusion_auto.store.retention import Limits
+from openfusion_auto.store.sqlite import SqliteStore
+from tests.store.samples import Wall, row
 
 
 @pytest.fixture
@@ -54,6 +58,13 @@ CONTENT = {
         "UPDATE traces SET words = 'said' WHERE id = 't'",
         "SELECT words FROM traces WHERE id = 't' AND words NOT NULL",
     ),
+    10: (
+        (
+            "INSERT INTO traces (id, at, requested, outcome, summary, document, words)"
+            " VALUES ('v', 2.0, 'r', 'ok', '{}', x'00', 'heard')"
+        ),
+        "SELECT trace FROM lettered WHERE n IN (SELECT rowid FROM letters WHERE letters MATCH '\"ear\"')",
+    ),
 }
 
 
@@ -86,6 +97,38 @@ def test_every_older_file_becomes_the_newest_and_keeps_what_it_held(db, tmp_path
     with contextlib.closing(sqlite3.connect(tmp_path / "n.sqlite3", isolation_level=None)) as new:
         migrate(new)
         assert shape(db) == shape(new)
+
+
+def test_words_of_before_are_found_by_their_letters_and_leave_them_with_their_trace(db):
+    made(db, 9)
+    for put, _ in (CONTENT[n] for n in range(1, 10)):
+        db.execute(put)
+    migrate(db)
+    found = 'SELECT rowid FROM letters WHERE letters MATCH \'"sai" "aid"\''
+    assert db.execute(f"SELECT trace FROM lettered WHERE n IN ({found})").fetchall() == [("t",)]
+    db.execute("DELETE FROM traces")
+    assert db.execute(found).fetchall() == []
+    assert db.execute("SELECT * FROM lettered").fetchall() == []
+
+
+def test_without_the_index_of_letters_a_file_has_all_the_rest(tmp_path):
+    """As with an SQLite that was built without FTS5."""
+
+    class Plain(sqlite3.Connection):
+        def execute(self, sql, *values):
+            if "VIRTUAL TABLE" in sql:
+                raise sqlite3.OperationalError("no such module: fts5")
+            return super().execute(sql, *values)
+
+    path = tmp_path / "p.sqlite3"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, factory=Plain)) as plain:
+        migrate(plain)
+        assert version(plain) == LATEST
+    store = SqliteStore(path, Limits(), Wall())
+    store.record("tr_1", lambda: row("tr_1", words="what was said"))
+    for words, wanted in (("was said", ["tr_1"]), ("as", ["tr_1"]), ("unsaid", [])):
+        assert [r.head.id for r in store.traces(TraceQuery(5, words=words))] == wanted
+    store.close()
 
 
 def test_a_step_is_applied_once(db, monkeypatch):

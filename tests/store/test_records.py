@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.prompt import Options, Usage
-from openfusion_auto.core.types import Breaker, Cached, Pin, Price, State, Stats, Task, Term
+from openfusion_auto.core.types import Breaker, Cached, Pin, Policy, Price, State, Stats, Task, Term
 from openfusion_auto.runtime.trace import Attempt
 from openfusion_auto.store import records
 from openfusion_auto.store.base import KINDS, Maker
@@ -153,3 +153,9 @@ def test_what_has_no_form_is_a_defect():
 def test_types_of_all_kinds_are_resolved():
     for kind in KINDS:
         assert typing.get_type_hints(kind)
+
+
+def test_a_field_that_was_not_there_yet_says_what_held_before_it():
+    # A panel's judge was asked once before there was a choice: such a receipt must lead to the same plan.
+    assert read(Policy, {"panel_size": 2}) == Policy(panel_size=2, judge_twice="never")
+    assert read(Policy, {"judge_twice": "auto"}) == Policy()

@@ -17,7 +17,7 @@ from openfusion_auto.core.lessons import PROJECT_CHARS, Key, Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.types import Breaker, Cached, Pin, Stats
 from openfusion_auto.errors import Overloaded, StoreTooNew
-from openfusion_auto.store.base import KINDS, LEARNED, Maker, TraceQuery
+from openfusion_auto.store.base import KINDS, LEARNED, Maker, TraceQuery, folded
 from openfusion_auto.store.files import connect
 from openfusion_auto.store.memory import MemoryStore
 from openfusion_auto.store.retention import Limits
@@ -63,14 +63,17 @@ values = {
 kept = st.sampled_from(list(values)).flatmap(
     lambda kind: st.tuples(st.just(kind), st.none() | values[kind])
 )
+said = st.text('aBß"* \0\u6771\U0001f600', max_size=9).map(folded)
 rows = st.builds(
     row, st.sampled_from(["tr_1", "tr_2", "tr_3"]), st.sampled_from([1.0, 2.0, 3.5]),
     document=st.binary(max_size=5), mode=st.sampled_from(["single", "panel", None]),
     outcome=st.sampled_from(["ok", "error"]), candidate=st.none() | st.sampled_from(["a", "b"]),
+    words=st.none() | said,
 )  # fmt: skip
 queries = st.builds(
     TraceQuery, st.integers(1, 4), st.none() | st.tuples(st.sampled_from([1.0, 2.0, 4.0]), st.sampled_from(["", "tr_2"])),
     st.sampled_from([None, "a", "openfusion/auto", "nobody"]), st.sampled_from([None, "single"]), st.sampled_from([None, "ok"]),
+    words=st.none() | said.filter(bool),
 )  # fmt: skip
 lines = st.builds(
     line, at=st.sampled_from([5.0, 6.0]), candidate=st.sampled_from(["a", "b"]), usd=st.none() | st.just(0.25),
@@ -126,6 +129,9 @@ class SameAnswers(RuleBasedStateMachine):
     @rule(query=queries, since_s=st.sampled_from([0.0, 5.5]))
     def ask(self, query, since_s):
         assert self.file.traces(query) == self.memory.traces(query)
+        for words in ("a", "ab", "abs", 'b"*'):
+            query = TraceQuery(9, words=words)
+            assert self.file.traces(query) == self.memory.traces(query)
         assert self.file.spend(since_s) == self.memory.spend(since_s)
         for name in ("tr_1", "tr_2", "tr_9"):
             assert self.file.trace(name) == self.memory.trace(name)
@@ -189,7 +195,7 @@ def test_sums_of_absurd_token_counts_do_not_fail(store):
 
 def test_a_search_that_takes_too_long_is_ended_and_nobody_waits_for_it(store, monkeypatch):
     for i in range(200):
-        store.record(f"t{i}", lambda i=i: row(f"t{i}")._replace(words="alpha"))
+        store.record(f"t{i}", lambda i=i: row(f"t{i}", words="alpha beth eta"))
     assert len(store.traces(TraceQuery(300, words="alpha"))) == 200
     monkeypatch.setattr("openfusion_auto.store.sqlite.SEARCH_S", -1.0)
     with pytest.raises(Overloaded, match="name a time"):
@@ -200,6 +206,50 @@ def test_a_search_that_takes_too_long_is_ended_and_nobody_waits_for_it(store, mo
         assert store.trace("t7")
         assert len(store.traces(TraceQuery(5))) == 5
     assert store.traces(TraceQuery(300, words="beta")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ("strasse", ["t2"]),
+        ("straße", []),  # whoever asks has folded it
+        ("say \"no\" to 'all'", ["t1"]),
+        ('no" or "x', []),
+        ("東京", ["t3"]),
+        ("東京は", ["t3"]),
+        ("* near(", ["t0"]),
+        ("o" * 300, ["t4"]),
+        ("o" * 301, []),
+        ("o" * 100 + "b", []),
+    ],
+)
+def test_words_are_found_as_they_stand(store, words, ids):
+    texts = ("a * NEAR(b c) AND d", "say \"No\" to 'all'", "Straße", "東京は夜", "o" * 300)
+    for i, text in enumerate(texts):
+        store.record(f"t{i}", lambda i=i, text=text: row(f"t{i}", words=folded(text)))
+    assert [r.head.id for r in store.traces(TraceQuery(9, words=words))] == ids
+
+
+def test_a_trace_that_is_written_again_is_found_by_its_last_words_alone(store):
+    for words in ("first words", "second words"):
+        store.record("t1", lambda words=words: row("t1", words=words))
+    assert store.traces(TraceQuery(9, words="first")) == []
+    assert len(store.traces(TraceQuery(9, words="second"))) == 1
+    with contextlib.closing(connect(store.path)) as db:
+        assert (
+            db.execute("SELECT rowid FROM letters WHERE letters MATCH '\"fir\"'").fetchall() == []
+        )
+
+
+def test_words_are_found_after_a_person_has_packed_the_file(store):
+    """VACUUM gives rows of a table without a number of its own new ones, as it likes."""
+    for n in range(9):
+        store.record(f"t{n}", lambda n=n: row(f"t{n}", words=f"number {n}"))
+    assert len(store.traces(TraceQuery(20))) == 9
+    with contextlib.closing(connect(store.path)) as db:
+        db.execute("DELETE FROM traces WHERE id IN ('t0', 't3')")
+        db.execute("VACUUM")
+    assert [r.head.id for r in store.traces(TraceQuery(9, words="number 7"))] == ["t7"]
 
 
 def test_two_processes_may_share_a_file_and_forgetting_reaches_both(store, path):

@@ -88,9 +88,10 @@ def test_the_choice_with_index_0_is_the_hubs():
 
 def test_custom_calls_are_read():
     calls = [{"id": "c", "custom": {"name": "p", "input": "free"}}]
-    answer = read_answer(data({"tool_calls": calls}))
+    came = data({"tool_calls": calls}, "tool_calls")
+    answer = read_answer(came)
     assert answer.tool_calls == (ToolCall("c", "p", "free", "custom"),)
-    assert answer.raw == data({"tool_calls": calls})
+    assert answer.raw == came
 
 
 def test_a_call_without_an_id_gets_a_stable_one_in_the_hub_and_in_the_body():
@@ -223,8 +224,8 @@ def test_what_is_no_completion_is_broken(raw):
     ("error", "shown"),
     [
         ({"message": SECRET, "code": "rate_limit"}, "(rate_limit)"),
-        (SECRET, "error."),
-        ({"code": SECRET}, "error."),
+        (SECRET, "an error"),
+        ({"code": SECRET}, "an error"),
     ],
 )
 def test_an_error_object_is_broken_and_its_words_stay_here(error, shown):
@@ -438,3 +439,17 @@ def test_a_body_of_another_dialect_is_not_passed_on():
 )  # fmt: skip
 def test_ends_have_openais_names(finish, calls, shown):
     assert finish_reason(finish, calls=calls) == shown
+
+
+def test_an_answer_with_calls_ends_with_the_word_on_which_agents_act():
+    message = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ],
+    }
+    answer = read_answer(data(choices=[{"index": 0, "message": message, "finish_reason": "stop"}]))
+    assert answer.finish == "tool_calls"
+    shown = json.loads(render_answer(answer, None, model="m", usage=None, answer_id="", created=0))
+    assert shown["choices"][0]["finish_reason"] == "tool_calls"

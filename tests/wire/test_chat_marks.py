@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Message, Part
-from openfusion_auto.wire.chat_marks import needs_marks, with_marks
+from openfusion_auto.wire.chat_marks import is_claude, with_marks
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.rendered import Rendered
 
@@ -103,4 +103,4 @@ def test_nothing_but_marks_changes_and_there_are_four_at_most(messages):
     [("anthropic/claude-sonnet-5", True), ("Claude-Opus", True), ("openai/gpt-5", False), ("", False)],
 )  # fmt: skip
 def test_whose_models_need_them(model, needs):
-    assert needs_marks(model) is needs
+    assert is_claude(model) is needs

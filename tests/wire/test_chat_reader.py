@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.lib.streaming._deltas import accumulate_delta
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.wire.chat_reader import CUT_SHORT, ChatReader
@@ -346,3 +347,87 @@ def test_any_events_end_in_exactly_one_done_or_error(choices, other):
     deltas, answer = read(sse({"choices": choices}, other, {"choices": [{"delta": other}]}))
     assert [bool(d.done or d.error) for d in deltas] == [False] * (len(deltas) - 1) + [True]
     assert isinstance(answer, Answer)
+
+
+def called(*items: dict[str, object]) -> tuple[list[tuple[str, str, str]], list[dict[str, object]]]:
+    """The calls of a stream of such fragments, as the hub has them and as the official SDK adds up the bytes."""
+    chunks = [chunk({"tool_calls": [item]}) for item in items]
+    deltas, answer = read(sse(*chunks, chunk(finish="tool_calls")))
+    assert deltas[-1].done, deltas[-1].error
+    added: dict[int, dict[str, object]] = {}
+    for delta in deltas:
+        said = json.loads(delta.raw[6:])["choices"] if delta.calls else [{"delta": {}}]
+        for item in said[0]["delta"].get("tool_calls", ()):
+            index = item.pop("index")
+            known = added.get(index)
+            added[index] = item if known is None else accumulate_delta(known, item)
+    return [(c.id, c.name, c.arguments) for c in answer.tool_calls], list(added.values())
+
+
+def fragment(args: str, *, index: int | None = 0, call_id: str = "", name: str = ""):
+    function = {"arguments": args, **({"name": name} if name else {})}
+    item = {"function": function, **({"id": call_id} if call_id else {})}
+    return item if index is None else {"index": index, **item}
+
+
+ONE, TWO = '{"a": 1}', '{"b": 2}'
+
+
+@pytest.mark.parametrize(
+    ("items", "found"),
+    [
+        # An id of its own for each fragment; clients would take each for a call.
+        (
+            [
+                fragment("", call_id="x", name="f"),
+                fragment('{"a"', call_id="y"),
+                fragment(": 1}", call_id="z"),
+            ],
+            [("x", "f", ONE)],
+        ),
+        (
+            [
+                fragment('{"a"', index=None, call_id="x", name="f"),
+                fragment(": 1}", index=None, call_id="y"),
+            ],
+            [("x", "f", ONE)],
+        ),
+        # Id and name in each fragment; clients would double them.
+        (
+            [fragment('{"a"', call_id="x", name="f"), fragment(": 1}", call_id="x", name="f")],
+            [("x", "f", ONE)],
+        ),
+        (
+            [fragment(ONE, call_id="x", name="f"), fragment("", call_id="x", name="f")],
+            [("x", "f", ONE)],
+        ),
+        # Two whole calls at one index, without ids.
+        (
+            [fragment(ONE, name="f"), fragment(TWO, name="f")],
+            [("call_0_f", "f", ONE), ("call_1_f", "f", TWO)],
+        ),
+        (
+            [fragment(ONE, index=None, name="f"), fragment(TWO, index=None, name="g")],
+            [("call_0_f", "f", ONE), ("call_1_g", "g", TWO)],
+        ),
+        # The name comes late.
+        ([fragment("", call_id="x"), fragment(ONE, name="f")], [("x", "f", ONE)]),
+    ],
+)
+def test_fragments_of_odd_servers_are_the_calls_that_they_mean(items, found):
+    hub, added = called(*items)
+    assert hub == found
+    shown = [(c["id"], c["function"]["name"], c["function"]["arguments"]) for c in added]
+    assert shown == found
+
+
+def test_a_call_without_any_name_breaks_the_answer():
+    data = sse(
+        chunk({"tool_calls": [fragment(ONE, call_id="x")]}), chunk(finish="tool_calls"), done=False
+    )
+    assert "no name" in (last(data).error or "")
+
+
+def test_a_refusal_is_told_to_clients_of_other_dialects():
+    deltas, answer = read(sse(chunk({"refusal": "I can"}), chunk({"refusal": "not"}, "stop")))
+    assert "".join(d.text for d in deltas) == answer.text == "I cannot"

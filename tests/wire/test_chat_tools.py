@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,17 @@ def test_calls_keep_their_ids_and_bytes():
         "name": "p",
         "arguments": '{"input":"x\\""}',
     }
+
+
+def test_made_ids_differ_between_answers_and_are_what_any_api_takes():
+    one, two = (
+        stable_id(0, "mcp.hub/" + 60 * "x", "0123456789ab"),
+        stable_id(0, "f", "ba9876543210"),
+    )
+    assert one != stable_id(0, "mcp.hub/" + 60 * "x", "ba9876543210")
+    assert two == "call_0_f_ba9876543210"
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,40}", one)
+    assert one.endswith("_0123456789ab")
 
 
 def test_a_made_id_is_the_same_for_the_same_place_and_name():

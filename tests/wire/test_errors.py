@@ -13,6 +13,7 @@ from openfusion_auto.errors import (
     UpstreamOverloaded,
     UpstreamRateLimited,
     UpstreamRejected,
+    UpstreamWants,
 )
 from openfusion_auto.wire.errors import (
     GONE,
@@ -22,6 +23,7 @@ from openfusion_auto.wire.errors import (
     parse_retry_after,
     safe_reason,
     sanitise,
+    told_failure,
     upstream_failure,
 )
 
@@ -268,3 +270,87 @@ def test_a_reason_shows_code_or_type_or_nothing():
     assert safe_reason({"code": 502, "type": "x"}) == " (502)"
     assert safe_reason({"code": KEY, "type": "server_error", "message": KEY}) == " (server_error)"
     assert safe_reason({"message": "m"}) == safe_reason("text") == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status", "code"),
+    [
+        ({"code": "rate_limit_exceeded"}, UpstreamRateLimited, 429, "rate_limit_exceeded"),
+        ({"type": "rate_limit_error"}, UpstreamRateLimited, 429, "rate_limit_exceeded"),
+        ({"code": 429}, UpstreamRateLimited, 429, "rate_limit_exceeded"),
+        ({"code": "429"}, UpstreamRateLimited, 429, "rate_limit_exceeded"),
+        ({"code": 400}, UpstreamRejected, 400, "upstream_rejected"),
+        ({"code": "invalid_prompt"}, UpstreamRejected, 400, "invalid_prompt"),
+        ({"code": "insufficient_quota"}, UpstreamDenied, 502, "upstream_denied"),
+        ({"type": "authentication_error"}, UpstreamDenied, 502, "upstream_denied"),
+        ({"code": "server_error", "type": "server_error"}, UpstreamBroken, 502, "upstream_broken"),
+        ({"code": 500}, UpstreamBroken, 502, "upstream_broken"),
+        ({"code": True, "type": 1}, UpstreamBroken, 502, "upstream_broken"),
+        ("it failed", UpstreamBroken, 502, "upstream_broken"),
+        (None, UpstreamBroken, 502, "upstream_broken"),
+    ],
+)
+def test_a_failure_told_with_status_200_is_what_its_status_would_be(error, kind, status, code):
+    told = {**error, "message": f"failed: {KEY}"} if isinstance(error, dict) else error
+    found = told_failure(told, "it broke")
+    assert (type(found), found.status, found.code) == (kind, status, code)
+    assert KEY not in found.message
+    assert found.message
+
+
+@pytest.mark.parametrize("names", [{}, {"code": 400}, {"type": "invalid_request_error"}])
+def test_a_prompt_that_is_too_long_is_told_with_its_numbers_alone(names):
+    said = f"prompt is too long: 213462 tokens > 200000 maximum ({KEY})"
+    found = told_failure({**names, "message": said}, "it broke")
+    assert (found.status, found.code) == (400, "context_length_exceeded")
+    assert KEY not in found.message
+    assert "maximum context length is 200000 tokens" in found.message
+    assert "213462" in found.message
+
+
+@pytest.mark.parametrize(
+    ("words", "wait_s"),
+    [("Please try again in 11.054s.", 11.054), ("try again in 250ms", 0.25), ("try later", None)],
+)
+def test_the_wait_that_a_rate_limit_tells_in_its_words_is_kept(words, wait_s):
+    found = told_failure({"code": "rate_limit_exceeded", "message": words}, "it broke")
+    assert found.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("words", "wants"),
+    [
+        (
+            "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2",
+            True,
+        ),
+        ("The `reasoning_content` in the thinking mode must be passed back to the API.", True),
+        ("messages with tool_calls must include reasoning_content", True),
+        ("Missing `reasoning_content` field in the assistant message at message index 1.", True),
+        ("property 'reasoning_content' is unsupported", False),
+        ("reasoning_content: extra inputs are not permitted", False),
+    ],
+)
+def test_a_model_that_wants_reasoning_in_the_history_is_known_by_its_words(words, wants):
+    error = failure(400, said(words))
+    assert (error.status, error.code, error.retryable) == (400, "upstream_rejected", wants)
+    assert isinstance(error, UpstreamWants) is wants
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda words: [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}],
+        lambda words: {"message": words},
+        lambda words: {"detail": words},
+        lambda words: {"object": "error", "message": words, "code": 400},
+    ],
+    ids=["google", "message", "detail", "vllm"],
+)
+def test_the_words_are_found_in_every_shape_of_an_error(shape):
+    long = failure(400, shape("prompt is too long: 213462 tokens > 200000 maximum"))
+    assert long.code == "context_length_exceeded"
+    unsigned = failure(400, shape("Function call is missing a thought_signature in parts."))
+    assert isinstance(unsigned, UpstreamWants)
+    assert unsigned.want == UpstreamWants.SIGNATURE
+    assert failure(400, []).message == failure(400, [1]).message == failure(400).message

@@ -274,3 +274,14 @@ def test_a_prompt_that_is_too_long_is_told_in_the_words_that_clients_know(said, 
     assert error_body(ContextTooLong(said))["error"] == {
         "type": "invalid_request_error", "message": told,
     }  # fmt: skip
+
+
+def test_an_answer_with_calls_ends_with_the_word_on_which_agents_act():
+    body = {
+        "type": "message",
+        "content": [{"type": "tool_use", "id": "x", "name": "f", "input": {}}],
+        "stop_reason": "end_turn",
+    }
+    answer = read_answer(json.dumps(body).encode())
+    shown = json.loads(render_answer(answer, None, model="m", usage=None, answer_id="", created=0))
+    assert (answer.finish, shown["stop_reason"]) == ("tool_calls", "tool_use")

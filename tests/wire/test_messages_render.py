@@ -284,6 +284,9 @@ def prompts(draw: st.DrawFn) -> Prompt:
         messages += results or [Message("user", draw(heard))]
     tools = [Tool(n, schema={"type": "object", "properties": draw(objects)}, description=draw(words))
              for n in draw(st.lists(names, unique=True, max_size=2))]  # fmt: skip
+    if not tools:  # a history with calls brings its own
+        called = dict.fromkeys(c.name for m in messages for c in m.tool_calls)
+        tools = [Tool(n, schema={"type": "object", "properties": {}}) for n in called]
     choices = ["auto", "required", "none", *(f"tool:{t.name}" for t in tools)]
     settings = Settings(
         temperature=draw(st.none() | st.floats(0, 1)),
@@ -343,9 +346,10 @@ def test_the_page_says_what_each_stop_reason_becomes():
 
 
 LOSSES = {
-    "reasoning of N messages": chat(HI, Message("assistant", (Part("reasoning", "a"), Part("text", "b")))),
+    "reasoning of N messages": chat(HI, Message("assistant", (Part("reasoning", "a"), Part("text", "b"))), HI),
     "instructions as user text of N messages": chat(HI, Message("system", (Part("text", "s"),))),
-    "beginning by the assistant": chat(Message("assistant", (Part("text", "b"),))),
+    "end by the assistant": chat(HI, Message("assistant", (Part("text", "b"),))),
+    "beginning by the assistant": chat(Message("assistant", (Part("text", "b"),)), HI),
     "system prompt said again as the user's words": chat(Message("system", (Part("text", "s"),))),
     "part of type T": chat(HI, Message("assistant", (Part("other", raw={"type": "web_search_call"}),))),
     "form of the arguments of a call of T, which are no JSON object": chat(
@@ -385,3 +389,23 @@ def test_the_page_lists_every_loss_and_the_code_says_each_in_those_words():
         form = re.sub(r"\bN\b", r"\\d+", re.escape(words_)).replace("messages", "messages?")
         form = re.sub(r"\bT\b", r"\\S+", form)
         assert re.fullmatch(form, said), (words_, said)
+
+
+def test_a_history_with_calls_brings_their_tools_where_the_request_offers_none():
+    calls = tuple(ToolCall(i, name, "{}") for i, name in (("a", "f"), ("b", "g"), ("c", "f")))
+    results = [Message("tool", (Part("text", "ok"),), tool_call_id=c.id) for c in calls]
+    body, _ = rendered(chat(HI, Message("assistant", (), calls), *results))
+    assert [t["name"] for t in body["tools"]] == ["f", "g"]
+    assert all(t["input_schema"]["type"] == "object" for t in body["tools"])
+    assert body["tool_choice"] == {"type": "none"}
+    assert "tools" not in rendered(chat(HI))[0]
+
+
+def test_a_conversation_ends_with_the_user():
+    said = Message("assistant", (Part("text", "so far "),))
+    body, _ = rendered(chat(HI, said))
+    assert [m["role"] for m in body["messages"]] == ["user", "assistant", "user"]
+    more = replace(chat(HI, said), added=(Message("user", (Part("text", "check it"),)),))
+    body, _ = rendered(more)
+    assert body["messages"][-1]["content"][0]["text"] == "check it"
+    assert len(body["messages"]) == 3

@@ -349,3 +349,19 @@ def test_an_endless_event_is_stopped():
     (failed,) = reader.feed(b"data: " + b"x" * 200)
     assert failed.error == "an event is too long"
     assert reader.close() == []
+
+
+def test_calls_at_other_places_of_the_finished_output_are_not_taken_twice():
+    one, two = function(call_id="c1"), {**function(call_id="c2"), "id": None}
+    stream = sse(
+        created(),
+        done(0, reasoning()),
+        *(e for at, call in ((1, one), (2, two)) for e in (added(at, call), done(at, call))),
+        done(3, message("hi")),
+        completed(one, two, message("hi")),
+    )
+    reader = ResponsesReader()
+    found = [*reader.feed(stream), *reader.close()]
+    assert found[-1].done
+    assert [c.id for c in reader.answer().tool_calls] == ["c1", "c2"]
+    assert reader.answer().text == "hi"

@@ -10,7 +10,7 @@ from openfusion_auto.wire.chat import read_answer, read_bill
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.rendered import Rendered
-from openfusion_auto.wire.web import web_tools_of, with_web
+from openfusion_auto.wire.web import BETA, FETCH_BETA, has_web, web_headers, web_tools_of, with_web
 from tests.server.dialects import DIALECTS, Says, request_for, stream, whole
 
 SEARCH = {"type": "openrouter:web_search", "parameters": {"max_results": 3}}
@@ -39,14 +39,14 @@ def test_a_tool_that_stands_there_asks_and_other_tools_of_servers_do_not():
 
 
 def test_they_stand_behind_the_clients_own_and_each_once():
-    sent = with_web(Rendered(json.dumps({"tools": [RUN, SEARCH], "n": 1}).encode()), ("web_search", "web_fetch"))  # fmt: skip
+    sent = with_web(Rendered(json.dumps({"tools": [RUN, SEARCH], "n": 1}).encode()), ("web_search", "web_fetch"), "chat")  # fmt: skip
     assert json.loads(sent.body) == {
         "tools": [RUN, SEARCH, {"type": "openrouter:web_fetch"}], "n": 1,
     }  # fmt: skip
-    bare = with_web(Rendered(b'{"n":1}', ("server tool openrouter:web_search", "x")), ("web_search",))  # fmt: skip
+    bare = with_web(Rendered(b'{"n":1}', ("server tool openrouter:web_search", "x")), ("web_search",), "chat")  # fmt: skip
     assert json.loads(bare.body)["tools"] == [{"type": "openrouter:web_search"}]
     assert bare.lost == ("x",)
-    assert with_web(bare, ("web_search",)) is bare
+    assert with_web(bare, ("web_search",), "chat") is bare
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,24 @@ def test_the_bill_of_an_answer_is_read_whole_and_streamed():
     reader.feed(stream("chat", says, "m"))
     reader.close()
     assert reader.answer().billed_usd == 0.0125
+
+
+def test_each_dialect_has_its_own_tools_and_a_clients_own_stays():
+    both = ("web_search", "web_fetch")
+    assert [has_web(d, both) for d in DIALECTS] == [True, False, True]
+    assert [has_web(d, ("web_search",)) for d in DIALECTS] == [True, True, True]
+    own = {"type": "web_search_20260209", "name": "web_search", "max_uses": 1}
+    sent = with_web(Rendered(json.dumps({"tools": [own]}).encode()), both, "messages")
+    assert json.loads(sent.body)["tools"] == [
+        own, {"type": "web_fetch_20250910", "name": "web_fetch", "max_uses": 5},
+    ]  # fmt: skip
+    sent = with_web(Rendered(b'{"max_tool_calls":9}'), ("web_search",), "responses")
+    assert json.loads(sent.body) == {"max_tool_calls": 9, "tools": [{"type": "web_search"}]}
+
+
+def test_fetching_turns_its_beta_on_beside_the_clients_own():
+    web = ("web_fetch",)
+    assert web_headers({}, web, "messages") == {BETA: FETCH_BETA}
+    assert web_headers({"Anthropic-Beta": "x-1"}, web, "messages") == {BETA: f"x-1,{FETCH_BETA}"}
+    for headers, tools, dialect in (({"a": "b"}, web, "chat"), ({"a": "b"}, ("web_search",), "messages")):  # fmt: skip
+        assert web_headers(headers, tools, dialect) is headers

@@ -1,7 +1,9 @@
-"""Code blocks that say which language they are: whether they parse. Python by `ast`, JSON by the standard reader.
+"""Code blocks that say which language they are: whether they parse.
+
+Python by `ast`, JSON by the standard reader, others by a grammar where that is installed (`grammars.py`).
 
 A block may be a fragment, shown to a reader: what is cut on purpose (an ellipsis, an `else` without its `if`, a session
-of the interpreter) is left alone. Other languages are not judged.
+of the interpreter) is left alone.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import textwrap
 import warnings
 
 from openfusion_auto.core.checks.fences import Fence, fences
+from openfusion_auto.core.checks.grammars import grammar_break
 from openfusion_auto.core.checks.jsons import is_json
 
 MAX_CODE = (
@@ -49,6 +52,8 @@ def code_findings(text: str) -> list[str]:
             return [f"a block of Python does not parse: {wrong}"]
         if fence.language == "json" and not json_holds(fence):
             return ["a block of JSON does not parse"]
+        if wrong := grammar_break(fence.language, fence.body):
+            return [wrong]
     return []
 
 

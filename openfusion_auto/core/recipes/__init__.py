@@ -69,16 +69,35 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Looks:
+    """How a judge looked at the answers. Members are named by their places, from 1.
+
+    Attributes:
+        seed: What the order of the answers was drawn with.
+        orders: For each time it was asked, the members in the order in which it saw their answers.
+        picks: Whose answer it found best each time; None where no verdict came.
+        outcome: `once` (one verdict), `agreed` (both orders, one answer), `tie` (each order another answer), `none`.
+    """
+
+    seed: str
+    orders: tuple[tuple[int, ...], ...]
+    picks: tuple[int | None, ...]
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliberation:
     """How a panel came to its answer.
 
     Attributes:
         aggregator: Who decided: `vote` (a majority, or the largest group), `ranked` (a judge picked), `judge` (a judge
-            picked and it was written anew), `rank` (the best-ranked, for want of better), `only` (one answer), `none`.
+            picked and it was written anew), `rank` (the best-ranked, for want of better), `only` (one answer), `mend`
+            (no call could be run as it was: written again), `none`.
         members: All, in rank order.
         best_of: How many answers were chosen from.
         same_as: The members that say what was delivered.
         analysis: What they have in common and where they differ, where the request asks for it.
+        judged: How the judge was asked; None without one.
     """
 
     aggregator: str
@@ -86,6 +105,7 @@ class Deliberation:
     best_of: int
     same_as: tuple[str, ...] = ()
     analysis: Mapping[str, list[object]] | None = None
+    judged: Looks | None = None
 
 
 @dataclass(frozen=True, slots=True)

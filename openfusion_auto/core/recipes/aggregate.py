@@ -7,7 +7,6 @@ request wants it (`judge`). Tool calls are never rewritten: the emitted ones are
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import replace
 
@@ -15,9 +14,13 @@ from openfusion_auto.core import checks, vote
 from openfusion_auto.core.prompt import Answer, Prompt
 from openfusion_auto.core.recipes import Ask, Deliberation, Member, Outcome, Reply, Step, prompts
 from openfusion_auto.core.recipes.analysis import analysed
+from openfusion_auto.core.recipes.judge import judge
+from openfusion_auto.core.recipes.verify import mend
 from openfusion_auto.core.types import Decision
 from openfusion_auto.core.vote import Said
 from openfusion_auto.errors import FusionError, UpstreamError
+
+MENDERS = 2  # members that are asked again when no member's calls can be run
 
 
 def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) -> Step:
@@ -29,7 +32,7 @@ def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) ->
     notes = tuple(f"{r.candidate}: {r.error.code}" for r in replies if r.error is not None)
     if not good:
         none = Deliberation("none", members_of(prompt, replies, ()), 0)
-        return Outcome("member", "", None, all_failed(replies), notes, none)
+        return (yield from rescued(prompt, replies, none, notes))
     side = vote.one_side(good)
     if len(side) < len(good):
         kind = "call tools" if side[0][1].tool_calls else "answer in words"
@@ -51,37 +54,71 @@ def aggregate(prompt: Prompt, decision: Decision, replies: tuple[Reply, ...]) ->
         )
         told = replace(told, aggregator="rank" if largest is None else "vote")
         return picked(prompt, side[largest or 0], side, told, (*notes, f"no majority: {whose}"))
-    return (yield from judged(prompt, decision, side, told, notes))
+    places = tuple(next(i for i, r in enumerate(replies, 1) if r.answer is a) for _, a in side)
+    return (yield from judged(prompt, decision, side, places, told, notes))
 
 
 def judged(
-    prompt: Prompt, decision: Decision, side: list[Said], told: Deliberation, notes: tuple[str, ...]
+    prompt: Prompt,
+    decision: Decision,
+    side: list[Said],
+    places: tuple[int, ...],
+    told: Deliberation,
+    notes: tuple[str, ...],
 ) -> Step:
     """Let a judge pick; write anew only where that is worth it."""
-    steps = {s.phase: s for s in decision.plan.steps}
-    shuffled = blind_order(side)
-    answers = tuple(a for _, a in shuffled)
-    (judge,) = yield Ask("judge", steps["judge"].candidates, prompts.judgement(prompt, answers))
-    pick = None if judge.answer is None else prompts.read_pick(judge.answer.text, len(answers))
-    if pick is None:
-        told = replace(told, aggregator="rank")
-        said = "the judge failed: the best-ranked member's answer"
-        return picked(prompt, side[0], side, told, (*notes, said))
-    told = replace(told, aggregator="ranked")
-    best = shuffled[pick.best]
-    notes = (*notes, f"{judge.candidate} picked {best[0]}")
-    if not wants_synthesis(prompt, decision, answers, pick):
+    keys = [vote.key_of(prompt, a) for _, a in side]
+    verdict = yield from judge(prompt, decision, side, places, keys)
+    notes = (*notes, verdict.note)
+    told = replace(told, judged=verdict.judged)
+    if verdict.best is None:
+        return picked(prompt, side[0], side, replace(told, aggregator="rank"), notes)
+    # A tie was settled by votes or rank, not by the judge.
+    tied = verdict.judged.outcome == "tie"
+    told = replace(told, aggregator="rank" if tied else "ranked")
+    best, answers = side[verdict.best], tuple(side[i][1] for i in verdict.order)
+    if not wants_synthesis(prompt, decision, answers, verdict.defect):
         return picked(prompt, best, side, told, notes)
-    asked = prompts.synthesis(prompt, answers, pick.best + 1, pick.defect)
-    fan, writers = decision.task.options.fan, steps["synthesis"].candidates
+    number = verdict.order.index(verdict.best) + 1
+    asked = prompts.synthesis(prompt, answers, number, verdict.defect)
+    fan = decision.task.options.fan
+    writers = next(s.candidates for s in decision.plan.steps if s.phase == "synthesis")
     if fan is None or fan.synthesis is None:
         writers = tuple(dict.fromkeys((best[0], *writers)))
     (written,) = yield Ask("synthesis", writers, asked, final=True)
     if written.answer is None:
         return picked(prompt, best, side, told, (*notes, "the synthesis failed: the pick was kept"))
-    said = f"written anew by {written.candidate}" + (" for a named defect" if pick.defect else "")
+    said = f"written anew by {written.candidate}" + (
+        " for a named defect" if verdict.defect else ""
+    )
     told = replace(told, aggregator="judge")
     return Outcome("synthesis", written.candidate, written.answer, None, (*notes, said), told)
+
+
+def rescued(
+    prompt: Prompt, replies: tuple[Reply, ...], told: Deliberation, notes: tuple[str, ...]
+) -> Step:
+    """Go on where all calls that came are of bad form: a session must not end by a slip that all members make.
+
+    The best-ranked one's are asked for again with what is wrong with them, then of the next member; when nobody does
+    better they are passed on as they are, as one model's would be. The error, when nobody answered.
+    """
+    calling = [r for r in replies if r.answer is not None and r.answer.tool_calls]
+    if not calling or calling[0].answer is None:
+        return Outcome("member", "", None, all_failed(replies), notes, told)
+    first = calling[0]
+    found = checks.findings(prompt, calling[0].answer)
+    others = (r.candidate for r in (*calling, *replies))
+    who = tuple(dict.fromkeys((first.candidate, *others)))[:MENDERS]
+    (again,) = yield Ask("mend", who, mend(prompt, calling[0].answer, found), final=True)
+    notes = (*notes, f"no member's calls fit ({first.candidate}: {'; '.join(found)})")
+    if again.answer is None:
+        notes = (*notes, f"asked again in vain: what {first.candidate} wrote is passed on as it is")
+        rank = replace(told, aggregator="rank", same_as=(first.candidate,))
+        return Outcome("member", first.candidate, first.answer, None, notes, rank)
+    notes = (*notes, f"written again by {again.candidate}")
+    mended = replace(told, aggregator="mend")
+    return Outcome("mend", again.candidate, again.answer, None, notes, mended)
 
 
 def picked(
@@ -121,16 +158,8 @@ def usable(prompt: Prompt, replies: tuple[Reply, ...]) -> list[Said]:
     return willing or sound or [(c, a) for c, a in came if not a.tool_calls and a.text.strip()]
 
 
-def blind_order(good: list[Said]) -> list[Said]:
-    """Return the answers in an order that rank does not decide, the same for the same answers: a judge favours
-    places, and the best-ranked member must not always stand first."""
-    return sorted(
-        good, key=lambda ca: hashlib.sha256(ca[1].text.encode("utf-8", "surrogatepass")).digest()
-    )
-
-
 def wants_synthesis(
-    prompt: Prompt, decision: Decision, answers: tuple[Answer, ...], pick: prompts.Pick
+    prompt: Prompt, decision: Decision, answers: tuple[Answer, ...], defect: str | None
 ) -> bool:
     """Whether a final answer is to be written: never over tool calls or a demanded form, else as asked or, where
     the answers are more than one word, for a named defect."""
@@ -140,7 +169,7 @@ def wants_synthesis(
         return True
     if all(vote.checkable(vote.key_of(prompt, a)) for a in answers):
         return False
-    return decision.aggregator == "auto" and pick.defect is not None
+    return decision.aggregator == "auto" and defect is not None
 
 
 def all_failed(replies: tuple[Reply, ...]) -> FusionError:

@@ -19,6 +19,7 @@ def cascade(prompt: Prompt, decision: Decision) -> Step:
     verifier = next(s.candidates for s in decision.plan.steps if s.phase == "verify")
     notes: tuple[str, ...] = ()
     kept: Reply | None = None
+    spare: Reply | None = None  # calls of bad form: passed on only when nobody else answers
     reply = Reply("primary", "")
     for place, rung in enumerate(rungs):
         top = place == len(rungs) - 1
@@ -38,8 +39,11 @@ def cascade(prompt: Prompt, decision: Decision) -> Step:
             notes = (*notes, note)
             if not rejected:
                 return Outcome(reply.phase, reply.candidate, reply.answer, None, notes)
-        if not (found and reply.answer.tool_calls):
-            kept = reply  # calls of bad form are never emitted
+        if found and reply.answer.tool_calls:
+            spare = reply
+        else:
+            kept = reply
+    kept = kept or spare
     if kept is not None and kept.answer is not None:
         notes = (*notes, f"the next models failed: what {kept.candidate} wrote was kept")
         return Outcome(kept.phase, kept.candidate, kept.answer, None, notes)

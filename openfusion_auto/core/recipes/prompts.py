@@ -76,7 +76,7 @@ def synthesis(prompt: Prompt, answers: tuple[Answer, ...], best: int, defect: st
     if prompt.tools:
         # Whoever writes anew must not call: emitted calls are always one member's.
         overrides["tool_choice"] = "none"
-    return prompt.extend(user(text), **overrides)
+    return offline(prompt.extend(user(text), **overrides))
 
 
 def revision(prompt: Prompt, answers: tuple[Answer, ...], own: int) -> Prompt:
@@ -114,7 +114,14 @@ def inner(prompt: Prompt, *messages: Message) -> Prompt:
     if prompt.tools:
         # Tools stay named: some upstreams refuse a history of calls without them.
         overrides["tool_choice"] = "none"
-    return prompt.extend(*messages, **overrides)
+    return offline(prompt.extend(*messages, **overrides))
+
+
+def offline(prompt: Prompt) -> Prompt:
+    """Return a prompt of whoever must not call: it has nothing searched either."""
+    if not prompt.options.searching:
+        return prompt
+    return replace(prompt, options=replace(prompt.options, searching=()))
 
 
 def user(text: str) -> Message:

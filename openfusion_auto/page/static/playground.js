@@ -4,7 +4,7 @@ const MOST_BYTES = 5_000_000; // of all files together
 const form = document.querySelector("[data-playground]"), field = form.elements;
 const at = (id) => document.getElementById(id);
 const json = { "Content-Type": "application/json" };
-const usd = (n) => (n == null ? "unknown" : `$${n < 0.01 ? n.toPrecision(2) : n.toFixed(4)}`);
+const usd = (n) => (n == null ? "unknown" : `$${n < 0.01 ? n.toPrecision(2) : n.toFixed(n < 1 ? 4 : 2)}`);
 // Characters that turn or hide text are shown, as the server shows them.
 const seen = (text) => text.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
   (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`).replace(/\u001b/g, "\u241b");
@@ -45,6 +45,7 @@ function body(stream) {
   for (const name of ["judge", "aggregator"]) if (data.get(name)) options[name] = data.get(name);
   if (data.getAll("panel").length) options.panel = data.getAll("panel");
   if (data.get("analysis")) options.analysis = true;
+  if (data.getAll("tools").length) options.tools = Object.fromEntries(data.getAll("tools").map((tool) => [tool, true]));
   if (data.get("max_usd")) options.max_usd = Number(data.get("max_usd"));
   const prompt = data.get("prompt"), content = files.length ? [{ type: "text", text: prompt }, ...files] : prompt;
   return JSON.stringify({ model: data.get("model"), stream, openfusion: options, messages: [{ role: "user", content }] });

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from openfusion_auto.core.prompt import Answer, Form, Prompt, Settings, Tool, ToolCall
+from tests.core.checks import grammar_corpus
 from tests.support.prompts import user
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "checks.md"
@@ -30,6 +31,7 @@ class Sample:
     name: str
 
 
+GRAMMAR = "code blocks of other languages"
 PLAIN = user("do it")
 SCHEMA = {
     "type": "object",
@@ -323,7 +325,6 @@ def code() -> Iterator[Sample]:
         check,
         False,
         *SEARCHES,
-        fenced("fn main() {", "rust"),
         fenced("x = (", ""),
         fenced("if (", "text"),
     )
@@ -334,6 +335,20 @@ def code() -> Iterator[Sample]:
         *(fenced(c, "json") for c in BAD_JSON),
     )
     yield from said(check, True, *(fenced(b, "python") for c in PYTHON for b in damaged_code(c)))
+
+
+def by_grammar() -> Iterator[Sample]:
+    """Blocks that are judged where the extra `checks` is installed."""
+    for held, broken in (
+        (grammar_corpus.SOUND, False),
+        (grammar_corpus.SHOWN, False),
+        (grammar_corpus.BROKEN, True),
+    ):
+        for tag, blocks in held.items():
+            yield from said(GRAMMAR, broken, *(fenced(b, tag) for b in blocks))
+    for tag, blocks in grammar_corpus.SOUND.items():
+        damaged = (b for c in blocks if tag != "ruby" for b in damaged_code(c))
+        yield from said(GRAMMAR, True, *(fenced(b, tag) for b in damaged))
 
 
 def damaged_code(code_: str) -> Iterator[str]:
@@ -377,7 +392,8 @@ def refusals() -> Iterator[Sample]:
 
 def samples() -> tuple[Sample, ...]:
     """The whole corpus."""
-    return tuple(s for part in (whole, called, structured, edits, code, refusals) for s in part())
+    parts = (whole, called, structured, edits, code, by_grammar, refusals)
+    return tuple(s for part in parts for s in part())
 
 
 def found(sample: Sample) -> bool:
@@ -386,6 +402,8 @@ def found(sample: Sample) -> bool:
 
     if sample.check == "refusal":
         return refuses(sample.answer.text)
+    if sample.check == GRAMMAR:
+        return bool(CHECKS["code blocks"](sample.prompt, sample.answer))
     return bool(CHECKS[sample.check](sample.prompt, sample.answer))
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from openfusion_auto.core.prompt import Answer, Tool
 from openfusion_auto.core.recipes import Member, Reply
-from openfusion_auto.core.recipes.aggregate import aggregate, all_failed, blind_order
+from openfusion_auto.core.recipes.aggregate import aggregate, all_failed
 from openfusion_auto.errors import (
     ContextTooLong,
     UpstreamBroken,
@@ -19,7 +17,7 @@ from openfusion_auto.errors import (
     UpstreamTimeout,
 )
 from tests.core.playbook import broke, came, expect, play
-from tests.core.recipes.decisions import decision
+from tests.core.recipes.decisions import decision, pick
 from tests.support.pools import call, said
 from tests.support.prompts import user
 
@@ -62,10 +60,8 @@ def test_a_vote_counts_who_says_the_same():
 
 
 def test_a_judges_pick_names_who_answered_like_it():
-    order = [a for _, a in blind_order(list(zip("abc", WORDS, strict=True)))]
-    best = json.dumps({"best": order.index(WORDS[2]) + 1})
     told = [came(i, w) for i, w in zip("abc", WORDS, strict=True)]
-    got = run(told, (expect("judge"), came("j", said(best)))).deliberation
+    got = run(told, (expect("judge"), came("j", pick(WORDS, WORDS[2])))).deliberation
     assert (got.aggregator, got.best_of, got.same_as) == ("ranked", 3, ("c",))
 
 

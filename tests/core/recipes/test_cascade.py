@@ -90,7 +90,7 @@ def test_a_verifier_that_fails_accepts():
     assert got.answer is DRAFT
 
 
-def test_a_call_of_good_form_is_accepted_and_one_of_bad_form_never_emitted():
+def test_a_call_of_good_form_is_accepted_and_one_of_bad_form_is_told_only_when_nobody_does_better():
     tools = replace(PROMPT, tools=(Tool("run"),))
     good, bad = Answer(tool_calls=(call("run"),)), Answer(tool_calls=(call("unknown"),))
     assert run((expect("primary"), came("a", good)), prompt=tools).answer is good
@@ -100,4 +100,13 @@ def test_a_call_of_good_form_is_accepted_and_one_of_bad_form_never_emitted():
         (expect("escalation", "c"), broke("c", SILENT)),
         prompt=tools,
     )
-    assert got.answer is None
+    assert (got.answer, got.candidate) == (bad, "b")
+    assert got.notes[-1] == "the next models failed: what b wrote was kept"
+    got = run(
+        (expect("primary"), came("a", said("I decline."))),
+        (expect("verify"), came("v", said('{"verdict": "reject", "findings": ["no"]}'))),
+        (expect("escalation", "b"), came("b", bad)),
+        (expect("escalation", "c"), broke("c", SILENT)),
+        prompt=tools,
+    )
+    assert got.candidate == "a"

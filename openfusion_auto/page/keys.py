@@ -1,0 +1,79 @@
+"""`/ui/playground/key`: a key for an upstream that lacks one, given once to the server's memory. It never comes back.
+
+Only where `page.take_keys` says so, and only on this machine itself: what comes through a proxy is refused, however
+near it stands. `middleware.check_origin` has seen to it that the page's own form is what asks.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from openfusion_auto.config.addresses import is_loopback
+from openfusion_auto.errors import BadRequest, Forbidden, Overloaded
+from openfusion_auto.page.signing import FORM_BYTES
+from openfusion_auto.server.follow import FOLLOWER, Follower
+from openfusion_auto.server.held import HELD, HeldKeys, Lack
+from openfusion_auto.server.keys import CONFIG, ENGINE
+from openfusion_auto.server.middleware import LOOPBACK, host_name
+from openfusion_auto.server.surface import read_body
+from openfusion_auto.server.traces import owner
+
+HERE = "/ui/playground#keys"
+PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+
+
+async def give(request: web.Request) -> web.Response:
+    """`POST /ui/playground/key`: a form of `upstream` and `key`; an empty key is forgotten.
+
+    Raises:
+        Forbidden: no keys are taken, or not from there.
+        BadRequest: it is no key, or nothing lacks it.
+        Overloaded: the configuration cannot be read now, so that nothing changes.
+    """
+    held, follower = taker(request)
+    raw = await read_body(request, FORM_BYTES)
+    said = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+    rows = {row.upstream: row for row in held.lacks(follower.settings)}
+    lack = rows.get(said.get("upstream", ""))
+    if lack is None or lack.why_not is not None:
+        raise BadRequest(lack.why_not if lack and lack.why_not else "No upstream lacks this key.")
+    try:
+        held.hold(lack, said.get("key", "").strip())
+    except ValueError as error:
+        raise BadRequest(str(error), param="key") from None
+    follower.ask()
+    await follower.tick()
+    if request.app[CONFIG].error is not None:
+        held.hold(lack, "")
+        raise Overloaded("The configuration cannot be read now, so the key is not taken.")
+    return web.Response(status=303, headers={"Location": HERE})
+
+
+def lacking(request: web.Request) -> list[Lack] | None:
+    """Return which upstreams lack a key that the page would take; None when it takes none from who asks."""
+    try:
+        held, follower = taker(request)
+    except Forbidden:
+        return None
+    return held.lacks(follower.settings)
+
+
+def taker(request: web.Request) -> tuple[HeldKeys, Follower]:
+    """Return what takes keys.
+
+    Raises:
+        Forbidden: none are taken, or not from who asks.
+    """
+    app = request.app
+    if HELD not in app or not app[FOLLOWER].settings.config.page.take_keys:
+        raise Forbidden("This server takes no keys on its page (page.take_keys).")
+    near = is_loopback(request.remote or "") and host_name(request.headers["Host"]) in LOOPBACK
+    if not near or any(name in request.headers for name in PROXIED):
+        raise Forbidden("Keys are taken on the server's own machine alone.")
+    if owner(request) is not None:
+        raise Forbidden("Keys of upstreams are the operator's.")
+    if app[ENGINE].dry_run:
+        raise Forbidden("A dry run calls nobody: it needs no keys.")
+    return app[HELD], app[FOLLOWER]

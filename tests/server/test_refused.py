@@ -1,0 +1,82 @@
+"""Models that refuse a field by name: the request goes on without it, and so do those behind it."""
+
+import pytest
+
+from tests.server.conftest import candidate
+from tests.server.dialects import DIALECTS, Says, Scripted, request_for
+from tests.server.test_surfaces import each, tell, ways
+from tests.wire.test_refused import BOUND, HEAT
+
+REFUSALS = [
+    Says(
+        fail=400, error={"message": BOUND, "param": "max_tokens", "code": "unsupported_parameter"}
+    ),
+    Says(fail=400, error={"message": HEAT, "param": "temperature", "code": "unsupported_value"}),
+]
+
+
+@each
+@ways
+async def test_openais_reasoning_models_get_what_they_take(start_router, client, streamed):
+    bound = "max_output_tokens" if client == "responses" else "max_tokens"
+    body = {**request_for(client), bound: 500, "temperature": 0}
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.extend(REFUSALS)
+        status, _, raw = await tell(router, client, body, streamed=streamed)
+        assert status == 200, raw
+        first, _, last = up.requests
+        assert (first.body["max_tokens"], first.body["temperature"]) == (500, 0)
+        assert last.body["max_completion_tokens"] == 500
+        assert not {"max_tokens", "temperature"} & last.body.keys()
+        lost = router.engine.traces.latest(1)[0].attempts[-1].lost
+        assert "field temperature, which the model refuses" in lost
+        assert (await tell(router, client, body, streamed=streamed))[0] == 200
+        assert len(up.requests) == 4  # the second request knows
+        assert up.requests[3].body.keys() == last.body.keys()
+
+
+@pytest.mark.parametrize("upstream", DIALECTS)
+async def test_a_model_that_keeps_refusing_ends_in_its_refusal(start_router, upstream):
+    body = {**request_for(upstream), "temperature": 0}
+    async with (
+        Scripted(upstream) as up,
+        start_router(up.url, dialect=upstream, candidates=[candidate("c")]) as router,
+    ):
+        up.script.extend([REFUSALS[1]] * 9)
+        status, _, _ = await tell(router, upstream, body)
+        assert status == 400
+        assert len(up.requests) == 6
+
+
+@ways
+async def test_claude_code_behind_who_serves_claude_for_anthropic(start_router, streamed):
+    words = [
+        "invalid beta flag",
+        "context_management: Extra inputs are not permitted",
+        "output_config: Extra inputs are not permitted",
+        "tools.0.custom.defer_loading: Extra inputs are not permitted",
+    ]
+    body = {
+        **request_for("messages", tools=True),
+        "context_management": {"edits": []},
+        "output_config": {"effort": "high"},
+        "metadata": {"user_id": "u"},
+    }
+    body["tools"][0]["defer_loading"] = True
+    flags = {"anthropic-beta": "claude-code-20250219,oauth-2025-04-20"}
+    async with Scripted("messages") as up, start_router(up.url, dialect="messages") as router:
+        up.script.extend(Says(fail=400, error={"message": said}) for said in words)
+        for _ in range(2):
+            status, _, raw = await tell(router, "messages", body, streamed=streamed, **flags)
+            assert status == 200, raw
+        first, *_, last, next_ = up.requests
+        assert len(up.requests) == len(words) + 2
+        lost = router.engine.traces.latest(1)[0].attempts[-1].lost
+        assert "anthropic-beta, which the model refuses" in lost
+        assert first.headers["anthropic-beta"] == flags["anthropic-beta"]
+        for request in (last, next_):
+            assert "anthropic-beta" not in request.headers
+            assert not {"context_management", "output_config"} & request.body.keys()
+            assert "defer_loading" not in request.body["tools"][0]
+            assert request.body["metadata"] == body["metadata"]
+            assert request.body["messages"] == body["messages"]

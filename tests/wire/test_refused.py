@@ -1,0 +1,92 @@
+"""Fields that a model refuses by name: which they are, and the request without them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from openfusion_auto.wire.refused import BETA, LEFT_OUT, RENAMED, refused_field, without_refused
+from openfusion_auto.wire.rendered import Rendered
+
+BOUND = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+HEAT = "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is supported."
+
+
+@pytest.mark.parametrize(
+    ("error", "field"),
+    [
+        ({"message": BOUND, "param": "max_tokens", "code": "unsupported_parameter"}, "max_tokens"),
+        ({"message": BOUND}, "max_tokens"),
+        (
+            {"message": HEAT, "param": "temperature", "code": "unsupported_value"},
+            "temperature",
+        ),
+        ({"message": HEAT, "code": 400}, "temperature"),
+        ({"param": "reasoning.effort", "code": "unsupported_parameter"}, "reasoning"),
+        ({"message": "context_management: Extra inputs are not permitted"}, "context_management"),
+        ({"message": "output_config.effort: Extra inputs are not permitted"}, "output_config"),
+        (
+            {"message": "tools.11.custom.defer_loading: Extra inputs are not permitted"},
+            "tools.defer_loading",
+        ),
+        ({"message": "invalid beta flag"}, BETA),
+        ({"message": "Unexpected value(s) `x-1` for the `anthropic-beta` header."}, BETA),
+        # A request without these asks for another thing.
+        ({"message": "messages.1.content.0.x: Extra inputs are not permitted"}, None),
+        ({"message": "tools.0.custom.input_schema: Extra inputs are not permitted"}, None),
+        ({"param": "tools", "code": "unsupported_parameter"}, None),
+        ({"param": "response_format", "code": "unsupported_value"}, None),
+        ({"message": "Unsupported value: 'messages[0].role' does not support 'system'."}, None),
+        ({"param": "temperature", "code": "invalid_value", "message": "too high"}, None),
+        ({"param": 3, "code": "unsupported_parameter", "message": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_field_that_is_refused_is_known(error, field):
+    assert refused_field(error) == field
+
+
+def sent(**fields: object) -> Rendered:
+    return Rendered(json.dumps({"model": "m", **fields, "x": 1}).encode(), ("a loss",))
+
+
+def test_refused_fields_are_left_out_and_told():
+    found = without_refused(
+        sent(temperature=0, seed=1), {"temperature", "stop", "reasoning_content"}
+    )
+    assert json.loads(found.body) == {"model": "m", "seed": 1, "x": 1}
+    assert found.lost == ("a loss", "field temperature, which the model refuses")
+
+
+def test_a_bound_gets_the_name_that_the_model_knows():
+    found = without_refused(sent(max_tokens=7), {"max_tokens"})
+    assert json.loads(found.body) == {"model": "m", "x": 1, "max_completion_tokens": 7}
+    assert found.lost == ("a loss",)
+    both = without_refused(sent(max_tokens=7, max_completion_tokens=5), {"max_tokens"})
+    assert json.loads(both.body)["max_completion_tokens"] == 5
+
+
+def test_a_request_with_nothing_refused_stays_as_it_is():
+    whole = sent(seed=1)
+    assert without_refused(whole, {"temperature"}) is whole
+
+
+def test_what_a_request_asks_for_is_never_left_out():
+    asks = {"model", "messages", "input", "tools", "tool_choice", "response_format", "text", "n"}
+    assert not (asks & (LEFT_OUT | RENAMED.keys()))
+
+
+def test_keys_of_tools_and_an_effort_go_and_all_else_of_them_stays():
+    tool = {"name": "f", "input_schema": {"defer_loading": {}}}
+    config = {"effort": "high", "format": {"type": "json_schema"}}
+    found = without_refused(
+        sent(tools=[{**tool, "defer_loading": True}, tool], output_config=config),
+        {"tools.defer_loading", "tools.strict", "output_config", BETA},
+    )
+    said = json.loads(found.body)
+    assert said["tools"] == [tool, tool]
+    assert said["output_config"] == {"format": {"type": "json_schema"}}
+    assert "defer_loading of tools, which the model refuses" in found.lost
+    bare = without_refused(sent(output_config={"effort": "low"}), {"output_config"})
+    assert "output_config" not in json.loads(bare.body)
