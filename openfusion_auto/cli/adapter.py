@@ -18,7 +18,6 @@ from openfusion_auto.cli.common import config_option, json_option, load_settings
 if TYPE_CHECKING:
     from openfusion_auto.clients.install import Outcome, Status
     from openfusion_auto.clients.spec import Adapter, Values
-    from openfusion_auto.core.types import Pool
 
 # What the tools' server reads of the environment, besides the keys that the configuration names.
 OWN_ENV = ("OPENFUSION_API_KEYS", "OPENFUSION_CONFIG", "OPENFUSION_STATE_DIR", "XDG_CONFIG_HOME")
@@ -329,7 +328,7 @@ def filled(
 ) -> Values:
     """Return what fills templates, for the smallest window behind `model`; `known`: a record has the address."""
     from openfusion_auto.cli.remote import server_of
-    from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked
+    from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked, windows
 
     settings = load_settings(config)
     context, bound = windows(settings.pool, model)
@@ -351,15 +350,6 @@ def program() -> str:
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.is_file() else shutil.which("openfusion")
     return Path(found).as_posix() if found else "openfusion"
-
-
-def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
-    """Return the context and output [tokens] that every model behind a name can do; None = not known."""
-    name = model.removeprefix("openfusion/")
-    players = [c for c in pool.candidates if name in (*c.roles, c.id, c.model)] or pool.candidates
-    contexts = [c.context_tokens for c in players if c.context_tokens]
-    outputs = [c.max_output_tokens for c in players if c.max_output_tokens]
-    return min(contexts, default=None), min(outputs, default=None)
 
 
 def statuses(adapter: Adapter, values: Values, file: Path | None) -> list[Status]:

@@ -277,5 +277,10 @@ def chosen(names: Sequence[str]) -> tuple[Case, ...]:
 def finish(document: Document) -> None:
     """End with 1 when a request failed or Auto decided otherwise than a case expects."""
     if not document["summary"]["passed"]:
-        output.problem("a request failed or was decided otherwise than its case expects; see above")
+        if all(run["outcome"] == "not_run" for run in document["runs"]):
+            output.problem("nothing was asked: --max-usd left no room for the first request")
+        else:
+            output.problem(
+                "a request failed or was decided otherwise than its case expects; see above"
+            )
         raise click.exceptions.Exit(1)

@@ -95,10 +95,9 @@ def text_of(chosen: Chosen, view: View) -> Iterator[str]:
         yield ""
         yield from members(view)
         yield from others(view)
-    for row in view.worth.rows.values():
-        if row.usd is None:
-            yield f"    {row.name}: not placed, its price is unknown"
-    unknown = sorted(r.name for r in view.worth.rows.values() if not r.known)
+    for row, why in view.worth.unplaced:
+        yield f"    {row.name}: not placed, {why}"
+    unknown = sorted(r.name for r in view.worth.rows.values() if r.talks and not r.known)
     if unknown:
         yield f"    without a benchmark, taken for average: {', '.join(unknown)}"
 
@@ -171,7 +170,7 @@ def as_data(chosen: Chosen, view: View, plot: Path | None) -> object:
             }
             for row in rest
         ],
-        "unplaced": [cells(row) for row in view.worth.rows.values() if row.usd is None],
+        "unplaced": [{**cells(row), "why": why} for row, why in view.worth.unplaced],
         "plot": str(plot) if plot else None,
     }
 

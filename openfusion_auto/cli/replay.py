@@ -258,7 +258,8 @@ def row(point: Point) -> str:
     at = "" if point.setting is None else f"{point.setting:g}"
     interval = point.gain_interval
     wide = f"{interval.low:+.3f} to {interval.high:+.3f}" if interval else ""
-    return f"{at:>12} {point.score:7.1%} {point.share_of_strongest:12.1%} {point.gain:+8.4f}  {wide:<18}"
+    share = "-" if point.share_of_strongest is None else f"{point.share_of_strongest:.1%}"
+    return f"{at:>12} {point.score:7.1%} {share:>12} {point.gain:+8.4f}  {wide:<18}"
 
 
 def number(value: float | None) -> str:

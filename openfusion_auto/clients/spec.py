@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from openfusion_auto.clients.editor import Editor, put_in
@@ -16,8 +16,12 @@ from openfusion_auto.clients.plan import Path, Rules
 from openfusion_auto.clients.shelltext import BLOCK, ShellEditor
 from openfusion_auto.clients.tomltext import TomlEditor
 from openfusion_auto.clients.yamltext import YamlEditor
+from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.data import data_root
 from openfusion_auto.errors import ConfigError
+
+if TYPE_CHECKING:
+    from openfusion_auto.core.types import Pool
 
 SCHEMA = 1  # of adapter.toml
 MCP = "-mcp"  # ends the name of what gives a client our tools, beside what lets it use our models
@@ -239,3 +243,13 @@ def sibling(adapter: Adapter) -> Adapter | None:
     if adapter.client not in names(mcp=not adapter.mcp):
         return None
     return load(adapter.client, mcp=not adapter.mcp)
+
+
+def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
+    """Return the context and output [tokens] that every model behind a name can do; None = not known."""
+    name = model.removeprefix("openfusion/")
+    named = [c for c in pool.candidates if name in (*c.roles, c.id, c.model)]
+    players = named or [c for c in pool.candidates if not is_embedding(c)]
+    contexts = [c.context_tokens for c in players if c.context_tokens]
+    outputs = [c.max_output_tokens for c in players if c.max_output_tokens]
+    return min(contexts, default=None), min(outputs, default=None)

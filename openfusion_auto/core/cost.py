@@ -41,6 +41,9 @@ GROWTH_TOKENS = 1_500  # [tokens] that a turn adds to the next prompt: an answer
 CACHE_MIN = 1_024  # [tokens] shortest prompt that OpenAI caches, and Anthropic for larger models
 CACHE_TTL_S = 300.0  # [s] how long a prefix stays cached: Anthropic; OpenAI says 5 to 10 minutes
 PAUSE_S = 60.0  # [s] half of all turns come sooner: a person reads an answer and writes
+HOUR_WRITE = (
+    2.0  # [input rates] a prefix that is cached for an hour: Anthropic, who alone tells of such
+)
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
@@ -56,7 +59,8 @@ def usd(price: Price, usage: Usage) -> float:
     total = (
         fresh * price.input
         + usage.cached * read
-        + usage.cache_write * write
+        + (usage.cache_write - usage.hour_write) * write
+        + usage.hour_write * max(write, HOUR_WRITE * price.input)
         + usage.output * price.output
     )
     return round(total * MTOK, 10)
@@ -274,6 +278,8 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
         return None
     bound = output_bound(candidate, task)
     dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
+    if task.needs.hour_cache and candidate.price.cache_write is not None:
+        dearest = max(dearest, HOUR_WRITE * candidate.price.input)
     tokens_in = task.needs.input_tokens + extra_input
     fees = 0.0
     if searched is not None:

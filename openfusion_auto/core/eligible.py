@@ -16,6 +16,7 @@ import numpy.typing as npt
 from openfusion_auto.core import breaker
 from openfusion_auto.core.prompt import Each
 from openfusion_auto.core.score import BENCHMARK, SKILL, SPEED, WAIT, score
+from openfusion_auto.core.strength import EMBEDDING, is_embedding
 from openfusion_auto.core.types import (
     Candidate,
     Pool,
@@ -32,7 +33,6 @@ MIN_OUTPUT = (
 ROOM = (
     1.05  # token counts are estimates from bytes: ask for five percent more window than estimated
 )
-EMBEDDING = "embedding"  # the role of models that make vectors
 NO_WISHES = (Preferences(), Preferences(fail_open=True))
 
 Rule = Callable[[Candidate, Task, State], "str | None"]
@@ -48,11 +48,6 @@ def not_requested(c: Candidate, task: Task, _state: State) -> str | None:
     if is_embedding(c) and not wanted and task.role != EMBEDDING:
         return "it makes embeddings: asked for a conversation only when it is named"
     return None
-
-
-def is_embedding(c: Candidate) -> bool:
-    """Whether a candidate makes vectors and holds no conversation."""
-    return EMBEDDING in c.roles or c.offers == ("embeddings",)
 
 
 def too_dear(c: Candidate, task: Task, _state: State) -> str | None:

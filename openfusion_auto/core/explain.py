@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from openfusion_auto.core.score import (
     Table,
     Vector,
 )
-from openfusion_auto.core.types import Decision, Score
+from openfusion_auto.core.types import Decision, Needs, Score
 
 # [points] a stated change goes so much beyond the point where two totals are equal: above what rounding does (1e-13).
 EPSILON = 5e-13
@@ -191,6 +192,12 @@ def told(found: Iterable[Flip]) -> str:
     return "; would win " + ", or ".join(said) if said else "; no single number would do"
 
 
+def needs_json(needs: Needs) -> dict[str, object]:
+    """Return what a request needs as JSON; `hour_cache` only where it does, so that older receipts read the same."""
+    told = {f.name: digests.plain(getattr(needs, f.name)) for f in fields(needs)}
+    return {k: v for k, v in told.items() if v or k != "hour_cache"}
+
+
 def decision_json(decision: Decision) -> dict[str, object]:
     """Return the decision as JSON types: the object that routes, traces and receipts show."""
     content = content_json(decision)
@@ -222,7 +229,7 @@ def content_json(decision: Decision) -> dict[str, object]:
             "lifts": dict(task.lifts),
             # Only where experience says so: what was decided without one keeps its digest.
             **({"effort": task.effort} if task.effort != 1.0 else {}),
-            "needs": digests.plain(task.needs),
+            "needs": needs_json(task.needs),
             "evidence": [digests.plain(e) for e in task.evidence],
         },
         "ranking": ranking_json(decision),

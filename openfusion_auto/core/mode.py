@@ -147,6 +147,11 @@ def measured_gains(
     return Gains(1.0 - best, verified - best, panel_chance(members, check) - verified)
 
 
+def price(usd: float, wait_s: float) -> str:
+    """Say what a mode costs: its calls, and apart from them the waiting and what that is worth."""
+    return f"{usd:.4f} USD and {wait_s:g} s, worth {wait_s * WAIT_USD_PER_S:.2f}"
+
+
 def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -> Choice:
     """Choose by expected value; say what each mode would gain and cost."""
     near = (pool.get(s.candidate) for s in ranking[:NEAREST])
@@ -156,17 +161,16 @@ def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool)
         gains = usual_gains(task, chance_of(ranking[0]), check)
     else:
         gains = measured_gains(task, policy, ranking, pool, check)
-    verify_gain = LOSS_USD[task.risk] * gains.verify
-    verify_cost = 1.5 * call_usd + VERIFY_S * WAIT_USD_PER_S
-    panel_gain = LOSS_USD[task.risk] * gains.panel
+    verify_gain, verify_usd = LOSS_USD[task.risk] * gains.verify, 1.5 * call_usd
     size = policy.panel_size
     calls = size + (second_look(policy, size) == 1.0)
-    panel_cost = calls * call_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S
-    verify_net = verify_gain - verify_cost
-    panel_net = verify_net + panel_gain - panel_cost
+    panel_gain, panel_usd = LOSS_USD[task.risk] * gains.panel, calls * call_usd
+    verify_net = verify_gain - (verify_usd + VERIFY_S * WAIT_USD_PER_S)
+    panel_net = verify_net + panel_gain - (panel_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S)
     about = f"{task.risk} risk, {task.complexity} complexity, {gains.wrong:.0%} likely wrong"
-    verify_says = f"a check would save {verify_gain:.2f} USD and costs {verify_cost:.2f}"
-    panel_says = f"a panel would save another {panel_gain:.2f} USD and costs {panel_cost:.2f} more"
+    verify_says = f"a check would save {verify_gain:.2f} USD for {price(verify_usd, VERIFY_S)}"
+    more = price(panel_usd, PANEL_S - VERIFY_S)
+    panel_says = f"a panel would save another {panel_gain:.2f} USD for {more}"
     if max(verify_net, panel_net) <= 0:
         return Choice(
             "single",

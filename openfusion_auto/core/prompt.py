@@ -293,13 +293,14 @@ class Prompt:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one call as the upstream reported them. `cached` and `cache_write` are parts of `input`,
-    `reasoning` is a part of `output`."""
+    `reasoning` is a part of `output`, `hour_write` the part of `cache_write` that is kept for an hour."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
     cache_write: int = 0
     reasoning: int = 0
+    hour_write: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -308,6 +309,7 @@ class Usage:
             self.cached + other.cached,
             self.cache_write + other.cache_write,
             self.reasoning + other.reasoning,
+            self.hour_write + other.hour_write,
         )
 
 

@@ -34,7 +34,7 @@ from openfusion_auto.core.live import (
     up_value,
     wait_value,
 )
-from openfusion_auto.core.strength import strengths
+from openfusion_auto.core.strength import is_embedding, strengths
 from openfusion_auto.core.types import (
     Candidate,
     Kind,
@@ -137,11 +137,14 @@ def fixed(pool: Pool, kind: Kind) -> Fixed:
 def slopes_of(
     pool: Pool, values: Vector, prices: cost.Prices, weights: tuple[float, ...]
 ) -> tuple[float, ...]:
-    """Return the slopes of a pool's front when the quality terms weigh so much."""
+    """Return the slopes of a pool's front when the quality terms weigh so much; who makes embeddings is not on it."""
     relative = cost.relative(cost.usual(prices))
     quality = values @ np.array(weights)
-    known = np.flatnonzero(~np.isnan(prices.input)).tolist()
-    rows = [(pool.candidates[i].id, float(relative[i]), float(quality[i])) for i in known]
+    rows = [
+        (c.id, float(relative[i]), float(quality[i]))
+        for i, c in enumerate(pool.candidates)
+        if c.price is not None and not is_embedding(c)
+    ]
     return front(rows).slopes
 
 

@@ -24,6 +24,8 @@ from statistics import median
 
 from openfusion_auto.core.types import Benchmark, Candidate, Kind, Pool
 
+EMBEDDING = "embedding"  # the role of models that make vectors
+
 # How much a benchmark says about a kind of task: longest matching prefix of the name, then the kind.
 RELEVANCE: dict[str, dict[str, float]] = {
     "swebench": {
@@ -67,7 +69,7 @@ class Strengths:
 
     Attributes:
         logit: Strength [log-odds of solving a task of ease 0].
-        percentile: Share of the pool's candidates that are weaker, ties by half, 0..1.
+        percentile: Share of the pool's candidates that are weaker, ties by half, 0..1; 0 for who makes embeddings.
         headline: The most telling score [percent], None without any.
         source: What that score is and how many stand beside it, for people to read.
     """
@@ -119,9 +121,15 @@ def strengths(pool: Pool, kind: Kind) -> Strengths:
     most = heaviest(told)
     logits = tuple(round(base + distance_of(t, most), 9) for t in told)
     heads = [headline(c, kind) for c in pool.candidates]
-    return Strengths(
-        logits, percentiles(logits), tuple(h[0] for h in heads), tuple(h[1] for h in heads)
-    )
+    talks = [not is_embedding(c) for c in pool.candidates]
+    among = iter(percentiles(tuple(value for value, t in zip(logits, talks, strict=True) if t)))
+    shares = tuple(next(among) if t else 0.0 for t in talks)
+    return Strengths(logits, shares, tuple(h[0] for h in heads), tuple(h[1] for h in heads))
+
+
+def is_embedding(c: Candidate) -> bool:
+    """Whether a candidate makes vectors and holds no conversation: it is no measure for those that do."""
+    return EMBEDDING in c.roles or c.offers == ("embeddings",)
 
 
 def strongest(pool: Pool, unready: Container[str] = ()) -> Candidate | None:
@@ -132,7 +140,11 @@ def strongest(pool: Pool, unready: Container[str] = ()) -> Candidate | None:
         unready: Names of upstreams that cannot be called.
     """
     strength = strengths(pool, "bugfix").logit
-    ready = [i for i, c in enumerate(pool.candidates) if c.upstream not in unready]
+    ready = [
+        i
+        for i, c in enumerate(pool.candidates)
+        if c.upstream not in unready and not is_embedding(c)
+    ]
     return pool.candidates[max(ready, key=lambda i: (strength[i], -i))] if ready else None
 
 
@@ -141,7 +153,8 @@ def gathered(pool: Pool, kind: Kind) -> tuple[list[Told], Told]:
     told: list[Told] = [{} for _ in pool.candidates]
     middles: Told = {}
     # The day of the pool is that of its newest price: a publisher that dates itself ahead makes no other one old.
-    today = max((c.price.as_of for c in pool.candidates if c.price is not None), default="")
+    talkers = (c for c in pool.candidates if not is_embedding(c))
+    today = max((c.price.as_of for c in talkers if c.price is not None), default="")
     for (who, _), rows in measured(pool.candidates).items():
         bounds = [logit(lower_bound(b.score, b.n)) for _, b in rows]
         middle = median(bounds)

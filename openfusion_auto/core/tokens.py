@@ -7,14 +7,19 @@ from the usage that it reports (`Stats.bytes_per_token`).
 
 from __future__ import annotations
 
-from math import ceil, isfinite
+from dataclasses import replace
+from math import ceil
 
-from openfusion_auto.core.prompt import Message, Part, Prompt
+from openfusion_auto.core.prompt import Answer, Message, Part, Prompt, Usage
 
 # [bytes/token] until a candidate has reported usage. English prose has about 4 characters a token (OpenAI's rule of
 # thumb), code and JSON about 3 to 3.5; agents send mostly the latter. Rather low, so that estimates err to the high
 # side: a window that is too small is found out before the call, not by it.
 BYTES_PER_TOKEN = 3.6
+
+# No tokeniser is outside these [bytes/token]: what is comes of a report that cannot be, and one such report must not
+# make a prompt too long for every window.
+RATIO_BOUNDS = (0.5, 20.0)
 
 # [tokens] for one picture whatever its bytes. Between OpenAI's 765 for a 1024 x 1024 picture in high detail and
 # Anthropic's 1,590 for the largest one that is not scaled down (width * height / 750).
@@ -35,15 +40,19 @@ def estimate(size_bytes: int, bytes_per_token: float | None = None) -> int:
 
     Args:
         size_bytes: Readable bytes; negative counts as 0.
-        bytes_per_token: Learned ratio of a candidate [bytes/token]; None, 0 and nonsense mean the default.
+        bytes_per_token: Learned ratio of a candidate [bytes/token]; None and nonsense mean the default.
     """
-    usable = bytes_per_token is not None and isfinite(bytes_per_token) and bytes_per_token > 0
+    low, high = RATIO_BOUNDS
+    usable = bytes_per_token is not None and low <= bytes_per_token <= high
     ratio = bytes_per_token if usable and bytes_per_token is not None else BYTES_PER_TOKEN
     return ceil(max(0, size_bytes) / ratio)
 
 
 def prompt_bytes(prompt: Prompt) -> int:
-    """Return the readable bytes [bytes] of a prompt: messages, tools and the JSON around them, without attachments."""
+    """Return the readable bytes [bytes] of a prompt: messages, tools and the JSON around them, without attachments.
+
+    What a recipe added behind the client's messages counts: it is sent and billed like them.
+    """
     attached = written = 0
     for message in prompt.messages:
         for part in message.parts:
@@ -51,7 +60,7 @@ def prompt_bytes(prompt: Prompt) -> int:
                 attached += part.size
     if len(prompt.raw) > attached:
         return len(prompt.raw) - attached
-    for message in prompt.messages:
+    for message in (*prompt.messages, *prompt.added):
         written += _message_bytes(message)
     return written + sum(len(t.name) + len(str(t.schema)) for t in prompt.tools)
 
@@ -69,6 +78,30 @@ def attachment_tokens(prompt: Prompt) -> int:
 def input_tokens(prompt: Prompt, bytes_per_token: float | None = None) -> int:
     """Return the input tokens [tokens] of a whole prompt: text by its bytes, attachments by their number."""
     return estimate(prompt_bytes(prompt), bytes_per_token) + attachment_tokens(prompt)
+
+
+def answer_bytes(answer: Answer, choices: int = 1) -> int:
+    """Return the bytes [bytes] that a model wrote: text, reasoning and calls.
+
+    Of several choices only the first is the hub's: the others are taken to be as long.
+    """
+    written = text_bytes(answer.text) + text_bytes(answer.reasoning)
+    return choices * (written + sum(text_bytes(call.arguments) for call in answer.tool_calls))
+
+
+def completed(told: Usage | None, prompt: Prompt, written: int) -> Usage:
+    """Return what a call used; what the upstream did not tell is counted by bytes.
+
+    A count of 0 tells nothing: no prompt is empty, and what was written took tokens.
+
+    Args:
+        told: What the upstream reported; None = nothing.
+        prompt: What was sent.
+        written: What came back [bytes].
+    """
+    told = told or Usage()
+    output = told.output or estimate(written)
+    return replace(told, input=told.input or input_tokens(prompt), output=output)
 
 
 def text_bytes(text: str) -> int:

@@ -11,8 +11,8 @@ from functools import lru_cache
 from math import gcd
 
 from openfusion_auto.core.digest import digest
-from openfusion_auto.core.eligible import is_embedding
 from openfusion_auto.core.prompt import Options
+from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import Pool
 
 PARTS = 100  # a share counts in hundredths

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from openfusion_auto.core.prompt import ModeName, Options, Strategy
 from openfusion_auto.core.strategy import Patience, Stage
@@ -23,9 +23,7 @@ RoleName = str  # "fast", "coder", "reasoner", "verifier", "writer", or one of t
 BreakerPhase = Literal["closed", "open", "half_open"]
 Twice = Literal["auto", "always", "never"]
 
-KINDS: tuple[Kind, ...] = (
-    "bugfix", "feature", "review", "refactor", "test", "docs", "explain", "ops", "aux", "chat",
-)  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 ROLES: tuple[RoleName, ...] = ("fast", "coder", "reasoner", "verifier", "writer")
 
@@ -43,6 +41,7 @@ class Needs:
     """What a candidate must offer to serve the request at all. Token counts are estimates [tokens].
 
     `max_output_tokens` bounds one answer, `n` says how many are asked for. `web`: the upstream searches the web for it.
+    `hour_cache`: it asks for a cache that lives an hour, which costs more to write.
     """
 
     tools: bool = False
@@ -52,6 +51,7 @@ class Needs:
     max_output_tokens: int | None = None
     n: int = 1
     web: bool = False
+    hour_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,24 @@ from typing import NamedTuple
 from openfusion_auto.core import cost, score
 from openfusion_auto.core.cost import NOMINAL
 from openfusion_auto.core.front import Front, front
+from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import Kind, Pool
 
 REQUEST = f"one request: {NOMINAL.input:,} tokens in, none cached, {NOMINAL.output:,} out; list price x effort"
 
 
 class Measured(NamedTuple):
-    """One candidate: what the nominal request costs [USD, None = no price], and its chance to solve a task 0..1."""
+    """One candidate: what the nominal request costs [USD, None = no price], and its chance to solve a task 0..1.
+
+    `known`: a benchmark says so. `talks`: it holds conversations; who makes embeddings is compared with nobody.
+    """
 
     name: str
     usd: float | None
     quality: float
     effort: float
     known: bool
+    talks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,15 @@ class Worth:
     @property
     def priced(self) -> list[tuple[Measured, float]]:
         """The candidates that have a place, with their cost, in order of cost."""
-        found = [(row, row.usd) for row in self.rows.values() if row.usd is not None]
+        found = [(row, row.usd) for row in self.rows.values() if row.usd is not None and row.talks]
         return sorted(found, key=lambda pair: (pair[1], pair[0].name))
+
+    @property
+    def unplaced(self) -> list[tuple[Measured, str]]:
+        """The candidates that have no place, and why."""
+        placed = {row.name for row, _ in self.priced}
+        rest = [row for row in self.rows.values() if row.name not in placed]
+        return [(r, "its price is unknown" if r.talks else "it makes embeddings") for r in rest]
 
     def why_beaten(self, name: str) -> str:
         """Say who beats a candidate that has a price and is not on the front."""
@@ -53,8 +65,8 @@ class Worth:
 def worth(pool: Pool, kind: Kind) -> Worth:
     """Return cost and quality of every candidate for a kind of task, and their front."""
     rows = {row.name: row for row in measured(pool, kind)}
-    priced = sorted((r.usd, r.name) for r in rows.values() if r.usd is not None)
-    return Worth(kind, rows, front([(name, usd, rows[name].quality) for usd, name in priced]))
+    placed = Worth(kind, rows, front(())).priced
+    return Worth(kind, rows, front([(row.name, usd, row.quality) for row, usd in placed]))
 
 
 def measured(pool: Pool, kind: Kind) -> list[Measured]:
@@ -64,6 +76,6 @@ def measured(pool: Pool, kind: Kind) -> list[Measured]:
     chance = fixed.values[:, score.SKILL].tolist()
     work = fixed.prices.work.tolist()
     return [
-        Measured(c.id, u, q, w, bool(c.benchmarks))
+        Measured(c.id, u, q, w, bool(c.benchmarks), not is_embedding(c))
         for c, u, q, w in zip(pool.candidates, usd, chance, work, strict=True)
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.strength import strongest
+from openfusion_auto.core.strength import is_embedding, strongest
 from openfusion_auto.core.types import Candidate, Pool
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.names import AUTO, PREFIX, roles_of
@@ -90,7 +90,7 @@ def _extreme(name: str, pool: Pool, unready: Mapping[str, str]) -> Candidate:
     priced = [
         i
         for i, c in enumerate(pool.candidates)
-        if c.upstream not in unready and not np.isnan(usd[i])
+        if c.upstream not in unready and not np.isnan(usd[i]) and not is_embedding(c)
     ]
     best = strongest(pool, unready)
     if name == "strongest" and best is not None:

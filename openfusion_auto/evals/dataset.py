@@ -21,6 +21,7 @@ from openfusion_auto.evals.jsonl import objects
 
 Matrix = npt.NDArray[np.float64]
 
+MOST = 1e9  # a score or a cost [USD] above is a slip
 COVERED = 0.8  # share of a source's tasks that a model must have outcomes for
 MIN_TASKS, MIN_MODELS = 20, 2
 
@@ -101,9 +102,9 @@ def _text(task: Mapping[str, object], field: str, where: str) -> str:
 
 
 def number_of(outcome: object, field: str) -> float | None:
-    """Return a finite number of an outcome, or None."""
+    """Return a number of an outcome that can be one, or None."""
     value = outcome.get(field) if isinstance(outcome, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
         return None
     return float(value)
 

@@ -200,7 +200,8 @@ def at_random(seed: int) -> Callable[[Fold], Picks]:
 def by_chance(fold: Fold, chance: Matrix, rate: float) -> Picks:
     """Pick for each task the model of the highest chance less cost, at an exchange rate [1 per dearest model]."""
     usd = fold.means()[1]
-    value = chance - rate * usd[None, :] / usd.max()
+    dearest = usd.max() or 1.0  # all may be free
+    value = chance - rate * usd[None, :] / dearest
     return np.argmax(value, axis=1), np.full(len(value), -1)
 
 

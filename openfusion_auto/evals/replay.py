@@ -49,13 +49,13 @@ class Point:
     """What a policy at one setting came to over a source, or over the mean of sources.
 
     `gain` is over the front that is chosen as policies learn, `gain_hindsight` over the front drawn on all tasks;
-    `share_of_strongest` is the cost over that of always asking the strongest.
+    `share_of_strongest` is the cost over that of always asking the strongest, None where that is free.
     """
 
     setting: float | None
     score: float
     usd: float
-    share_of_strongest: float
+    share_of_strongest: float | None
     gain: float
     gain_hindsight: float
     gain_interval: Interval | None
@@ -233,7 +233,7 @@ def report(
             setting=run.setting,
             score=round(float(run.score.mean()), 6),
             usd=round(float(run.usd.mean()), 8),
-            share_of_strongest=round(float(run.usd.mean() / strongest.usd.mean()), 6),
+            share_of_strongest=share(float(run.usd.mean()), float(strongest.usd.mean())),
             gain=round(gain(run, every), 6),
             gain_hindsight=round(
                 metrics.gain_over(hindsight, float(run.usd.mean()), float(run.score.mean())), 6
@@ -302,11 +302,16 @@ def mean_point(points: Sequence[Point]) -> Point:
         points[0],
         score=round(sum(p.score for p in points) / n, 6),
         usd=round(sum(p.usd for p in points) / n, 8),
-        share_of_strongest=round(sum(p.share_of_strongest for p in points) / n, 6),
+        share_of_strongest=mean_of([p.share_of_strongest for p in points]),
         gain=round(gain, 6),
         gain_hindsight=round(sum(p.gain_hindsight for p in points) / n, 6),
         gain_interval=Interval(round(gain - low, 6), round(gain + high, 6)),
     )
+
+
+def share(part: float, whole: float) -> float | None:
+    """Return a part of a whole; None where there is none."""
+    return round(part / whole, 6) if whole else None
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:

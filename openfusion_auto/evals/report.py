@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from openfusion_auto.core.words import usd
 from openfusion_auto.evals.summary import OUTCOMES
 
 Document = Mapping[str, Any]
@@ -88,6 +89,11 @@ def _contenders(document: Document) -> Iterator[str]:
             f"Not right either: {lost['unparsed']} answers that their grader could not read, {lost['unanswered']} that "
             f"did not come. Not graded: {lost['skipped']}."
         )
+        yield ""
+    left_out = sum(f["not_run"] for f in figures)
+    if left_out:
+        asked = sum(f["runs"] for f in figures)
+        yield f"Not asked: {left_out} of {asked}. The ceiling of money was reached, or a price is unknown."
         yield ""
 
 
@@ -208,13 +214,6 @@ def cell(text: str) -> str:
     for mark in ("\\", "|", "`", "<", "*", "[", "@", "#"):
         flat = flat.replace(mark, "\\" + mark)
     return flat
-
-
-def usd(value: float | None) -> str:
-    """Return money; what is not known is said, never 0."""
-    if value is None:
-        return "unknown"
-    return f"${value:.4f}" if value >= 0.01 or value == 0 else f"${value:.2g}"
 
 
 def share(value: float | None) -> str:

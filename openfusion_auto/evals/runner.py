@@ -33,7 +33,7 @@ NOT_RUN = "not_run"  # outcome of a run that the ceiling of money left out
 # Of an attempt; `detail` may quote an upstream, so it stays in the trace.
 ATTEMPT = (
     "phase", "candidate", "model", "upstream", "status", "at_ms", "ttft_ms", "ms", "usd",
-    "estimated", "finish", "error", "lost",
+    "estimated", "billed", "finish", "error", "lost",
 )  # fmt: skip
 
 

@@ -151,10 +151,12 @@ def money(run: Document, pool: Pool, here: str, *, dry: bool) -> Iterator[Findin
         candidate = pool.get(attempt["candidate"])
         price = candidate.price if candidate else None
         usd = None if usage is None or price is None else 0 if dry else cost.usd(price, usage)
-        if plain(usd) != attempt["usd"] and not apart:
+        # Nothing here says what was billed, by whom it was.
+        apart_too = apart or (attempt.get("billed", False) and not dry)
+        if plain(usd) != attempt["usd"] and not apart_too:
             yield Finding("money", f"{here}/attempts/{index}/usd", f"comes to {usd}")
         used += usage or Usage()
-    if plain(used) != run["usage"]:
+    if used != read(Usage, run["usage"]):
         yield Finding("money", f"{here}/usage", "is not the sum of the attempts")
     spent = total([a["usd"] for a in run["attempts"] if a["usage"] is not None])
     if plain(spent) != run["usd"]:

@@ -14,7 +14,13 @@ from openfusion_auto.core.ceilings import Ceilings
 from openfusion_auto.core.checks.fits import Fits
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
-from openfusion_auto.core.tokens import estimate, prompt_bytes
+from openfusion_auto.core.tokens import (
+    answer_bytes,
+    attachment_tokens,
+    completed,
+    estimate,
+    prompt_bytes,
+)
 from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
@@ -37,7 +43,7 @@ from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
-from openfusion_auto.wire.extensions import is_billed_apart, with_extensions, without_extensions
+from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.refused import BETA, without_refused
 from openfusion_auto.wire.rendered import Rendered
@@ -145,28 +151,18 @@ class Attempts:
         """Enter a good answer: money, and what it teaches about the candidate."""
         line.status, line.finish = "ok", answer.finish
         usage = answer.usage
-        if usage is None:
-            size = len(answer.text) + sum(len(c.arguments) for c in answer.tool_calls)
-            line.book(
-                candidate, Usage(estimate(prompt_bytes(prompt)), estimate(size)), estimated=True
-            )
-        else:
-            line.book(candidate, usage)
-        offers = self._means.offers.get(candidate.upstream, ())
-        billed = answer.billed_usd
-        if billed is not None and (prompt.web or is_billed_apart(prompt, offers)):
-            line.usd = billed
-        else:
-            self._book_searches(line, prompt, candidate, answer.searches)
-        if self._trace.dry_run:
-            line.usd = 0.0  # nobody was paid
+        used = completed(usage, prompt, answer_bytes(answer, prompt.n))
+        line.book(candidate, used, estimated=used != usage)
+        self._charge(line, prompt, candidate, answer)
         span_s = ((line.ms or 0.0) - (line.ttft_ms or 0.0)) / 1000
-        streamed = usage is not None and prompt.stream and span_s > MIN_SPAN_S
+        counted = usage is not None and usage.input > 0 and usage.output > 0
+        streamed = counted and prompt.stream and span_s > MIN_SPAN_S
+        textual = counted and not attachment_tokens(prompt)
         self._means.live.succeeded(
             candidate.id,
             ttft_ms=line.ttft_ms if prompt.stream else None,
             tokens_per_s=usage.output / span_s if usage is not None and streamed else None,
-            bytes_per_token=prompt_bytes(prompt) / usage.input if usage and usage.input else None,
+            bytes_per_token=prompt_bytes(prompt) / usage.input if usage and textual else None,
             cache_hit=confirmed_share(self._trace.state, candidate.id, usage),
         )
 
@@ -186,15 +182,27 @@ class Attempts:
         What the upstream told counts; what it did not get to tell is counted by the bytes that came.
         """
         told = received.usage
-        if told is not None and received.final:
+        if told is not None and told.input and received.final:
             line.book(candidate, told)
         elif told is not None or received.size or received.began:
-            told = told or Usage(estimate(prompt_bytes(prompt)))
-            written = max(told.output, estimate(received.size))
-            line.book(candidate, replace(told, output=written), estimated=True)
-        self._book_searches(line, prompt, candidate, received.searches)
-        if self._trace.dry_run and line.usd is not None:
-            line.usd = 0.0
+            used = completed(told, prompt, received.size)
+            used = replace(used, output=max(used.output, estimate(received.size)))
+            line.book(candidate, used, estimated=True)
+        self._charge(line, prompt, candidate, received)
+
+    def _charge(
+        self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
+    ) -> None:
+        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed."""
+        if line.usage is None:
+            return
+        offers, usd = self._means.offers.get(candidate.upstream, ()), told.billed_usd
+        if usd is not None and (prompt.web or tells_bill(prompt, offers)):
+            line.usd, line.billed = usd, True
+        else:
+            self._book_searches(line, prompt, candidate, told.searches)
+        if self._trace.dry_run:
+            line.usd, line.billed = 0.0, False  # nobody was paid
 
     async def _exchange(
         self,
@@ -229,7 +237,7 @@ class Attempts:
                 try:
                     answer = await self._read_stream(opened, reader, candidate, client, received)
                 except BaseException:
-                    received.tell(reader.answer())
+                    received.tell(reader.answer(), prompt.n)
                     raise
                 finally:
                     self._note_first(line, received)
@@ -245,7 +253,8 @@ class Attempts:
                     await client.relay(codec.deltas_of(answer))
         finally:
             await opened.close()
-        received.usage, received.final, received.searches = answer.usage, True, answer.searches
+        received.tell(answer, prompt.n)
+        received.final = True
         refuse_broken_calls(answer)
         if fits is not None:
             self._look(Reply(ask.phase, candidate.id, answer), fits, client, strict=strict)

@@ -16,7 +16,7 @@ from openfusion_auto.core.decide import tightest
 from openfusion_auto.core.hedge import PHASE as HEDGE
 from openfusion_auto.core.prompt import Options, Prompt, Usage
 from openfusion_auto.core.recipes import Ask, Reply
-from openfusion_auto.core.tokens import estimate, input_tokens, prompt_bytes, text_bytes
+from openfusion_auto.core.tokens import input_tokens
 from openfusion_auto.core.types import Candidate, Needs, Task
 from openfusion_auto.errors import (
     BadRequest,
@@ -199,7 +199,7 @@ class Caller(Attempts):
             trace.hedge = Hedged(candidate.id, other.id, after_ms, patience.rule)
             asked = replace(ask, phase=HEDGE)
             self._calls += 1
-            worst_usd = worst_case(ask.prompt, other) or 0.0
+            worst_usd = self._most_usd(ask.prompt, other) or 0.0
             self._reserved_usd += worst_usd
             try:
                 return await self._reply(asked, other, lane.outlet)
@@ -222,7 +222,7 @@ class Caller(Attempts):
             return "the others' breakers are not closed"
         if client is not None and client.head_sent:
             return "something has reached the client"
-        worst_usd = worst_case(ask.prompt, other)
+        worst_usd = self._most_usd(ask.prompt, other)
         if self._calls >= self._max_calls:
             return f"the limit of {self._max_calls} calls is used up"
         if not self._affords(worst_usd) or not await self._covered(self._with(worst_usd or 0.0)):
@@ -240,7 +240,7 @@ class Caller(Attempts):
         for line in self._trace.attempts:
             candidate = self._means.pool.get(line.candidate)
             if line.phase == HEDGE and candidate is not None and candidate.price is not None:
-                least = cost.usd(candidate.price, Usage(estimate(prompt_bytes(ask.prompt))))
+                least = cost.usd(candidate.price, Usage(input_tokens(ask.prompt)))
                 usd += 0.0 if self._trace.dry_run else max(line.usd or 0.0, least)
             cut = line.phase == ask.phase and line.status == "cancelled" and line.ttft_ms is None
             if lost and cut and line.ms is not None:
@@ -314,7 +314,13 @@ class Caller(Attempts):
 
     def _worst_usd(self, prompt: Prompt, candidate: Candidate) -> float | None:
         """Return the most the next call can cost [USD]; None when the price is unknown or nobody asks."""
-        return None if self._max_usd is None else worst_case(prompt, candidate)
+        return None if self._max_usd is None else self._most_usd(prompt, candidate)
+
+    def _most_usd(self, prompt: Prompt, candidate: Candidate) -> float | None:
+        """Return the most a call can cost [USD]; None when the price is unknown."""
+        decision = self._trace.decision
+        hour = decision is not None and decision.task.needs.hour_cache
+        return worst_case(prompt, candidate, hour_cache=hour)
 
     def _affords(self, worst_usd: float | None) -> bool:
         """Whether a call fits the request's budget beside what is spent and what is in flight: reserve, then settle."""
@@ -332,15 +338,15 @@ class Caller(Attempts):
         return self._allowance is None or await self._allowance.cover(usd)
 
 
-def worst_case(prompt: Prompt, candidate: Candidate) -> float | None:
+def worst_case(prompt: Prompt, candidate: Candidate, *, hour_cache: bool = False) -> float | None:
     """Return the most a call can cost [USD]; None when the price is unknown, or that of searching the web."""
     bound = prompt.overrides.get("max_tokens", prompt.max_output_tokens)
-    added = estimate(sum(text_bytes(m.text) for m in prompt.added))
     needs = Needs(
-        input_tokens=input_tokens(prompt) + added,
+        input_tokens=input_tokens(prompt),
         max_output_tokens=bound if isinstance(bound, int) else None,
         n=prompt.n,
         web=bool(prompt.web),
+        hour_cache=hour_cache,
     )
     options = Options(searching=prompt.options.searching)
     return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs, options=options))

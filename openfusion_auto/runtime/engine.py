@@ -270,7 +270,7 @@ class Engine:
         self, prompt: Prompt, answer: Answer, model: str, trace: Trace, client: ClientStream | None
     ) -> bytes:
         """Return an answer with its trace; to a stream, send it or what is missing of it."""
-        usage = trace.usage() if len([a for a in trace.attempts if a.usage]) > 1 else None
+        usage = trace.told_usage()
         shown = self._shown(prompt, trace)
         if client is None:
             return telling(prompt, answer_id=answer_id(trace), created=int(trace.at)).body(

@@ -23,6 +23,7 @@ from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.wire.hosted import asks_apart, hosted_tools, searched_at, without_hosted
+from openfusion_auto.wire.hour_cache import caches_an_hour
 from openfusion_auto.wire.portable import is_bound, undroppable
 from openfusion_auto.wire.web import has_web, web_tools_of
 
@@ -127,6 +128,8 @@ class Judging:
         task = self._calibrated(read, prompt, state)
         if web:
             task = replace(task, needs=replace(task.needs, web=True))
+        if caches_an_hour(prompt):
+            task = replace(task, needs=replace(task.needs, hour_cache=True))
         if prompt.options.strategy == IN_TURN:
             name = turns.name_of(prompt.options, pool, task.role)
             task = replace(task, number=self.means.turns.next(name) if number is None else number)
@@ -248,7 +251,9 @@ def raise_if_empty(judged: Judged) -> None:
             f"No candidate is what this request asks for. {why}", code="no_eligible_candidate"
         )
     if rules == {"context_too_small"}:
-        windows = [c.context_tokens for c in judged.pool.candidates if c.context_tokens]
+        short = {r.candidate for r in decision.rejected if r.rule == "context_too_small"}
+        found = (c.context_tokens for c in judged.pool.candidates if c.id in short)
+        windows = [tokens for tokens in found if tokens]
         raise ContextTooLong(
             f"This model's maximum context length is {max(windows)} tokens. However, your messages resulted in "
             f"about {judged.task.needs.input_tokens} tokens. Please reduce the length of the messages.",

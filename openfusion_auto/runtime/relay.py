@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from openfusion_auto.core.prompt import Answer, Delta, Usage
+from openfusion_auto.core.tokens import answer_bytes
 from openfusion_auto.core.types import Candidate
 from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
 from openfusion_auto.runtime.clock import Clock
@@ -20,12 +21,12 @@ class Received:
     """What has come of an answer so far, for the books of a call that does not end well.
 
     Attributes:
-        size: Of what the model wrote [characters]; of a whole answer, its bytes.
+        size: Of what the model wrote [bytes]; of an answer that is no stream, of its body.
         began: An event of an answer came, if an empty one: the prompt has been read, and is billed.
         first_s: When the first token came; of a whole answer, its first byte.
         usage: What the upstream has told of the tokens.
         final: It is all of them; else there may be more output.
-        searches: What the upstream has searched (`Answer.searches`).
+        billed_usd, searches: As of `Answer`.
     """
 
     size: int = 0
@@ -33,12 +34,14 @@ class Received:
     first_s: float | None = None
     usage: Usage | None = None
     final: bool = False
+    billed_usd: float | None = None
     searches: int | None = None
 
-    def tell(self, answer: Answer) -> None:
-        """Note what an answer, whole or not, says of its tokens."""
+    def tell(self, answer: Answer, choices: int) -> None:
+        """Note what an answer, whole or not, says of its tokens, and how long it and its other `choices` are."""
         self.usage, self.final = answer.usage, answer.finish is not None
-        self.searches = answer.searches
+        self.size = answer_bytes(answer, choices)
+        self.billed_usd, self.searches = answer.billed_usd, answer.searches
 
 
 class Relay:
@@ -94,8 +97,6 @@ class Relay:
             return None
         self._progress_s = now_s
         received.began = received.began or deltas[0].error is None
-        for delta in deltas:
-            received.size += weight(delta)
         if received.first_s is None and any(says(d) for d in deltas):
             received.first_s = now_s
         # Before the client has it: its next request may be here before this answer's end.
@@ -126,11 +127,3 @@ def refuse_error(deltas: list[Delta]) -> None:
 def says(delta: Delta) -> bool:
     """Whether an event holds something of the answer: comments, a role, an opening or a closing event do not."""
     return bool(delta.text or delta.reasoning or delta.calls or delta.opaque)
-
-
-def weight(delta: Delta) -> int:
-    """Return the characters a model wrote in one event."""
-    size = len(delta.text) + len(delta.reasoning)
-    for call in delta.calls:
-        size += len(call.arguments)
-    return size

@@ -27,6 +27,7 @@ class Attempt:
 
     `lost` lists what the candidate's dialect could not say. `usd` is None when the price is unknown. `estimated`
     marks usage that the upstream never reported (it was cut, or says nothing): then the tokens are counted from bytes.
+    `billed`: `usd` is not the tokens at the pool's price but what the upstream says that it charges.
     """
 
     phase: str
@@ -40,6 +41,7 @@ class Attempt:
     usage: Usage | None = None
     estimated: bool = False
     usd: float | None = None
+    billed: bool = False
     finish: str | None = None
     error: str | None = None
     detail: str | None = None
@@ -149,6 +151,16 @@ class Trace:
                 total += attempt.usage
         return total
 
+    def told_usage(self) -> Usage | None:
+        """Return what the client is told instead of its answer's own usage; None = that.
+
+        The sum of several calls, or what one must have used whose upstream did not say: of the three dialects only
+        chat can leave usage out, and a coding agent that reads 0 never compacts its history.
+        """
+        lines = [a for a in self.attempts if a.usage is not None]
+        unsaid = self.dialect != "chat" and any(a.estimated for a in lines)
+        return self.usage() if len(lines) > 1 or unsaid else None
+
     def usd(self) -> float | None:
         """Return the sum of the lines [USD]; None when a call with tokens has no known price."""
         return cost.total([a.usd for a in self.attempts if a.usage is not None])
@@ -165,6 +177,7 @@ def usage_lines(trace: Trace) -> list[dict[str, object]]:
             "output_tokens": a.usage.output,
             "usd": a.usd,
             **({"estimated": True} if a.estimated else {}),
+            **({"billed": True} if a.billed else {}),
         }
         for a in trace.attempts
         if a.usage is not None

@@ -37,10 +37,11 @@ from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VI
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
+from openfusion_auto.wire.chat import read_usage
 from openfusion_auto.wire.chat_checks import check_model, missing, refuse_forbidden
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.extensions import provider_of, without_extensions
-from openfusion_auto.wire.jsons import BOM, Body, JsonError, as_object
+from openfusion_auto.wire.jsons import BOM, Body, JsonError
 from openfusion_auto.wire.jsons import read_body as read_json
 from openfusion_auto.wire.options import FIELD, read_options
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
@@ -149,10 +150,8 @@ def read_vectors(raw: bytes) -> Vectors:
     if body is None or not isinstance(body.get("data"), list):
         reason = safe_reason(body.get("error")) if body is not None else ""
         raise UpstreamBroken(f"the answer holds no embeddings{reason}")
-    counted = (as_object(body.get("usage")) or {}).get("prompt_tokens")
-    known = isinstance(counted, int) and not isinstance(counted, bool) and counted >= 0
-    usage = Usage(counted) if known and isinstance(counted, int) else None
-    return Vectors(raw.removeprefix(BOM), body, usage)
+    usage = read_usage(body.get("usage"))
+    return Vectors(raw.removeprefix(BOM), body, usage if usage and usage.input else None)
 
 
 class EmbeddingsCaller(Caller):

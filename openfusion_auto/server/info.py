@@ -15,6 +15,7 @@ from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.prompt import Dialect, FanOut
 from openfusion_auto.core.strategy import mode_of
+from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import Candidate, Policy, Pool
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.access import View
@@ -132,9 +133,10 @@ def within(row: dict[str, object], most: int | None) -> dict[str, object]:
 def virtual_entries(pool: Pool, own: OwnModels) -> list[dict[str, object]]:
     """Return the entries of all names behind which several candidates stand."""
     said = "picks the model, or several, for each request"
+    talkers = tuple(c for c in pool.candidates if not is_embedding(c))
     found = [
-        virtual_entry(AUTO, said, pool, pool.candidates),
-        virtual_entry(FUSION, "always a panel", pool, pool.candidates),
+        virtual_entry(AUTO, said, pool, talkers),
+        virtual_entry(FUSION, "always a panel", pool, talkers),
     ]
     for role in roles_of(pool):
         players = tuple(c for c in pool.candidates if role in c.roles)

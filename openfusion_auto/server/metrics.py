@@ -209,7 +209,9 @@ class Metrics:
         self._tokens = self._counter(
             "tokens", "Tokens; cached ones are not in input.", "candidate", "kind"
         )
-        self._usd = self._counter("usd", "What calls cost at the pool's prices.", "candidate")
+        self._usd = self._counter(
+            "usd", "What calls cost, as billed or at the pool's prices.", "candidate"
+        )
         self._unpriced = self._counter(
             "unpriced_calls", "Calls with tokens whose price is unknown.", "candidate"
         )

@@ -9,10 +9,9 @@ from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import as_custom, stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
-from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
+from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 
 TRACE = "openfusion"
-TOKENS_LIMIT = 10**12  # of one call; more is junk
 # What other dialects call the ends that OpenAI's API knows.
 _FINISHES: Mapping[str, str] = {
     "end_turn": "stop",
@@ -26,8 +25,9 @@ _FINISHES: Mapping[str, str] = {
 }
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
-# Fields of a message that are content of their own, beside text and calls.
 MOST_USD = 1e6  # a bill above that is none
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
+# Fields of a message that are content of their own, beside text and calls.
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
 
@@ -77,35 +77,55 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
 
 
 def read_bill(value: object) -> float | None:
-    """Return what OpenRouter says in `usage.cost` that a call costs [USD]; None when it is no amount."""
-    cost = (as_object(value) or {}).get("cost")
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < MOST_USD:
+    """Return what OpenRouter says in `usage.cost` that a call costs [USD]; None when it is no amount.
+
+    With a key of one's own at the model's provider (`is_byok`) that is OpenRouter's fee, and the provider's bill is
+    beside it.
+    """
+    usage = as_object(value) or {}
+    amounts = [usage.get("cost")]
+    if usage.get("is_byok") is True:
+        amounts.append((as_object(usage.get("cost_details")) or {}).get("upstream_inference_cost"))
+    found = [a for a in amounts if isinstance(a, int | float) and not isinstance(a, bool)]
+    if len(found) < len(amounts) or any(not 0 <= a < MOST_USD for a in found):
         return None
-    return float(cost)
+    return float(sum(found))
 
 
 def read_usage(value: object) -> Usage | None:
     """Return reported tokens; None when `value` is no usage object or a count in it cannot be.
 
-    `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these. DeepSeek's
-    `prompt_cache_hit_tokens` is read where OpenAI's detail is missing.
+    `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these. Where OpenAI's
+    details are missing, DeepSeek's, Kimi's and LiteLLM's words for them are read. xAI and Gemini leave reasoning out of
+    `completion_tokens` and count it in `total_tokens` alone: it is billed as output.
     """
     usage = as_object(value)
     if usage is None or not ("prompt_tokens" in usage or "completion_tokens" in usage):
         return None
     sent = as_object(usage.get("prompt_tokens_details")) or {}
     made = as_object(usage.get("completion_tokens_details")) or {}
+    lives = as_object(sent.get("cache_creation_token_details")) or {}
     counts = [
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
-        _count(sent.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))),
-        _count(sent.get("cache_write_tokens")),
-        _count(made.get("reasoning_tokens")),
+        as_count(usage.get("prompt_tokens")),
+        as_count(usage.get("completion_tokens")),
+        as_count(_told(sent.get("cached_tokens"), *(usage.get(name) for name in _CACHED))),
+        as_count(_told(sent.get("cache_write_tokens"), sent.get("cache_creation_tokens"))),
+        as_count(made.get("reasoning_tokens")),
+        as_count(lives.get("ephemeral_1h_input_tokens")),
     ]
     if None in counts:
         return None
-    given, output, cached, written, reasoning = (count or 0 for count in counts)
-    return Usage(given, output, min(cached, given), min(written, given), min(reasoning, output))
+    given, output, cached, written, reasoning, hour = (count or 0 for count in counts)
+    apart = (as_count(usage.get("total_tokens")) or 0) - given - output
+    if apart > 0 and reasoning in (0, apart):
+        output, reasoning = output + apart, apart
+    cached, written = min(cached, given), min(written, given)
+    return Usage(given, output, cached, written, min(reasoning, output), min(hour, written))
+
+
+def _told(*values: object) -> object:
+    """Return the first that is told; None when none is."""
+    return next((value for value in values if value is not None), None)
 
 
 def render_usage(usage: Usage) -> dict[str, object]:
@@ -296,14 +316,6 @@ def _call(item: Mapping[str, object]) -> ToolCall:
     return ToolCall(
         call_id if isinstance(call_id, str) else "", name, said, "custom" if custom else "function"
     )
-
-
-def _count(value: object) -> int | None:
-    """Return a token count, 0 when it is not given, None when it cannot be one."""
-    if value is None:
-        return 0
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_LIMIT
-    return value if fits and isinstance(value, int) else None
 
 
 def _with(

@@ -129,6 +129,8 @@ class ChatReader(StreamReader):
     def _chunk(self, raw: bytes, chunk: Mapping[str, object]) -> Delta | None:
         """Return the delta of one chunk; None for an object that is no chunk and says nothing."""
         reported = chunk.get("usage")
+        if reported is None:
+            reported = _of_choice(chunk.get("choices"))
         usage = None if reported is None else read_usage(reported)
         if usage is not None:
             self._usage, self._billed_usd = usage, read_bill(reported)
@@ -215,6 +217,12 @@ class ChatReader(StreamReader):
             return self._fail("empty answer: neither text nor a tool call")
         self._over = True
         return Delta(raw, done=True)
+
+
+def _of_choice(choices: object) -> object:
+    """Return the usage that stands in a choice, where Kimi tells it."""
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first.get("usage") if isinstance(first, dict) else None
 
 
 def _is_own(event: str) -> bool:

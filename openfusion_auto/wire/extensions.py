@@ -118,13 +118,14 @@ def with_extensions(sent: Rendered, prompt: Prompt, offers: tuple[str, ...]) -> 
     return Rendered(splice_top_level(read_top_level(sent.body), sent.body, taken), told)
 
 
-def is_billed_apart(prompt: Prompt, offers: tuple[str, ...]) -> bool:
-    """Whether an upstream that takes these may bill more than tokens at its candidate's price.
+def tells_bill(prompt: Prompt, offers: tuple[str, ...]) -> bool:
+    """Whether what an upstream says a call costs is believed before its tokens at the candidate's price.
 
-    A plugin or a server tool searches, or another of `models` has answered.
+    Who takes OpenRouter's fields bills as OpenRouter does: by the host that served, with what a plugin searched, for
+    another of `models`. Of others nobody knows the unit, but a tool that they run themselves is in their bill alone.
     """
-    handed_on = any(f in prompt.body and FIELDS[f] in offers for f in ("plugins", "models"))
-    return handed_on or any(t.kind == "server" for t in prompt.tools)
+    takes = any(FIELDS[f] in offers for f in ("provider", "plugins", "models"))
+    return takes or any(t.kind == "server" for t in prompt.tools)
 
 
 def models_beside(body: Mapping[str, object]) -> tuple[str, ...]:

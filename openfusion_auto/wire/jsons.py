@@ -17,6 +17,9 @@ MAX_DEPTH = 200  # nested arrays and objects; agents' JSON Schemas stay below 40
 MAX_DIGITS = 400  # of an integer; what is longer has no double either (largest: 309 digits)
 # [characters] of a text in which neither can be reached: it is read without looking for them, as most of a stream is.
 SHORT = 2 * min(MAX_DEPTH, MAX_DIGITS // 2)
+# [tokens] of one call: ten times the widest window there is. More is a slip of the server's, and as money it would use
+# up every budget.
+MOST_TOKENS = 10**8
 BOM = b"\xef\xbb\xbf"
 
 
@@ -222,6 +225,14 @@ def _no_constant(name: str) -> NoReturn:
 def as_object(value: object) -> Mapping[str, object] | None:
     """Return `value` when it is a JSON object, else None."""
     return value if isinstance(value, dict) else None
+
+
+def as_count(value: object) -> int | None:
+    """Return a reported number of tokens, 0 when it is not given (null), None when it cannot be one."""
+    if value is None:
+        return 0
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    return value if fits and isinstance(value, int) else None
 
 
 _NESTING = (dict, list)

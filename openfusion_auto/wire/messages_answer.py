@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TOKENS_LIMIT, TRACE
+from openfusion_auto.wire.chat import CUT, TRACE
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.hosted import ran_in_message
-from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
+from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
 from openfusion_auto.wire.overflow import CODE, anthropic_words
@@ -105,12 +105,15 @@ def read_usage(value: object) -> Usage | None:
     if usage is None or usage.keys().isdisjoint((*_INPUTS, "output_tokens")):
         return None
     details = as_object(usage.get("output_tokens_details")) or {}
+    lives = as_object(usage.get("cache_creation")) or {}
     found = [usage.get(field) for field in (*_INPUTS, "output_tokens")]
-    counts = [count(value) for value in (*found, details.get("thinking_tokens"))]
+    parts = (details.get("thinking_tokens"), lives.get("ephemeral_1h_input_tokens"))
+    counts = [as_count(value) for value in (*found, *parts)]
     if None in counts:
         return None
-    fresh, cached, written, output, thought = (number or 0 for number in counts)
-    return Usage(fresh + cached + written, output, cached, written, min(thought, output))
+    fresh, cached, written, output, thought, hour = (number or 0 for number in counts)
+    given, hour = fresh + cached + written, min(hour, written)
+    return Usage(given, output, cached, written, min(thought, output), hour)
 
 
 def render_usage(usage: Usage) -> dict[str, object]:
@@ -121,6 +124,11 @@ def render_usage(usage: Usage) -> dict[str, object]:
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.output,
     }
+    if usage.hour_write:
+        out["cache_creation"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write - usage.hour_write,
+            "ephemeral_1h_input_tokens": usage.hour_write,
+        }
     if usage.reasoning:
         out["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return out
@@ -279,14 +287,6 @@ def error_type(error: FusionError) -> str:
 def broken(why: str) -> UpstreamBroken:
     """Return the error for an answer that is no message."""
     return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")
-
-
-def count(value: object) -> int | None:
-    """Return a token count, 0 when it is not given, None when it cannot be one."""
-    if value is None:
-        return 0
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_LIMIT
-    return value if fits and isinstance(value, int) else None
 
 
 def _message(error: FusionError) -> str:

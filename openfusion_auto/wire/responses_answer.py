@@ -11,14 +11,13 @@ from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
 from openfusion_auto.wire.hosted import ran_in_responses
-from openfusion_auto.wire.jsons import BOM, JsonError, as_object, dumps, loads
+from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import ClientTools, flat_name, render_tool
 
 TRACE = "openfusion"
 ANSWER_ID = "resp_openfusion"
-TOKENS_LIMIT = 10**12  # of one call; more is junk
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
 _ID = re.compile(r"[\w.-]{1,80}", re.ASCII)  # other ids are not shown
@@ -205,11 +204,11 @@ def read_usage(value: object) -> Usage | None:
     sent = as_object(usage.get("input_tokens_details")) or {}
     made = as_object(usage.get("output_tokens_details")) or {}
     counts = [
-        _count(usage.get("input_tokens")),
-        _count(usage.get("output_tokens")),
-        _count(sent.get("cached_tokens")),
-        _count(sent.get("cache_write_tokens")),
-        _count(made.get("reasoning_tokens")),
+        as_count(usage.get("input_tokens")),
+        as_count(usage.get("output_tokens")),
+        as_count(sent.get("cached_tokens")),
+        as_count(sent.get("cache_write_tokens")),
+        as_count(made.get("reasoning_tokens")),
     ]
     if None in counts:
         return None
@@ -418,11 +417,3 @@ def error_body(error: FusionError, request_id: str = "") -> dict[str, object]:
 def broken(why: str) -> UpstreamBroken:
     """Return the error of an answer that is not what the dialect promises; `why` never quotes it."""
     return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")
-
-
-def _count(value: object) -> int | None:
-    """Return a token count, 0 when it is not given, None when it cannot be one."""
-    if value is None:
-        return 0
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_LIMIT
-    return value if fits and isinstance(value, int) else None

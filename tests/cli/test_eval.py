@@ -75,6 +75,14 @@ def test_what_is_spent_is_booked_and_has_a_ceiling(run, cases, configured, scrip
     assert (folder / "state" / "state.sqlite3").is_file()
 
 
+def test_an_evaluation_without_room_for_one_request_is_no_success(run, cases, configured, scripted):
+    fake = scripted(lambda body: Reply("hello"))
+    result = run("eval", "--cases", cases, "--max-usd", "0")
+    assert (result.code, fake.calls) == (1, [])
+    assert "nothing was asked: --max-usd left no room" in result.err
+    assert "Not asked: 1 of 1." in result.out
+
+
 def test_a_receipt_can_be_signed(run, cases):
     public = run("receipt", "key", "own.pem").out.strip()
     result = run("eval", "--dry-run", "--cases", cases, "--sign", "own.pem", "--out", "r.json")

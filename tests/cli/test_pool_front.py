@@ -129,6 +129,30 @@ def test_unknown_prices_and_missing_benchmarks_are_said(run, configured):
     ]
 
 
+def test_who_makes_embeddings_beats_nobody(run, folder):
+    both = (
+        POOL
+        + """
+[[candidates]]
+id = "embed"
+upstream = "relay"
+model = "vendor/embed"
+roles = ["embedding"]
+price_usd_per_mtok = { input = 0.01, output = 0, source = "t", as_of = "2026-07-02" }
+"""
+    )
+    (folder / "p.toml").write_text(POOL)
+    alone = run("pool", "front", "--pool", "p.toml", "--json").json
+    (folder / "p.toml").write_text(both)
+    found = run("pool", "front", "--pool", "p.toml", "--json").json
+    assert (found["front"], found["beaten"]) == (alone["front"], alone["beaten"])
+    assert [(r["candidate"], r["why"]) for r in found["unplaced"]] == [
+        ("embed", "it makes embeddings"),
+        ("fast-b", "its price is unknown"),
+    ]
+    assert "embed: not placed, it makes embeddings" in run("pool", "front", "--pool", "p.toml").out
+
+
 def test_no_price_no_front(run, folder):
     (folder / "p.toml").write_text("schema = 1\n[[candidates]]" + POOL.split("[[candidates]]")[2])
     done = run("pool", "front", "--pool", "p.toml", "--plot", "f.svg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -52,6 +53,18 @@ def test_json_alone_stands_on_stdout_and_a_bar_where_a_person_looks(dataset, mon
     assert "1/11  auto" in done.stderr
     assert "[####################] 11/11  oracle" in done.stderr
     assert done.stderr.endswith("\r\x1b[K")
+
+
+def test_models_that_cost_nothing_are_compared_without_a_share_of_the_strongests_bill(tmp_path):
+    made = source(40)
+    free = write(replace(made, usd=made.usd * 0.0), tmp_path / "free.jsonl")
+    told = json.loads(run(free, "--json").stdout)
+    points = [p for policy in told["sources"][0]["policies"] for p in policy["points"]]
+    assert {p["share_of_strongest"] for p in points} == {None}
+    assert {p["usd"] for p in points} == {0.0}
+    shown = run(free).stdout
+    assert "nan" not in shown
+    assert json.loads(run(free, "--modes", "--json").stdout)["dataset"] == "free.jsonl"
 
 
 def test_plots_are_written_where_asked(dataset, tmp_path):

@@ -9,8 +9,9 @@ import tomllib
 import pytest
 
 from openfusion_auto.clients import spec
-from openfusion_auto.clients.spec import Values, checked, load, names
+from openfusion_auto.clients.spec import Values, checked, load, names, windows
 from openfusion_auto.errors import ConfigError
+from tests.support.pools import candidate, pool
 
 ALL = (
     "aider", "claude-code", "cline", "codex", "continue", "crush", "litellm", "opencode", "pi", "qwen-code",
@@ -171,3 +172,15 @@ def test_data_of_another_schema_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(spec, "data_root", lambda: tmp_path)
     with pytest.raises(ConfigError, match="schema must be 1"):
         load("x")
+
+
+def test_the_window_behind_a_name_is_the_smallest_of_those_that_may_answer_it():
+    models = pool(
+        candidate("big", roles=("coder",), context_tokens=400_000, max_output_tokens=9_000),
+        candidate("small", roles=("writer",), context_tokens=50_000, max_output_tokens=None),
+        candidate("v", roles=("embedding",), context_tokens=8_000, max_output_tokens=1),
+    )
+    assert windows(models, "openfusion/auto") == (50_000, 9_000)
+    assert windows(models, "openfusion/coder") == (400_000, 9_000)
+    assert windows(models, "openfusion/writer") == (50_000, None)
+    assert windows(models, "v") == (8_000, 1)

@@ -67,11 +67,19 @@ def usages(draw):
         (Usage(1_000_000, 0, cached=1_000_000), 0.5),
         (Usage(1_000_000, 0, cache_write=1_000_000), 3.0),
         (Usage(1_000_000, 500_000, 250_000, 250_000), 1.0 + 0.125 + 0.75 + 4.0),
+        (Usage(1_000_000, 0, cache_write=500_000, hour_write=250_000), 1.0 + 0.75 + 1.0),
         (Usage(), 0.0),
     ],
 )
 def test_each_part_has_its_own_rate(usage, expected):
     assert usd(Price(2.0, 8.0, 0.5, 3.0), usage) == pytest.approx(expected)
+
+
+def test_what_is_cached_for_an_hour_costs_twice_the_input_also_where_no_rate_of_writing_is_known():
+    hour = Usage(1_000_000, 0, cache_write=1_000_000, hour_write=1_000_000)
+    assert usd(Price(5.0, 25.0, 0.5, 6.25), hour) == pytest.approx(10.0)
+    assert usd(Price(5.0, 25.0), hour) == pytest.approx(10.0)
+    assert usd(Price(5.0, 25.0, 0.5, 12.5), hour) == pytest.approx(12.5)  # a pool's own is not cut
 
 
 def test_an_unknown_rate_of_a_part_is_the_full_input_rate():
@@ -308,6 +316,10 @@ def test_the_worst_case_is_never_below_a_bill_within_its_bounds(model, asked, ca
     ):
         assert worst >= usd(model.price, usage) - 1e-9
     assert worst_usd(model, asked, extra_input=1_000) >= worst
+    if model.price.cache_write is not None:
+        hourly = replace(asked, needs=replace(asked.needs, hour_cache=True))
+        written = Usage(sent, output_bound(model, asked), cache_write=part, hour_write=part)
+        assert worst_usd(model, hourly) >= usd(model.price, written) - 1e-9
 
 
 def test_a_search_is_priced_by_its_bound_and_may_fill_the_window():

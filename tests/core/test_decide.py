@@ -41,6 +41,7 @@ from tests.support.pools import (
     Inputs,
     candidate,
     pool,
+    price,
     solves,
     task,
 )
@@ -319,6 +320,21 @@ def test_a_model_for_embeddings_is_asked_when_it_is_named(request_):
     embedder = candidate("a", model="vendor/a", roles=("embedding",), offers=("embeddings",))
     decision = decide(request_, pool(embedder, candidate("b")), State())
     assert [s.candidate for s in decision.ranking] == ["a"]
+
+
+@pytest.mark.parametrize("wish", [0, 3, 5, 7, 10])
+@pytest.mark.parametrize("complexity", ["low", "high"])
+def test_a_model_for_embeddings_changes_no_other_choice(wish, complexity):
+    free = replace(price(0.02, 0.0), as_of="2026-12-31")
+    embedder = candidate("embed", roles=("embedding",), price=free)
+    beside = pool(*FOUR.candidates, embedder)
+    for kind in ("bugfix", "docs"):
+        asked, policy = task(kind=kind, complexity=complexity), Policy(cost_quality=wish)
+        alone, both = (decide(asked, models, State(), policy) for models in (FOUR, beside))
+        assert (both.mode, both.plan, both.reasons) == (alone.mode, alone.plan, alone.reasons)
+        assert [(s.candidate, s.total) for s in both.ranking] == [
+            (s.candidate, s.total) for s in alone.ranking
+        ]
 
 
 def test_a_request_may_name_candidates_by_model():

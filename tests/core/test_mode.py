@@ -141,7 +141,7 @@ def test_a_second_look_that_is_certain_is_a_call_of_the_panels_price():
 
     def panel_cost(**policy):
         said = next(r for r in chosen(asked, models, **policy).reasons if "a panel would save" in r)
-        return float(said.split("costs ")[1].split(" more")[0])
+        return float(said.split(" USD for ")[1].split(" USD")[0])
 
     call = nominal_usd(models.candidates)
     assert call > 0.1
@@ -192,6 +192,16 @@ def test_a_check_that_rejects_right_answers_is_not_put_behind_a_model_that_is_ne
     got = chosen(sure, check=Check(0.5, 0.7))
     assert got.mode == "single"
     assert "a check would save -" in got.reasons[1]
+
+
+def test_money_is_not_mixed_with_the_worth_of_waiting():
+    """A check that costs a cent is not said to cost 0.18 USD because a person waits for it."""
+    asked = task(risk="low", complexity="low")
+    near = [FOUR.get(s.candidate) for s in ranking_of(asked)]
+    call = nominal_usd([c for c in near if c is not None])
+    check, panel = chosen(asked).reasons[1:]
+    assert check.endswith(f" USD for {1.5 * call:.4f} USD and 10 s, worth 0.17")
+    assert panel.endswith(f" USD for {3 * call:.4f} USD and 35 s, worth 0.58")
 
 
 def test_the_nominal_price_leaves_unknown_prices_out():

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.prompt import Message, Part, Prompt, Tool, ToolCall
+from openfusion_auto.core.prompt import Answer, Message, Part, Prompt, Tool, ToolCall, Usage
 from openfusion_auto.core.tokens import (
     BYTES_PER_TOKEN,
     FILE_BYTES_PER_IMAGE,
     IMAGE_TOKENS,
     MESSAGE_OVERHEAD_BYTES,
+    answer_bytes,
     attachment_tokens,
+    completed,
     estimate,
     input_tokens,
     prompt_bytes,
@@ -36,7 +38,7 @@ def test_a_learned_ratio_replaces_the_default():
     assert estimate(1000, 2.0) == 500
 
 
-@pytest.mark.parametrize("ratio", [None, 0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("ratio", [None, 0.0, -1.0, float("nan"), float("inf"), 1e-9, 400.0])
 def test_a_useless_ratio_means_the_default(ratio):
     assert estimate(7200, ratio) == 2000
 
@@ -100,3 +102,39 @@ def test_a_lone_surrogate_has_a_size():
 
 def test_the_default_ratio_errs_to_the_high_side_of_prose():
     assert 3.0 <= BYTES_PER_TOKEN < 4.0
+
+
+def test_what_a_recipe_adds_behind_a_prompt_counts():
+    asked = chat([{"role": "user", "content": "hello"}])
+    bare = prompt_bytes(asked.extend())
+    judged = asked.extend(Message("user", (Part("text", "é" * 900),)))
+    assert prompt_bytes(judged) == bare + 1800 + MESSAGE_OVERHEAD_BYTES
+
+
+def test_an_answer_is_all_that_was_written_in_bytes():
+    call = ToolCall("1", "run", '{"é":1}')
+    assert answer_bytes(Answer(text="aé", reasoning="thought", tool_calls=(call,))) == 3 + 7 + 8
+    assert answer_bytes(Answer(text="aé"), 3) == 9
+
+
+@pytest.mark.parametrize(
+    ("told", "used"),
+    [
+        (None, Usage(1000, 100)),
+        (Usage(), Usage(1000, 100)),
+        (Usage(70), Usage(70, 100)),
+        (Usage(0, 7), Usage(1000, 7)),
+        (Usage(70, 7, 60, 5, 2), Usage(70, 7, 60, 5, 2)),
+    ],
+)
+def test_a_count_that_an_upstream_left_out_is_counted_by_bytes(told, used):
+    assert completed(told, prompt(Part("text", "x"), raw=b"x" * 3600), 360) == used
+
+
+def test_nothing_written_took_no_tokens():
+    assert completed(Usage(70), prompt(), 0) == Usage(70)
+
+
+def test_pictures_count_where_nothing_was_told():
+    asked = prompt(Part("image", size=50_000), raw=b"x" * 53_600)
+    assert completed(None, asked, 0) == Usage(1000 + IMAGE_TOKENS)

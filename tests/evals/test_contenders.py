@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from openfusion_auto.core.types import Price
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.evals.contenders import contender, contenders
 from tests.support.pools import FOUR, candidate, pool
@@ -43,3 +44,10 @@ def test_who_cannot_be_called_is_neither_strongest_nor_cheapest():
     assert contender("strongest", two, {"far": "no key"}).model == "here"
     with pytest.raises(ConfigError, match="no candidate can be the cheapest"):
         contender("cheapest", two, {"far": "no key"})
+
+
+def test_who_makes_embeddings_is_neither_strongest_nor_cheapest():
+    embedder = candidate("a", roles=("embedding",), price=Price(0.01, 0.0))
+    two = pool(embedder, candidate("b", price=Price(1.0, 4.0)))
+    assert contender("cheapest", two, {}).model == "b"
+    assert contender("strongest", two, {}).model == "b"

@@ -117,6 +117,8 @@ def test_a_negative_or_endless_cost_is_unknown():
     )
     assert row.outcomes == {"n": (1.0, 2.0, True)}
     assert number_of({"x": math.inf}, "x") is None
+    assert number_of({"x": 10**399}, "x") is None
+    assert number_of({"x": 1e308}, "x") is None  # a mean of such is none
     assert number_of({"x": "3"}, "x") is None
     assert number_of({"x": 3}, "x") == 3.0
 

@@ -39,6 +39,20 @@ def test_an_unknown_price_makes_every_sum_unknown():
     assert found["contenders"][0]["usd_per_run"] is None
 
 
+def test_what_the_ceiling_of_money_left_out_is_in_no_mean():
+    left_out = run(usd=0, outcome="not_run", ms=None)
+    found = summary([run(), run(), left_out, left_out], None, ["auto"], dry_run=False)
+    (auto,) = found["contenders"]
+    assert (auto["usd"], auto["usd_per_run"], auto["not_run"]) == (0.2, 0.1, 2)
+    assert found["passed"]
+
+
+def test_an_evaluation_that_asked_nothing_has_not_passed():
+    left_out = run(usd=0, outcome="not_run", ms=None)
+    found = summary([left_out], None, ["auto"], dry_run=False)
+    assert (found["passed"], found["contenders"][0]["usd_per_run"]) == (False, None)
+
+
 def test_nothing_right_has_no_price_a_piece_and_nothing_graded_no_accuracy():
     assert figures(run(verdict="wrong"))["usd_per_correct"] is None
     assert figures(run())["accuracy"] is None

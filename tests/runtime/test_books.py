@@ -9,8 +9,9 @@ import types
 
 import pytest
 
+from openfusion_auto.core import cost
 from openfusion_auto.core.prompt import ToolCall, Usage
-from openfusion_auto.core.types import Stats
+from openfusion_auto.core.types import Policy, Stats
 from openfusion_auto.runtime.attempt import Attempts
 from openfusion_auto.runtime.books import Books, line_of
 from openfusion_auto.runtime.clock import Clock
@@ -159,15 +160,58 @@ async def test_of_an_answer_that_told_nothing_the_bytes_count():
 def test_what_a_stream_told_before_it_was_cut_counts_and_the_rest_by_bytes():
     rig = Rig([])
     usage = {"input_tokens": 60, "cache_read_input_tokens": 40, "output_tokens": 1}
-    begun = {"type": "message_start", "message": {"usage": usage}}
+    said = {"type": "text_delta", "text": "é" * 180}
+    events = [
+        {"type": "message_start", "message": {"usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": said},
+    ]
     reader = CODECS["messages"].Reader()
-    reader.feed(b"event: message_start\ndata: " + json.dumps(begun).encode() + b"\n\n")
-    received = Received(size=360)
-    received.tell(reader.answer())
+    for event in events:
+        reader.feed(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+    received = Received()
+    received.tell(reader.answer(), 1)
     line = call()
     calls = Attempts(rig.engine.means, trace(), began_s=0.0)
     calls._book_partial(line, rig.incoming("hello").prompt, CODER, received)
     assert (line.usage, line.estimated) == (Usage(100, 100, 40), True)
+
+
+def untold(usage: object = None, **message: object) -> Reply:
+    """An answer whose usage is as given, thought and said at length."""
+    said = {"role": "assistant", "content": "é" * 180, **message}
+    choices = [{"index": n, "message": said, "finish_reason": "stop"} for n in range(2)]
+    body = {"id": "x", "object": "chat.completion", "model": "m", "choices": choices}
+    return Reply(raw=json.dumps({**body, "usage": usage}).encode())
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0}])
+async def test_of_a_good_answer_that_tells_nothing_all_that_was_written_counts(usage):
+    rig = Rig([untold(usage, reasoning_content="x" * 3240)])
+    _, made = await rig.ask("hello", n=2)
+    (line,) = made.attempts
+    assert (line.usage.output, line.estimated) == (2 * (360 + 3240) / 3.6, True)
+    assert line.usage.input > 10
+    answerer = rig.engine.means.pool.get(line.candidate)
+    assert line.usd == cost.usd(answerer.price, line.usage)
+    known = rig.live.snapshot(None).stats[line.candidate]
+    assert (known.bpt_weight, known.tps_weight) == (0, 0)  # nothing was measured
+
+
+async def test_what_an_answer_told_stays_beside_what_it_did_not():
+    rig = Rig([untold({"prompt_tokens": 777})])
+    _, made = await rig.ask("hello")
+    (line,) = made.attempts
+    assert (line.usage, line.estimated) == (Usage(777, 100), True)
+
+
+async def test_a_call_that_a_recipe_made_is_counted_with_what_it_read():
+    rig = Rig([untold({"prompt_tokens": 50, "completion_tokens": 900}), untold(content="APPROVE")],
+              policy=Policy(mode="verify"))  # fmt: skip
+    _, made = await rig.ask("Is this lock safe against a crash? Say why.")
+    first, second = made.attempts
+    assert (first.phase, second.phase) == ("primary", "verify")
+    assert second.usage.input > 100  # it read 360 bytes of an answer
 
 
 def test_a_call_of_a_dry_run_costs_nothing_however_it_ends():

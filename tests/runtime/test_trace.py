@@ -86,6 +86,24 @@ def test_lines_sum_to_the_total(calls):
     assert made.usage() == Usage(sum(c[1] for c in calls), sum(c[2] for c in calls))
 
 
+@pytest.mark.parametrize(
+    ("dialect", "estimated", "calls", "told"),
+    [
+        ("chat", False, 1, None),
+        ("chat", True, 1, None),
+        ("messages", False, 1, None),
+        ("messages", True, 1, Usage(3, 4)),
+        ("responses", True, 1, Usage(3, 4)),
+        ("chat", False, 2, Usage(6, 8)),
+    ],
+)
+def test_a_client_is_told_sums_and_what_its_answer_must_say_and_does_not(
+    dialect, estimated, calls, told
+):
+    lines = [attempt(usage=Usage(3, 4), estimated=estimated) for _ in range(calls)]
+    assert trace(dialect=dialect, attempts=[*lines, attempt()]).told_usage() == told
+
+
 def test_the_total_is_unknown_as_soon_as_a_call_with_tokens_has_no_price():
     known, unknown = attempt(usage=Usage(10, 10)), attempt(UNPRICED, Usage(1, 1))
     assert trace(attempts=[known, unknown]).usd() is None

@@ -58,6 +58,7 @@ class Says:
     extra: tuple[object, ...] = ()  # items or blocks of no known type, behind all others
     cost: float | None = None  # [USD], in the usage of a chat upstream
     sleep_s: float = 0.0  # before the answer; of a stream, behind its head
+    untold: bool = False  # a chat upstream says nothing of usage
 
 
 @dataclass
@@ -168,6 +169,8 @@ def _calls(says):
 
 
 def _usage(says):
+    if says.untold:
+        return None
     billed = {} if says.cost is None else {"cost": says.cost}
     return billed | {
         "prompt_tokens": 20,

@@ -478,6 +478,13 @@ class TestNobodyCanServe:
         assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
         assert "maximum context length is 4000 tokens" in body["error"]["message"]
 
+    async def test_the_length_that_is_told_is_that_of_the_models_asked_for(self, start_router):
+        pool = [candidate("small", context_tokens=4000), candidate("big", context_tokens=400_000)]
+        async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
+            status, _, body = await router.chat(ask("word " * 20_000, model="small"))
+        assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
+        assert "maximum context length is 4000 tokens" in body["error"]["message"]
+
     async def test_every_rejection_is_listed(self, start_router):
         pool = [candidate("plain", offers=[]), candidate("other", offers=["vision"])]
         async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:

@@ -420,7 +420,7 @@ def test_junk_is_refused_by_kind(raw):
             read(raw)
 
 
-@pytest.mark.parametrize("count", [True, -1, "5", None, 1.5])
+@pytest.mark.parametrize("count", [True, -1, "5", None, 1.5, 0, 10**30])
 def test_usage_that_is_no_count_is_unknown(count):
     raw = json.dumps({"data": [], "usage": {"prompt_tokens": count}}).encode()
     assert read_vectors(raw).usage is None

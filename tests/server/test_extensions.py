@@ -68,20 +68,31 @@ async def test_what_nobody_can_hold_is_refused_by_name_before_any_call(start_rou
         assert sorted(ranked) == ["coder-a", "fast-a"]
 
 
-@pytest.mark.parametrize("beside", [{"plugins": [{"id": "web"}]}, {"models": ["vendor/dear"]}])
-async def test_what_its_upstream_does_beside_is_booked_as_it_is_billed(start_router, beside):
+@pytest.mark.parametrize(
+    ("offers", "beside", "believed"),
+    [
+        (ALL, {}, True),  # its host may be dearer than the pool's price
+        (ALL, {"plugins": [{"id": "web"}]}, True),
+        (["provider"], {}, True),
+        ([], {}, False),  # nobody knows the unit
+        (["session_id", "cache_control"], {}, False),
+    ],
+)
+async def test_what_one_like_openrouter_bills_is_booked(start_router, offers, beside, believed):
     async with (
         Scripted("chat") as up,
-        start_router(up.url, candidates=FOUR, offers=ALL) as router,
+        start_router(up.url, candidates=FOUR, offers=offers) as router,
     ):
-        usd = []
-        for more, cost in ((beside, 0.0421), ({}, 0.0421), (beside, None)):
+        found = []
+        for cost in (0.0421, None):
             up.script.append(Says("found", cost=cost))
-            _, head, _ = await ask(router, "chat", **more, openfusion={"mode": "single"})
+            _, head, _ = await ask(router, "chat", **beside, openfusion={"mode": "single"})
             full = await router.trace(head["x-openfusion-trace-id"])
-            usd.append(full["attempts"][0]["usd"])
-            assert full["usd"] == usd[-1]
-        assert usd[0] == 0.0421
-        assert 0 < usd[1] < 0.01  # nothing beside: its tokens at the pool's price
-        # A plugin without a bill is unknown; whoever of `models` answered is booked as the candidate.
-        assert usd[2] == (None if "plugins" in beside else usd[1])
+            found.append((full["usd"], full["attempts"][0]["billed"]))
+            assert full["usd"] == full["attempts"][0]["usd"] == full["usage"][0]["usd"]
+            assert full["usage"][0].get("billed", False) == full["attempts"][0]["billed"]
+        (usd, billed), (listed, unbilled) = found
+        assert (usd == 0.0421, billed, unbilled) == (believed, believed, False)
+        # No bill: its tokens at the pool's price, and unknown with a plugin, which may have searched.
+        assert listed is None if beside else 0 < listed < 0.01
+        assert believed or usd == listed

@@ -44,7 +44,12 @@ class TestModels:
         assert (body["first_id"], body["last_id"], body["has_more"]) == (ids[0], ids[-1], False)
 
     async def test_the_advertised_window_is_the_smallest_that_may_answer(self, start_router):
-        pool = [candidate("big"), candidate("small", context_tokens=50_000, roles=["writer"])]
+        vectors = candidate("v", context_tokens=8_000, roles=["embedding"], offers=["embeddings"])
+        pool = [
+            candidate("big"),
+            candidate("small", context_tokens=50_000, roles=["writer"]),
+            vectors,
+        ]
         async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
             _, body = await get(router, "/v1/models")
         windows = {m["id"]: m["context_length"] for m in body["data"]}

@@ -67,6 +67,19 @@ class TestAnswers:
         assert sent.body["model"] == "vendor/coder-a"
         assert (trace.usage().input, trace.usage().cached, trace.usage().output) == (20, 4, 7)
 
+    @ways
+    @pytest.mark.parametrize("client", ["chat", "responses", "messages"])
+    async def test_usage_that_no_upstream_told_is_counted_and_never_0(
+        self, start_router, client, streamed
+    ):
+        says, body = Says("word " * 90, untold=True), request_for(client, "hello " * 90)
+        got, _, trace = await ask(start_router, client, "chat", says, body, streamed=streamed)
+        (line,) = trace.attempts
+        assert (line.estimated, line.usage.input > 150, line.usage.output) == (True, True, 125)
+        # Chat alone can leave it out: what nobody told stays unsaid there.
+        wanted = None if client == "chat" else (line.usage.input, 0, 125)
+        assert got.usage == wanted
+
     @pairs
     @ways
     async def test_calls_keep_names_ids_and_arguments(

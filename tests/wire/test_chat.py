@@ -292,10 +292,40 @@ def test_usage_is_read_with_its_details():
             "completion_tokens_details": {"reasoning_tokens": 5},
         }
     ) == Usage(100, 20, 60, 30, 5)
+    assert read_usage({"prompt_tokens": 9, "cached_tokens": 4}) == Usage(9, 0, 4)  # Kimi
+    lives = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2}
+    details = {
+        "cached_tokens": 4, "cache_creation_tokens": 3, "cache_creation_token_details": lives,
+    }  # fmt: skip
+    litellm = {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": details}
+    assert read_usage(litellm) == Usage(9, 1, 4, 3, 0, 2)
+    details["cache_creation_token_details"] = None
+    assert read_usage(litellm) == Usage(9, 1, 4, 3)
     assert read_usage({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}) == Usage(9, 0, 4)
     assert read_usage(
         {"prompt_tokens": 9, "completion_tokens": None, "prompt_tokens_details": None}
     ) == Usage(9)
+
+
+@pytest.mark.parametrize(
+    ("completion", "total", "details", "output", "reasoning"),
+    [
+        (1499, 14428, 2809, 4308, 2809),  # as xAI's Grok
+        (198, 10723, None, 603, 405),  # as Gemini, which does not say what the rest is
+        (0, 10180, 60, 60, 60),
+        (1499, 11619, 400, 1499, 400),  # as OpenAI
+        (1499, 15000, 2809, 1499, 1499),  # nobody's rule: nothing is made of it
+        (1499, 10, 0, 1499, 0),
+        (1499, "14428", 0, 1499, 0),
+    ],
+)
+def test_reasoning_that_stands_in_the_total_alone_is_output(
+    completion, total, details, output, reasoning
+):
+    told = {"prompt_tokens": 10120, "completion_tokens": completion, "total_tokens": total}
+    if details is not None:
+        told["completion_tokens_details"] = {"reasoning_tokens": details}
+    assert read_usage(told) == Usage(10120, output, 0, 0, reasoning)
 
 
 @pytest.mark.parametrize("bad", [-1, True, 1.5, "7", 10**13, []])

@@ -115,6 +115,15 @@ def test_comments_pings_and_objects_that_are_no_chunk_are_dropped():
     assert answer.text == "hi"
 
 
+def test_usage_in_the_last_choice_is_read():
+    ended = chunk({}, "stop")
+    ended["choices"][0]["usage"] = {"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 4}
+    _, answer = read(sse(chunk({"content": "hi"}), ended))
+    assert answer.usage == Usage(9, 2, 4)
+    ended["choices"][0]["usage"] = None
+    assert read(sse(chunk({"content": "hi"}), ended))[1].usage is None
+
+
 def test_usage_beside_no_choices_is_read_but_not_passed_on():
     data = sse(chunk({"content": "hi"}, "stop"), {"choices": None, "usage": {"prompt_tokens": 3}})
     deltas, answer = read(data)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from openfusion_auto.wire.jsons import (
     MAX_DEPTH,
     JsonError,
+    as_count,
     as_object,
     decode,
     dumps,
@@ -140,6 +141,14 @@ def test_any_bytes_are_json_or_a_json_error(data):
     for read in (loads, read_body):
         error = outcome(read, data, of=JsonError)
         assert not isinstance(error, JsonError) or str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [(None, 0), (0, 0), (7, 7), (10**8, 10**8), (10**8 + 1, None), (-1, None), (True, None), (7.0, None), ("7", None)],
+)  # fmt: skip
+def test_a_count_of_tokens_is_one_or_unknown(value, count):
+    assert as_count(value) == count
 
 
 def test_as_object_narrows():

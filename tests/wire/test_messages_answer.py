@@ -132,6 +132,28 @@ def test_the_cached_parts_are_in_the_hubs_input_and_not_in_anthropics():
     assert render_usage(Usage(100, 5, 90, 7, 2)) == usage
 
 
+@pytest.mark.parametrize(
+    ("lives", "hour"),
+    [
+        ({"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 200}, 200),
+        ({"ephemeral_5m_input_tokens": 500}, 0),
+        ({"ephemeral_1h_input_tokens": 900}, 500),
+        (None, 0),
+    ],
+)
+def test_what_is_cached_for_an_hour_is_told_apart(lives, hour):
+    given = {"input_tokens": 3, "output_tokens": 5, "cache_creation_input_tokens": 500}
+    usage = read_usage({**given, "cache_creation": lives})
+    assert usage == Usage(503, 5, 0, 500, 0, hour)
+    assert read_usage(render_usage(usage)) == usage
+
+
+def test_a_count_of_an_hour_that_cannot_be_spoils_the_whole_usage():
+    assert (
+        read_usage({"input_tokens": 3, "cache_creation": {"ephemeral_1h_input_tokens": -1}}) is None
+    )
+
+
 @given(usages)
 def test_usage_survives_the_round_trip(usage):
     assert read_usage(render_usage(usage)) == usage

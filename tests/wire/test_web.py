@@ -52,7 +52,11 @@ def test_they_stand_behind_the_clients_own_and_each_once():
 @pytest.mark.parametrize(
     ("usage", "usd"),
     [({"cost": 0.25}, 0.25), ({"cost": 0}, 0.0), ({"cost": -1}, None), ({"cost": True}, None), ({"cost": "1"}, None),
-     ({"cost": float("inf")}, None), ({}, None), (None, None)],
+     ({"cost": float("inf")}, None), ({}, None), (None, None),
+     ({"cost": 0.25, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.25}}, 0.25),
+     ({"cost": 0.25, "is_byok": True, "cost_details": {"upstream_inference_cost": 5}}, 5.25),
+     ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, None),
+     ({"cost": 0, "is_byok": True}, None)],
 )  # fmt: skip
 def test_a_bill_is_an_amount_or_none(usage, usd):
     assert read_bill(usage) == usd
