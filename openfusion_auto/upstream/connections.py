@@ -17,6 +17,7 @@ from openfusion_auto.upstream.connection import Connection
 # There is no bound on connections in use: each carries a client's request, and a request that waits for another's
 # answer is worse than one more connection.
 IDLE_KEPT = 256  # connections that wait for the next request
+READ = 64 * 2**10  # [bytes] that are read from a socket at once
 ENDING_S = 1.0  # [s] for the last bytes of an answer whose end mark has been read
 IDLE_S = 15.0  # [s] an unused one is kept; servers close theirs after 5 (uvicorn) to 75 (nginx), most after 60
 ADDRESSES_S = 300.0  # [s] a name's addresses are used before they are looked up anew
@@ -75,6 +76,7 @@ class Connections:
         self._port = parts.port or (443 if self._secure else 80)
         self._connect_s = connect_s
         self._idle: list[Connection] = []
+        self._room = memoryview(bytearray(READ))
         self._closed = False
         self._sweeper: asyncio.TimerHandle | None = None
         self._addresses: Sequence[AddrInfoType] = ()
@@ -105,7 +107,7 @@ class Connections:
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 _, connection = await loop.create_connection(
-                    Connection,
+                    lambda: Connection(self._room),
                     sock=sock,
                     ssl=verifying() if self._secure else None,
                     server_hostname=self._host if self._secure else None,

@@ -15,15 +15,23 @@ from openfusion_auto.upstream.connection import (
     NotHttp,
     Silent,
 )
+from openfusion_auto.upstream.connections import READ
 from tests.upstream.conftest import CLOSE, RESET, STALL, chunked, ok
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
+async def connected(peer, room):
+    host, _, port = peer.url.removeprefix("http://").rpartition(":")
+    _, made = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(memoryview(bytearray(room))), host, int(port)
+    )
+    return made
+
+
 @pytest.fixture
 async def connection(peer):
-    host, _, port = peer.url.removeprefix("http://").rpartition(":")
-    _, made = await asyncio.get_running_loop().create_connection(Connection, host, int(port))
+    made = await connected(peer, READ)
     yield made
     made.close()
     await peer.settled(0)
@@ -36,6 +44,15 @@ async def asked(connection, body=b""):
     while part := await connection.read():
         parts.append(part)
     return b"".join(parts)
+
+
+@pytest.mark.parametrize("room", [1, 37])
+async def test_an_answer_may_be_longer_than_what_is_read_at_once(peer, room):
+    peer.script = [(chunked(b"x" * 100, b"y" * 100),)]
+    made = await connected(peer, room)
+    assert await asked(made) == b"x" * 100 + b"y" * 100
+    made.close()
+    await peer.settled(0)
 
 
 @pytest.mark.parametrize(
