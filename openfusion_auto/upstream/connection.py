@@ -49,8 +49,8 @@ class Connection(asyncio.BufferedProtocol):
     """A connection and the answer that it carries now.
 
     Args:
-        room: What the socket is read into. Each read is taken out of it at once, so that all connections to a host share
-            one; asyncio's own way makes 256 KB anew for each, of which a token of a stream fills a hundred bytes.
+        room: What the socket is read into. Each read is taken out of it at once: all connections to a host share
+            one. asyncio's own way makes 256 KB anew for each, of which a token of a stream fills a hundred bytes.
 
     Attributes:
         status: Of the answer, once `ask` has returned.
