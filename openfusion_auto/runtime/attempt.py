@@ -193,16 +193,26 @@ class Attempts:
     def _charge(
         self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
     ) -> None:
-        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed."""
+        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed.
+
+        Of what nobody says the price of, the tokens at that price are what the call cost at least.
+        """
         if line.usage is None:
             return
-        offers, usd = self._means.offers.get(candidate.upstream, ()), told.billed_usd
+        listed, usd = line.usd, told.billed_usd
+        offers = self._means.offers.get(candidate.upstream, ())
         if usd is not None and (prompt.web or tells_bill(prompt, offers)):
             line.usd, line.billed = usd, True
+        elif told.fast and listed:
+            line.usd, line.billed = None, True
+            self._trace.notes.append(
+                f"{candidate.id} answered in a faster tier: it costs more than its list price, nobody says how much"
+            )
         else:
             self._book_searches(line, prompt, candidate, told.searches)
+        line.least_usd = listed if line.usd is None else None
         if self._trace.dry_run:
-            line.usd, line.billed = 0.0, False  # nobody was paid
+            line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid
 
     async def _exchange(
         self,
