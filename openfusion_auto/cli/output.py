@@ -77,6 +77,11 @@ def is_fancy(target: Console) -> bool:
     return target.is_terminal and not target.no_color and target.encoding.startswith("utf")
 
 
+def many(count: int, noun: str) -> str:
+    """Return `1 candidate`, `2,000 candidates`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def text_of(row: Mapping[str, object], key: str, unknown: str = "-") -> str:
     """Return a member as clean text on one line, or `unknown` when it is absent or null."""
     value = row.get(key)

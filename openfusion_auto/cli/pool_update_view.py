@@ -132,20 +132,15 @@ def counts(update: Update, *, done: bool) -> Iterator[str]:
     taken = [c for c in update.changes if not c.held]
     models = len({c.candidate for c in taken})
     verb = "changed" if done else "would change"
-    yield f"{many(len(taken), 'number')} of {many(models, 'candidate')} {verb}"
+    yield f"{output.many(len(taken), 'number')} of {output.many(models, 'candidate')} {verb}"
     if update.held:
         yield f"{len(update.held)} held back"
     if update.same:
-        yield f"{many(len(update.same), 'candidate')} the same"
+        yield f"{output.many(len(update.same), 'candidate')} the same"
     for rule, words in OTHERS:
         found = len({n.candidate for n in update.notes if n.rule == rule})
         if found:
             yield f"{found} {words}"
-
-
-def many(count: int, noun: str) -> str:
-    """Return `1 candidate`, `2 candidates`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def end(update: Update, written: Done, asked: bool) -> Iterator[str]:
