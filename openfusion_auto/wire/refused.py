@@ -10,11 +10,11 @@ other values are fine, other clients' among them: it is `PATH=` and, once it is 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping
 
-from openfusion_auto.wire.jsons import as_object, dumps
+from openfusion_auto.core.digest import digest
+from openfusion_auto.wire.jsons import as_object
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
@@ -71,7 +71,7 @@ def with_value(want: str, body: bytes, headers: Mapping[str, str]) -> str:
     if not of_value:
         return want
     value = headers.get(BETA) if path == BETA else _at(read_top_level(body), path)
-    return path.partition(".")[0] if value is None else f"{path}={_digest(value)}"
+    return path.partition(".")[0] if value is None else f"{path}={digest(value)}"
 
 
 def without_flags(
@@ -79,7 +79,7 @@ def without_flags(
 ) -> tuple[Mapping[str, str], tuple[str, ...]]:
     """Return a call's headers without beta flags that its model refuses, and what is lost by that."""
     flags = headers.get(BETA)
-    if flags is None or f"{BETA}={_digest(flags)}" not in refused:
+    if flags is None or not refused or f"{BETA}={digest(flags)}" not in refused:
         return headers, ()
     kept = {name: value for name, value in headers.items() if name != BETA}
     return kept, (f"{BETA}, which the model refuses",)
@@ -110,9 +110,9 @@ def _take_values(
     """Add to `edits` what takes refused values out of a request; returns what is lost."""
     lost = []
     for want in sorted(want for want in refused if "=" in want):
-        path, _, digest = want.partition("=")
+        path, _, told = want.partition("=")
         value = _at(body, path)
-        if value is None or _digest(value) != digest:
+        if value is None or digest(value) != told:
             continue
         field, _, inner = path.partition(".")
         held = as_object(edits.get(field, body.get(field))) or {}
@@ -126,10 +126,6 @@ def _at(body: Mapping[str, object], path: str) -> object:
     field, _, inner = path.partition(".")
     value = body.get(field)
     return (as_object(value) or {}).get(inner) if inner else value
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(dumps(value)).hexdigest()[:32]
 
 
 def _without_tool_keys(

@@ -126,6 +126,11 @@ def test_a_refused_value_inside_a_field_leaves_the_rest_of_it():
     assert "reasoning" not in json.loads(without_refused(sent(reasoning=thinks), wants).body)
 
 
+def test_one_number_is_one_value_however_it_is_written():
+    wants = {refused("temperature=", temperature=0)}
+    assert "temperature" not in json.loads(without_refused(sent(temperature=0.0), wants).body)
+
+
 def test_a_value_that_was_not_sent_is_none():
     assert refused("reasoning.effort=") == "reasoning"
     assert refused("seed") == "seed"
