@@ -26,7 +26,6 @@ RETRYABLE = {
     "UpstreamUnreachable": "a fresh connection mends most broken ones",
     "UpstreamRateLimited": "the upstream says when",
     "UpstreamOverloaded": "5xx of the upstream's own pass quickly or not at all",
-    "UpstreamWants": "the next request has what this one lacked",
 }
 # Classes without a code of their own: OpenAI's API gives null, or the case at hand names it.
 WITHOUT_CODE = {"FusionError", "BadRequest", "NotFound"}

@@ -63,8 +63,9 @@ def next_move(
         return Move("stop")
     if isinstance(error, UpstreamTimeout):
         return Move("stop" if timeouts >= TIMEOUTS else "next")
-    again = error.retryable or (alone and isinstance(error, UpstreamBroken))
-    if again and tries < (WANTS if isinstance(error, UpstreamWants) else TRIES):
+    if isinstance(error, UpstreamWants):
+        return Move("retry" if error.anew and tries < WANTS else "next")
+    if (error.retryable or (alone and isinstance(error, UpstreamBroken))) and tries < TRIES:
         wait_s = BASE_S * (0.5 + jitter)
         if error.retry_after_s is not None:
             # Never earlier, and those that were told the same second do not come back together.
@@ -80,6 +81,9 @@ def summary(errors: list[FusionError]) -> FusionError:
     """Return the one error that tells the client most: the only kind there was, else all kinds in one sentence."""
     if not errors:
         return UpstreamError("no candidate could be called")
+    # Who was asked again otherwise has said more since then.
+    asked_anew = [e for e in errors if isinstance(e, UpstreamWants) and e.anew]
+    errors = [e for e in errors if e not in asked_anew] or errors
     first = errors[0]
     too_long = next((e for e in errors if e.code == ContextTooLong.default_code), None)
     if too_long is not None:

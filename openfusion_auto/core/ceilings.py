@@ -61,4 +61,4 @@ class Ceilings:
 def bounded(prompt: Prompt, most: int) -> Prompt:
     """Return a prompt whose answer is at most so long [tokens]."""
     changed = prompt.extend(stream=prompt.stream, max_completion_tokens=None, max_tokens=most)
-    return replace(changed, max_output_tokens=most)
+    return replace(changed, max_output_tokens=most, web=prompt.web)

@@ -360,6 +360,7 @@ class Answer:
         model: The name the upstream reported, or None.
         billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
         searches: How many searches the upstream ran for it; None when that, or what else it ran, cannot be told.
+        fast: It came from a faster tier, where tokens cost a multiple of their list price.
     """
 
     text: str = ""
@@ -375,3 +376,4 @@ class Answer:
     dialect: Dialect = "chat"
     billed_usd: float | None = None
     searches: int | None = None
+    fast: bool = False

@@ -45,7 +45,7 @@ from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Reader, usage_of
 from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
-from openfusion_auto.wire.refused import BETA, without_refused
+from openfusion_auto.wire.refused import with_value, without_flags, without_refused
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import web_headers, with_web
 
@@ -193,16 +193,26 @@ class Attempts:
     def _charge(
         self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
     ) -> None:
-        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed."""
+        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed.
+
+        Of what nobody says the price of, the tokens at that price are what the call cost at least.
+        """
         if line.usage is None:
             return
-        offers, usd = self._means.offers.get(candidate.upstream, ()), told.billed_usd
+        listed, usd = line.usd, told.billed_usd
+        offers = self._means.offers.get(candidate.upstream, ())
         if usd is not None and (prompt.web or tells_bill(prompt, offers)):
             line.usd, line.billed = usd, True
+        elif told.fast and listed:
+            line.usd, line.billed = None, True
+            self._trace.notes.append(
+                f"{candidate.id} answered in a faster tier: it costs more than its list price, nobody says how much"
+            )
         else:
             self._book_searches(line, prompt, candidate, told.searches)
+        line.least_usd = listed if line.usd is None else None
         if self._trace.dry_run:
-            line.usd, line.billed = 0.0, False  # nobody was paid
+            line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid
 
     async def _exchange(
         self,
@@ -222,14 +232,9 @@ class Attempts:
         if client is not None:
             client.fresh(fits if strict else None)
         codec = CODECS[upstream.dialect]
-        sent = self._outgoing(prompt, candidate, upstream.dialect)
-        line.lost = sent.lost
         if prompt.web:
             self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
-        theirs = prompt.dialect == upstream.dialect == "messages"
-        own = self._headers_for(candidate, line) if theirs else NO_HEADERS
-        headers = web_headers(own, prompt.web, upstream.dialect)
-        opened = await upstream.open(Call(candidate.model, sent.body, prompt.stream, headers))
+        opened = await self._open(upstream, prompt, candidate, line)
         try:
             if is_stream(opened, asked=prompt.stream):
                 # A relayed answer is not kept by its reader: a long stream must not fill the memory.
@@ -262,12 +267,34 @@ class Attempts:
             await client.whole()
         return answer
 
-    def _headers_for(self, candidate: Candidate, line: Attempt) -> Mapping[str, str]:
-        """Return the headers of a Messages client for a Messages upstream: without the flags that it has refused."""
-        if BETA not in self._headers or BETA not in self._means.live.wants(candidate.id):
-            return self._headers
-        line.lost = (*line.lost, f"{BETA}, which the model refuses")
-        return {name: value for name, value in self._headers.items() if name != BETA}
+    async def _open(
+        self, upstream: Upstream, prompt: Prompt, candidate: Candidate, line: Attempt
+    ) -> Opened:
+        """Send the prompt. What a model refuses is remembered where a request without it is another one.
+
+        Raises:
+            UpstreamError: as `Upstream.open`; `UpstreamWants.anew` says whether the next try is another request.
+        """
+        live, dialect = self._means.live, upstream.dialect
+        wants = live.wants(candidate.id)
+        call, line.lost = self._call_of(prompt, candidate, dialect, wants)
+        try:
+            return await upstream.open(call)
+        except UpstreamWants as error:
+            want = with_value(error.want, call.body, call.headers)
+            error.anew = self._call_of(prompt, candidate, dialect, wants | {want})[0] != call
+            if error.anew:
+                live.learn_want(candidate.id, want)
+            raise
+
+    def _call_of(
+        self, prompt: Prompt, candidate: Candidate, dialect: Dialect, wants: frozenset[str]
+    ) -> tuple[Call, tuple[str, ...]]:
+        """Return what a candidate that has such wants is sent, and what is lost by that."""
+        sent = self._outgoing(prompt, candidate, dialect, wants)
+        own = self._headers if prompt.dialect == dialect == "messages" else NO_HEADERS
+        headers, lost = without_flags(web_headers(own, prompt.web, dialect), wants)
+        return Call(candidate.model, sent.body, prompt.stream, headers), (*sent.lost, *lost)
 
     def _fits_of(self, ask: Ask) -> Fits | None:
         """Return what calls are held against; None for an ask whose calls no client runs, or a recipe looks at."""
@@ -293,13 +320,14 @@ class Attempts:
         if misfit is not None:
             self._trace.notes.append(f"{reply.candidate}: {misfit}; passed on as it is")
 
-    def _outgoing(self, prompt: Prompt, candidate: Candidate, dialect: Dialect) -> Rendered:
+    def _outgoing(
+        self, prompt: Prompt, candidate: Candidate, dialect: Dialect, wants: frozenset[str]
+    ) -> Rendered:
         """Return what to send to a candidate: its history compiled for it, in its upstream's dialect."""
         check_foreign(prompt, dialect)
         offers = self._means.offers.get(candidate.upstream, ())
         if is_claude(candidate.model) or (dialect == "messages" != prompt.dialect):
             prompt = with_fit_ids(prompt)
-        wants = self._means.live.wants(candidate.id)
         thinks = dialect == "chat" and UpstreamWants.REASONING in wants
         if prompt.dialect != dialect:  # its renderer leaves out what is its maker's, and says so
             sent = outgoing(prompt, candidate, dialect, keep_reasoning=thinks)

@@ -241,7 +241,7 @@ class Caller(Attempts):
             candidate = self._means.pool.get(line.candidate)
             if line.phase == HEDGE and candidate is not None and candidate.price is not None:
                 least = cost.usd(candidate.price, Usage(input_tokens(ask.prompt)))
-                usd += 0.0 if self._trace.dry_run else max(line.usd or 0.0, least)
+                usd += 0.0 if self._trace.dry_run else max(line.known_usd, least)
             cut = line.phase == ask.phase and line.status == "cancelled" and line.ttft_ms is None
             if lost and cut and line.ms is not None:
                 hedge.hedger.waited(line.candidate, line.ms / 1000, streamed=streamed)
@@ -330,7 +330,7 @@ class Caller(Attempts):
 
     def _with(self, worst_usd: float) -> float:
         """Return what the request costs at worst with one more call [USD]."""
-        spent = sum(a.usd for a in self._trace.attempts if a.usd is not None)
+        spent = sum(a.known_usd for a in self._trace.attempts)
         return spent + self._reserved_usd + worst_usd
 
     async def _covered(self, usd: float) -> bool:

@@ -318,12 +318,12 @@ class Allowance:
         return True
 
     def close(self, trace: Trace) -> None:
-        """Book what the request used and give its place up. Calls without a known price cost what is known: nothing."""
+        """Book what the request used and give its place up. Calls without a known price cost what is known."""
         if not self._entered:
             return
         self._entered = False
         usage = trace.usage()
-        cost = sum(limits.to_units(a.usd) for a in trace.attempts if a.usd is not None)
+        cost = sum(limits.to_units(a.known_usd) for a in trace.attempts)
         self._counters.leave(self._scopes, self._reserved_tokens, usage.input + usage.output)
         self._counters.settle(self._payers, self._held, cost)
         self._held = 0

@@ -73,7 +73,9 @@ def left_of(policy: Policy, options: Options, trace: Trace) -> Policy:
     max_calls = min(policy.max_calls, options.max_calls or policy.max_calls)
     return replace(
         policy,
-        max_usd=None if max_usd is None else max(0.0, max_usd - (trace.usd() or 0.0)),
+        max_usd=None
+        if max_usd is None
+        else max(0.0, max_usd - sum(a.known_usd for a in trace.attempts)),
         max_calls=max(0, max_calls - len(trace.attempts)),
     )
 

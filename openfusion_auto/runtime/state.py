@@ -14,7 +14,7 @@ from openfusion_auto.core.lessons import Tally
 from openfusion_auto.core.limits import Spending
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Breaker, Cached, Candidate, Pin, Pool, State, Stats
-from openfusion_auto.errors import FusionError, UpstreamMisfit, UpstreamWants
+from openfusion_auto.errors import FusionError, UpstreamMisfit
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.store.base import KINDS, AnyLive, LiveStore, Maker
@@ -26,6 +26,8 @@ MAX_PINS = 20_000  # sessions remembered; the one unused for longest goes first
 
 MAX_TALLIES = 20_000  # of projects, kinds and candidates; the one that has learned nothing for longest goes first
 MAX_CACHES = 4  # candidates of one session whose caches are remembered
+MAX_WANTS = 64  # of one candidate; the oldest goes
+WANT_S = 3600.0  # [s] a want is held to: models change, and one client's odd request must not bind all for ever
 
 
 class CacheRule(NamedTuple):
@@ -107,7 +109,6 @@ class LiveState:
         self._stats, self._breakers = kept.stats, kept.breakers
         self._pins, self._makers = kept.pins, kept.makers  # by hash of the session, of the seal
         self._tallies = kept.tallies
-        self._wants: dict[str, frozenset[str]] = {}  # by candidate; learned anew by each process
 
     def _epoch_s(self) -> float:
         """Return when the monotonic clock stood at 0 [s since 1970]; asked each time, as the wall clock is set."""
@@ -200,8 +201,6 @@ class LiveState:
         """A call failed. Not held against the candidate: what the client or the operator did wrong, and a slip of the
         model's in an answer that came.
         """
-        if isinstance(error, UpstreamWants):
-            self._wants[candidate_id] = self.wants(candidate_id) | {error.want}
         slip = isinstance(error, UpstreamMisfit)
         outage = error.scope in ("candidate", "provider") and error.status not in (
             400,
@@ -221,8 +220,20 @@ class LiveState:
         self._store.keep(Breaker, candidate_id, broken, epoch_s)
 
     def wants(self, candidate_id: str) -> frozenset[str]:
-        """Return how a candidate has wanted requests otherwise (`UpstreamWants.want`)."""
-        return self._wants.get(candidate_id, frozenset())
+        """Return how a candidate has wanted requests otherwise of late; see `wire/refused.py`."""
+        kept = self._wants.get(candidate_id)
+        if kept is None:
+            return frozenset()
+        now = self._clock.now()
+        return frozenset(want for want, until_s in kept.items() if now < until_s)
+
+    def learn_want(self, candidate_id: str, want: str) -> None:
+        """Remember how a candidate wants requests otherwise."""
+        kept = self._wants.setdefault(candidate_id, {})
+        kept.pop(want, None)
+        kept[want] = self._clock.now() + WANT_S
+        while len(kept) > MAX_WANTS:
+            del kept[next(iter(kept))]
 
     def waited(self, candidate_id: str, ttft_ms: float) -> None:
         """A call was cut for another one, without a first token after so long [ms]."""
@@ -303,6 +314,8 @@ class LiveState:
         `is_gone`: where others see it too it is gone already, and may have begun anew there.
         """
         known = {*self._stats, *self._breakers}
+        for name in (*self._wants,) if candidate_id is None else (candidate_id,):
+            self._wants.pop(name, None)
         forgotten: list[tuple[type, MutableMapping[str, Any], str]] = [
             (kind, kept, key)
             for kind, kept in ((Stats, self._stats), (Breaker, self._breakers))
@@ -368,7 +381,9 @@ class LiveState:
         cache_ttl_s: float,
         caches: Mapping[str, CacheRule] | None = None,
     ) -> None:
-        """Go by this configuration from now on; what is known stays."""
+        """Go by this configuration from now on; what is known stays, but for what models want: they may be others."""
+        # Candidate -> want -> until when [s]; learned anew by each process.
+        self._wants: dict[str, dict[str, float]] = {}
         self._unready = dict(unready)
         self._pin_ttl_s = pin_ttl_s
         self._cache_rule = CacheRule(cache_ttl_s, CACHE_MIN)

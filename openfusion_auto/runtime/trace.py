@@ -27,7 +27,8 @@ class Attempt:
 
     `lost` lists what the candidate's dialect could not say. `usd` is None when the price is unknown. `estimated`
     marks usage that the upstream never reported (it was cut, or says nothing): then the tokens are counted from bytes.
-    `billed`: `usd` is not the tokens at the pool's price but what the upstream says that it charges.
+    `billed`: `usd` is not the tokens at the pool's price but what the upstream says that it charges, None where it does
+    not say. `least_usd` is then what it cost at least, where that is known: budgets count it.
     """
 
     phase: str
@@ -46,6 +47,12 @@ class Attempt:
     error: str | None = None
     detail: str | None = None
     lost: tuple[str, ...] = ()
+    least_usd: float | None = None
+
+    @property
+    def known_usd(self) -> float:
+        """What the call cost as far as that is known [USD]."""
+        return (self.least_usd if self.usd is None else self.usd) or 0.0
 
     def book(self, candidate: Candidate, usage: Usage | None, *, estimated: bool = False) -> None:
         """Enter what the call used and what that costs."""

@@ -25,6 +25,8 @@ _FINISHES: Mapping[str, str] = {
 }
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
+# One and the same tier of OpenAI's, which was renamed.
+FAST_TIERS = ("priority", "fast")
 MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
 # Fields of a message that are content of their own, beside text and calls.
@@ -70,6 +72,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         finish=finish,
         usage=read_usage(data.get("usage")),
         billed_usd=read_bill(data.get("usage")),
+        fast=data.get("service_tier") in FAST_TIERS,
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,

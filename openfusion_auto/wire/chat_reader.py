@@ -9,7 +9,7 @@ from typing import Literal
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
-from openfusion_auto.wire.chat import CUT, read_bill, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.chat import CUT, FAST_TIERS, read_bill, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
@@ -52,6 +52,7 @@ class ChatReader(StreamReader):
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._billed_usd: float | None = None
+        self._fast = False
         self._alike = Alike()
 
     def answer(self) -> Answer:
@@ -67,6 +68,7 @@ class ChatReader(StreamReader):
             finish=first.finish,
             usage=self._usage,
             billed_usd=self._billed_usd,
+            fast=self._fast,
             model=self._model,
             deltas=tuple(self._deltas),
         )
@@ -134,6 +136,7 @@ class ChatReader(StreamReader):
         usage = None if reported is None else read_usage(reported)
         if usage is not None:
             self._usage, self._billed_usd = usage, read_bill(reported)
+            self._fast = chunk.get("service_tier") in FAST_TIERS
         if self._model is None and isinstance(chunk.get("model"), str):
             self._model = str(chunk["model"])
         choices = chunk.get("choices")

@@ -46,6 +46,7 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+FAST = "fast"  # the `speed` of Anthropic's dearer tier
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -96,6 +97,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
             [str(b.get("name")) for b in blocks if b.get("type") == "server_tool_use"],
             data.get("usage"),
         ),
+        fast=(as_object(data.get("usage")) or {}).get("speed") == FAST,
     )
 
 

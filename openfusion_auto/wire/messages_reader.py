@@ -13,6 +13,7 @@ from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.hosted import ran_in_message
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_answer import (
+    FAST,
     finish_of,
     has_content,
     mended_block,
@@ -80,6 +81,7 @@ class MessagesReader(StreamReader):
             opaque=self._opaque,
             dialect="messages",
             searches=ran_in_message(self._ran, self._usage),
+            fast=self._usage.get("speed") == FAST,
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:

@@ -3,6 +3,9 @@
 Clients say what most models take (`temperature: 0`, `max_tokens`), and do not know who will answer. OpenAI's reasoning
 models refuse a request for one such field; who serves Claude models for Anthropic refuses what Claude Code turns on
 with a beta flag, and the flag.
+
+What is refused is called `FIELD` or `tools.KEY`. Where it is a value alone (`reasoning_effort` `xhigh`, a beta flag),
+other values are fine, other clients' among them: it is `PATH=` and, once it is known what was sent, `PATH=DIGEST`.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from openfusion_auto.core.digest import digest
 from openfusion_auto.wire.jsons import as_object
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
@@ -29,36 +33,63 @@ BETA = "anthropic-beta"  # the header whose flags are refused
 _IN_TOOLS = "tools."
 # Refused -> what it is called instead.
 RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}
-_CODES = ("unsupported_parameter", "unsupported_value")
+_VALUE = "unsupported_value"
+_CODES = ("unsupported_parameter", _VALUE)
 _EXTRA = re.compile(r"([a-z_]+(?:\.[a-z0-9_]+)*): extra inputs are not permitted", re.IGNORECASE)
 _BETAS = re.compile(r"invalid beta flag|anthropic-beta`? header", re.IGNORECASE)
-_NAMED = re.compile(r"unsupported (?:parameter|value): ['`\"]([a-z_]+)", re.IGNORECASE)
+_NAMED = re.compile(r"unsupported (parameter|value): ['`\"]([a-z_]+)", re.IGNORECASE)
 
 
 def refused_field(error: Mapping[str, object]) -> str | None:
-    """Return the field that an upstream's error object refuses; None when it refuses something else.
+    """Return what an upstream's error object refuses, as above; None when it refuses something else.
 
-    A field inside another one (`reasoning.effort`) stands for that; of a tool's it is `tools.KEY`, of the flags `BETA`.
+    A field inside another one (`reasoning.effort`) stands for that, where not only its value is refused.
     """
     message = error.get("message")
     said = message if isinstance(message, str) else ""
     if _BETAS.search(said):
-        return BETA
+        return BETA + "="
+    named = _NAMED.search(said)
     found = error.get("param") if error.get("code") in _CODES else None
+    of_value = error.get("code") == _VALUE
     if not isinstance(found, str):
-        named = _EXTRA.search(said) or _NAMED.search(said)
-        found = named[1] if named is not None else ""
+        extra = _EXTRA.search(said)
+        found = extra[1] if extra is not None else named[2] if named is not None else ""
+        of_value = extra is None and named is not None and named[1].lower() == "value"
     name, _, inner = found.partition(".")
     if name == "tools":
         key = inner.rpartition(".")[2]
         return _IN_TOOLS + key if key in TOOL_KEYS else None
+    if of_value and name in LEFT_OUT:
+        return ".".join(found.split(".")[:2]) + "="
     return name if name in LEFT_OUT or name in RENAMED else None
 
 
+def with_value(want: str, body: bytes, headers: Mapping[str, str]) -> str:
+    """Return what is refused with the digest of the value that was sent; the whole field when none was."""
+    path, of_value, _ = want.partition("=")
+    if not of_value:
+        return want
+    value = headers.get(BETA) if path == BETA else _at(read_top_level(body), path)
+    return path.partition(".")[0] if value is None else f"{path}={digest(value)}"
+
+
+def without_flags(
+    headers: Mapping[str, str], refused: Collection[str]
+) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Return a call's headers without beta flags that its model refuses, and what is lost by that."""
+    flags = headers.get(BETA)
+    if flags is None or not refused or f"{BETA}={digest(flags)}" not in refused:
+        return headers, ()
+    kept = {name: value for name, value in headers.items() if name != BETA}
+    return kept, (f"{BETA}, which the model refuses",)
+
+
 def without_refused(sent: Rendered, refused: Collection[str]) -> Rendered:
-    """Return a request without the fields that its model refuses, and what is lost by that."""
+    """Return a request without the fields and values that its model refuses, and what is lost by that."""
     body = read_top_level(sent.body)
     edits, lost = _without_tool_keys(body.get("tools"), refused)
+    lost += _take_values(body, refused, edits)
     for field in sorted(refused):
         if field not in body:
             continue
@@ -71,6 +102,30 @@ def without_refused(sent: Rendered, refused: Collection[str]) -> Rendered:
     if not edits:
         return sent
     return Rendered(splice_top_level(body, sent.body, edits), (*sent.lost, *lost))
+
+
+def _take_values(
+    body: Mapping[str, object], refused: Collection[str], edits: dict[str, object]
+) -> list[str]:
+    """Add to `edits` what takes refused values out of a request; returns what is lost."""
+    lost = []
+    for want in sorted(want for want in refused if "=" in want):
+        path, _, told = want.partition("=")
+        value = _at(body, path)
+        if value is None or digest(value) != told:
+            continue
+        field, _, inner = path.partition(".")
+        held = as_object(edits.get(field, body.get(field))) or {}
+        edits[field] = ({k: v for k, v in held.items() if k != inner} if inner else None) or None
+        lost.append(f"field {path}, whose value the model refuses")
+    return lost
+
+
+def _at(body: Mapping[str, object], path: str) -> object:
+    """Return the value of a field, or of one inside it; None when there is none."""
+    field, _, inner = path.partition(".")
+    value = body.get(field)
+    return (as_object(value) or {}).get(inner) if inner else value
 
 
 def _without_tool_keys(

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
+from openfusion_auto.wire.chat import FAST_TIERS
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
 from openfusion_auto.wire.hosted import ran_in_responses
@@ -104,6 +105,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         opaque=sealed[-1] if sealed else "",
         dialect="responses",
         searches=ran_in_responses(str(item.get("type")) for item in listed),
+        fast=data.get("service_tier") in FAST_TIERS,
     )
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
+from openfusion_auto.wire.chat import FAST_TIERS
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.hosted import ran_in_responses
@@ -94,6 +95,7 @@ class ResponsesReader(StreamReader):
             opaque=self._opaque,
             dialect="responses",
             searches=ran_in_responses(item.type for item in self._items.values()),
+            fast=(self._response or {}).get("service_tier") in FAST_TIERS,
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto import errors
-from openfusion_auto.core.backoff import BASE_S, MAX_WAIT_S, TIMEOUTS, TRIES, Move, next_move
+from openfusion_auto.core.backoff import (
+    BASE_S,
+    MAX_WAIT_S,
+    TIMEOUTS,
+    TRIES,
+    Move,
+    next_move,
+    summary,
+)
 
 STOP, NEXT, NEXT_UPSTREAM = Move("stop"), Move("next"), Move("next", skip_upstream=True)
 RETRY = Move("retry", BASE_S)
@@ -152,8 +160,18 @@ def test_a_wait_is_short_within_the_deadline_and_only_before_a_retry(
 
 def test_a_model_that_wants_the_request_otherwise_is_asked_again_for_a_few_things():
     wants = errors.UpstreamWants("no")
+    wants.anew = True
     kinds = [
         next_move(wants, tries=tries, timeouts=0, remaining_s=60.0, jitter=0.5).kind
         for tries in range(1, 8)
     ]
     assert kinds == ["retry"] * 5 + ["next", "next"]
+    wants.anew = False
+    assert next_move(wants, tries=1, timeouts=0, remaining_s=60.0, jitter=0.5).kind == "next"
+
+
+def test_what_was_said_otherwise_has_no_part_in_what_the_client_is_told():
+    mended, last = errors.UpstreamWants("temperature"), errors.UpstreamRejected("tools")
+    mended.anew = True
+    assert summary([mended, last]) is last
+    assert summary([mended]) is mended

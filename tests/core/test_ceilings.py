@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -85,3 +86,8 @@ def test_a_verdicts_own_bound_is_clamped_too():
     assert TIGHT.clamped("judge", verdict).added == verdict.added
     wide = Ceilings(check=10**6)
     assert wide.clamped("judge", verdict) is verdict
+
+
+def test_a_member_that_is_bounded_may_search_as_before():
+    may = replace(asked(), web=("web_search",))
+    assert TIGHT.clamped("member", may).web == ("web_search",)

@@ -12,11 +12,14 @@ import pytest
 
 from openfusion_auto.core.digest import plain
 from openfusion_auto.evals import redecide, seal, signing
+from openfusion_auto.evals.runner import recorded
 from openfusion_auto.evals.verify import money, verify
+from openfusion_auto.upstream.reply import Reply
 from tests.cli.processes import PACKAGE
 from tests.evals import samples
 from tests.evals.test_seal import leaves
 from tests.support.pools import FOUR
+from tests.support.rig import Rig
 
 FILES = {p.stem: p.read_bytes() for p in sorted(samples.FOLDER.glob("*.json"))}
 RULES = {"form", "schema", "seal", "digest", "signature", "statement", "decision", "money", "grading", "summary",
@@ -241,3 +244,16 @@ def test_a_call_that_searched_may_cost_what_its_tokens_do_not_say(apart):
     }
     found = [f.rule for f in money(run, FOUR, "/runs/0", dry=False)]
     assert found == ([] if apart else ["money"])
+
+
+async def test_what_others_of_a_requests_models_cost_is_the_upstreams_word():
+    body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 2, "cost": 0.0123456789012}}  # fmt: skip
+    script = [Reply(status=503), Reply(raw=json.dumps(body).encode())]
+    rig = Rig(script, offers={"relay": ("models",)})
+    _, trace = await rig.ask("2 + 2?", models=["vendor/other"])
+    run = json.loads(json.dumps(recorded(trace)))
+    assert run["attempts"][-1]["billed"]
+    assert list(money(run, FOUR, "/runs/0", dry=False)) == []
+    run["usd"] += 1
+    assert [f.where for f in money(run, FOUR, "", dry=False)] == ["/usd"]

@@ -76,6 +76,15 @@ async def test_a_key_without_limits_is_counted_but_never_stopped(time):
     assert spent_usd(spending, WALL) == (1.5, 1.5)
 
 
+async def test_a_call_of_which_only_the_tokens_have_a_price_adds_those(time):
+    found = limiter(time)
+    allowance = await found.enter(key(), PROMPT)
+    used = trace(None, 0.25)
+    used.attempts[0].least_usd = 0.5
+    allowance.close(used)
+    assert spent_usd(found.counters.spending("key:ci"), WALL) == (0.75, 0.75)
+
+
 async def test_a_call_without_a_known_price_adds_what_is_known(time):
     found = limiter(time)
     allowance = await found.enter(key(), PROMPT)

@@ -106,6 +106,12 @@ def test_what_was_used_is_taken_off_the_tighter_limits():
     assert left.max_calls == 2
 
 
+def test_of_an_unknown_sum_its_least_is_taken_off():
+    trace = spent(None, 0.02)
+    trace.attempts[0].least_usd = 0.03
+    assert left_of(Policy(max_usd=0.5), Options(), trace).max_usd == pytest.approx(0.45)
+
+
 def test_where_nothing_was_used_or_limited_nothing_changes():
     assert left_of(Policy(), Options(), spent()) == Policy()
     assert left_of(Policy(), Options(), spent(0.1)) == Policy(max_calls=11)

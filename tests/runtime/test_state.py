@@ -464,3 +464,26 @@ def test_what_was_measured_can_be_forgotten_for_good(life, whose, left):
     for state in (live.snapshot("s"), life.start(7.0).snapshot("s")):
         assert set(state.stats) == set(state.breakers) == left
         assert state.pin is not None
+
+
+def test_what_a_model_wants_is_held_to_for_a_while_and_is_its_own(live, time):
+    live.learn_want("a", "temperature")
+    time.now_s += module.WANT_S / 2
+    live.learn_want("a", "seed")
+    assert live.wants("a") == {"temperature", "seed"}
+    assert live.wants("b") == frozenset()
+    time.now_s += module.WANT_S / 2
+    assert live.wants("a") == {"seed"}
+    for n in range(module.MAX_WANTS):
+        live.learn_want("a", f"temperature={n}")
+    assert len(live.wants("a")) == module.MAX_WANTS
+    assert "seed" not in live.wants("a")
+
+
+def test_what_a_model_wants_goes_with_its_figures_and_its_configuration(live):
+    for name in ("a", "b"):
+        live.learn_want(name, "seed")
+    live.forget("a")
+    assert (live.wants("a"), live.wants("b")) == (frozenset(), {"seed"})
+    live.configure({}, pin_ttl_s=600.0, cache_ttl_s=300.0)
+    assert live.wants("b") == frozenset()

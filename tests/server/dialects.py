@@ -59,6 +59,7 @@ class Says:
     cost: float | None = None  # [USD], in the usage of a chat upstream
     sleep_s: float = 0.0  # before the answer; of a stream, behind its head
     untold: bool = False  # a chat upstream says nothing of usage
+    fast: bool = False  # it comes from the dearer tier
 
 
 @dataclass
@@ -190,7 +191,11 @@ def _chat(says, model):
         said["tool_calls"] = [{k: v for k, v in c.items() if k != "index"} for c in _calls(says)]
     choice = {"index": 0, "message": said, "finish_reason": _finish(says)}
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 5, "model": model}
-    return {**head, "choices": [choice], "usage": _usage(says)}
+    return {**head, "choices": [choice], "usage": _usage(says), **_tier(says)}
+
+
+def _tier(says):
+    return {"service_tier": "priority"} if says.fast else {}
 
 
 def _finish(says):
@@ -225,7 +230,7 @@ def _chunks(says, model):
     if not says.fail:
         found += [chunk({"tool_calls": [call]}) for call in _calls(says)]
         found.append(chunk({}, _finish(says)))
-        found.append({**head, "choices": [], "usage": _usage(says)})
+        found.append({**head, "choices": [], "usage": _usage(says), **_tier(says)})
     out = b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in found)
     return out if says.fail else out + b"data: [DONE]\n\n"
 
@@ -247,7 +252,8 @@ def _items(says):
 
 
 def _response(says, model):
-    return items.response(*_items(says), model=model, usage=_response_usage(says), **_ended(says))
+    more = {**_ended(says), **_tier(says)}
+    return items.response(*_items(says), model=model, usage=_response_usage(says), **more)
 
 
 def _response_usage(says):
@@ -308,6 +314,7 @@ def _message_usage(says):
         "input_tokens": 20 - says.cached,
         "cache_read_input_tokens": says.cached,
         "output_tokens": 7,
+        **({"speed": "fast"} if says.fast else {}),
     }
 
 

@@ -53,6 +53,8 @@ class Upstream:
             status, headers = said
             body = {"error": {"message": "no", "type": "x", "code": None}}
             return web.json_response(body, status=status, headers=headers)
+        if isinstance(said, dict):
+            return web.json_response({"error": said}, status=400)
         if isinstance(said, bytes):
             return web.Response(body=said, content_type="application/json")
         return web.Response(body=vectors(json.loads(raw)), content_type="application/json")
@@ -424,3 +426,11 @@ def test_junk_is_refused_by_kind(raw):
 def test_usage_that_is_no_count_is_unknown(count):
     raw = json.dumps({"data": [], "usage": {"prompt_tokens": count}}).encode()
     assert read_vectors(raw).usage is None
+
+
+async def test_what_cannot_be_said_otherwise_is_not_asked_again(start_router, upstream):
+    refusal = {"message": "no 'user'", "param": "user", "code": "unsupported_parameter"}
+    upstream.script = [refusal] * 9
+    async with start_router(upstream.url, candidates=TWO) as router:
+        status, _, body = await told(router, {"model": "embed-a", "input": "x", "user": "u"})
+    assert (status, body["error"]["param"], len(upstream.asked)) == (400, "user", 1)

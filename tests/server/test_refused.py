@@ -29,7 +29,7 @@ async def test_openais_reasoning_models_get_what_they_take(start_router, client,
         assert last.body["max_completion_tokens"] == 500
         assert not {"max_tokens", "temperature"} & last.body.keys()
         lost = router.engine.traces.latest(1)[0].attempts[-1].lost
-        assert "field temperature, which the model refuses" in lost
+        assert "field temperature, whose value the model refuses" in lost
         assert (await tell(router, client, body, streamed=streamed))[0] == 200
         assert len(up.requests) == 4  # the second request knows
         assert up.requests[3].body.keys() == last.body.keys()
@@ -45,7 +45,44 @@ async def test_a_model_that_keeps_refusing_ends_in_its_refusal(start_router, ups
         up.script.extend([REFUSALS[1]] * 9)
         status, _, _ = await tell(router, upstream, body)
         assert status == 400
-        assert len(up.requests) == 6
+        assert len(up.requests) == 2  # nothing is left to say otherwise
+        calls = router.engine.traces.latest(1)[0].attempts
+        assert [(c.error, c.usage, c.usd) for c in calls] == [("unsupported_value", None, None)] * 2
+        assert router.engine.means.live.may_call("c")
+
+
+@each
+@ways
+async def test_a_refusal_that_nothing_mends_reaches_the_client_behind_one_that_was_mended(
+    start_router, client, streamed
+):
+    needed = {
+        "message": "Unsupported: 'tools' here.",
+        "param": "tools",
+        "code": "unsupported_parameter",
+    }
+    body = {**request_for(client, tools=True), "temperature": 0}
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.extend([REFUSALS[1], Says(fail=400, error=needed)])
+        status, _, raw = await tell(router, client, body, streamed=streamed)
+        assert status == 400, raw
+        assert b"'tools'" in raw
+        assert len(up.requests) == 2
+
+
+async def test_a_value_that_one_client_had_refused_is_no_loss_of_anothers(start_router):
+    error = {
+        "message": "Unsupported value: 'xhigh'",
+        "param": "reasoning_effort",
+        "code": "unsupported_value",
+    }
+    hard, usual = ({**request_for("chat"), "reasoning_effort": e} for e in ("xhigh", "high"))
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=400, error=error))
+        for body in (hard, usual, hard):
+            assert (await router.chat(body))[0] == 200
+        efforts = [r.body.get("reasoning_effort") for r in up.requests]
+        assert efforts == ["xhigh", None, "high", None]
 
 
 @ways

@@ -47,7 +47,14 @@ class Rig:
         )
         self.upstream = FakeUpstream(script, name="relay", sleep=self._sleep)
         means = Means(
-            pool, {"relay": self.upstream}, self.live, self.clock, 12, 900.0, Books(self.store)
+            pool,
+            {"relay": self.upstream},
+            self.live,
+            self.clock,
+            12,
+            900.0,
+            Books(self.store),
+            offers=offers or {},
         )
         self.engine = Engine(
             means,

@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from openfusion_auto.wire.refused import BETA, LEFT_OUT, RENAMED, refused_field, without_refused
+from openfusion_auto.wire.refused import (
+    BETA,
+    LEFT_OUT,
+    RENAMED,
+    refused_field,
+    with_value,
+    without_flags,
+    without_refused,
+)
 from openfusion_auto.wire.rendered import Rendered
 
 BOUND = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -20,9 +28,10 @@ HEAT = "Unsupported value: 'temperature' does not support 0 with this model. Onl
         ({"message": BOUND}, "max_tokens"),
         (
             {"message": HEAT, "param": "temperature", "code": "unsupported_value"},
-            "temperature",
+            "temperature=",
         ),
-        ({"message": HEAT, "code": 400}, "temperature"),
+        ({"message": HEAT, "code": 400}, "temperature="),
+        ({"param": "reasoning.summary", "code": "unsupported_value"}, "reasoning.summary="),
         ({"param": "reasoning.effort", "code": "unsupported_parameter"}, "reasoning"),
         ({"message": "context_management: Extra inputs are not permitted"}, "context_management"),
         ({"message": "output_config.effort: Extra inputs are not permitted"}, "output_config"),
@@ -30,8 +39,8 @@ HEAT = "Unsupported value: 'temperature' does not support 0 with this model. Onl
             {"message": "tools.11.custom.defer_loading: Extra inputs are not permitted"},
             "tools.defer_loading",
         ),
-        ({"message": "invalid beta flag"}, BETA),
-        ({"message": "Unexpected value(s) `x-1` for the `anthropic-beta` header."}, BETA),
+        ({"message": "invalid beta flag"}, BETA + "="),
+        ({"message": "Unexpected value(s) `x-1` for the `anthropic-beta` header."}, BETA + "="),
         # A request without these asks for another thing.
         ({"message": "messages.1.content.0.x: Extra inputs are not permitted"}, None),
         ({"message": "tools.0.custom.input_schema: Extra inputs are not permitted"}, None),
@@ -90,3 +99,46 @@ def test_keys_of_tools_and_an_effort_go_and_all_else_of_them_stays():
     assert "defer_loading of tools, which the model refuses" in found.lost
     bare = without_refused(sent(output_config={"effort": "low"}), {"output_config"})
     assert "output_config" not in json.loads(bare.body)
+
+
+def refused(want: str, **fields: object) -> str:
+    return with_value(want, sent(**fields).body, {})
+
+
+def test_a_refused_value_goes_and_others_of_the_field_stay():
+    wants = {
+        refused("reasoning_effort=", reasoning_effort="xhigh"),
+        refused("temperature=", temperature=0),
+    }
+    found = without_refused(sent(reasoning_effort="xhigh", temperature=0.5), wants)
+    assert json.loads(found.body) == {"model": "m", "temperature": 0.5, "x": 1}
+    assert found.lost == ("a loss", "field reasoning_effort, whose value the model refuses")
+    other = sent(reasoning_effort="high")
+    assert without_refused(other, wants) is other
+
+
+def test_a_refused_value_inside_a_field_leaves_the_rest_of_it():
+    thinks = {"effort": "high", "summary": "auto"}
+    wants = {refused("reasoning.summary=", reasoning=thinks)}
+    found = json.loads(without_refused(sent(reasoning=thinks), wants).body)
+    assert found["reasoning"] == {"effort": "high"}
+    wants.add(refused("reasoning.effort=", reasoning=thinks))
+    assert "reasoning" not in json.loads(without_refused(sent(reasoning=thinks), wants).body)
+
+
+def test_one_number_is_one_value_however_it_is_written():
+    wants = {refused("temperature=", temperature=0)}
+    assert "temperature" not in json.loads(without_refused(sent(temperature=0.0), wants).body)
+
+
+def test_a_value_that_was_not_sent_is_none():
+    assert refused("reasoning.effort=") == "reasoning"
+    assert refused("seed") == "seed"
+
+
+def test_flags_go_where_these_were_refused():
+    flags = {BETA: "a,b", "x-app": "cli"}
+    wants = {with_value(BETA + "=", b"{}", flags)}
+    assert without_flags(flags, wants) == ({"x-app": "cli"}, (f"{BETA}, which the model refuses",))
+    assert without_flags({BETA: "a"}, wants) == ({BETA: "a"}, ())
+    assert without_flags({}, wants) == ({}, ())

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from openfusion_auto.core.prompt import Answer, Message, Part, Prompt
 
 INNER_MAX_TOKENS = 4096  # [tokens] a verdict is short, but reasoning models think inside this bound
+# OpenRouter's plugins that whoever judges needs too: they make a conversation readable.
+READERS = ("file-parser", "context-compression")
 MAX_REPLY_CHARS = 20_000  # [characters] of a reply that are searched for a verdict, from its end
 
 VERIFY = """\
@@ -118,10 +120,19 @@ def inner(prompt: Prompt, *messages: Message) -> Prompt:
 
 
 def offline(prompt: Prompt) -> Prompt:
-    """Return a prompt of whoever must not call: it has nothing searched either."""
+    """Return a prompt of whoever must not call: it has nothing searched either, nor other models asked."""
     if not prompt.options.searching:
         return prompt
-    return replace(prompt, options=replace(prompt.options, searching=()))
+    body = {k: v for k, v in prompt.body.items() if k not in ("plugins", "web_search_options")}
+    plugins = prompt.body.get("plugins")
+    kept = [p for p in plugins if _only_reads(p)] if isinstance(plugins, list) else []
+    if kept:
+        body["plugins"] = kept
+    return replace(prompt, body=body, options=replace(prompt.options, searching=()))
+
+
+def _only_reads(plugin: object) -> bool:
+    return isinstance(plugin, dict) and plugin.get("id") in READERS
 
 
 def user(text: str) -> Message:

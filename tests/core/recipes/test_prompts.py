@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openfusion_auto.core.prompt import Answer
+from openfusion_auto.core.prompt import Answer, Searched
 from openfusion_auto.core.recipes.prompts import (
     INNER_MAX_TOKENS,
     MAX_REPLY_CHARS,
@@ -208,3 +209,19 @@ def test_a_hostile_reply_is_refused_in_little_time(text):
 
 def test_the_verdict_is_searched_for_at_the_end_of_a_long_reply():
     assert read_verdict("{x " * MAX_REPLY_CHARS + '{"verdict": "accept"}') == Verdict(True, ())
+
+
+@pytest.mark.parametrize("dialect", ["chat", "responses"])
+def test_who_judges_has_nothing_searched_and_can_read_what_the_others_read(dialect):
+    asked = user("x", plugins=[{"id": "web"}, {"id": "file-parser"}, 3], web_search_options={})
+    searching = (Searched("relay", None, None),)
+    whole = replace(asked, dialect=dialect, options=replace(asked.options, searching=searching))
+    for inner in (
+        verification(whole, said("d")),
+        judgement(whole, (said("a"),)),
+        synthesis(whole, (said("a"),), 1, None),
+    ):
+        assert inner.options.searching == ()
+        assert inner.body["plugins"] == [{"id": "file-parser"}]
+        assert "web_search_options" not in inner.body
+        assert inner.body["messages"] is whole.body["messages"]
