@@ -107,10 +107,10 @@ def words_by_letters(db: sqlite3.Connection) -> None:
             "CREATE VIRTUAL TABLE letters USING fts5"
             " (words, content = '', tokenize = 'trigram case_sensitive 1', detail = 'none')"
         )
-    except (
-        sqlite3.OperationalError
-    ):  # an SQLite without FTS5 (or before 3.34): all words are looked through
-        return
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # a full disk, a lock: for another time
+            raise
+        return  # an SQLite without FTS5 (or before 3.34): all words are looked through
     db.execute(
         "CREATE TRIGGER words_came AFTER INSERT ON traces WHEN new.words NOT NULL BEGIN"
         " INSERT INTO lettered (trace) VALUES (new.id);"
@@ -174,6 +174,7 @@ def migrate(db: sqlite3.Connection) -> None:
                 MIGRATIONS[applied](db)
                 db.execute(f"PRAGMA user_version = {applied + 1}")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # SQLite itself has ended it when the disk is full
+                db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")

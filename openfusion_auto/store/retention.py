@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from dataclasses import dataclass
 
@@ -30,8 +31,8 @@ TOO_MANY = (
     " (SELECT key FROM live WHERE kind = ?1 ORDER BY at DESC LIMIT ?3 OFFSET ?2)"
 )
 # Size: the oldest go, first traces (large and of little worth), then seals, the books last.
+OLDEST_TRACES = "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY at LIMIT ?)"
 OLDEST = (
-    "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY at LIMIT ?)",
     "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE kind = 'seal' ORDER BY at LIMIT ?)",
     "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger ORDER BY at LIMIT ?)",
 )
@@ -87,15 +88,35 @@ def prune_large(db: sqlite3.Connection, limits: Limits) -> int:
     """
     if used_bytes(db) <= limits.max_bytes:
         return 0
-    wanted, gone = int(limits.max_bytes * ROOM), 0
+    wanted = int(limits.max_bytes * ROOM)
+    gone = _oldest_traces(db, wanted)
     for delete in OLDEST:
         while used_bytes(db) > wanted:
             count = db.execute(delete, (CHUNK // 5,)).rowcount
             gone += count
             if not count:
                 break
-    merge_letters(db)
     db.executescript("PRAGMA incremental_vacuum")  # `execute` would end after the first page
+    return gone
+
+
+def _oldest_traces(db: sqlite3.Connection, wanted: int) -> int:
+    """Delete the oldest traces until no more is used than wanted [bytes]; returns how many went.
+
+    As large a share of them as is too much, and then another look: the index of letters grows by what is crossed out
+    in it, so that the file's size says nothing until that is merged.
+    """
+    gone = 0
+    while (used := used_bytes(db)) > wanted:
+        (kept,) = db.execute("SELECT count(*) FROM traces").fetchone()
+        if not kept:
+            break
+        left = math.ceil(kept * (used - wanted) / used)
+        while left > 0:
+            count = db.execute(OLDEST_TRACES, (min(left, CHUNK // 5),)).rowcount
+            gone += count
+            left = left - count if count else 0
+        merge_letters(db)
     return gone
 
 

@@ -117,7 +117,7 @@ def test_without_the_index_of_letters_a_file_has_all_the_rest(tmp_path):
     class Plain(sqlite3.Connection):
         def execute(self, sql, *values):
             if "VIRTUAL TABLE" in sql:
-                raise sqlite3.OperationalError("no such module: fts5")
+                sql = "CREATE VIRTUAL TABLE letters USING not_built_in(words)"
             return super().execute(sql, *values)
 
     path = tmp_path / "p.sqlite3"
@@ -129,6 +129,22 @@ def test_without_the_index_of_letters_a_file_has_all_the_rest(tmp_path):
     for words, wanted in (("was said", ["tr_1"]), ("as", ["tr_1"]), ("unsaid", [])):
         assert [r.head.id for r in store.traces(TraceQuery(5, words=words))] == wanted
     store.close()
+
+
+@pytest.mark.parametrize("pages", range(6))
+def test_a_disk_that_fills_up_leaves_the_index_for_another_time(db, pages):
+    """It is no sign of an SQLite without FTS5: the file would never get its index."""
+    made(db, 9)
+    for put, _ in (CONTENT[n] for n in range(1, 10)):
+        db.execute(put)
+    (used,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {used + pages}")
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        migrate(db)
+    assert version(db) == 9
+    db.execute("PRAGMA max_page_count = 100000")
+    migrate(db)
+    assert db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_went'").fetchone()
 
 
 def test_a_step_is_applied_once(db, monkeypatch):

@@ -1,6 +1,7 @@
 """What is old goes, and what makes the file too large: traces first, the books last."""
 
 import contextlib
+from random import Random
 
 import pytest
 
@@ -101,6 +102,25 @@ def test_words_go_with_their_traces_and_so_does_the_index_of_their_letters(db):
     prune_large(db, Limits(max_bytes=before * 4 // 5))
     assert used_bytes(db) <= before * 4 // 5
     assert 0 < count(db, "letters", letters) == count(db, "traces") < 300
+
+
+def test_what_waits_to_be_taken_out_of_the_index_costs_no_more_traces_and_no_books(db):
+    """Crossing out makes the index larger, and with it the file, for as long as nothing is merged."""
+    random = Random(1)
+    for n in range(400):
+        words = "".join(random.choices("abcdefghijklmnopqrstuvwxyz .,", k=3000))
+        kept = row(f"tr_{n}", at=float(n), words=words)
+        db.execute("BEGIN")
+        db.execute(INSERT_TRACE, (*kept.head, *kept[1:]))
+        db.execute(INSERT_LINE, line(kept.head.id))
+        db.execute("COMMIT")
+    before = used_bytes(db)
+    prune_large(db, Limits(max_bytes=before // 2))
+    assert before // 4 < used_bytes(db) <= before // 2
+    assert count(db, "traces") > 120
+    prune_large(db, Limits(max_bytes=before // 10))
+    assert 0 < count(db, "traces") < 120
+    assert count(db, "ledger") == 400
 
 
 def test_what_was_deleted_is_taken_out_of_the_index_of_letters(db, monkeypatch):
