@@ -13,6 +13,7 @@ from openfusion_auto.cli.common import config_option, json_option
 from openfusion_auto.cli.pool_common import Chosen, choose, head, pool_option, today
 from openfusion_auto.cli.pool_front import front_command
 from openfusion_auto.cli.pool_update import update_command
+from openfusion_auto.core.words import many
 
 if TYPE_CHECKING:
     from openfusion_auto.config.pool import Finding
@@ -86,9 +87,8 @@ def show(chosen: Chosen, findings: list[Finding]) -> None:
         shown = output.coloured(f"{level(f):<7}", COLOURS[level(f)])
         output.paint(shown, f" {f.candidate or 'pool'}: {f.rule}: {f.detail}")
     errors = sum(level(f) == "error" for f in findings)
-    output.emit(
-        f"{len(chosen.pool.candidates)} candidates: {errors} errors, {len(findings) - errors} warnings"
-    )
+    found = f"{many(errors, 'error')}, {many(len(findings) - errors, 'warning')}"
+    output.emit(f"{many(len(chosen.pool.candidates), 'candidate')}: {found}")
 
 
 def describe(c: Candidate) -> Iterator[str]:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 from openfusion_auto.cli import output
+from openfusion_auto.core.words import many
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def show_update(
     chosen: Chosen, listed: PriceList, update: Update, written: Done, *, asked: bool
 ) -> None:
     """Print the whole outcome."""
-    output.emit(f"pool  {chosen.source}, {len(chosen.pool.candidates)} candidates")
+    output.emit(f"pool  {chosen.source}, {many(len(chosen.pool.candidates), 'candidate')}")
     short = listed.digest[: len("sha256:") + 12]
     output.emit(
         f"list  {listed.path}, {listed.kind}, {len(listed.entries)} models, {short}, "
@@ -141,11 +142,6 @@ def counts(update: Update, *, done: bool) -> Iterator[str]:
         found = len({n.candidate for n in update.notes if n.rule == rule})
         if found:
             yield f"{found} {words}"
-
-
-def many(count: int, noun: str) -> str:
-    """Return `1 candidate`, `2 candidates`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def end(update: Update, written: Done, asked: bool) -> Iterator[str]:
