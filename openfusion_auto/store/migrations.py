@@ -131,6 +131,26 @@ def words_by_letters(db: sqlite3.Connection) -> None:
     )
 
 
+def is_lettered(db: sqlite3.Connection) -> bool:
+    """Whether the index of letters is kept. An SQLite that cannot read it could write no trace beside it either: there
+    the index is given up, for good, as it has gaps from then on.
+
+    Raises:
+        sqlite3.Error: the file cannot be read or written.
+    """
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_came'").fetchone():
+        return False
+    try:
+        db.execute("SELECT rowid FROM letters LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        db.execute("DROP TRIGGER IF EXISTS words_came")
+        db.execute("DROP TRIGGER IF EXISTS words_went")
+        return False
+    return True
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     live_values,
     books,

@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from openfusion_auto.store.base import NEWEST
+from openfusion_auto.store.migrations import is_lettered
 
 DAY_S = 86_400.0  # [s]
 CHUNK = 500  # [rows] of one transaction: others wait for the file meanwhile
@@ -124,7 +125,7 @@ def merge_letters(db: sqlite3.Connection) -> None:
     """Take what was deleted out of the index of letters, where it is only crossed out at first: left alone, that grows
     until no trace has room beside it. A full file's index takes a second.
     """
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'letters'").fetchone():
+    if not is_lettered(db):
         return
     pages = -MERGED  # below 0: begin with all there is
     while True:
