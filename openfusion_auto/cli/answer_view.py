@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from openfusion_auto.cli import output
+from openfusion_auto.cli.common import stdin_is_terminal
 from openfusion_auto.cli.progress import StatusLine
 
 if TYPE_CHECKING:
@@ -77,16 +78,38 @@ async def print_stream(talk: Talk, question: str) -> None:
             elif len(talk.traces) > begun:
                 watch.tick(talk.engine.means.clock.wall())
 
-    ticker = asyncio.create_task(keep_up())
+    with unechoed():
+        ticker = asyncio.create_task(keep_up())
+        try:
+            await talk.stream(question, show)
+        finally:
+            ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticker
+            if not spoken:
+                watch.end()
+            view.end()
+
+
+@contextlib.contextmanager
+def unechoed() -> Iterator[None]:
+    """Keep off the screen what is typed meanwhile, `^C` too: it would move the lines that are drawn anew.
+
+    Whoever reads the terminal next gets it.
+    """
+    if sys.platform == "win32" or not stdin_is_terminal() or not sys.stdout.isatty():
+        yield
+        return
+    import termios
+
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
     try:
-        await talk.stream(question, show)
+        termios.tcsetattr(number, termios.TCSADRAIN, silent)
+        yield
     finally:
-        ticker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ticker
-        if not spoken:
-            watch.end()
-        view.end()
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
 def view_here() -> View:

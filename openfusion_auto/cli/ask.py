@@ -22,7 +22,6 @@ from openfusion_auto.cli.common import (
     readable,
     stdin_is_terminal,
 )
-from openfusion_auto.core.words import many
 
 if TYPE_CHECKING:
     from openfusion_auto.cli.talk import Talk
@@ -92,7 +91,7 @@ def show_estimate(talk: Talk, question: str, *, as_json: bool) -> None:
     output.emit(f"{found['mode']} with {found['candidate']}, {about}{free}")
     for mode in found["modes"]:
         price = f"{output.usd(mode['usd']['expected'])} expected, {output.usd(mode['usd']['worst_case'])} at worst"
-        calls = many(mode["calls"], "call")
+        calls = output.many(mode["calls"], "call")
         output.emit(f"  {'*' if mode['taken'] else ' '} {mode['mode']:<7} {calls:<8} {price}")
     if usd["left"] is not None:
         output.emit(f"  {output.usd(usd['left'])} are left of its budgets")

@@ -80,7 +80,7 @@ def typing(chat: Chat, *, keep: bool) -> Callable[[], str]:
     """Return what reads what a person types, and greet."""
     from openfusion_auto.cli.keyboard import Keyboard
 
-    output.note("Enter sends, Alt-Enter begins a new line, /help lists the commands, Ctrl-D ends.")
+    output.note("Enter sends, Alt-Enter: a new line, /help: commands, Ctrl-D ends.")
     keyboard = Keyboard(chat.words, chat.talk.settings.state_path if keep else None)
     return lambda: chat.runner.run(keyboard.read())
 

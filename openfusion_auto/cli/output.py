@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NAME = "openfusion"
-clean, count, usd = words.clean, words.count, words.usd
+clean, count, many, usd = words.clean, words.count, words.many, words.usd
 
 
 class Failure(click.ClickException):

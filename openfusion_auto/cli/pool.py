@@ -13,7 +13,6 @@ from openfusion_auto.cli.common import config_option, json_option
 from openfusion_auto.cli.pool_common import Chosen, choose, head, pool_option, today
 from openfusion_auto.cli.pool_front import front_command
 from openfusion_auto.cli.pool_update import update_command
-from openfusion_auto.core.words import many
 
 if TYPE_CHECKING:
     from openfusion_auto.config.pool import Finding
@@ -87,8 +86,8 @@ def show(chosen: Chosen, findings: list[Finding]) -> None:
         shown = output.coloured(f"{level(f):<7}", COLOURS[level(f)])
         output.paint(shown, f" {f.candidate or 'pool'}: {f.rule}: {f.detail}")
     errors = sum(level(f) == "error" for f in findings)
-    found = f"{many(errors, 'error')}, {many(len(findings) - errors, 'warning')}"
-    output.emit(f"{many(len(chosen.pool.candidates), 'candidate')}: {found}")
+    found = f"{output.many(errors, 'error')}, {output.many(len(findings) - errors, 'warning')}"
+    output.emit(f"{output.many(len(chosen.pool.candidates), 'candidate')}: {found}")
 
 
 def describe(c: Candidate) -> Iterator[str]:

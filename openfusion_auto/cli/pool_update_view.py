@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 from openfusion_auto.cli import output
-from openfusion_auto.core.words import many
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +45,7 @@ def show_update(
     chosen: Chosen, listed: PriceList, update: Update, written: Done, *, asked: bool
 ) -> None:
     """Print the whole outcome."""
-    output.emit(f"pool  {chosen.source}, {many(len(chosen.pool.candidates), 'candidate')}")
+    output.emit(f"pool  {chosen.source}, {output.many(len(chosen.pool.candidates), 'candidate')}")
     short = listed.digest[: len("sha256:") + 12]
     output.emit(
         f"list  {listed.path}, {listed.kind}, {len(listed.entries)} models, {short}, "
@@ -133,11 +132,11 @@ def counts(update: Update, *, done: bool) -> Iterator[str]:
     taken = [c for c in update.changes if not c.held]
     models = len({c.candidate for c in taken})
     verb = "changed" if done else "would change"
-    yield f"{many(len(taken), 'number')} of {many(models, 'candidate')} {verb}"
+    yield f"{output.many(len(taken), 'number')} of {output.many(models, 'candidate')} {verb}"
     if update.held:
         yield f"{len(update.held)} held back"
     if update.same:
-        yield f"{many(len(update.same), 'candidate')} the same"
+        yield f"{output.many(len(update.same), 'candidate')} the same"
     for rule, words in OTHERS:
         found = len({n.candidate for n in update.notes if n.rule == rule})
         if found:

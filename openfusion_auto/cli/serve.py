@@ -26,7 +26,6 @@ from openfusion_auto.cli.common import (
     load_settings,
 )
 from openfusion_auto.cli.workers import Workers, check_possible, metrics_folder, place
-from openfusion_auto.core.words import many
 from openfusion_auto.errors import cannot_listen
 
 if TYPE_CHECKING:
@@ -182,7 +181,11 @@ def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[
 
     def announce(url: str) -> None:
         ready_to_serve(url)
-        counted = many(total, "candidate") if usable == total else f"{usable} of {total} candidates"
+        counted = (
+            output.many(total, "candidate")
+            if usable == total
+            else f"{usable} of {total} candidates"
+        )
         made_up = ", dry run" if dry_run else ""
         output.note(
             f"openfusion {__version__} ready on {url} (openfusion/auto, page at /ui, {counted}{made_up})"

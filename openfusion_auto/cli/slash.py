@@ -102,7 +102,12 @@ def cost(chat: Chat, _rest: str) -> None:
     calls = sum(len(t.attempts) for t in traces)
     dry = bool(traces) and all(t.dry_run for t in traces)
     money = "nothing spent (dry run)" if dry else output.usd(total([t.usd() for t in traces]))
-    output.note(f"{money} for {len(traces)} turns, {calls} calls, {tokens:,} tokens")
+    made = (
+        output.many(len(traces), "turn"),
+        output.many(calls, "call"),
+        output.many(tokens, "token"),
+    )
+    output.note(f"{money} for {', '.join(made)}")
 
 
 def tokens(chat: Chat, _rest: str) -> None:
@@ -223,7 +228,8 @@ def save(chat: Chat, rest: str) -> None:
         why = getattr(error, "strerror", None) or error
         output.problem(f"{path}: {why}; nothing was written")
         return
-    output.note(f"{len(talk.messages)} messages are in {path}")
+    said = output.many(len(talk.messages), "message")
+    output.note(f"{said} in {path}")
 
 
 def write_new(path: Path, text: str) -> None:

@@ -224,12 +224,13 @@ class ServerSection(Section):
     report_model: Literal["answering", "requested"] = Field(
         default="answering", description="the `model` of an answer: answering or requested"
     )
+    report_usage: Literal["all", "answering"] = Field(
+        default="all", description="the `usage` of an answer: of all calls, or of the answering one"
+    )
     max_body_mb: float = Field(
         default=64.0, gt=0, le=1024, description="largest request body, MB (1,000,000 bytes)"
     )
-    traces_kept: int = Field(
-        default=1000, ge=0, description="newest traces that are kept in memory"
-    )
+    traces_kept: int = Field(default=1000, ge=0, description="newest traces kept in memory")
     keep_alive_s: float = Field(
         default=3.0,
         ge=0,

@@ -48,6 +48,7 @@ class Engine:
         *,
         dry_run: bool,
         report_requested: bool = False,
+        report_answering: bool = False,
         reader: Reader | None = None,
         cache: Cache | None = None,
         own: OwnModels = NONE_OWN,
@@ -59,6 +60,7 @@ class Engine:
         self.offers = offers
         self.dry_run = dry_run
         self.report_requested = report_requested
+        self.report_answering = report_answering
         self.reader = reader or Reader()
         self.cache = cache
         self.own = own
@@ -72,6 +74,7 @@ class Engine:
         """Serve requests from now on as `other` would; traces and live state stay."""
         self.means, self.policy, self.offers = other.means, other.policy, other.offers
         self.report_requested, self.reader = other.report_requested, other.reader
+        self.report_answering = other.report_answering
         self.cache, self.own = other.cache, other.own
         self.keep_texts = other.keep_texts
 
@@ -270,7 +273,7 @@ class Engine:
         self, prompt: Prompt, answer: Answer, model: str, trace: Trace, client: ClientStream | None
     ) -> bytes:
         """Return an answer with its trace; to a stream, send it or what is missing of it."""
-        usage = trace.told_usage()
+        usage = trace.told_usage(alone=self.report_answering)
         shown = self._shown(prompt, trace)
         if client is None:
             return telling(prompt, answer_id=answer_id(trace), created=int(trace.at)).body(

@@ -144,26 +144,37 @@ class Trace:
         return self.decision.mode if self.decision else None
 
     def usage(self) -> Usage:
-        """Return the sum over all calls."""
-        total = Usage()
-        for attempt in self.attempts:
-            if attempt.usage is not None:
-                total += attempt.usage
-        return total
+        """Return the tokens of all calls together."""
+        return summed(self.attempts)
 
-    def told_usage(self) -> Usage | None:
+    def told_usage(self, *, alone: bool = False) -> Usage | None:
         """Return what the client is told instead of its answer's own usage; None = that.
 
         The sum of several calls, or what one must have used whose upstream did not say: of the three dialects only
         chat can leave usage out, and a coding agent that reads 0 never compacts its history.
+
+        Args:
+            alone: The answering call's, whatever else was called: an agent that reads the sum compacts too early.
         """
         lines = [a for a in self.attempts if a.usage is not None]
+        if alone:
+            who = self.answered_by, self.answered_phase
+            lines = [a for a in lines if (a.candidate, a.phase) == who and a.status == "ok"][-1:]
         unsaid = self.dialect != "chat" and any(a.estimated for a in lines)
-        return self.usage() if len(lines) > 1 or unsaid else None
+        return summed(lines) if len(lines) > 1 or unsaid else None
 
     def usd(self) -> float | None:
         """Return the sum of the lines [USD]; None when a call with tokens has no known price."""
         return cost.total([a.usd for a in self.attempts if a.usage is not None])
+
+
+def summed(lines: list[Attempt]) -> Usage:
+    """Return the tokens of calls together."""
+    total = Usage()
+    for line in lines:
+        if line.usage is not None:
+            total = total + line.usage
+    return total
 
 
 def usage_lines(trace: Trace) -> list[dict[str, object]]:

@@ -148,6 +148,7 @@ def engine_of(
         offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
+        report_answering=config.server.report_usage == "answering",
         reader=build_reader(settings, means.live, before),
         cache=cache,
         own={m.name: m for m in settings.models},

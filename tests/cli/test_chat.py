@@ -68,12 +68,12 @@ def test_cost_sums_all_turns_and_an_unknown_price_makes_it_unknown(run, configur
     assert line.startswith("$0.")
     assert " for 2 turns, 2 calls, " in line
     done = run("chat", "--model", "fast-b", stdin="one\n/cost\n")
-    assert "unknown for 1 turns" in done.err
+    assert "unknown for 1 turn," in done.err
 
 
 def test_a_dry_run_costs_nothing(run):
     done = run("chat", stdin="hello\n/cost\n")
-    assert "nothing spent (dry run) for 1 turns" in done.err
+    assert "nothing spent (dry run) for 1 turn," in done.err
     assert "DRY RUN: NO MODEL IS CALLED" in done.err
 
 
@@ -240,7 +240,7 @@ def test_an_answer_is_markdown_a_panel_is_told_and_ctrl_c_cuts_it_at_the_upstrea
             assert b"Traceback" not in stopped
             assert within(20, lambda: upstream.left)  # it would count for five minutes
             person.type("/tokens\r/save talk.md\r")
-            person.until(b"4 messages are in talk.md.*" + PROMPT)
+            person.until(b"4 messages in talk.md.*" + PROMPT)
             person.type("\x04")
             assert person.wait() == 0
     assert re.search(rb"vendor/coder +\d ", person.seen)

@@ -67,7 +67,7 @@ def test_a_conversation_is_saved_once_and_for_its_owner(run, configured, scripte
     scripted([Reply("a\x1b[2J **b**"), Reply("c")])
     done = run(*ARGS, stdin="/save x.md\none\n/save x.md\n/save x.md\n/save no/x.md\n")
     assert "nothing has been said yet" in done.err
-    assert "2 messages are in x.md" in done.err
+    assert "2 messages in x.md" in done.err
     assert "x.md: File exists; nothing was written" in done.err
     assert "no/x.md: No such file" in done.err
     saved = folder / "x.md"

@@ -28,7 +28,7 @@ def test_the_defaults_are_those_of_the_contract():
     }
     assert config.server.model_dump() == {
         "host": "127.0.0.1", "port": 8787, "workers": 1, "allowed_hosts": (), "report_model": "answering",
-        "max_body_mb": 64, "traces_kept": 1000, "keep_alive_s": 3, "drain_s": 20, "insecure_no_keys": False,
+        "report_usage": "all", "max_body_mb": 64, "traces_kept": 1000, "keep_alive_s": 3, "drain_s": 20, "insecure_no_keys": False,
     }  # fmt: skip
     assert config.stream.tool_calls == "guarded"
     assert (config.session.ttl_s, config.session.cache_ttl_s) == (3600, 300)

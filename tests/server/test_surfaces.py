@@ -538,6 +538,21 @@ class TestModes:
         assert got.usage == (60, 12, 21)
         assert "the quotes are not escaped" in up.requests[2].raw.decode()
 
+    async def test_usage_may_be_the_answering_calls_alone(
+        self, start_router, client, upstream, streamed
+    ):
+        server = {"report_usage": "answering"}
+        async with (
+            Scripted(upstream) as up,
+            start_router(up.url, dialect=upstream, candidates=FOUR, server=server) as router,
+        ):
+            up.script.extend([Says("the draft"), Says('{"verdict": "accept", "findings": []}')])
+            _, _, raw = await tell(router, client, request_for(client, RISKY), streamed=streamed)
+        got = heard(client, raw, streamed=streamed)
+        assert got.text == "the draft"
+        assert got.usage == (20, 4, 7)
+        assert len(got.trace["usage"]) == 2
+
     async def test_members_of_a_panel_agree(self, start_router, client, upstream, streamed):
         async with (
             Scripted(upstream) as up,
