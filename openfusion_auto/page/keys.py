@@ -77,7 +77,9 @@ def taker(request: web.Request) -> tuple[HeldKeys, Follower]:
     """
     app = request.app
     if HELD not in app or not app[FOLLOWER].settings.config.page.take_keys:
-        raise Forbidden("This server takes no keys on its page (page.take_keys).")
+        raise Forbidden(
+            "No keys are taken here: page.take_keys is not set, or several workers serve."
+        )
     near = is_loopback(request.remote or "") and host_name(request.headers["Host"]) in LOOPBACK
     if not near or is_proxied(request):
         raise Forbidden("Keys are taken on the server's own machine alone.")
