@@ -104,20 +104,21 @@ def prune_large(db: sqlite3.Connection, limits: Limits) -> int:
 def _oldest_traces(db: sqlite3.Connection, wanted: int) -> int:
     """Delete the oldest traces until no more is used than wanted [bytes]; returns how many went.
 
-    As large a share of them as is too much, and then another look: the index of letters grows by what is crossed out
-    in it, so that the file's size says nothing until that is merged.
+    So many as should do, and then another look: the index of letters grows by what is crossed out in it, so that the
+    file's size says nothing until that is merged, which takes too long for every hundred of them.
     """
-    gone = 0
+    gone, each = 0, 0.0  # [bytes] of a trace and its part of the index
     while (used := used_bytes(db)) > wanted:
         (kept,) = db.execute("SELECT count(*) FROM traces").fetchone()
         if not kept:
             break
-        left = math.ceil(kept * (used - wanted) / used)
-        while left > 0:
-            count = db.execute(OLDEST_TRACES, (min(left, CHUNK // 5),)).rowcount
-            gone += count
-            left = left - count if count else 0
+        each = each or used / kept  # as if there were nothing else: then less goes than is too much
+        most = min(kept, math.ceil((used - wanted) / each))
+        for at in range(0, most, CHUNK // 5):
+            db.execute(OLDEST_TRACES, (min(CHUNK // 5, most - at),))
         merge_letters(db)
+        each = max((used - used_bytes(db)) / most, each / 4)
+        gone += most
     return gone
 
 

@@ -107,7 +107,7 @@ def test_words_go_with_their_traces_and_so_does_the_index_of_their_letters(db):
 def test_what_waits_to_be_taken_out_of_the_index_costs_no_more_traces_and_no_books(db):
     """Crossing out makes the index larger, and with it the file, for as long as nothing is merged."""
     random = Random(1)
-    for n in range(400):
+    for n in range(200):
         words = "".join(random.choices("abcdefghijklmnopqrstuvwxyz .,", k=3000))
         kept = row(f"tr_{n}", at=float(n), words=words)
         db.execute("BEGIN")
@@ -117,10 +117,24 @@ def test_what_waits_to_be_taken_out_of_the_index_costs_no_more_traces_and_no_boo
     before = used_bytes(db)
     prune_large(db, Limits(max_bytes=before // 2))
     assert before // 4 < used_bytes(db) <= before // 2
-    assert count(db, "traces") > 120
+    assert count(db, "traces") > 60
     prune_large(db, Limits(max_bytes=before // 10))
-    assert 0 < count(db, "traces") < 120
-    assert count(db, "ledger") == 400
+    assert 0 < count(db, "traces") < 60
+    assert count(db, "ledger") == 200
+
+
+def test_what_else_is_in_the_file_makes_it_no_longer_work(db, monkeypatch):
+    """Merging takes a second in a full file, whatever share of that the traces are."""
+    merged = []
+    monkeypatch.setattr(module, "merge_letters", merged.append)
+    fill(db, 1000, seals=20_000, size=2000)
+    before = used_bytes(db)
+    prune_large(db, Limits(max_bytes=before))
+    assert merged == []
+    prune_large(db, Limits(max_bytes=before * 9 // 10))
+    assert used_bytes(db) <= before * 9 // 10
+    assert 200 < count(db, "traces") < 1000
+    assert 1 < len(merged) <= 4
 
 
 def test_what_was_deleted_is_taken_out_of_the_index_of_letters(db, monkeypatch):
