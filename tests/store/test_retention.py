@@ -118,7 +118,7 @@ def test_what_waits_to_be_taken_out_of_the_index_costs_no_more_traces_and_no_boo
     prune_large(db, Limits(max_bytes=before // 2))
     assert before // 4 < used_bytes(db) <= before // 2
     assert count(db, "traces") > 60
-    prune_large(db, Limits(max_bytes=before // 10))
+    prune_large(db, Limits(max_bytes=before // 5))
     assert 0 < count(db, "traces") < 60
     assert count(db, "ledger") == 200
 
