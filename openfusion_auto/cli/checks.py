@@ -24,6 +24,7 @@ from openfusion_auto.config.keyfile import load_keys, path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
 from openfusion_auto.config.schema import Config, UpstreamConfig
+from openfusion_auto.core.words import many
 from openfusion_auto.errors import ConfigError
 
 Status = Literal["PASS", "WARN", "FAIL"]
@@ -160,10 +161,10 @@ def pool(settings: Settings) -> Check:
     """What `openfusion pool check` finds."""
     findings = check_pool(settings.pool, today())
     errors = sum(pool_command.level(f) == "error" for f in findings)
-    there = f"{len(settings.pool.candidates)} candidates in {settings.pool_source.name}"
+    there = f"{many(len(settings.pool.candidates), 'candidate')} in {settings.pool_source.name}"
     if not findings:
         return Check("pool", "PASS", there)
-    detail = f"{there}: {errors} errors, {len(findings) - errors} warnings"
+    detail = f"{there}: {many(errors, 'error')}, {many(len(findings) - errors, 'warning')}"
     return Check("pool", "FAIL" if errors else "WARN", detail, "see them: openfusion pool check")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NAME = "openfusion"
-clean, count, usd = words.clean, words.count, words.usd
+clean, count, many, usd = words.clean, words.count, words.many, words.usd
 
 
 class Failure(click.ClickException):
@@ -75,11 +75,6 @@ def console() -> Console:
 def is_fancy(target: Console) -> bool:
     """Whether block characters and colours will be seen; a pipe, a file or `NO_COLOR` get letters."""
     return target.is_terminal and not target.no_color and target.encoding.startswith("utf")
-
-
-def many(count: int, noun: str) -> str:
-    """Return `1 candidate`, `2,000 candidates`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def text_of(row: Mapping[str, object], key: str, unknown: str = "-") -> str:

@@ -86,9 +86,8 @@ def show(chosen: Chosen, findings: list[Finding]) -> None:
         shown = output.coloured(f"{level(f):<7}", COLOURS[level(f)])
         output.paint(shown, f" {f.candidate or 'pool'}: {f.rule}: {f.detail}")
     errors = sum(level(f) == "error" for f in findings)
-    output.emit(
-        f"{len(chosen.pool.candidates)} candidates: {errors} errors, {len(findings) - errors} warnings"
-    )
+    found = f"{output.many(errors, 'error')}, {output.many(len(findings) - errors, 'warning')}"
+    output.emit(f"{output.many(len(chosen.pool.candidates), 'candidate')}: {found}")
 
 
 def describe(c: Candidate) -> Iterator[str]:

@@ -45,7 +45,7 @@ def show_update(
     chosen: Chosen, listed: PriceList, update: Update, written: Done, *, asked: bool
 ) -> None:
     """Print the whole outcome."""
-    output.emit(f"pool  {chosen.source}, {len(chosen.pool.candidates)} candidates")
+    output.emit(f"pool  {chosen.source}, {output.many(len(chosen.pool.candidates), 'candidate')}")
     short = listed.digest[: len("sha256:") + 12]
     output.emit(
         f"list  {listed.path}, {listed.kind}, {len(listed.entries)} models, {short}, "

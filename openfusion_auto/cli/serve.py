@@ -181,7 +181,11 @@ def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[
 
     def announce(url: str) -> None:
         ready_to_serve(url)
-        counted = f"{total} candidates" if usable == total else f"{usable} of {total} candidates"
+        counted = (
+            output.many(total, "candidate")
+            if usable == total
+            else f"{usable} of {total} candidates"
+        )
         made_up = ", dry run" if dry_run else ""
         output.note(
             f"openfusion {__version__} ready on {url} (openfusion/auto, page at /ui, {counted}{made_up})"

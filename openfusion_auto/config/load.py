@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -211,8 +212,9 @@ def _read(path: Path | None, env: Mapping[str, str], cwd: Path) -> TomlFile | No
         found = cwd / Path(named).expanduser()
         return read_toml(found, _shown(found, cwd))
     for found in (cwd / FILE_NAME, config_path(env) / FILE_NAME):
-        if found.is_file():
-            return read_toml(found, _shown(found, cwd))
+        with contextlib.suppress(PermissionError):  # in a folder that we may not look into is none
+            if found.is_file():
+                return read_toml(found, _shown(found, cwd))
     return None
 
 

@@ -23,6 +23,7 @@ from openfusion_auto.core.prompt import (
 )
 from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Pool
+from openfusion_auto.core.words import many
 from openfusion_auto.errors import ConfigError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
@@ -265,8 +266,7 @@ def said_of(section: ModelSection) -> str:
     """Return a model of the operator's own in a few words."""
     how = section.strategy or section.way
     count = len(section.candidates)
-    several = "candidate" if count == 1 else "candidates"
-    who = f"{count} {several}" if count else "the whole pool"
+    who = many(count, "candidate") if count else "the whole pool"
     times = f", {section.fanout} answers" if section.fanout else ""
     return f"{how} of {who}{times}"
 

@@ -26,6 +26,11 @@ def usd(value: object) -> str:
     return f"${value:.{decimals}f}"
 
 
+def many(number: int, noun: str) -> str:
+    """Return `1 call`, `2 calls`, `1,000 calls`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def count(value: object) -> str:
     """Return a number of tokens as text with thousands set apart; `-` when it is not known."""
     return f"{value:,}" if isinstance(value, int) else "-"

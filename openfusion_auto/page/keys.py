@@ -6,22 +6,23 @@ near it stands. `middleware.check_origin` has seen to it that the page's own for
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.errors import BadRequest, Forbidden, Overloaded
 from openfusion_auto.page.signing import FORM_BYTES
 from openfusion_auto.server.follow import FOLLOWER, Follower
 from openfusion_auto.server.held import HELD, HeldKeys, Lack
-from openfusion_auto.server.keys import CONFIG, ENGINE
+from openfusion_auto.server.keys import CONFIG, ENGINE, Loaded
 from openfusion_auto.server.middleware import LOOPBACK, host_name
 from openfusion_auto.server.surface import read_body
 from openfusion_auto.server.traces import owner
 
 HERE = "/ui/playground#keys"
-PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+PROXIED = ("forwarded", "x-forwarded-", "x-real-ip", "via", "cf-")  # how their names begin
 
 
 async def give(request: web.Request) -> web.Response:
@@ -39,16 +40,24 @@ async def give(request: web.Request) -> web.Response:
     lack = rows.get(said.get("upstream", ""))
     if lack is None or lack.why_not is not None:
         raise BadRequest(lack.why_not if lack and lack.why_not else "No upstream lacks this key.")
+    # To its end even where who asks does not wait: a reading that is cut off would be half taken.
+    await asyncio.shield(
+        take(held, follower, request.app[CONFIG], lack, said.get("key", "").strip())
+    )
+    return web.Response(status=303, headers={"Location": HERE})
+
+
+async def take(held: HeldKeys, follower: Follower, loaded: Loaded, lack: Lack, key: str) -> None:
+    """Hold a key and let it count; raises as `give`."""
     try:
-        held.hold(lack, said.get("key", "").strip())
+        before = held.hold(lack, key)
     except ValueError as error:
         raise BadRequest(str(error), param="key") from None
     follower.ask()
     await follower.tick()
-    if request.app[CONFIG].error is not None:
-        held.hold(lack, "")
-        raise Overloaded("The configuration cannot be read now, so the key is not taken.")
-    return web.Response(status=303, headers={"Location": HERE})
+    if loaded.error is not None:
+        held.hold(lack, before)
+        raise Overloaded("The configuration cannot be read now, so nothing changes.")
 
 
 def lacking(request: web.Request) -> list[Lack] | None:
@@ -68,12 +77,20 @@ def taker(request: web.Request) -> tuple[HeldKeys, Follower]:
     """
     app = request.app
     if HELD not in app or not app[FOLLOWER].settings.config.page.take_keys:
-        raise Forbidden("This server takes no keys on its page (page.take_keys).")
+        raise Forbidden(
+            "No keys are taken here: page.take_keys is not set, or several workers serve."
+        )
     near = is_loopback(request.remote or "") and host_name(request.headers["Host"]) in LOOPBACK
-    if not near or any(name in request.headers for name in PROXIED):
+    if not near or is_proxied(request):
         raise Forbidden("Keys are taken on the server's own machine alone.")
     if owner(request) is not None:
         raise Forbidden("Keys of upstreams are the operator's.")
     if app[ENGINE].dry_run:
         raise Forbidden("A dry run calls nobody: it needs no keys.")
     return app[HELD], app[FOLLOWER]
+
+
+def is_proxied(request: web.Request) -> bool:
+    """Whether a proxy says that it is one. No browser speaks HTTP/1.0; nginx does when nobody told it anything."""
+    told = any(name.lower().startswith(PROXIED) for name in request.headers)
+    return told or request.version < HttpVersion11

@@ -6,18 +6,23 @@ The browser never holds a provider's key: it sends what any chat client sends, a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from aiohttp import web
 
+from openfusion_auto.core.prompt import WebTool
+from openfusion_auto.core.types import Pool
 from openfusion_auto.errors import BadRequest, FusionError
 from openfusion_auto.page import keys, markup
 from openfusion_auto.page.render import render
+from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.server import info
 from openfusion_auto.server.keys import ENGINE
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.surface import read_body, surface
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 from openfusion_auto.wire.options import PRESETS
+from openfusion_auto.wire.web import has_web
 
 chat = surface("chat")
 # What a request may ask for, as `field:value` of its options; the words are for people.
@@ -31,10 +36,8 @@ WAYS = (
     ("strategy:debate", "A debate"),
     ("strategy:cascade", "The cheapest first"),
 )
-WEB = {
-    "web_search": "Search the web",
-    "web_fetch": "Read web pages",
-}  # what whoever answers may do on the web
+# What whoever answers may do on the web.
+WEB: Mapping[WebTool, str] = {"web_search": "Search the web", "web_fetch": "Read web pages"}
 AGGREGATORS = (
     ("", "as usual: vote, else a judge picks"),
     ("vote", "a vote, no judge"),
@@ -59,10 +62,17 @@ async def page(request: web.Request) -> web.Response:
         models=[entry["id"] for entry in info.listing(request)],
         problems={c.id: unready[c.upstream] for c in pool.candidates if c.upstream in unready},
         texts=engine.keep_texts,
-        web_tools=WEB if any("web_search" in offers for offers in engine.offers.values()) else {},
+        web_tools=web_tools(engine, pool),
         lacks=keys.lacking(request),
         without=sorted(unready.items()) if view is None else [],
     )
+
+
+def web_tools(engine: Engine, pool: Pool) -> Mapping[WebTool, str]:
+    """Return which web tools some candidate of a pool has, with words for people."""
+    ups = {c.upstream for c in pool.candidates if "web_search" in engine.offers.get(c.upstream, ())}
+    spoken = {up.dialect for name, up in engine.means.upstreams.items() if name in ups}
+    return {tool: said for tool, said in WEB.items() if any(has_web(d, (tool,)) for d in spoken)}
 
 
 async def ask(request: web.Request) -> web.StreamResponse:

@@ -179,6 +179,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "money": money,
     "amount": amount,
     "count": words.count,
+    "many": words.many,
     "ms": ms,
     "share": share,
     "number": number,

@@ -17,6 +17,7 @@ from aiohttp import web
 from openfusion_auto.config.given import path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.paths import Stamp, stamp
+from openfusion_auto.core.words import many
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.keys import CONFIG, Loaded
@@ -135,7 +136,8 @@ class Follower:
         loaded = self._loaded
         loaded.reloads["ok"] += 1
         loaded.at, loaded.error = self._clock.wall(), None
-        log.warning("configuration read again: %d candidates", len(settings.pool.candidates))
+        known = many(len(settings.pool.candidates), "candidate")
+        log.warning("configuration read again: %s", known)
         for warning in settings.warnings:
             log.warning("%s", warning)
         if changed and changed != loaded.restart:

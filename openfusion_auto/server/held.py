@@ -49,8 +49,8 @@ class HeldKeys:
     def __reduce__(self) -> str:
         raise TypeError("secrets are not written")
 
-    def hold(self, lack: Lack, key: str) -> None:
-        """Take a key, or with "" forget it; the next reading of the configuration counts it.
+    def hold(self, lack: Lack, key: str) -> str:
+        """Take a key, or with "" forget it; the next reading of the configuration counts it. Returns what was held.
 
         Raises:
             ValueError: it is no key.
@@ -58,10 +58,10 @@ class HeldKeys:
         if not (key.isascii() and key.isprintable() and " " not in key and len(key) <= LONGEST):
             raise ValueError("That holds characters that no key has, or too many; nothing is kept.")
         place = (lack.variable, lack.address)
+        before = self._keys.pop(place, "")
         if key:
             self._keys[place] = key
-        else:
-            self._keys.pop(place, None)
+        return before
 
     def over(self, settings: Settings) -> Settings:
         """Return settings with what they lack and is held; where the page takes no keys any more, all are forgotten."""

@@ -107,10 +107,10 @@ def words_by_letters(db: sqlite3.Connection) -> None:
             "CREATE VIRTUAL TABLE letters USING fts5"
             " (words, content = '', tokenize = 'trigram case_sensitive 1', detail = 'none')"
         )
-    except (
-        sqlite3.OperationalError
-    ):  # an SQLite without FTS5 (or before 3.34): all words are looked through
-        return
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # a full disk, a lock: for another time
+            raise
+        return  # an SQLite without FTS5 (or before 3.34): all words are looked through
     db.execute(
         "CREATE TRIGGER words_came AFTER INSERT ON traces WHEN new.words NOT NULL BEGIN"
         " INSERT INTO lettered (trace) VALUES (new.id);"
@@ -129,6 +129,26 @@ def words_by_letters(db: sqlite3.Connection) -> None:
         "INSERT INTO letters (rowid, words)"
         " SELECT n, words FROM lettered JOIN traces ON id = trace ORDER BY n"
     )
+
+
+def is_lettered(db: sqlite3.Connection) -> bool:
+    """Whether the index of letters is kept. An SQLite that cannot read it could write no trace beside it either: there
+    the index is given up, for good, as it has gaps from then on.
+
+    Raises:
+        sqlite3.Error: the file cannot be read or written.
+    """
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_came'").fetchone():
+        return False
+    try:
+        db.execute("SELECT rowid FROM letters LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        db.execute("DROP TRIGGER IF EXISTS words_came")
+        db.execute("DROP TRIGGER IF EXISTS words_went")
+        return False
+    return True
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -174,6 +194,7 @@ def migrate(db: sqlite3.Connection) -> None:
                 MIGRATIONS[applied](db)
                 db.execute(f"PRAGMA user_version = {applied + 1}")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # SQLite itself has ended it when the disk is full
+                db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")

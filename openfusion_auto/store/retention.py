@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from dataclasses import dataclass
 
 from openfusion_auto.store.base import NEWEST
+from openfusion_auto.store.migrations import is_lettered
 
 DAY_S = 86_400.0  # [s]
 CHUNK = 500  # [rows] of one transaction: others wait for the file meanwhile
@@ -30,8 +32,8 @@ TOO_MANY = (
     " (SELECT key FROM live WHERE kind = ?1 ORDER BY at DESC LIMIT ?3 OFFSET ?2)"
 )
 # Size: the oldest go, first traces (large and of little worth), then seals, the books last.
+OLDEST_TRACES = "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY at LIMIT ?)"
 OLDEST = (
-    "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY at LIMIT ?)",
     "DELETE FROM live WHERE (kind, key) IN (SELECT kind, key FROM live WHERE kind = 'seal' ORDER BY at LIMIT ?)",
     "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger ORDER BY at LIMIT ?)",
 )
@@ -87,15 +89,36 @@ def prune_large(db: sqlite3.Connection, limits: Limits) -> int:
     """
     if used_bytes(db) <= limits.max_bytes:
         return 0
-    wanted, gone = int(limits.max_bytes * ROOM), 0
+    wanted = int(limits.max_bytes * ROOM)
+    gone = _oldest_traces(db, wanted)
     for delete in OLDEST:
         while used_bytes(db) > wanted:
             count = db.execute(delete, (CHUNK // 5,)).rowcount
             gone += count
             if not count:
                 break
-    merge_letters(db)
     db.executescript("PRAGMA incremental_vacuum")  # `execute` would end after the first page
+    return gone
+
+
+def _oldest_traces(db: sqlite3.Connection, wanted: int) -> int:
+    """Delete the oldest traces until no more is used than wanted [bytes]; returns how many went.
+
+    So many as should do, and then another look: the index of letters grows by what is crossed out in it, so that the
+    file's size says nothing until that is merged, which takes too long for every hundred of them.
+    """
+    gone, each = 0, 0.0  # [bytes] of a trace and its part of the index
+    while (used := used_bytes(db)) > wanted:
+        (kept,) = db.execute("SELECT count(*) FROM traces").fetchone()
+        if not kept:
+            break
+        each = each or used / kept  # as if there were nothing else: then less goes than is too much
+        most = min(kept, math.ceil((used - wanted) / each))
+        for at in range(0, most, CHUNK // 5):
+            db.execute(OLDEST_TRACES, (min(CHUNK // 5, most - at),))
+        merge_letters(db)
+        each = max((used - used_bytes(db)) / most, each / 4)
+        gone += most
     return gone
 
 
@@ -103,7 +126,7 @@ def merge_letters(db: sqlite3.Connection) -> None:
     """Take what was deleted out of the index of letters, where it is only crossed out at first: left alone, that grows
     until no trace has room beside it. A full file's index takes a second.
     """
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'letters'").fetchone():
+    if not is_lettered(db):
         return
     pages = -MERGED  # below 0: begin with all there is
     while True:

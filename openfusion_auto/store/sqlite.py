@@ -26,6 +26,7 @@ from openfusion_auto.store.base import (
 from openfusion_auto.store.files import Reading, connect, reason
 from openfusion_auto.store.live import GONE, REVISION
 from openfusion_auto.store.memory import MemoryStore
+from openfusion_auto.store.migrations import is_lettered
 from openfusion_auto.store.records import Unreadable, loads, moved
 from openfusion_auto.store.retention import Limits
 from openfusion_auto.store.writer import Writer, column
@@ -63,7 +64,8 @@ class SqliteStore:
         self._reading = Reading(path)
         self._searching = Reading(path)  # its own: nobody waits until all words are looked through
         ((rev,),) = self._reading.rows(REVISION)
-        self._lettered = bool(self._reading.rows(IS_LETTERED))
+        with contextlib.closing(connect(path)) as db:
+            self._lettered = is_lettered(db)
         self._writer.shelf.begin(rev)
 
     def keep(self, kind: type[Live], key: str, value: Live | None, epoch_s: float) -> None:
@@ -213,7 +215,6 @@ TRACES = CHOSEN + NEWEST_FIRST
 # the words of all that hold the letters would be read, to be put in order afterwards.
 LETTERED = " AND +id IN (SELECT trace FROM lettered WHERE n IN (SELECT rowid FROM letters WHERE letters MATCH ?12))"
 TRACES_BY_LETTERS = CHOSEN + LETTERED + NEWEST_FIRST
-IS_LETTERED = "SELECT 1 FROM sqlite_master WHERE name = 'letters'"
 # Sums as REAL: a broken upstream may report more tokens than an integer sum can hold.
 SPEND = (
     "SELECT candidate, count(*), sum(status NOT IN ('ok', 'cancelled')), total(input), total(cached),"

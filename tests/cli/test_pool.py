@@ -78,7 +78,7 @@ def test_a_wrong_number_is_an_error(run, configured, form):
 def test_a_pool_without_findings_passes_strict(run, folder):
     (folder / "p.toml").write_text(FINE)
     done = run("pool", "check", "--strict", "--pool", "p.toml")
-    assert done.out == "1 candidates: 0 errors, 0 warnings\n"
+    assert done.out == "1 candidate: 0 errors, 0 warnings\n"
     assert done.code == 0
 
 

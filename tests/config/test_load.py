@@ -324,6 +324,19 @@ def test_an_env_file_that_others_can_read_is_a_warning(home):
     assert SECRET not in warning
 
 
+def test_a_folder_that_we_may_not_look_into_has_no_configuration_for_us(home, monkeypatch):
+    """As after `sudo -u openfusion openfusion keys create alice` in one's own home."""
+    is_file = Path.is_file
+
+    def denied(path):
+        if path.parent == home[0]:
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    assert load(None, home[1], {}, home[0]).builtin
+
+
 def test_an_env_file_that_cannot_be_read_as_text_is_refused_without_its_content(home):
     cwd, _ = home
     put(cwd)

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -80,6 +81,27 @@ def test_the_container_has_a_python_and_extras_that_are_declared():
     assert f"Programming Language :: Python :: {version}" in project["classifiers"]
     extras = re.search(r"/src\[([a-z,]+)\]", text("Containerfile"))[1].split(",")
     assert set(extras) <= set(project["optional-dependencies"])
+
+
+def test_the_image_holds_what_the_package_is_made_of_and_no_keys():
+    """A layer keeps what was copied into it, whatever a later one removes."""
+    copied = [line.split() for line in instructions()["COPY"]]
+    sources = {Path(source) for *found, _ in copied for source in found}
+    assert all(to.rstrip("/") in ("/src", *(f"/src/{f}" for f in found)) for *found, to in copied)
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = wheel["targets"]["wheel"]
+    needed = {
+        Path(p) for p in ("README.md", "LICENSE", *wheel["packages"], *wheel["force-include"])
+    }
+    assert [p for p in needed if sources.isdisjoint((p, *p.parents))] == []
+    assert [p for p in sources if not (ROOT / p).exists()] == []
+    compose = parsed("compose.yaml")
+    secrets = [compose["services"]["openfusion"]["env_file"]]
+    secrets += [secret["file"] for secret in compose["secrets"].values()]
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    for name in secrets:
+        assert f"/docs/deploy/{name}" in ignored
+        assert sources.isdisjoint(Path("docs/deploy", name).parents)
 
 
 def test_the_services_fit_together():

@@ -1,15 +1,20 @@
 """A key given on the page: to memory alone, from this machine alone, only where the configuration says so."""
 
+import asyncio
 import json
 import logging
+import threading
+from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
 
+from openfusion_auto.config.keyfile import Wish, create, path_in
+from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.keys import CONFIG
 from tests.page.asking import get, post
 from tests.server.conftest import FOUR, KEY_ENV
-from tests.server.live import send, serving
+from tests.server.live import raw, replies, send, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -75,10 +80,51 @@ async def test_a_key_can_be_forgotten_and_outlives_a_reading_of_the_files(open_r
     assert await sent_key(open_router) is None
 
 
-async def test_while_the_configuration_cannot_be_read_no_key_is_taken(open_router, tmp_path):
-    (tmp_path / "openfusion.toml").write_text("nonsense")
+async def test_while_the_configuration_cannot_be_read_nothing_changes(open_router, tmp_path):
+    config = tmp_path / "openfusion.toml"
+    sound = config.read_text()
+    config.write_text("nonsense")
     assert (await give(open_router))[0] == 503
     assert await sent_key(open_router) is None
+    config.write_text(sound)
+    await give(open_router)
+    config.write_text("nonsense")
+    for key in ("sk-another-0123456789", ""):
+        assert (await give(open_router, {"upstream": "relay", "key": key}))[0] == 503
+    assert "Forget it" in (await get(open_router, "/ui/playground")).raw.decode()
+    config.write_text(sound)
+    await open_router.app[FOLLOWER].tick()
+    assert await sent_key(open_router) == f"Bearer {GIVEN}"
+
+
+async def test_who_goes_away_meanwhile_cuts_no_reading_off(open_router, tmp_path, monkeypatch):
+    follower, begun, may = open_router.app[FOLLOWER], threading.Event(), threading.Event()
+    read = follower._read
+
+    def slow():
+        begun.set()
+        assert may.wait(5)
+        return read()
+
+    monkeypatch.setattr(follower, "_read", slow)
+    config = tmp_path / "openfusion.toml"
+    config.write_text(config.read_text() + "\n[auto]\ncost_quality = 7\n")
+    gone = asyncio.create_task(give(open_router))
+    assert await asyncio.to_thread(begun.wait, 5)
+    gone.cancel()
+    await asyncio.sleep(0.1)  # the server hears of it
+    may.set()
+    await follower.tick()  # after the one that has begun
+    assert await sent_key(open_router) == f"Bearer {GIVEN}"
+    assert follower.settings.policy.cost_quality == 7
+
+
+async def test_a_proxy_that_was_told_nothing_speaks_http_1_0(open_router):
+    """As nginx does: to an address of this machine, with no word of whom it asks for."""
+    body = urlencode(FORM).encode()
+    head = b"POST /ui/playground/key HTTP/1.%d\r\nHost: @HOST@\r\nOrigin: http://@HOST@\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n"  # fmt: skip
+    told = [await raw(open_router, head % (minor, len(body)) + body) for minor in (0, 1)]
+    assert [replies(t)[0].status for t in told] == [403, 303]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +138,7 @@ async def test_while_the_configuration_cannot_be_read_no_key_is_taken(open_route
         (FORM, {"Origin": "http://localhost:1"}, 403),
         (FORM, {"Origin": "null"}, 403),
         (FORM, {"X-Forwarded-For": "203.0.113.9"}, 403),
+        (FORM, {"X-Forwarded-Proto": "https"}, 403),
         (FORM, {"Via": "1.1 proxy"}, 403),
         (FORM, {"Host": "router.example", "Origin": "http://router.example"}, 403),
     ],
@@ -120,14 +167,17 @@ async def test_without_the_switch_none_is_taken_and_nothing_offers_to(shut):
     assert 'name="key"' not in (await get(shut, "/ui/playground")).raw.decode()
 
 
-async def test_a_team_s_key_gives_none(tmp_path):
+async def test_a_team_s_key_gives_none_and_sees_none(tmp_path):
     """Who has a gateway key of its own sees no keys of upstreams; an operator's key does."""
+    _, team = create(path_in(tmp_path / "state"), Wish("team"), 0.0)
     async with serving(
         tmp_path, api_key="", candidates=FOUR, follow=True, client_keys="operator", **ON
     ) as running:
         assert (await give(running))[0] == 401
-        headers = {"Authorization": "Bearer operator"}
-        assert (await give(running, **headers))[0] == 303
+        for key, status, seen in ((team, 403, False), ("operator", 303, True)):
+            headers = {"Authorization": f"Bearer {key}"}
+            html = (await get(running, "/ui/playground", **headers)).raw.decode()
+            assert (KEY_ENV in html, (await give(running, **headers))[0]) == (seen, status)
 
 
 @pytest.mark.clients

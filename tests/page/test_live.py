@@ -10,7 +10,7 @@ from openfusion_auto.core.types import Breaker
 from openfusion_auto.page.live import broken_says, day_of, health, rate
 from openfusion_auto.store.base import Spend
 from tests.page.asking import get
-from tests.server.conftest import FOUR
+from tests.server.conftest import FOUR, candidate
 from tests.server.live import GOOD, send, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -63,6 +63,16 @@ async def test_money_of_the_day_is_that_of_the_books(router):
     assert "Spent in 24 hours" in reply.shown
     assert "an estimate" in reply.shown
     assert "It might have needed more tokens or fewer." in reply.shown
+
+
+async def test_a_sum_of_nothing_but_unknown_prices_is_unknown(tmp_path):
+    unpriced = {k: v for k, v in candidate().items() if k != "price_usd_per_mtok"}
+    async with serving(tmp_path, candidates=[unpriced]) as running:
+        await send(running, {**GOOD, **SAY})
+        shown = re.sub(r"<[^>]+>", " ", (await get(running, "/ui")).shown)
+    told = " ".join(shown.split())
+    assert "Spent in 24 hours unknown 1 call, 1 at an unknown price" in told
+    assert "Last 1 request unknown 1 at an unknown price" in told
 
 
 async def test_a_gateway_key_sees_its_own_alone(tmp_path):

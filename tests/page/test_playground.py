@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from openfusion_auto.wire.options import read_options
 from tests.page.asking import get
 from tests.page.hostile import HOSTILE, check_harmless, check_shown
 from tests.server.conftest import FOUR
-from tests.server.live import check_refusal, send, serving
+from tests.server.live import check_refusal, send, serving, upstream_entry
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -167,6 +168,25 @@ async def test_a_panel_tells_how_it_goes_and_what_it_agrees_on(router, look):
     assert "all say yes" in await page.inner_text("#analysis")
     members = [r.body["model"] for r in router.up.requests[before : before + 3]]
     assert sorted(members) == ["vendor/coder-a", "vendor/reasoner-a", "vendor/verifier-a"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "offers", "shown"),
+    [
+        ("chat", ["web_search"], ["web_search", "web_fetch"]),
+        ("responses", ["web_search"], ["web_search"]),
+        ("chat", ["models"], []),
+    ],
+)
+async def test_the_web_tools_are_those_that_somebody_here_has(tmp_path, dialect, offers, shown):
+    ups = {"relay": {"offers": offers}, "idle": {"offers": ["web_search"]}}  # nobody is at `idle`
+    tables = [
+        {**upstream_entry(n, "http://127.0.0.1:9/v1"), "dialect": dialect, **more}
+        for n, more in ups.items()
+    ]
+    async with serving(tmp_path, candidates=FOUR, upstreams=tables) as running:
+        html = (await get(running, "/ui/playground")).raw.decode()
+        assert re.findall('name="tools" value="(.*?)"', html) == shown
 
 
 @pytest.mark.clients

@@ -8,10 +8,11 @@ import pytest
 from openfusion_auto.errors import ConfigError, StoreTooNew
 from openfusion_auto.store import migrations as module
 from openfusion_auto.store.base import TraceQuery
+from openfusion_auto.store.files import connect
 from openfusion_auto.store.migrations import LATEST, MIGRATIONS, migrate, version
-from openfusion_auto.store.retention import Limits
+from openfusion_auto.store.retention import Limits, prune_old
 from openfusion_auto.store.sqlite import SqliteStore
-from tests.store.samples import Wall, row
+from tests.store.samples import Wall, line, row
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_without_the_index_of_letters_a_file_has_all_the_rest(tmp_path):
     class Plain(sqlite3.Connection):
         def execute(self, sql, *values):
             if "VIRTUAL TABLE" in sql:
-                raise sqlite3.OperationalError("no such module: fts5")
+                sql = "CREATE VIRTUAL TABLE letters USING not_built_in(words)"
             return super().execute(sql, *values)
 
     path = tmp_path / "p.sqlite3"
@@ -129,6 +130,52 @@ def test_without_the_index_of_letters_a_file_has_all_the_rest(tmp_path):
     for words, wanted in (("was said", ["tr_1"]), ("as", ["tr_1"]), ("unsaid", [])):
         assert [r.head.id for r in store.traces(TraceQuery(5, words=words))] == wanted
     store.close()
+
+
+def test_an_index_that_this_sqlite_cannot_read_is_given_up_for_good(tmp_path):
+    """As when another Python reads the file, whose SQLite has no FTS5: neither books nor traces may wait for it."""
+    path, wall = tmp_path / "p.sqlite3", Wall()
+    query = TraceQuery(5, words="was said")
+
+    def told(name, words):
+        store = SqliteStore(path, Limits(), wall)
+        store.enter(line(name))
+        store.record(name, lambda: row(name, at=wall(), words=words))
+        found = [r.head.id for r in store.traces(query)]
+        assert store.status().problem is None
+        store.close()
+        return found
+
+    def rename(one, other):
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA writable_schema = ON")
+            change = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = 'letters'"
+            assert db.execute(change, (one, other)).rowcount == 1
+
+    assert told("tr_1", "what was said") == ["tr_1"]
+    rename("fts5", "not_built_in")
+    assert told("tr_2", "more was said") == ["tr_2", "tr_1"]
+    rename("not_built_in", "fts5")  # the index does not know the second one
+    assert told("tr_3", "unsaid") == ["tr_2", "tr_1"]
+    with contextlib.closing(connect(path)) as db:
+        assert prune_old(db, Limits(keep_s=0.0), wall() + 1.0) == 6
+        assert db.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("pages", range(6))
+def test_a_disk_that_fills_up_leaves_the_index_for_another_time(db, pages):
+    """It is no sign of an SQLite without FTS5: the file would never get its index."""
+    made(db, 9)
+    for put, _ in (CONTENT[n] for n in range(1, 10)):
+        db.execute(put)
+    (used,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {used + pages}")
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        migrate(db)
+    assert version(db) == 9
+    db.execute("PRAGMA max_page_count = 100000")
+    migrate(db)
+    assert db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_went'").fetchone()
 
 
 def test_a_step_is_applied_once(db, monkeypatch):

@@ -1,6 +1,7 @@
 """What is old goes, and what makes the file too large: traces first, the books last."""
 
 import contextlib
+from random import Random
 
 import pytest
 
@@ -101,6 +102,39 @@ def test_words_go_with_their_traces_and_so_does_the_index_of_their_letters(db):
     prune_large(db, Limits(max_bytes=before * 4 // 5))
     assert used_bytes(db) <= before * 4 // 5
     assert 0 < count(db, "letters", letters) == count(db, "traces") < 300
+
+
+def test_what_waits_to_be_taken_out_of_the_index_costs_no_more_traces_and_no_books(db):
+    """Crossing out makes the index larger, and with it the file, for as long as nothing is merged."""
+    random = Random(1)
+    for n in range(200):
+        words = "".join(random.choices("abcdefghijklmnopqrstuvwxyz .,", k=3000))
+        kept = row(f"tr_{n}", at=float(n), words=words)
+        db.execute("BEGIN")
+        db.execute(INSERT_TRACE, (*kept.head, *kept[1:]))
+        db.execute(INSERT_LINE, line(kept.head.id))
+        db.execute("COMMIT")
+    before = used_bytes(db)
+    prune_large(db, Limits(max_bytes=before // 2))
+    assert before // 4 < used_bytes(db) <= before // 2
+    assert count(db, "traces") > 60
+    prune_large(db, Limits(max_bytes=before // 5))
+    assert 0 < count(db, "traces") < 60
+    assert count(db, "ledger") == 200
+
+
+def test_what_else_is_in_the_file_makes_it_no_longer_work(db, monkeypatch):
+    """Merging takes a second in a full file, whatever share of that the traces are."""
+    merged = []
+    monkeypatch.setattr(module, "merge_letters", merged.append)
+    fill(db, 1000, seals=20_000, size=2000)
+    before = used_bytes(db)
+    prune_large(db, Limits(max_bytes=before))
+    assert merged == []
+    prune_large(db, Limits(max_bytes=before * 9 // 10))
+    assert used_bytes(db) <= before * 9 // 10
+    assert 200 < count(db, "traces") < 1000
+    assert 1 < len(merged) <= 4
 
 
 def test_what_was_deleted_is_taken_out_of_the_index_of_letters(db, monkeypatch):

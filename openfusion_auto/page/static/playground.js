@@ -111,7 +111,7 @@ function ended(text, trace, told) {
   link.href = `/ui/traces/${encodeURIComponent(trace ?? "")}`;
   link.textContent = "the whole trace";
   at("end").replaceChildren(...(told ? [`${told.why} · ${told.dry_run ? "nothing paid" : usd(told.usd)} · `] : []), ...(trace ? [link] : []));
-  at("state").textContent = text;
+  at("state").textContent = seen(text);
 }
 
 async function ask() {
