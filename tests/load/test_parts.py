@@ -68,6 +68,8 @@ def test_the_upstream_answers_all_dialects_and_its_meter_has_every_call(tmp_path
             for n, (d, s, k) in enumerate(SOURCES)
         ]
         seen = asyncio.run(asked(up.url, *wants))
+        # A call is written down when it has ended, which its client may see before.
+        assert becomes(lambda: state(up)["open"] == 0, 30.0)
     assert [s.outcome for s in seen] == ["ok"] * len(wants)
     assert all(bool(s.calls) == (s.want.kind == "tool") for s in seen)
     calls = read_journal(tmp_path / "journal.jsonl")
