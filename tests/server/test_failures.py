@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.agents.say import DIALECTS
-from tests.server.failures import BAD_CALL, CASES, PHASES, SECRET, play_all, said
+from tests.server.failures import CASES, PHASES, SECRET, play_all, said
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -63,9 +63,7 @@ async def test_with_nobody_else_the_client_is_told_in_its_own_dialect(played, di
     assert SECRET.encode() not in got.raw
     assert list(map(line_of, got.attempts)) == [("c", "error", case.booked)] * case.tries_alone
     estimated = [a["estimated"] for a in got.attempts if a["usd"] is not None]
-    # A stream tells its usage behind the event at which such a call is found broken: in the same read, or too late.
-    if (form, case.what) != ("stream", BAD_CALL):
-        assert estimated == [not case.reported] * len(estimated)
+    assert estimated == [not case.reported] * len(estimated)
     assert got.outcome == "error"
     if case.told:
         check_told(got, dialect, case)
