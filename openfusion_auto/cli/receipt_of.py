@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ def make(trace_id: str, out: Path | None, settings: Settings) -> Path:
     Raises:
         Failure: nobody knows the trace, it holds too little, or the pool is another one by now.
     """
-    from dataclasses import replace
-
     from openfusion_auto.evals import receipt
     from openfusion_auto.runtime.clock import Clock
 

@@ -168,3 +168,16 @@ def relay(answers, **more):
         made.shutdown()
         thread.join()
         made.server_close()
+
+
+def count():
+    """An answer of five minutes."""
+    return (f"word {i} " for i in range(10_000))
+
+
+def within(seconds, is_so):
+    """Wait until something is so; returns whether it is."""
+    end_s = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return is_so()

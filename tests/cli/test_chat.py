@@ -18,7 +18,7 @@ from openfusion_auto.cli.common import load_settings
 from openfusion_auto.cli.slash import COMMANDS
 from openfusion_auto.upstream.reply import Reply
 
-from .terminal import PROMPT, at_terminal, relay
+from .terminal import PROMPT, at_terminal, count, relay, within
 
 ARGS = ("chat", "--model", "coder-a")
 
@@ -259,17 +259,6 @@ def looks_right(shown):
     assert not re.search(r"\x1b\[([0-9;]*;)?(3[0-8]|4[0-8]|9[0-7])[;m]", shown)  # NO_COLOR
     for foreign in ("\x1b]0;evil", "\x07", "\x9b", "\u202e", "\x1b[31m"):
         assert foreign not in shown
-
-
-def count():
-    return (f"word {i} " for i in range(10_000))
-
-
-def within(seconds, is_so):
-    end_s = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < end_s:
-        time.sleep(0.01)
-    return is_so()
 
 
 def test_in_a_pipe_nothing_is_asked(run):

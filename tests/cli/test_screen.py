@@ -5,23 +5,12 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
 from .processes import environment
-from .terminal import relay
+from .terminal import count, relay, within
 
-POOL_OF_ONE = """\
-schema = 1
-[[candidates]]
-id = "coder-a"
-upstream = "relay"
-model = "vendor/coder"
-roles = ["coder"]
-price_usd_per_mtok = { input = 1.0, output = 4.0, source = "test", as_of = "2026-11-01" }
-context_tokens = 200000
-"""
 COLUMNS, ROWS = 70, 40
 
 
@@ -30,7 +19,9 @@ class Screen:
 
     def __init__(self, tmux, folder):
         self.tmux = [tmux, "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        env = environment(RELAY_KEY="sk-relay", PS1="$ ", TERM="xterm-256color", LC_ALL="C.UTF-8")
+        env = environment(
+            RELAY_API_KEY="sk-relay", PS1="$ ", TERM="xterm-256color", LC_ALL="C.UTF-8"
+        )
         size = ["-x", str(COLUMNS), "-y", str(ROWS)]
         self.do("new-session", "-d", *size, "-c", str(folder), "sh", env=env)
 
@@ -49,17 +40,13 @@ class Screen:
 
     def until(self, *texts):
         """Wait until the screen shows all of these; returns it."""
-        end_s = time.monotonic() + 30
-        while not all(text in (seen := self.shown()) for text in texts):
-            assert time.monotonic() < end_s, (texts, seen)
-            time.sleep(0.05)
-        return seen
+        assert within(30, lambda: all(text in self.shown() for text in texts)), self.shown()
+        return self.shown()
 
 
 @pytest.fixture
-def screen(tool, tmp_path, monkeypatch):
-    monkeypatch.setenv("OPENFUSION_STATE_DIR", str(tmp_path / "state"))
-    made = Screen(tool("tmux"), tmp_path)
+def screen(tool, folder):
+    made = Screen(tool("tmux"), folder)
     yield made
     made.do("kill-server")
 
@@ -68,15 +55,11 @@ def openfusion(*args):
     return shlex.join([sys.executable, "-m", "openfusion_auto", *args])
 
 
-def test_a_conversation_its_commands_a_pipe_and_a_stopped_answer(screen, tmp_path):
+def test_a_conversation_its_commands_a_pipe_and_a_stopped_answer(screen, configured):
     answers = {"vendor/coder": ["# A title\n\n", "- **one**\n", "- two\n\n", "the ", "last"]}
     with relay(answers) as upstream:
-        (tmp_path / "pool.toml").write_text(POOL_OF_ONE)
-        (tmp_path / "openfusion.toml").write_text(
-            f'[[upstreams]]\nname = "relay"\nbase_url = "{upstream.url}"\napi_key_env = "RELAY_KEY"\n'
-            '[pool]\nfile = "pool.toml"\n'
-        )
-        screen.type(openfusion("chat"))
+        configured(upstream.url)
+        screen.type(openfusion("chat", "--model", "coder-a"))
         screen.until("Ctrl-D ends.")
         screen.type("tell me")
         seen = screen.until("the last", "vendor/coder | single |")
@@ -87,18 +70,17 @@ def test_a_conversation_its_commands_a_pipe_and_a_stopped_answer(screen, tmp_pat
         screen.until("for 1 turn, 1 call")
         screen.type("/why")
         screen.until("worst case $")
-        upstream.answers["vendor/coder"] = (f"word {i} " for i in range(10_000))
+        upstream.answers["vendor/coder"] = count()
         screen.type("count")
         screen.until("word 9")
         screen.do("send-keys", "C-c")
         seen = screen.until("stopped | vendor/coder | single | ~$0.0")
-        end_s = time.monotonic() + 20
-        while not upstream.left and time.monotonic() < end_s:
-            time.sleep(0.01)
-        assert upstream.left, "the upstream still writes"
+        assert within(20, lambda: upstream.left)
         assert seen.count("word 0 word 1 ") == 1, seen
         screen.do("send-keys", "C-d")
         upstream.answers["vendor/coder"] = ["from a pipe"]
-        screen.type(f"echo 'one shot' | {openfusion('ask')} | tr a-z A-Z; echo done=$?")
+        screen.type(
+            f"echo 'one shot' | {openfusion('ask', '--model', 'coder-a')} | tr a-z A-Z; echo done=$?"
+        )
         screen.until("FROM A PIPE", "done=0")
         assert upstream.bodies[-1]["messages"][-1]["content"].strip() == "one shot"
