@@ -32,6 +32,7 @@ from openfusion_auto.runtime.texts import texts_of
 from openfusion_auto.runtime.trace import Again, Trace, TraceStore, shown
 from openfusion_auto.wire.jsons import dumps
 from openfusion_auto.wire.portable import seals_of_answer
+from openfusion_auto.wire.refused import BETA
 from openfusion_auto.wire.telling import stream_of, telling
 from openfusion_auto.wire.traceparent import read_traceparent
 
@@ -328,7 +329,7 @@ class Engine:
 
 
 # What a client of Anthropic's API turns on for a request; goes from Messages clients to Messages upstreams alone.
-FORWARDED = ("anthropic-beta", "anthropic-version")
+FORWARDED = (BETA, "anthropic-version")
 ID_PREFIX: Mapping[Dialect, str] = {"chat": "chatcmpl-", "responses": "resp_", "messages": "msg_"}
 
 

@@ -29,7 +29,7 @@ LEFT_OUT = frozenset({
 TOOL_KEYS = frozenset({
     "defer_loading", "eager_input_streaming", "strict", "allowed_callers", "input_examples",
 })  # fmt: skip
-BETA = "anthropic-beta"  # the header whose flags are refused
+BETA = "anthropic-beta"  # the header in which clients of Anthropic's API turn things on
 _IN_TOOLS = "tools."
 # Refused -> what it is called instead.
 RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}

@@ -14,6 +14,7 @@ from openfusion_auto.core.prompt import Dialect, Prompt, WebTool
 from openfusion_auto.wire.hosted import OWN_USES
 from openfusion_auto.wire.jsons import as_object
 from openfusion_auto.wire.options import WEB_TOOLS
+from openfusion_auto.wire.refused import BETA
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
@@ -33,7 +34,6 @@ _NATIVE: Mapping[Dialect, Mapping[WebTool, tuple[str, Mapping[str, object]]]] = 
         ),
     },
 }
-BETA = "anthropic-beta"
 FETCH_BETA = "web-fetch-2025-09-10"  # what turned `web_fetch_20250910` on before it was for all
 
 

@@ -9,8 +9,9 @@ import pytest
 from openfusion_auto.wire.chat import read_answer, read_bill
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.codec import CODECS
+from openfusion_auto.wire.refused import BETA
 from openfusion_auto.wire.rendered import Rendered
-from openfusion_auto.wire.web import BETA, FETCH_BETA, has_web, web_headers, web_tools_of, with_web
+from openfusion_auto.wire.web import FETCH_BETA, has_web, web_headers, web_tools_of, with_web
 from tests.server.dialects import DIALECTS, Says, request_for, stream, whole
 
 SEARCH = {"type": "openrouter:web_search", "parameters": {"max_results": 3}}
