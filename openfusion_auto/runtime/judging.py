@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import tokens, turns
-from openfusion_auto.core.decide import decide, tightest
+from openfusion_auto.core.decide import decide, tightest, worst_of
 from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.own import ad_hoc
 from openfusion_auto.core.plan import is_locked
@@ -100,9 +100,10 @@ class Judging:
         What `spent` has used already is taken off the limits. `number` is its turn's, where it has taken one.
 
         Raises:
-            BadRequest: it asks for a longer answer than the operator allows.
+            BadRequest: it asks for a longer answer, for more calls or for more money than the operator allows.
         """
         prompt = self.means.ceilings.admitted(incoming.prompt)
+        refuse_beyond(prompt, self.policy)
         pool, own = self.means.pool, self.own
         if incoming.view is not None:
             incoming.view.check(prompt.model, prompt.body)
@@ -233,17 +234,32 @@ class Judging:
         return replace(task, needs=replace(task.needs, input_tokens=counted))
 
 
+def refuse_beyond(prompt: Prompt, policy: Policy) -> None:
+    """Refuse an option above the operator's own ceiling, by the ceiling's name.
+
+    Looked up in the body: what a preset or a model of the operator's own brings along is cut without a word.
+    """
+    said = prompt.body.get("openfusion")
+    if not isinstance(said, Mapping):
+        return
+    for name, most in (("max_calls", policy.max_calls), ("max_usd", policy.max_usd)):
+        asked = said.get(name)
+        if most is not None and isinstance(asked, (int, float)) and asked > most:
+            raise BadRequest(
+                f"openfusion.{name} {asked:g} is more than this server allows: {most:g}. Ask for at most {most:g}, or "
+                f"leave it out. The operator sets it as auto.{name}.",
+                param=f"openfusion.{name}",
+                code="limit_exceeded",
+            )
+
+
 def raise_if_empty(judged: Judged) -> None:
     """Raise when nobody can serve: too long for all, too dear for all, or every rejection listed."""
     decision = judged.decision
     if decision.plan.steps:
         return
     if decision.ranking:
-        raise BadRequest(
-            f"No candidate fits the budget of this request: {decision.reasons[-1]}.",
-            param="openfusion.max_usd",
-            code="budget_exceeded",
-        )
+        raise too_dear(judged)
     rules = {r.rule for r in decision.rejected if r.rule != "not_requested"}
     why = reasons(decision.rejected[:20])
     if rules and rules <= BY_REQUEST:
@@ -260,6 +276,30 @@ def raise_if_empty(judged: Judged) -> None:
             param="messages",
         )
     raise NoCandidate(f"No candidate can serve this request. {why}")
+
+
+def too_dear(judged: Judged) -> BadRequest:
+    """Return the refusal of a request that is too dear for all: what it takes, and whose limit it is."""
+    asked, decision = judged.prompt.options.max_usd, judged.decision
+    most = tightest(judged.policy.max_usd, asked)
+    if most is None:
+        return BadRequest(
+            f"No candidate fits the limits of this request: {decision.reasons[-1]}.",
+            param="openfusion.max_calls",
+            code="budget_exceeded",
+        )
+    worst = (worst_of(judged.pool, s.candidate, judged.task) for s in decision.ranking)
+    known = [usd for usd in worst if usd is not None]
+    takes = f"at least {min(known):.4g} USD at worst" if known else "an unknown price"
+    whose = "openfusion.max_usd"
+    if most != asked:
+        whose = "what its budgets leave" if most == judged.left_usd else "auto.max_usd"
+    return BadRequest(
+        f"No candidate fits the budget of this request: it takes {takes}, and the limit is {most:g} USD ({whose}). A "
+        "lower bound of the answer (max_tokens) makes it cheaper.",
+        param="openfusion.max_usd",
+        code="budget_exceeded",
+    )
 
 
 def reasons(rejected: Sequence[Rejection]) -> str:

@@ -27,7 +27,7 @@ from openfusion_auto.errors import (
 )
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.engine import Engine
-from openfusion_auto.runtime.judging import Incoming
+from openfusion_auto.runtime.judging import Incoming, refuse_beyond
 from openfusion_auto.runtime.names import AUTO, PREFIX
 from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.session import session_of
@@ -253,6 +253,7 @@ async def answer(engine: Engine, asked: Incoming, trace: Trace) -> bytes:
 async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> Answer:
     """Find who answers, check the budget, call. Raises what `answer` does."""
     prompt, means, options = asked.prompt, engine.means, asked.prompt.options
+    refuse_beyond(prompt, engine.policy)
     pool = means.pool
     if asked.view is not None:
         asked.view.check(prompt.model, prompt.body)

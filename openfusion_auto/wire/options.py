@@ -58,7 +58,7 @@ def read_options(value: object) -> Options:
     _refuse_unknown(FIELD, given, _KNOWN)
     given = {key: v for key, v in given.items() if v is not None}
     tools = _tools(given)
-    given = _with_preset(given)
+    given = _with_preset(_meant(given))
     return Options(
         mode=cast(
             "Literal['auto', 'single', 'verify', 'panel']", _choice(given, "mode", _MODES, "auto")
@@ -79,6 +79,14 @@ def read_options(value: object) -> Options:
         analysis="analysis" in given and boolean(f"{FIELD}.analysis", given["analysis"]),
         tools=tools,
     )
+
+
+def _meant(given: dict[str, object]) -> dict[str, object]:
+    """Return the options with mode panel where they name a panel and no other way: else it would go unheard."""
+    way = given.get("strategy")
+    if "mode" not in given and (way == "panel" or (way is None and given.get("panel"))):
+        return {**given, "mode": "panel"}
+    return given
 
 
 def _with_preset(given: Mapping[str, object]) -> dict[str, object]:
@@ -114,7 +122,8 @@ def _refuse_unknown(at: str, given: Mapping[str, object], known: tuple[str, ...]
 
         near = get_close_matches(key[:40], known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else f" Known are: {', '.join(known)}."
-        raise BadRequest(f"Unknown option in '{at}'.{hint}", param=at, code="unknown_option")
+        what = f"'{at}.{key}'" if key.isidentifier() and len(key) <= 40 else f"in '{at}'"
+        raise BadRequest(f"Unknown option {what}.{hint}", param=at, code="unknown_option")
 
 
 def _tools(given: Mapping[str, object]) -> tuple[WebTool, ...]:

@@ -497,6 +497,40 @@ class TestNobodyCanServe:
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
             status, _, body = await router.chat(ask("hi", openfusion={"max_usd": 1e-9}))
         assert (status, body["error"]["code"]) == (400, "budget_exceeded")
+        assert "USD at worst, and the limit is 1e-09 USD (openfusion.max_usd)" in body["error"]["message"]  # fmt: skip
+        assert up.requests == []
+
+    async def test_a_ceiling_of_the_operators_is_named_as_the_limit_that_nothing_fits(
+        self, start_router
+    ):
+        tight = {"auto": {"max_usd": 1e-9}}
+        async with FaultyUpstream() as up, start_router(up.url, **tight) as router:
+            _, _, body = await router.chat(ask("hi"))
+        assert "the limit is 1e-09 USD (auto.max_usd)" in body["error"]["message"]
+
+    @pytest.mark.parametrize(
+        ("asked", "named"),
+        [({"max_calls": 5}, "max_calls"), ({"max_usd": 0.6}, "max_usd"), ({"max_calls": 4, "max_usd": 0.5}, None),
+         ({"preset": "budget"}, None)],
+    )  # fmt: skip
+    async def test_an_option_above_the_operators_ceiling_is_a_400_that_names_it(
+        self, start_router, asked, named
+    ):
+        limits = {"auto": {"max_calls": 4, "max_usd": 0.5}}
+        async with (
+            FaultyUpstream() as up,
+            start_router(up.url, candidates=FOUR, **limits) as router,
+        ):
+            status, _, body = await router.chat(ask("hi", max_tokens=50, openfusion=asked))
+            if named is None:
+                assert status == 200
+                return
+            async with router.http.post(
+                f"{router.root}/debug/route", json=ask("hi", openfusion=asked)
+            ) as r:
+                assert (r.status, (await r.json())["error"]["code"]) == (400, "limit_exceeded")
+        assert (status, body["error"]["param"]) == (400, f"openfusion.{named}")
+        assert f"auto.{named}" in body["error"]["message"]
         assert up.requests == []
 
     async def test_a_budget_downgrades_before_it_refuses(self, start_router):

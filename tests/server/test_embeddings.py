@@ -305,6 +305,8 @@ async def test_a_budget_is_kept_before_any_call(start_router, upstream):
         status, _, body = await told(router, asked)
         fits = {**asked, "openfusion": {"max_usd": 0.01}}
         assert (await told(router, fits))[0] == 200
+        over = {**asked, "openfusion": {"max_calls": 13}}
+        assert (await told(router, over))[2]["error"]["code"] == "limit_exceeded"
     assert (status, body["error"]["code"]) == (400, "budget_exceeded")
     assert len(upstream.asked) == 1
 

@@ -30,7 +30,13 @@ def test_every_option_is_read():
 
 @pytest.mark.parametrize(
     "default",
-    [{"strategy": "panel"}, {"analysis": False}, {"tools": {}}, {"tools": {"web_search": False}}],
+    [
+        {"mode": "auto", "strategy": "panel"},
+        {"panel": []},
+        {"analysis": False},
+        {"tools": {}},
+        {"tools": {"web_search": False}},
+    ],
 )
 def test_asking_for_what_happens_anyway_is_fine(default):
     assert read_options(default) == Options()
@@ -73,11 +79,31 @@ def test_a_wrong_value_is_refused_by_its_name(asked, param):
 def test_an_unknown_key_is_refused_with_the_nearest_known_one():
     with pytest.raises(BadRequest, match="Did you mean 'cost_quality'"):
         read_options({"cost_qualty": 3})
-    with pytest.raises(BadRequest, match="Known are: mode, panel") as caught:
+    with pytest.raises(BadRequest, match=r"'openfusion\.zzz'\. Known are: mode, panel") as caught:
         read_options({"zzz": 3})
     assert caught.value.code == "unknown_option"
     with pytest.raises(BadRequest, match="Did you mean 'web_search'"):
         read_options({"tools": {"websearch": True}})
+
+
+@pytest.mark.parametrize("odd", ["sk-0123456789", "x" * 41, "two words"])
+def test_an_unknown_key_that_is_no_short_name_stays_unsaid(odd):
+    with pytest.raises(BadRequest, match="in 'openfusion'") as caught:
+        read_options({odd: 1})
+    assert odd not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "mode", "strategy"),
+    [
+        ({"panel": ["a", "b"]}, "panel", "panel"), ({"strategy": "panel"}, "panel", "panel"),
+        ({"panel": ["a", "b"], "preset": "fast"}, "panel", "panel"), ({"panel": ["a"], "mode": "auto"}, "auto", "panel"),
+        ({"panel": ["a"], "mode": "single"}, "single", "panel"), ({"panel": ["a"], "strategy": "self_fusion"}, "auto", "self_fusion"),
+    ],
+)  # fmt: skip
+def test_a_panel_that_is_named_is_asked_for_unless_another_way_is_said(asked, mode, strategy):
+    found = read_options(asked)
+    assert (found.mode, found.strategy) == (mode, strategy)
 
 
 @pytest.mark.parametrize("other", [[], "auto", 1, True])
