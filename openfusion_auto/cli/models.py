@@ -34,15 +34,10 @@ def command(as_json: bool, config: Path | None) -> None:
 
 def entries(settings: Settings) -> list[dict[str, object]]:
     """Return every model as `GET /v1/models` does, without live numbers."""
-    from openfusion_auto.server.info import candidate_info, entry, virtual_entries
+    from openfusion_auto.server.models import catalogue
 
-    pool = settings.pool
-    rows = virtual_entries(pool, {m.name: m for m in settings.models})
-    rows += (
-        {**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, None)}
-        for c in pool.candidates
-    )
-    return rows
+    own = {m.name: m for m in settings.models}
+    return catalogue(settings.pool, own, {}, settings.config.max_tokens.answer)
 
 
 def show(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from openfusion_auto.config.problems import describe, dotted, near
 from openfusion_auto.config.section import Section, Strings
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.own import POOL_SCHEMA, ad_hoc
+from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import (
     ROLES,
     Benchmark,
@@ -323,7 +324,7 @@ def _price(candidate: Candidate, _today: date) -> Iterator[Finding]:
     if price.cache_write is not None and price.cache_write < price.input:
         detail = f"cache_write {price.cache_write} is below input {price.input}"
         yield Finding(name, "price_outlier", detail)
-    if price.output < price.input:
+    if price.output < price.input and not is_embedding(candidate):
         detail = f"output {price.output} is below input {price.input}"
         yield Finding(name, "price_outlier", detail)
     if max(price.input, price.output) > _HIGHEST_USD_PER_MTOK:
@@ -343,6 +344,8 @@ def _window(candidate: Candidate, _today: date) -> Iterator[Finding]:
 
 def _evidence(candidate: Candidate, _today: date) -> Iterator[Finding]:
     names = [b.name for b in candidate.benchmarks]
+    if is_embedding(candidate):
+        return  # nothing is ranked by it
     if not names:
         yield Finding(candidate.id, "no_benchmark", "quality is a guess")
     elif len(names) == 1:
@@ -355,5 +358,5 @@ def _words(candidate: Candidate, _today: date) -> Iterator[Finding]:
         if offer not in KNOWN_OFFERS:
             detail = f'"{offer}" is not known{near(offer, KNOWN_OFFERS)}'
             yield Finding(candidate.id, "offer_unknown", detail)
-    if not candidate.roles:
+    if not candidate.roles and not is_embedding(candidate):
         yield Finding(candidate.id, "no_role", "it is never chosen for a role")

@@ -14,8 +14,8 @@ from openfusion_auto.page.render import render
 from openfusion_auto.page.saving import Row, add_up, whole, yardstick
 from openfusion_auto.runtime.state import LiveState
 from openfusion_auto.server import traces
-from openfusion_auto.server.info import view_of
 from openfusion_auto.server.keys import CLOCK, ENGINE, LIVE, PAGE
+from openfusion_auto.server.models import view_of
 from openfusion_auto.server.serving import WORKER
 from openfusion_auto.store.base import Spend
 

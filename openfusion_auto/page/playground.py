@@ -16,7 +16,7 @@ from openfusion_auto.errors import BadRequest, FusionError
 from openfusion_auto.page import keys, markup
 from openfusion_auto.page.render import render
 from openfusion_auto.runtime.engine import Engine
-from openfusion_auto.server import info
+from openfusion_auto.server import info, models
 from openfusion_auto.server.keys import ENGINE
 from openfusion_auto.server.middleware import error_response
 from openfusion_auto.server.surface import read_body, surface
@@ -48,7 +48,7 @@ AGGREGATORS = (
 
 async def page(request: web.Request) -> web.Response:
     """`GET /ui/playground`."""
-    engine, view = request.app[ENGINE], info.view_of(request)
+    engine, view = request.app[ENGINE], models.view_of(request)
     unready = engine.means.live.snapshot(None).unready
     pool = view.pool if view else engine.means.pool
     return render(
@@ -59,7 +59,7 @@ async def page(request: web.Request) -> web.Response:
         ways=WAYS,
         aggregators=AGGREGATORS,
         candidates=[(c, unready.get(c.upstream)) for c in pool.candidates],
-        models=[entry["id"] for entry in info.listing(request)],
+        models=[entry["id"] for entry in models.listing(request)],
         problems={c.id: unready[c.upstream] for c in pool.candidates if c.upstream in unready},
         texts=engine.keep_texts,
         web_tools=web_tools(engine, pool),

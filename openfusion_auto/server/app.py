@@ -17,7 +17,7 @@ from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Limiter
 from openfusion_auto.runtime.stream import ClientStream
-from openfusion_auto.server import info, traces
+from openfusion_auto.server import info, models, traces
 from openfusion_auto.server.embeddings import embeddings
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
@@ -98,8 +98,8 @@ def look_at(engine: Engine, limiter: Limiter, live: Live, loaded: Loaded) -> Loo
 
 def add_api(router: web.UrlDispatcher, root: str) -> None:
     """Serve the API under a root."""
-    router.add_get(f"{root}/models", info.models)
-    router.add_get(f"{root}/models/{{model:.+}}", info.model)
+    router.add_get(f"{root}/models", models.models)
+    router.add_get(f"{root}/models/{{model:.+}}", models.model)
     router.add_get(f"{root}/keys/me", me)
     router.add_get(f"{root}/status", status)
     router.add_get(f"{root}/config", info.configured)

@@ -1,11 +1,9 @@
-"""What the server says about itself: models, health, routes."""
+"""What the server says about itself: health, routes, what decides."""
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -15,27 +13,16 @@ from openfusion_auto.core.explain import decision_json
 from openfusion_auto.core.own import OwnModel
 from openfusion_auto.core.prompt import Dialect, FanOut
 from openfusion_auto.core.strategy import mode_of
-from openfusion_auto.core.strength import is_embedding
-from openfusion_auto.core.types import Candidate, Policy, Pool
+from openfusion_auto.core.types import Candidate, Policy
 from openfusion_auto.errors import BadRequest
-from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.judging import Judged, raise_if_empty
-from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, OwnModels, not_found, roles_of
-from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, PAGE, VIEWS
+from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, PAGE
 from openfusion_auto.server.middleware import error_response
+from openfusion_auto.server.models import answer_json, candidate_info, view_of
 from openfusion_auto.server.serving import WORKER
 from openfusion_auto.server.sharing import HEARING, LINK
 from openfusion_auto.server.surface import read_body, understood
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
-
-
-def answer_json(value: object, status: int = 200) -> web.Response:
-    """Return a value as JSON."""
-    return web.Response(
-        body=json.dumps(value, allow_nan=False).encode(),
-        content_type="application/json",
-        status=status,
-    )
 
 
 async def alive(request: web.Request) -> web.Response:
@@ -71,131 +58,6 @@ async def ready(request: web.Request) -> web.Response:
         "dry_run": request.app[ENGINE].dry_run,
     }
     return answer_json(body, 200 if good else 503)
-
-
-async def models(request: web.Request) -> web.Response:
-    """`GET /v1/models`: virtual models, roles, then the pool, in one body that several clients' readers take."""
-    data = listing(request)
-    return answer_json(
-        {
-            "object": "list",
-            "data": data,
-            "has_more": False,
-            "first_id": data[0]["id"] if data else None,
-            "last_id": data[-1]["id"] if data else None,
-        }
-    )
-
-
-async def model(request: web.Request) -> web.Response:
-    """`GET /v1/models/{id}`; the id may hold slashes, plain or escaped."""
-    wanted = request.match_info["model"]
-    view = view_of(request)
-    pool = view.pool if view else request.app[ENGINE].means.pool
-    aliases = {c.model: c.id for c in pool.candidates}
-    for entry in listing(request):
-        if entry["id"] in (wanted, aliases.get(wanted)):
-            return answer_json(entry)
-    if view is not None:
-        view.check(wanted)
-    raise not_found(wanted, pool, request.app[ENGINE].own)
-
-
-def listing(request: web.Request) -> list[dict[str, object]]:
-    """Return every model as a JSON entry; of those only that the client's key may use."""
-    view = view_of(request)
-    pool = view.pool if view else request.app[ENGINE].means.pool
-    live = request.app[ENGINE].means.live.snapshot(None).stats
-    virtual = virtual_entries(pool, request.app[ENGINE].own)
-    rows = []
-    for c in pool.candidates:
-        stats = live.get(c.id)
-        latency = round(stats.ttft_ms, 1) if stats and stats.ttft_weight >= 1 else None
-        rows.append({**entry(c.id, c.upstream, (c,)), "openfusion": candidate_info(c, latency)})
-    found = [within(e, request.app[ENGINE].means.ceilings.answer) for e in virtual + rows]
-    return found if view is None else [e for e in found if e["id"] in view.names]
-
-
-def view_of(request: web.Request) -> View | None:
-    """Return what the client's key may ask for; None = everything."""
-    client = request.get(CLIENT)
-    return None if client is None else request.app[VIEWS].of(client.models)
-
-
-def within(row: dict[str, object], most: int | None) -> dict[str, object]:
-    """Return an entry whose longest answer is no longer than a client may ask for [tokens]; None = no ceiling."""
-    own = row["max_output_tokens"]
-    if most is None or (isinstance(own, int) and own <= most):
-        return row
-    return {**row, "max_output_tokens": most}
-
-
-def virtual_entries(pool: Pool, own: OwnModels) -> list[dict[str, object]]:
-    """Return the entries of all names behind which several candidates stand."""
-    said = "picks the model, or several, for each request"
-    talkers = tuple(c for c in pool.candidates if not is_embedding(c))
-    found = [
-        virtual_entry(AUTO, said, pool, talkers),
-        virtual_entry(FUSION, "always a panel", pool, talkers),
-    ]
-    for role in roles_of(pool):
-        players = tuple(c for c in pool.candidates if role in c.roles)
-        said = f"the best candidate for the role {role}"
-        found.append(virtual_entry(PREFIX + role, said, pool, players))
-    for model in own.values():
-        shown = virtual_entry(model.name, model.says, pool, model.players(pool))
-        made = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        found.append({**shown, "created": model.created, "created_at": made})
-    return found
-
-
-def virtual_entry(
-    name: str, says: str, pool: Pool, players: tuple[Candidate, ...]
-) -> dict[str, object]:
-    """Return the entry of a name behind which several candidates stand."""
-    info = {"virtual": True, "description": says, "candidates": [c.id for c in players]}
-    return {**entry(name, "openfusion_auto", players or pool.candidates), "openfusion": info}
-
-
-def entry(name: str, owner: str, players: tuple[Candidate, ...]) -> dict[str, object]:
-    """Return what every reader needs. Windows are the smallest among the players: what is safe to fill."""
-    windows = [c.context_tokens for c in players if c.context_tokens]
-    outputs = [c.max_output_tokens for c in players if c.max_output_tokens]
-    return {
-        "id": name,
-        "object": "model",
-        "type": "model",
-        "lifecycle": "active",
-        "created": 0,
-        "created_at": "1970-01-01T00:00:00Z",
-        "owned_by": owner,
-        "display_name": name,
-        "context_length": min(windows) if windows else None,
-        "context_window": min(windows) if windows else None,
-        "max_output_tokens": min(outputs) if outputs else None,
-    }
-
-
-def candidate_info(c: Candidate, latency_ms: float | None) -> dict[str, object]:
-    """Return what the pool knows of a candidate; unknown is null."""
-    price = c.price
-    return {
-        "virtual": False,
-        "model": c.model,
-        "roles": list(c.roles),
-        "offers": list(c.offers),
-        "price_usd_per_mtok": {
-            "input": price.input,
-            "output": price.output,
-            "cache_read": price.cache_read,
-            "cache_write": price.cache_write,
-            "source": price.source,
-            "as_of": price.as_of,
-        }
-        if price
-        else None,
-        "live_ttft_ms": latency_ms,
-    }
 
 
 async def debug_route(request: web.Request) -> web.Response:

@@ -347,6 +347,12 @@ def test_a_price_of_this_machine_is_free_and_does_not_age():
     assert findings(sound(price=Price(0.0, 0.0, 0.0, 0.0, LOCAL_SOURCE, "2020-01-01"))) == []
 
 
+def test_a_maker_of_vectors_writes_nothing_and_is_held_to_no_benchmark():
+    price = Price(0.02, 0.0, None, None, "s", "2026-07-02")
+    vectors = sound(id="v", price=price, offers=("embeddings",), roles=(), benchmarks=())
+    assert findings(sound(), vectors) == []
+
+
 def test_a_role_that_nobody_plays_is_a_finding_of_the_pool():
     found = findings(sound(roles=("coder", "own")))
     assert [(f.candidate, f.rule) for f in found] == [("", "role_missing")] * 4

@@ -7,7 +7,7 @@ import pytest
 
 from openfusion_auto.core.types import Rejection
 from openfusion_auto.runtime.judging import reasons
-from tests.server.conftest import FOUR, candidate
+from tests.server.conftest import FOUR
 from tests.support.faulty import FaultyUpstream
 
 
@@ -23,67 +23,6 @@ async def get(router, path):
 async def route(router, body, **headers):
     async with router.http.post(f"{router.root}/debug/route", json=body, headers=headers) as r:
         return r.status, await r.json()
-
-
-class TestModels:
-    async def test_the_list_holds_virtual_models_roles_and_the_pool(self, start_router):
-        async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
-            status, body = await get(router, "/v1/models")
-        ids = [m["id"] for m in body["data"]]
-        roles = ["fast", "coder", "reasoner", "verifier", "writer"]
-        assert status == 200
-        assert ids == [
-            "openfusion/auto",
-            "openfusion/fusion",
-            *(f"openfusion/{r}" for r in roles),
-            "coder-a",
-            "fast-a",
-            "reasoner-a",
-            "verifier-a",
-        ]
-        assert (body["first_id"], body["last_id"], body["has_more"]) == (ids[0], ids[-1], False)
-
-    async def test_the_advertised_window_is_the_smallest_that_may_answer(self, start_router):
-        vectors = candidate("v", context_tokens=8_000, roles=["embedding"], offers=["embeddings"])
-        pool = [
-            candidate("big"),
-            candidate("small", context_tokens=50_000, roles=["writer"]),
-            vectors,
-        ]
-        async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
-            _, body = await get(router, "/v1/models")
-        windows = {m["id"]: m["context_length"] for m in body["data"]}
-        assert windows["openfusion/auto"] == 50_000
-        assert windows["openfusion/coder"] == 400_000
-
-    async def test_prices_are_per_million_and_unknown_is_null(self, start_router):
-        free = {k: v for k, v in candidate("free").items() if k != "price_usd_per_mtok"}
-        pool = [candidate("paid"), free]
-        async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
-            await router.chat({**ask("hi"), "model": "paid", "stream": False})
-            _, body = await get(router, "/v1/models")
-        info = {m["id"]: m["openfusion"] for m in body["data"]}
-        assert info["paid"]["price_usd_per_mtok"]["output"] == 4.0
-        assert info["free"]["price_usd_per_mtok"] is None
-        assert info["free"]["live_ttft_ms"] is None
-
-    @pytest.mark.parametrize("name", ["openfusion/auto", "coder-a", "vendor/coder-a"])
-    @pytest.mark.parametrize("escaped", [False, True])
-    async def test_one_model_by_id_with_or_without_an_escaped_slash(
-        self, start_router, name, escaped
-    ):
-        async with FaultyUpstream() as up, start_router(up.url) as router:
-            path = quote(name, safe="") if escaped else name
-            status, body = await get(router, f"/v1/models/{path}")
-        assert status == 200
-        assert body["id"] == name.removeprefix("vendor/")
-        assert body["object"] == "model"
-
-    async def test_an_unknown_model_is_not_found(self, start_router):
-        async with FaultyUpstream() as up, start_router(up.url) as router:
-            status, body = await get(router, "/v1/models/coder-b")
-        assert (status, body["error"]["code"]) == (404, "model_not_found")
-        assert "coder-a" in body["error"]["message"]
 
 
 class TestRoute:

@@ -157,6 +157,8 @@ async def test_it_is_listed_with_its_candidates_and_said_by_the_configuration(st
             "virtual": True,
             "description": "two and a judge",
             "candidates": ["coder-a", "fast-a", "reasoner-a", "verifier-a"],
+            "offers": ["json_schema", "reasoning", "tools", "vision"],
+            "price_range_usd_per_mtok": {"input": [0.1, 3.0], "output": [0.4, 15.0]},
         }
         async with router.http.get(f"{router.base}/models/team/careful") as r:
             assert await r.json() == shown
