@@ -41,6 +41,18 @@ def test_the_schema_is_one_and_holds_every_sample(made):
             assert list(Draft202012Validator(SCHEMA).iter_errors(json.loads(data))) == [], name
 
 
+@pytest.mark.parametrize("name", ["decision", "trace"])
+def test_the_schemas_say_the_same_of_what_they_share(name):
+    own = json.loads((data_root() / f"receipts/schemas/{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(own)
+    apart = {"attempt"} if name == "trace" else set()  # a trace says more of a call
+    assert {k: SCHEMA["$defs"][k] for k in set(own["$defs"]) - apart} == {
+        k: v for k, v in own["$defs"].items() if k not in apart
+    }
+    if name == "decision":
+        assert own.items() >= {k: v for k, v in SCHEMA["$defs"]["decision"].items() if k != "description"}.items()  # fmt: skip
+
+
 def test_texts_stand_in_a_receipt_only_when_asked_for(made):
     assert b"leap year" not in made["single.json"]
     assert b"It has 366" not in made["single.json"]

@@ -54,8 +54,10 @@ DATA = {
     "openfusion_auto/_data/candidates/local.toml",
     "openfusion_auto/_data/receipts/cases/coding-agent.toml",
     "openfusion_auto/_data/receipts/cases/tools.toml",
+    "openfusion_auto/_data/receipts/schemas/decision.schema.json",
     "openfusion_auto/_data/receipts/schemas/pool.schema.json",
     "openfusion_auto/_data/receipts/schemas/receipt.schema.json",
+    "openfusion_auto/_data/receipts/schemas/trace.schema.json",
     "openfusion_auto/core/reading.npz",
     "openfusion_auto/py.typed",
 }

@@ -8,7 +8,9 @@ import zlib
 from urllib.parse import quote
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from openfusion_auto.data import data_root
 from tests.server.conftest import FOUR
 from tests.support.faulty import FaultyUpstream
 
@@ -39,6 +41,29 @@ async def asked(router, *bodies):
 
 
 KEPT = {"server": {"traces_kept": 2}}
+SCHEMAS = {
+    name: Draft202012Validator(json.loads((data_root() / f"receipts/schemas/{name}.schema.json").read_text()))
+    for name in ("decision", "trace")
+}  # fmt: skip
+
+
+async def test_traces_and_decisions_are_valid_by_the_schemas_that_are_shipped(start_router):
+    more = {"cache": {"enabled": True}, "store": {"texts": True}}
+    bodies = (
+        ask(), ask(), ask(openfusion={"mode": "verify"}), ask("[[fault:F62]]", stream=True),
+        ask(openfusion={"mode": "panel", "analysis": True}), ask(openfusion={"max_usd": 1e-9}), ask(model="coder-z"),
+    )  # fmt: skip
+    async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR, **more) as router:
+        ids = await asked(router, *bodies)
+        shown = [(await get(router, f"/v1/traces/{name}"))[1] for name in ids]
+        async with router.http.post(f"{router.base}/chat/completions", json=ask(openfusion={"trace": "full"})) as r:  # fmt: skip
+            shown.append((await r.json())["openfusion"])
+        async with router.http.post(f"{router.root}/debug/route", json=ask()) as r:
+            decision = (await r.json())["decision"]
+    assert {(t["mode"], t["outcome"]) for t in shown} >= {("single", "ok"), ("verify", "ok"), ("panel", "ok"), (None, "error")}  # fmt: skip
+    for trace in shown:
+        assert [e.message for e in SCHEMAS["trace"].iter_errors(trace)] == [], trace["trace_id"]
+    assert [e.message for e in SCHEMAS["decision"].iter_errors(decision)] == []
 
 
 async def test_older_traces_come_from_the_store_in_lists_and_by_id(start_router):
