@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
+from openfusion_auto.config.cache import CacheSection
 from openfusion_auto.config.ceilings import CeilingsSection
 from openfusion_auto.config.hedge import HedgeSection
 from openfusion_auto.config.models import Models
@@ -294,24 +295,6 @@ class StoreSection(Section):
     texts: bool = Field(
         default=False,
         description="keep the words of requests and answers with their traces too, in memory and in the file",
-    )
-
-
-class CacheSection(Section):
-    """`[cache]`: giving the same answer to the same request of the same client, without a call."""
-
-    enabled: bool = Field(
-        default=False,
-        description="keep answers, in memory (and in Redis where that is shared), to give them again",
-    )
-    ttl_s: float = Field(
-        default=3600.0, gt=0, le=2_592_000, description="an answer is kept for so long, seconds"
-    )
-    max_mb: float = Field(
-        default=64.0, gt=0, le=100_000, description="all kept answers, MB (1,000,000 bytes)"
-    )
-    max_entry_kb: float = Field(
-        default=256.0, gt=0, le=100_000, description="largest answer that is kept, KB (1,000 bytes)"
     )
 
 

@@ -16,17 +16,26 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
+import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
 
 from openfusion_auto.core.digest import canonical
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.store.answers import AnswerFile
+from openfusion_auto.store.files import reason
 from openfusion_auto.store.redis import Link
 from openfusion_auto.wire.codec import CODECS
+
+log = logging.getLogger(__name__)
+Found = TypeVar("Found")
 
 # Body fields that cannot change an answer: how it is sent, who asks, and what is only for the provider's books.
 IGNORED = frozenset(
@@ -36,7 +45,8 @@ IGNORED = frozenset(
     }
 )  # fmt: skip
 WHOLE = ("stop", "tool_calls")  # an answer that was cut (length) or withheld is asked for again
-MOST_PUTS = 32  # answers on their way to Redis at once; more stay here
+MOST_PUTS = 32  # answers on their way to Redis, or to the file, at once; more stay here
+FILE_WAIT_S = 0.25  # [s] a request waits for the file; then it is asked anew
 FORM = 1  # of what is kept; another version's is not read
 
 
@@ -175,6 +185,59 @@ class MemoryShelf:
         gone = self._kept.pop(key, None)
         if gone is not None:
             self.size -= len(gone[1])
+
+
+class FileShelf:
+    """Answers in a file that a restart keeps and workers share, and this process's own in `near`, asked first.
+
+    One thread works with the file. A request waits for it for `FILE_WAIT_S` at most; where it cannot be used the log
+    says so, once, and what is near goes on.
+    """
+
+    def __init__(self, file: AnswerFile, near: Shelf, *, ttl_s: float, most: int) -> None:
+        self._file = file
+        self._near = near
+        self._ttl_s, self._most = ttl_s, most
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
+        self._waiting = 0
+        self._broken = False
+
+    async def get(self, key: str) -> bytes | None:
+        """See `Shelf`; what comes from the file is not kept near, so that it does not live longer than it should."""
+        found = await self._near.get(key)
+        if found is not None:
+            return found
+        asked = self._thread.submit(self._tried, partial(self._file.get, key))
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.wrap_future(asked), FILE_WAIT_S)
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """See `Shelf`."""
+        self._near.put(key, value)
+        if self._waiting < MOST_PUTS:
+            self._waiting += 1
+            put = partial(self._file.put, key, value, ttl_s=self._ttl_s, most=self._most)
+            self._thread.submit(self._tried, put).add_done_callback(self._done)
+
+    def resize(self, *, ttl_s: float, most: int) -> None:
+        """See `Shelf`; what the file holds shrinks with the next answer."""
+        self._near.resize(ttl_s=ttl_s, most=most)
+        self._ttl_s, self._most = ttl_s, most
+
+    def _tried(self, work: Callable[[], Found | None]) -> Found | None:
+        try:
+            found = work()
+        except (OSError, sqlite3.Error) as error:
+            if not self._broken:
+                log.warning("kept answers are in memory alone: %s", reason(error))
+            self._broken = True
+            return None
+        self._broken = False
+        return found
+
+    def _done(self, _put: object) -> None:
+        self._waiting -= 1
 
 
 class SharedShelf:

@@ -20,7 +20,7 @@ from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
-from openfusion_auto.runtime.cache import Cache, MemoryShelf, SharedShelf, Shelf
+from openfusion_auto.runtime.cache import Cache, FileShelf, MemoryShelf, SharedShelf, Shelf
 from openfusion_auto.runtime.classifier import Classifier
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
@@ -51,6 +51,7 @@ from openfusion_auto.server.logs import set_up
 from openfusion_auto.server.sharing import LINK, build_counters, build_link, share
 from openfusion_auto.server.upkeep import upkeep
 from openfusion_auto.store import retention
+from openfusion_auto.store.answers import FILE, AnswerFile
 from openfusion_auto.store.base import Store
 from openfusion_auto.store.files import file_in
 from openfusion_auto.store.redis import Link
@@ -118,7 +119,8 @@ def build_engine(
         guarded=config.stream.tool_calls == "guarded",
         turns=Turns(counters.there if isinstance(counters, SharedCounters) else None),
     )
-    traces, cache = TraceStore(config.server.traces_kept), build_cache(settings, clock, link)
+    traces = TraceStore(config.server.traces_kept)
+    cache = build_cache(settings, clock, link, dry_run=dry_run)
     return engine_of(settings, means, traces, cache, dry_run=dry_run)
 
 
@@ -157,9 +159,17 @@ def engine_of(
 
 
 def build_cache(
-    settings: Settings, clock: Clock, link: Link | None = None, before: Cache | None = None
+    settings: Settings,
+    clock: Clock,
+    link: Link | None = None,
+    before: Cache | None = None,
+    *,
+    dry_run: bool,
 ) -> Cache | None:
-    """Return what `[cache]` says, with the answers of the one `before`; None when nothing is to be kept."""
+    """Return what `[cache]` says, with the answers of the one `before`; None when nothing is to be kept.
+
+    A dry run keeps its made-up answers in memory alone.
+    """
     wanted = settings.config.cache
     if not wanted.enabled:
         return None
@@ -169,6 +179,9 @@ def build_cache(
             ways_of(settings), max_entry=max_entry, ttl_s=wanted.ttl_s, most=most
         )
     shelf: Shelf = MemoryShelf(clock, ttl_s=wanted.ttl_s, most=most)
+    if wanted.file and not dry_run:
+        file = AnswerFile(settings.state_path / FILE, clock.wall)
+        shelf = FileShelf(file, shelf, ttl_s=wanted.ttl_s, most=most)
     if link is not None:
         shelf = SharedShelf(link, shelf, ttl_s=wanted.ttl_s)
     return Cache(shelf, ways_of(settings), max_entry=max_entry)
@@ -366,8 +379,8 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
         cache_ttl_s=config.session.cache_ttl_s,
         caches=cache_rules(config),
     )
-    cache = build_cache(new, means.clock, app.get(LINK), engine.cache)
     reader, dry_run = engine.reader, engine.dry_run
+    cache = build_cache(new, means.clock, app.get(LINK), engine.cache, dry_run=dry_run)
     engine.take(engine_of(new, means, engine.traces, cache, dry_run=dry_run, before=reader))
     app[OPTIONS].take(server_options(new, host))
     app[VIEWS].take(new.pool)

@@ -33,6 +33,7 @@ FIXED = (
     "server.drain_s",
     "server.traces_kept",
     "server.insecure_no_keys",
+    "cache.file",
     "store.enabled",
     "store.max_mb",
     "store.keep_days",

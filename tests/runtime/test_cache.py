@@ -1,6 +1,8 @@
 """Keys, sizes, age and waiting of answers that are kept; that they reach clients is in `tests/server/test_cache.py`."""
 
 import asyncio
+import sqlite3
+import threading
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from openfusion_auto.core.prompt import Answer, Delta
 from openfusion_auto.core.types import Policy
 from openfusion_auto.runtime.cache import (
     Cache,
+    FileShelf,
     Kept,
     MemoryShelf,
     Tape,
@@ -19,6 +22,7 @@ from openfusion_auto.runtime.cache import (
     wants,
 )
 from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.store.answers import AnswerFile
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.jsons import dumps
 
@@ -269,3 +273,54 @@ async def test_a_new_configuration_keeps_the_answers_under_its_own_bounds():
     assert other.key(prompt(), "a", "p", {}) != before.key(prompt(), "a", "p", {})
     async with other.turn("k") as found:
         assert found is None
+
+
+# -- in a file --------------------------------------------------------------------------------------------------------
+
+
+def filed(file):
+    return FileShelf(file, shelf(), ttl_s=60.0, most=1000)
+
+
+async def until(ready):
+    while not ready():
+        await asyncio.sleep(0.005)
+
+
+async def test_a_file_is_asked_for_what_is_not_near_and_nobody_waits_for_it_to_be_written(tmp_path):
+    file = AnswerFile(tmp_path / "answers.sqlite3", lambda: 1000.0)
+    first, second = filed(file), filed(file)
+    first.put("k", b"v")
+    assert await first.get("k") == b"v"
+    await asyncio.wait_for(until(lambda: file.get("k") is not None), 5)
+    assert await second.get("k") == b"v"
+    assert await second.get("x") is None
+
+
+async def test_a_file_that_fails_is_said_once_and_memory_goes_on(caplog):
+    class Broken:
+        def get(self, _key):
+            raise sqlite3.OperationalError("disk I/O error")
+
+        def put(self, *_value, **_limits):
+            raise OSError(28, "No space left on device")
+
+    kept = filed(Broken())
+    assert await kept.get("k") is None
+    kept.put("k", b"v")
+    assert (await kept.get("k"), await kept.get("x")) == (b"v", None)
+    assert caplog.messages == ["kept answers are in memory alone: disk I/O error"]
+
+
+async def test_a_file_that_hangs_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("openfusion_auto.runtime.cache.FILE_WAIT_S", 0.01)
+    held = threading.Event()
+
+    class Slow:
+        def get(self, _key):
+            held.wait(5)
+
+    try:
+        assert await filed(Slow()).get("k") is None
+    finally:
+        held.set()

@@ -1,7 +1,9 @@
 """The response cache over real HTTP: hits in every dialect, streamed and whole, and what a hit leaves untouched."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 
 import pytest
 
@@ -149,3 +151,26 @@ async def test_a_hit_keeps_to_what_the_client_asked_of_the_trace(start_router):
         asked = {**request_for("chat", "say it"), "temperature": 0, "openfusion": {"trace": "none"}}
         status, headers, got = await router.chat(asked)
     assert (status, headers["x-openfusion-cache"], "openfusion" in got) == (200, "hit", False)
+
+
+def written(file):
+    if not file.exists():
+        return False
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        tables = db.execute("SELECT name FROM sqlite_master").fetchall()
+        return bool(tables) and db.execute("SELECT COUNT(*) FROM answers").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_with_a_file_a_restart_forgets_no_answer_and_a_dry_run_writes_none(start_router, tmp_path, dry_run):  # fmt: skip
+    file = tmp_path / "state" / "answers.sqlite3"
+    kept = {"cache": {**ON, "file": True}, "dry_run": dry_run}
+    async with Scripted("chat") as up:
+        async with start_router(up.url, **kept) as router:
+            await tell(router, "chat", streamed=False)
+            while not dry_run and not written(file):
+                await asyncio.sleep(0.01)
+        async with start_router(up.url, **kept) as router:
+            headers, _ = await tell(router, "chat", streamed=True)
+        assert (headers.get("x-openfusion-cache"), file.exists()) == ((None, False) if dry_run else ("hit", True))  # fmt: skip
+        assert len(up.requests) == (0 if dry_run else 1)
