@@ -26,7 +26,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from openfusion_auto.config import private
 from openfusion_auto.config.problems import dotted
-from openfusion_auto.config.section import Section, Strings
+from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.errors import ConfigError
 
@@ -82,13 +82,9 @@ class Key(Section):
         return "active"
 
 
-def _listed(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 class _File(Section):
     version: Literal[1] = Field(alias="schema")
-    keys: Annotated[tuple[Key, ...], BeforeValidator(_listed)]
+    keys: Annotated[tuple[Key, ...], BeforeValidator(listed)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,16 +45,14 @@ def state_dir(env: Mapping[str, str]) -> Path:
     Raises:
         ConfigError: it cannot be created, or something that is no folder stands there.
     """
-    return _create(state_path(env), "OPENFUSION_STATE_DIR")
-
-
-def config_dir(env: Mapping[str, str]) -> Path:
-    """Return `config_path(env)`, created with mode 0700 when it is not there.
-
-    Raises:
-        ConfigError: it cannot be created, or something that is no folder stands there.
-    """
-    return _create(config_path(env), "XDG_CONFIG_HOME")
+    path = state_path(env)
+    try:
+        path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the folder cannot be created ({error.strerror}); set OPENFUSION_STATE_DIR to one that can"
+        ) from error
+    return path
 
 
 def _xdg(env: Mapping[str, str], name: str) -> Path | None:
@@ -63,16 +61,6 @@ def _xdg(env: Mapping[str, str], name: str) -> Path | None:
     if sys.platform == "win32" or not value or not Path(value).is_absolute():
         return None
     return Path(value) / _NAME
-
-
-def _create(path: Path, variable: str) -> Path:
-    try:
-        path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: the folder cannot be created ({error.strerror}); set {variable} to one that can"
-        ) from error
-    return path
 
 
 def stamp(path: Path) -> Stamp:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from openfusion_auto.config.section import Section, listed
+from openfusion_auto.config.section import Name, Section, listed
 from openfusion_auto.core import rules
 from openfusion_auto.core.pattern import compiled
 from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.types import LEVELS, Kind, Level
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MOST_TEXT = 500  # [characters] of one keyword, pattern or path
 MOST_EACH = 200  # keywords, patterns or paths of one rule
 CONDITIONS = ("keywords", "patterns", "paths")
@@ -98,7 +97,7 @@ RuleKind = Literal[
 class RuleConfig(Section):
     """`[[rules]]`: a rule of your own: when one of its words, patterns or paths is found, it moves the reading."""
 
-    name: str = Field(description="what the evidence calls it: rule.NAME", examples=["payments"])
+    name: Name = Field(description="what the evidence calls it: rule.NAME", examples=["payments"])
     keywords: Keywords = Field(
         default=(),
         description="words or phrases in what the person says, whole words in any case",
@@ -146,13 +145,6 @@ class RuleConfig(Section):
         examples=["money moves here"],
         max_length=200,
     )
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        if not NAME.fullmatch(value):
-            raise ValueError("must be letters, digits, '.', '_' or '-', at most 64")
-        return value
 
     @model_validator(mode="after")
     def _not_empty(self) -> RuleConfig:

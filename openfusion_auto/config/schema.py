@@ -18,8 +18,8 @@ from openfusion_auto.config.ceilings import CeilingsSection
 from openfusion_auto.config.hedge import HedgeSection
 from openfusion_auto.config.models import Models
 from openfusion_auto.config.page import PageSection
-from openfusion_auto.config.rules import NAME, ClassifierSection, LearnSection, RuleConfig
-from openfusion_auto.config.section import Section, Strings, listed
+from openfusion_auto.config.rules import ClassifierSection, LearnSection, RuleConfig
+from openfusion_auto.config.section import Name, Section, Strings, listed
 from openfusion_auto.config.strategies import StageSection, checked
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.core.types import Policy, Preferences, Twice
@@ -36,7 +36,7 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 class UpstreamConfig(Section):
     """`[[upstreams]]`: a place that serves models."""
 
-    name: str = Field(description="name that the pool's candidates use")
+    name: Name = Field(description="name that the pool's candidates use")
     base_url: str = Field(
         description="address up to and with the version part, such as /v1; http or https"
     )
@@ -71,13 +71,6 @@ class UpstreamConfig(Section):
     search_usd: float | None = Field(
         default=None, ge=0, description="what one web search costs there, USD", examples=[0.01]
     )
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        if not NAME.fullmatch(value):
-            raise ValueError("must be letters, digits, '.', '_' or '-', at most 64")
-        return value
 
     @field_validator("base_url")
     @classmethod

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def listed(value: object) -> object:
@@ -12,7 +15,15 @@ def listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def named(value: str) -> str:
+    """Refuse what is no plain name."""
+    if not _NAME.fullmatch(value):
+        raise ValueError("must be letters, digits, '.', '_' or '-', at most 64")
+    return value
+
+
 Strings = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Name = Annotated[str, AfterValidator(named)]
 
 
 class Section(BaseModel):

@@ -8,7 +8,7 @@ models in that benchmark by that publisher: an easy benchmark makes nobody stron
 over the publishers. `base` is what the middle of the pool solves. All benchmarks of one publisher together weigh at
 most `SOURCE_CAP`; a publisher that measured others of the pool but not this model counts half, at distance 0; and no
 distance is above `FAR`. Nothing that one publisher says (scores, names, dates) enters what another one's numbers are
-worth. So one source, wrong or bought, moves a candidate by a bounded amount (`most_by_one_source`).
+worth. So one source, wrong or bought, moves a candidate by a bounded amount (`tests/core/test_strength.py` holds it).
 
 `chance(strength, ease)` is the probability that such a candidate solves a task: 0 ease is a task like the benchmarks'.
 """
@@ -234,18 +234,6 @@ def distance_of(told: Told, most: Mapping[str, float]) -> float:
 def weight_of(told: Told, most: Mapping[str, float]) -> float:
     """Return what the publishers of `most` weigh together for a candidate, whether they measured it or not."""
     return sum(capped(told[p]) if p in told else MISSING * weight for p, weight in most.items())
-
-
-def most_by_one_source(pool: Pool, kind: Kind, who: str) -> tuple[float, ...]:
-    """Return how far publisher `who`, whatever it says, can move each candidate against the base [log-odds].
-
-    From one end to the other with all the weight it can have, beside what the others weigh. The difference between two
-    candidates it can move by the sum of theirs. The base is the same for all; beside two or more other publishers it
-    stays within what those say.
-    """
-    told, _ = gathered(pool, kind)
-    most = {p: weight for p, weight in heaviest(told).items() if p != who}
-    return tuple(2 * FAR * SOURCE_CAP / (SOURCE_CAP + weight_of(t, most)) for t in told)
 
 
 def percentiles(values: tuple[float, ...]) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from openfusion_auto.config.paths import config_dir, config_path, state_dir, state_path
+from openfusion_auto.config.paths import config_path, state_dir, state_path
 from openfusion_auto.errors import ConfigError
 
 
@@ -47,9 +47,8 @@ def test_asking_for_a_path_creates_nothing(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
 def test_created_folders_are_closed_to_others(tmp_path):
-    env = {"OPENFUSION_STATE_DIR": str(tmp_path / "deep" / "s"), "XDG_CONFIG_HOME": str(tmp_path)}
+    env = {"OPENFUSION_STATE_DIR": str(tmp_path / "deep" / "s")}
     assert mode(state_dir(env)) == 0o700
-    assert mode(config_dir(env)) == 0o700
     assert state_dir(env) == tmp_path / "deep" / "s"
 
 
@@ -65,5 +64,3 @@ def test_a_file_in_the_way_is_told_with_the_variable_to_set(tmp_path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(ConfigError, match="set OPENFUSION_STATE_DIR"):
         state_dir({"OPENFUSION_STATE_DIR": str(tmp_path / "f")})
-    with pytest.raises(ConfigError, match="set XDG_CONFIG_HOME"):
-        config_dir({"XDG_CONFIG_HOME": str(tmp_path / "f")})

@@ -20,16 +20,18 @@ from openfusion_auto.core.strength import (
     chance,
     day_number,
     fresh,
+    gathered,
     headline,
+    heaviest,
     logit,
     lower_bound,
-    most_by_one_source,
     percentiles,
     publisher,
     relevance,
     strengths,
+    weight_of,
 )
-from openfusion_auto.core.types import KINDS, Benchmark, Pool, Price
+from openfusion_auto.core.types import KINDS, Benchmark, Kind, Pool, Price
 from tests.core import strategies
 from tests.support.pools import FOUR, candidate, pool, solves
 
@@ -44,6 +46,18 @@ def logits(*models, kind="bugfix") -> dict[str, float]:
     """Strength by id."""
     whole = pool(*models)
     return dict(zip((c.id for c in whole.candidates), strengths(whole, kind).logit, strict=True))
+
+
+def most_by_one_source(pool: Pool, kind: Kind, who: str) -> tuple[float, ...]:
+    """Return how far publisher `who`, whatever it says, can move each candidate against the base [log-odds].
+
+    From one end to the other with all the weight it can have, beside what the others weigh. The difference between two
+    candidates it can move by the sum of theirs. The base is the same for all; beside two or more other publishers it
+    stays within what those say.
+    """
+    told, _ = gathered(pool, kind)
+    most = {p: weight for p, weight in heaviest(told).items() if p != who}
+    return tuple(2 * FAR * SOURCE_CAP / (SOURCE_CAP + weight_of(t, most)) for t in told)
 
 
 # -- one publisher among others ---------------------------------------------------------------------------------------

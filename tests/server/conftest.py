@@ -90,6 +90,11 @@ FOUR = [
 ]
 
 
+def ask(text="hi", **more):
+    """A chat request with one message of the user's; keywords replace or add."""
+    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}], **more}
+
+
 @dataclass
 class Router:
     """A running router: its address, its engine (to look at, not to drive), and a client session."""
@@ -118,6 +123,11 @@ class Router:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         async with self.http.post(self.root + path, data=data, headers=kind | headers) as r:
             return r.status, r.headers, await r.read()
+
+    async def get(self, path):
+        """Get JSON from a path under the root; returns (status, parsed body)."""
+        async with self.http.get(self.root + path) as r:
+            return r.status, await r.json()
 
     async def trace(self, trace_id):
         async with self.http.get(f"{self.base}/traces/{trace_id}") as r:

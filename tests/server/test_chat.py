@@ -8,7 +8,7 @@ import pytest
 from openfusion_auto.core.prompt import Answer, ToolCall
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.runtime.sending import refuse_broken_calls
-from tests.server.conftest import FOUR, candidate, openfusion_of
+from tests.server.conftest import FOUR, ask, candidate, openfusion_of
 from tests.support.faulty import FaultyUpstream
 
 TOOL = {
@@ -27,10 +27,6 @@ GRAVE = (
     "Design and build a double-entry ledger for customer payments that survives a region failing over, with "
     "exactly-once transfers, and move the live billing service onto it"
 )
-
-
-def ask(text, **more):
-    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}], **more}
 
 
 class TestRelay:

@@ -19,11 +19,7 @@ from openfusion_auto.server import follow
 from openfusion_auto.server.build import build
 from openfusion_auto.server.follow import FIXED, FOLLOWER, RETRY_S
 from openfusion_auto.server.keys import ENGINE
-from tests.server.conftest import KEY_ENV, Router, candidate
-
-
-def ask(text="hi", **more):
-    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}], **more}
+from tests.server.conftest import KEY_ENV, Router, ask, candidate
 
 
 class Place:

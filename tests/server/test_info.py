@@ -7,17 +7,8 @@ import pytest
 
 from openfusion_auto.core.types import Rejection
 from openfusion_auto.runtime.judging import reasons
-from tests.server.conftest import FOUR
+from tests.server.conftest import FOUR, ask
 from tests.support.faulty import FaultyUpstream
-
-
-def ask(text, **more):
-    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}], **more}
-
-
-async def get(router, path):
-    async with router.http.get(router.root + path) as r:
-        return r.status, await r.json()
 
 
 async def route(router, body, **headers):
@@ -131,7 +122,7 @@ class TestEstimate:
 class TestConfig:
     async def test_it_shows_policy_upstreams_and_the_pool_with_its_sources(self, start_router):
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
-            status, said = await get(router, "/v1/config")
+            status, said = await router.get("/v1/config")
         assert status == 200
         assert said["policy"]["mode"] in ("auto", "single", "verify", "panel")
         assert [u["ready"] for u in said["upstreams"]] == [True]
@@ -155,8 +146,8 @@ class TestTraces:
         async with FaultyUpstream() as up, start_router(up.url) as router:
             for word in ("one", "two"):
                 _, _, answer = await router.chat(ask(f"[[say:{word}]]"))
-            _, listed = await get(router, "/v1/traces?limit=1")
-            _, full = await get(router, f"/v1/traces/{listed['data'][0]['trace_id']}")
+            _, listed = await router.get("/v1/traces?limit=1")
+            _, full = await router.get(f"/v1/traces/{listed['data'][0]['trace_id']}")
         assert [t["trace_id"] for t in listed["data"]] == [answer["openfusion"]["trace_id"]]
         assert full["attempts"][0]["status"] == "ok"
         assert full["attempts"][0]["ms"] > 0
@@ -167,7 +158,7 @@ class TestTraces:
         async with FaultyUpstream() as up, start_router(up.url) as router:
             body = ask("please refactor zanzibar-secret-words [[say:quicksilver reply]]")
             _, _, answer = await router.chat(body)
-            _, full = await get(router, f"/v1/traces/{answer['openfusion']['trace_id']}")
+            _, full = await router.get(f"/v1/traces/{answer['openfusion']['trace_id']}")
         assert "zanzibar" not in json.dumps(full)
         assert "quicksilver" not in json.dumps(full)
 
@@ -178,15 +169,15 @@ class TestTraces:
             for _ in range(3):
                 _, _, answer = await router.chat(ask("hi"))
                 ids.append(answer["openfusion"]["trace_id"])
-            status, body = await get(router, f"/v1/traces/{ids[0]}")
-            _, listed = await get(router, "/v1/traces")
+            status, body = await router.get(f"/v1/traces/{ids[0]}")
+            _, listed = await router.get("/v1/traces")
         assert (status, body["error"]["type"]) == (404, "invalid_request_error")
         assert [t["trace_id"] for t in listed["data"]] == ids[:0:-1]
 
     @pytest.mark.parametrize("limit", ["0", "x", "-1", "201", "1e9", "٣", ""])
     async def test_a_bad_limit_is_refused(self, start_router, limit):
         async with FaultyUpstream() as up, start_router(up.url) as router:
-            status, body = await get(router, f"/v1/traces?limit={quote(limit)}")
+            status, body = await router.get(f"/v1/traces?limit={quote(limit)}")
         assert (status, body["error"]["param"]) == (400, "limit")
 
 
@@ -194,14 +185,14 @@ class TestHealth:
     @pytest.mark.parametrize("path", ["/", "/health", "/api/hello"])
     async def test_it_answers_without_a_key_and_to_head(self, start_router, path):
         async with FaultyUpstream() as up, start_router(up.url, client_keys="k1") as router:
-            status, body = await get(router, path)
+            status, body = await router.get(path)
             async with router.http.head(router.root + path) as r:
                 assert r.status == 200
         assert (status, body["ok"]) == (200, True)
 
     async def test_ready_means_that_somebody_can_be_called(self, start_router):
         async with start_router("https://relay.example/v1", api_key="") as router:
-            status, body = await get(router, "/ready")
+            status, body = await router.get("/ready")
             chat, _, refused = await router.chat(ask("hi"))
         assert status == 503
         assert "RELAY_API_KEY" in body["unready"]["relay"]
@@ -210,7 +201,7 @@ class TestHealth:
 
     async def test_a_dry_run_is_ready_and_says_so(self, start_router):
         async with start_router("https://relay.example/v1", api_key="", dry_run=True) as router:
-            status, body = await get(router, "/ready")
+            status, body = await router.get("/ready")
             _, _, answer = await router.chat(ask("hi"))
         assert (status, body["dry_run"]) == (200, True)
         assert "DRY RUN" in answer["choices"][0]["message"]["content"]

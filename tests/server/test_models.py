@@ -22,15 +22,10 @@ def pool_of(tmp_path):
     return made
 
 
-async def get(router, path):
-    async with router.http.get(router.root + path) as r:
-        return r.status, await r.json()
-
-
 class TestModels:
     async def test_the_list_holds_virtual_models_roles_and_the_pool(self, start_router):
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
-            status, body = await get(router, "/v1/models")
+            status, body = await router.get("/v1/models")
         ids = [m["id"] for m in body["data"]]
         roles = ["fast", "coder", "reasoner", "verifier", "writer"]
         assert status == 200
@@ -53,7 +48,7 @@ class TestModels:
             vectors,
         ]
         async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
-            _, body = await get(router, "/v1/models")
+            _, body = await router.get("/v1/models")
         windows = {m["id"]: m["context_length"] for m in body["data"]}
         assert windows["openfusion/auto"] == 50_000
         assert windows["openfusion/coder"] == 400_000
@@ -63,7 +58,7 @@ class TestModels:
         pool = [candidate("paid"), free]
         async with FaultyUpstream() as up, start_router(up.url, candidates=pool) as router:
             await router.chat({"model": "paid", "messages": [{"role": "user", "content": "hi"}]})
-            _, body = await get(router, "/v1/models")
+            _, body = await router.get("/v1/models")
         info = {m["id"]: m["openfusion"] for m in body["data"]}
         assert info["paid"]["price_usd_per_mtok"]["output"] == 4.0
         assert info["free"]["price_usd_per_mtok"] is None
@@ -76,14 +71,14 @@ class TestModels:
     ):
         async with FaultyUpstream() as up, start_router(up.url) as router:
             path = quote(name, safe="") if escaped else name
-            status, body = await get(router, f"/v1/models/{path}")
+            status, body = await router.get(f"/v1/models/{path}")
         assert status == 200
         assert body["id"] == name.removeprefix("vendor/")
         assert body["object"] == "model"
 
     async def test_an_unknown_model_is_not_found(self, start_router):
         async with FaultyUpstream() as up, start_router(up.url) as router:
-            status, body = await get(router, "/v1/models/coder-b")
+            status, body = await router.get("/v1/models/coder-b")
         assert (status, body["error"]["code"]) == (404, "model_not_found")
         assert "coder-a" in body["error"]["message"]
 
@@ -94,7 +89,7 @@ class TestOpenRoutersReaders:
     async def test_every_entry_has_what_they_read(self, start_router):
         vectors = candidate("v", roles=[], offers=["embeddings"])
         async with FaultyUpstream() as up, start_router(up.url, candidates=[*FOUR, vectors]) as router:  # fmt: skip
-            _, body = await get(router, "/api/v1/models")
+            _, body = await router.get("/api/v1/models")
         for row in body["data"]:
             assert row["name"] == row["canonical_slug"] == row["id"]
             assert isinstance(row["description"], str)

@@ -4,12 +4,8 @@ import logging
 
 import pytest
 
-from tests.server.conftest import FOUR
+from tests.server.conftest import FOUR, ask
 from tests.support.faulty import FaultyUpstream
-
-
-def ask(text="hi", **more):
-    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}], **more}
 
 
 async def scrape(router, **headers):

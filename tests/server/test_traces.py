@@ -11,21 +11,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from openfusion_auto.data import data_root
-from tests.server.conftest import FOUR
+from tests.server.conftest import FOUR, ask
 from tests.support.faulty import FaultyUpstream
 
 
-def ask(text="hi", **more):
-    return {"model": "openfusion/auto", "messages": [{"role": "user", "content": text}], **more}
-
-
-async def get(router, path):
-    async with router.http.get(router.root + path) as r:
-        return r.status, await r.json()
-
-
 async def listed(router, query=""):
-    status, body = await get(router, f"/v1/traces{query}")
+    status, body = await router.get(f"/v1/traces{query}")
     assert status == 200, body
     return [t["trace_id"] for t in body["data"]]
 
@@ -55,7 +46,7 @@ async def test_traces_and_decisions_are_valid_by_the_schemas_that_are_shipped(st
     )  # fmt: skip
     async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR, **more) as router:
         ids = await asked(router, *bodies)
-        shown = [(await get(router, f"/v1/traces/{name}"))[1] for name in ids]
+        shown = [(await router.get(f"/v1/traces/{name}"))[1] for name in ids]
         async with router.http.post(f"{router.base}/chat/completions", json=ask(openfusion={"trace": "full"})) as r:  # fmt: skip
             shown.append((await r.json())["openfusion"])
         async with router.http.post(f"{router.root}/debug/route", json=ask()) as r:
@@ -71,7 +62,7 @@ async def test_older_traces_come_from_the_store_in_lists_and_by_id(start_router)
         ids = await asked(router, *[ask() for _ in range(5)])
         assert await listed(router) == ids[::-1]
         for name in ids:
-            status, full = await get(router, f"/v1/traces/{name}")
+            status, full = await router.get(f"/v1/traces/{name}")
             assert (status, full["trace_id"], full["attempts"][0]["status"]) == (200, name, "ok")
             assert full["decision"]["ranking"]
 
@@ -81,12 +72,12 @@ async def test_pages_follow_each_other_without_a_gap_or_a_double(start_router):
         ids = await asked(router, *[ask() for _ in range(7)])
         seen, before = [], ""
         while True:
-            _, page = await get(router, f"/v1/traces?limit=3{before}")
+            _, page = await router.get(f"/v1/traces?limit=3{before}")
             seen += [t["trace_id"] for t in page["data"]]
             if not page["has_more"]:
                 break
             before = f"&before={seen[-1]}"
-        _, first = await get(router, "/v1/traces?limit=200")
+        _, first = await router.get("/v1/traces?limit=200")
         moment = first["data"][2]["at"]
         assert await listed(router, f"?before={moment}") == ids[:4][::-1]
     assert seen == ids[::-1]
@@ -100,7 +91,7 @@ async def test_a_part_of_them_is_taken_by_model_mode_and_outcome(start_router):
     ]
     async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR, **KEPT) as router:
         one, bad, two = await asked(router, *bodies)
-        _, of_bad = await get(router, f"/v1/traces/{bad}")
+        _, of_bad = await router.get(f"/v1/traces/{bad}")
         assert of_bad["outcome"] == "error"
         assert await listed(router, "?outcome=error") == [bad]
         assert await listed(router, "?outcome=ok") == [two, one]
@@ -130,13 +121,13 @@ async def test_a_part_of_them_is_taken_by_model_mode_and_outcome(start_router):
 )
 async def test_a_wrong_parameter_is_refused_by_name(start_router, query, param):
     async with FaultyUpstream() as up, start_router(up.url) as router:
-        status, body = await get(router, f"/v1/traces?{query}")
+        status, body = await router.get(f"/v1/traces?{query}")
     assert (status, body["error"]["param"]) == (400, param)
 
 
 async def test_an_unknown_id_is_not_found(start_router):
     async with FaultyUpstream() as up, start_router(up.url) as router:
-        status, body = await get(router, "/v1/traces/tr_unknown")
+        status, body = await router.get("/v1/traces/tr_unknown")
     assert (status, body["error"]["param"]) == (404, "id")
 
 
@@ -189,7 +180,7 @@ async def test_without_a_store_a_restart_forgets(start_router, tmp_path):
     async with FaultyUpstream() as up:
         async with start_router(up.url, store={"enabled": False}) as router:
             await asked(router, ask())
-            _, health = await get(router, "/health")
+            _, health = await router.get("/health")
         assert health["store"] == {"kind": "memory", "problem": None, "waiting": 0, "dropped": 0}
         assert not list((tmp_path / "state").glob("*"))
         async with start_router(up.url) as router:
@@ -200,7 +191,7 @@ async def test_a_broken_file_is_said_in_health_and_the_server_works(start_router
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "state.sqlite3").write_bytes(b"rubbish" * 1000)
     async with FaultyUpstream() as up, start_router(up.url) as router:
-        status, health = await get(router, "/health")
+        status, health = await router.get("/health")
         (name,) = await asked(router, ask())
         assert await listed(router) == [name]
     assert (status, health["ok"]) == (200, True)
