@@ -17,8 +17,8 @@ from openfusion_auto.core.types import Candidate, Policy
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.judging import Judged, raise_if_empty
 from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, PAGE
-from openfusion_auto.server.middleware import error_response
-from openfusion_auto.server.models import answer_json, candidate_info, view_of
+from openfusion_auto.server.middleware import answer_json, error_response
+from openfusion_auto.server.models import candidate_info, view_of
 from openfusion_auto.server.serving import WORKER
 from openfusion_auto.server.sharing import HEARING, LINK
 from openfusion_auto.server.surface import read_body, understood

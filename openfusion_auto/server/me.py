@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 from aiohttp import web
 
 from openfusion_auto.core.limits import NO_LIMITS, Limits, to_usd
 from openfusion_auto.runtime.limits import SERVER, Client, Limiter, Scope, spent_usd
 from openfusion_auto.server.keys import CLIENT, CLOCK, LIMITER
+from openfusion_auto.server.middleware import answer_json
 
 
 async def me(request: web.Request) -> web.Response:
     """Tell it; nothing is counted for asking. Without keys it is what everybody together may do."""
     told = standing(request.get(CLIENT), request.app[LIMITER], request.app[CLOCK].wall())
-    return web.Response(body=json.dumps(told).encode(), content_type="application/json")
+    return answer_json(told)
 
 
 def standing(client: Client | None, limiter: Limiter, now_s: float) -> dict[str, object]:

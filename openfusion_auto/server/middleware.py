@@ -64,6 +64,15 @@ def dialect_of(path: str) -> Dialect:
     return "messages" if "/messages" in path else "chat"
 
 
+def answer_json(value: object, status: int = 200) -> web.Response:
+    """Return a value as JSON."""
+    return web.Response(
+        body=json.dumps(value, allow_nan=False).encode(),
+        content_type="application/json",
+        status=status,
+    )
+
+
 def error_response(
     error: FusionError, dialect: Dialect = "chat", request_id: str = ""
 ) -> web.Response:

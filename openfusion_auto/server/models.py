@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +14,7 @@ from openfusion_auto.core.types import Candidate, Pool, Price, Stats
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, OwnModels, not_found, roles_of
 from openfusion_auto.server.keys import CLIENT, ENGINE, VIEWS
+from openfusion_auto.server.middleware import answer_json
 
 OWNER = "openfusion_auto"  # of names behind which several candidates stand
 UNKNOWN_PRICE = "-1"  # as OpenRouter says of its own openrouter/auto: it varies, or nobody knows
@@ -24,15 +24,6 @@ PARAMETERS = {
     "json_schema": ("response_format", "structured_outputs"),
     "reasoning": ("reasoning", "include_reasoning"),
 }
-
-
-def answer_json(value: object, status: int = 200) -> web.Response:
-    """Return a value as JSON."""
-    return web.Response(
-        body=json.dumps(value, allow_nan=False).encode(),
-        content_type="application/json",
-        status=status,
-    )
 
 
 async def models(request: web.Request) -> web.Response:

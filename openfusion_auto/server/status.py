@@ -9,7 +9,8 @@ from aiohttp import web
 from openfusion_auto import __version__
 from openfusion_auto.runtime.limits import Client, spent_usd
 from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE, LIMITER
-from openfusion_auto.server.models import answer_json, view_of
+from openfusion_auto.server.middleware import answer_json
+from openfusion_auto.server.models import view_of
 from openfusion_auto.store.base import Spend
 
 DAY_S = 86_400.0

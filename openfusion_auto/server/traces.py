@@ -14,7 +14,7 @@ from openfusion_auto.errors import BadRequest, NotFound
 from openfusion_auto.runtime.access import owner_of
 from openfusion_auto.runtime.archive import Archive
 from openfusion_auto.server.keys import ARCHIVE, CLIENT, CLOCK
-from openfusion_auto.server.models import answer_json
+from openfusion_auto.server.middleware import answer_json
 from openfusion_auto.server.sharing import HEARING
 from openfusion_auto.store.base import TraceQuery, folded
 

@@ -79,6 +79,7 @@ async def test_each_pair_is_asked_in_both_orders_and_which_is_first_is_by_chance
 
 async def test_it_is_blind_to_names_and_prices():
     _, prompts = await graded(lambda _: '{"winner": "tie"}', answers=lambda _: "The same words.")
+    assert prompts
     for text in prompts:
         for name in ("auto", "strongest", "verifier-a", "fast-a", "vendor/", "openfusion", "usd"):
             assert name not in text.lower()

@@ -174,7 +174,9 @@ def test_the_installed_data_is_found(installed, tmp_path):
         "    path = shipped_pool(name)\n"
         "    print(path, len(load_pool(path).candidates))"
     )
-    for line in run([installed / "python", "-c", code], tmp_path).splitlines():
+    lines = run([installed / "python", "-c", code], tmp_path).splitlines()
+    assert len(lines) == 2
+    for line in lines:
         path, count = line.rsplit(" ", 1)
         assert Path(path).is_relative_to(installed.parent)
         assert int(count) >= 1

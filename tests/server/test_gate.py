@@ -16,7 +16,7 @@ import openfusion_auto
 from openfusion_auto.config.load import load
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.limits import Client
-from openfusion_auto.server import info
+from openfusion_auto.server import models
 from openfusion_auto.server.build import build
 from openfusion_auto.server.keys import CLIENT
 from openfusion_auto.server.middleware import identity, translate, without_the_request
@@ -419,7 +419,7 @@ async def test_an_error_of_ours_tells_neither_client_nor_log_its_text(router, ca
     def broken(*_):
         raise RuntimeError(f"{UPSTREAM_KEY} and a prompt")
 
-    monkeypatch.setattr(info, "listing", broken)
+    monkeypatch.setattr(models, "listing", broken)
     reply = await first(router, request("GET", f"/v1/models/a%0b%1b[2KFORGED?api_key={CLIENT_KEY}"))
     assert (reply.status, reply.error["code"]) == (500, "internal_error")
     (record,) = (r for r in caplog.records if r.name == "openfusion.server")
