@@ -11,6 +11,7 @@ import click
 
 from openfusion_auto.cli import complete, evaluate, output
 from openfusion_auto.cli.common import config_option, json_option, load_settings
+from openfusion_auto.core.words import many
 
 if TYPE_CHECKING:
     from openfusion_auto.evals.shelf import Shelf
@@ -222,7 +223,7 @@ def report(found: Mapping[str, list[Finding]], *, as_json: bool) -> None:
         )
         return
     for name, rows in found.items():
-        output.emit(f"{name}: {'whole' if not rows else f'{len(rows)} findings'}")
+        output.emit(f"{name}: {'whole' if not rows else many(len(rows), 'finding')}")
         for row in rows:
             output.emit(f"  {row.rule:<10} {row.where}: {row.detail}")
 

@@ -25,6 +25,7 @@ from openfusion_auto.core.score import (
     Vector,
 )
 from openfusion_auto.core.types import Decision, Needs, Score
+from openfusion_auto.core.words import usd
 
 # [points] a stated change goes so much beyond the point where two totals are equal: above what rounding does (1e-13).
 EPSILON = 5e-13
@@ -274,12 +275,15 @@ def one_sentence(decision: Decision) -> str:
         return "no candidate could serve"
     # Under a budget the first that is asked need not be the best-ranked one.
     first = decision.plan.steps[0].candidates[0] if decision.plan.steps else ""
-    best = next((s for s in decision.ranking if s.candidate == first), decision.ranking[0])
+    ranked = decision.ranking
+    place = next((i for i, s in enumerate(ranked) if s.candidate == first), 0)
+    best = ranked[place]
     task = decision.task
     said = [r for r in decision.reasons if r.startswith(decision.mode + ":")]
     taken = said[0] if said and decision.plan.steps else decision.reasons[-1]
-    cheap = f", about {best.expected_usd:.4f} USD" if best.expected_usd is not None else ""
+    cheap = f", about {usd(best.expected_usd)}" if best.expected_usd is not None else ""
+    read = f"{task.kind}, {task.risk} risk, {task.complexity} complexity"
     return (
-        f"{best.candidate} for a {task.turn} turn ({task.kind}, {task.risk} risk, {task.complexity}): "
-        f"{best.total:.3f} of {len(decision.ranking)} ranked{cheap}; {taken}"
+        f"{best.candidate} for a {task.turn} turn ({read}): "
+        f"ranked {place + 1} of {len(ranked)} with {best.total:.3f}{cheap}; {taken}"
     )

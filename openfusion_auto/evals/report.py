@@ -86,8 +86,8 @@ def _contenders(document: Document) -> Iterator[str]:
     lost = {k: sum(g[k] for g in grades) for k in ("unparsed", "unanswered", "skipped")}
     if any(lost.values()):
         yield (
-            f"Not right either: {lost['unparsed']} answers that their grader could not read, {lost['unanswered']} that "
-            f"did not come. Not graded: {lost['skipped']}."
+            f"Not counted as right: answers that their grader could not read ({lost['unparsed']}) and those that did "
+            f"not come ({lost['unanswered']}). Not graded: {lost['skipped']}."
         )
         yield ""
     left_out = sum(f["not_run"] for f in figures)
@@ -186,7 +186,7 @@ def _run(run: Document) -> tuple[str, ...]:
     return (
         run["case"],
         run["contender"],
-        f"{task['kind']}, {task['risk']} risk, {task['complexity']}, {task['turn']}"
+        f"{task['kind']}, {task['risk']} risk, {task['complexity']} complexity, {task['turn']}"
         if task
         else "-",
         run["mode"] or "-",

@@ -251,8 +251,8 @@ def test_a_digest_tells_decisions_apart():
 
 def test_one_sentence_names_the_model_the_turn_and_the_reason():
     said = one_sentence(decide(task(turn="tool"), FOUR, State()))
-    assert "for a tool turn (bugfix, medium risk, medium)" in said
-    assert "of 4 ranked, about" in said
+    assert "for a tool turn (bugfix, medium risk, medium complexity): ranked 1 of 4 with 0." in said
+    assert ", about $0.0" in said
     assert said.endswith("; single: a turn inside a tool loop stays with one model")
 
 
@@ -260,11 +260,13 @@ def test_one_sentence_says_what_a_downgrade_came_to_and_leaves_unknown_money_out
     cheap = decide(task(options=Options(mode="verify", max_usd=0.02)), FOUR, State())
     assert cheap.ranking[0].candidate != "fast-a"
     assert one_sentence(cheap).startswith("fast-a for a user turn")
+    place = [s.candidate for s in cheap.ranking].index("fast-a") + 1
+    assert f"ranked {place} of 4 with" in one_sentence(cheap)
     assert one_sentence(cheap).endswith("; single with fast-a: the best that fits the budget")
     refused = decide(task(options=Options(max_usd=1e-9)), FOUR, State())
     assert one_sentence(refused).endswith("no candidate fits the budget")
     unknown = decide(task(), pool(candidate("a", price=None)), State())
-    assert "USD" not in one_sentence(unknown)
+    assert "about" not in one_sentence(unknown)
 
 
 def test_one_sentence_without_candidates():
