@@ -11,6 +11,7 @@ from openfusion_auto.core.history import (
     spoken,
 )
 from tests.support.prompts import chat
+from tests.support.steps import step
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,6 @@ def test_runs_of_tests_and_builds_are_told(command):
 )  # fmt: skip
 def test_other_commands_say_nothing(name, command):
     assert not is_check(name, f'{{"command": "{command}"}}')
-
-
-def step(name, arguments, result, id_="c1"):
-    call = {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
-    return [
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": id_, "content": result},
-    ]
 
 
 def messages(*said):

@@ -28,6 +28,7 @@ from openfusion_auto.core.lessons import (
 from openfusion_auto.core.types import KINDS, Policy, State
 from tests.support.pools import CODER, FOUR, REASONER, pool, task
 from tests.support.prompts import chat
+from tests.support.steps import EDIT, FAILS, PASSES, step
 
 TASK = "Fix the rounding in the totals"
 COUNTS = st.floats(0, 1000)
@@ -111,17 +112,6 @@ def test_a_lift_that_moves_the_pick_is_said():
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 
-def step(name, arguments, result, id_):
-    call = {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
-    return [
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": id_, "content": result},
-    ]
-
-
-EDIT = step("edit", "{}", "done", "e")
-PASSES = step("bash", '{"command": "pytest"}', "3 passed", "p")
-FAILS = step("bash", '{"command": "pytest"}', "1 failed\nexit code: 1", "f")
 SEARCH = step("bash", '{"command": "grep x"}', "exit code: 1", "s")
 ASKED = [{"role": "user", "content": TASK}]
 DONE = [{"role": "assistant", "content": "Done."}]

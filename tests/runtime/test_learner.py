@@ -15,6 +15,7 @@ from openfusion_auto.store.base import LEARNED
 from openfusion_auto.upstream.reply import Reply
 from tests.support.pools import CODER, REASONER, pool
 from tests.support.rig import Rig
+from tests.support.steps import EDIT, FAILS, PASSES
 
 TWO = pool(CODER, REASONER)
 HERE = {"role": "system", "content": "<env>\nWorking directory: /srv/app\n</env>"}
@@ -27,19 +28,6 @@ def rig(*, half_life_days=14.0, max_lift=0.1, store=None, enabled=True):
         learner = Learner(found.live, half_life_days=half_life_days, max_lift=max_lift)
         found.engine.reader = Reader(learner=learner)
     return found
-
-
-def step(name, arguments, result, id_):
-    call = {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
-    return [
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": id_, "content": result},
-    ]
-
-
-EDIT = step("edit", "{}", "done", "e")
-PASSES = step("bash", '{"command": "pytest"}', "3 passed", "p")
-FAILS = step("bash", '{"command": "pytest"}', "1 failed\nexit code: 1", "f")
 
 
 def session_name(client, where, n):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from openfusion_auto.wire.codec import CODECS
 from tests.wire import claude
 from tests.wire import responses_samples as items
 
@@ -375,6 +376,11 @@ def request_for(dialect, text="hi", *, tools=False, custom=False, **more):
         if tools:
             offered.append({"name": "edit", "input_schema": SCHEMA})
     return {**base, "tools": offered} if offered else base
+
+
+def prompt_of(dialect="chat", **more):
+    """Return such a request as it is read."""
+    return CODECS[dialect].parse_request(json.dumps(request_for(dialect, "hi", **more)).encode())
 
 
 def heard(dialect, raw, *, streamed):

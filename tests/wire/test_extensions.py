@@ -18,7 +18,7 @@ from openfusion_auto.wire.extensions import (
     without_extensions,
 )
 from openfusion_auto.wire.rendered import Rendered
-from tests.server.dialects import DIALECTS, request_for
+from tests.server.dialects import DIALECTS, prompt_of
 
 ALL = ("models", "provider", "plugins", "session_id")
 EXTRA = {
@@ -58,10 +58,6 @@ def test_a_demand_is_held_or_known_as_one_that_cannot_be(value, hosts):
 def test_whatever_stands_there_is_read(value):
     found = provider_of(value)
     assert found is None or found != Hosts()
-
-
-def prompt_of(dialect, **more):
-    return CODECS[dialect].parse_request(json.dumps(request_for(dialect, "hi", **more)).encode())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from openfusion_auto.core.prompt import Searched
-from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.hosted import (
     asks_apart,
     hosted_tools,
@@ -16,7 +15,7 @@ from openfusion_auto.wire.hosted import (
     searched_at,
     without_hosted,
 )
-from tests.server.dialects import request_for
+from tests.server.dialects import prompt_of
 
 SPOKEN = {"c": "chat", "m": "messages", "r": "responses"}
 OFFERS = {"c": ("plugins", "web_search"), "m": ("plugins",)}
@@ -31,10 +30,6 @@ RUN = {
 
 def search(**more):
     return {"type": "web_search_20250305", "name": "web_search", **more}
-
-
-def prompt_of(dialect, **more):
-    return CODECS[dialect].parse_request(json.dumps(request_for(dialect, "hi", **more)).encode())
 
 
 @pytest.mark.parametrize(

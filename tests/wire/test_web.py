@@ -12,14 +12,10 @@ from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.refused import BETA
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.web import FETCH_BETA, has_web, web_headers, web_tools_of, with_web
-from tests.server.dialects import DIALECTS, Says, request_for, stream, whole
+from tests.server.dialects import DIALECTS, Says, prompt_of, stream, whole
 
 SEARCH = {"type": "openrouter:web_search", "parameters": {"max_results": 3}}
 RUN = {"type": "function", "function": {"name": "run"}}
-
-
-def prompt_of(dialect="chat", **more):
-    return CODECS[dialect].parse_request(json.dumps(request_for(dialect, "hi", **more)).encode())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
