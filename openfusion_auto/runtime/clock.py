@@ -24,3 +24,7 @@ class Clock:
     wall: Callable[[], float] = time.time  # noqa: TID251 - this module is the one place
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  # noqa: TID251 - this module is the one place
     chance: Callable[[], float] = random.random
+
+    def epoch_s(self) -> float:
+        """Return when the monotonic clock stood at 0 [s since 1970]; asked each time, as the wall clock is set."""
+        return self.wall() - self.now()

@@ -111,9 +111,6 @@ class Exchange:
         self._last = "0"  # so that a new process hears of the sessions that there are
         self._begun = False
 
-    def _epoch_s(self) -> float:
-        return self._clock.wall() - self._clock.now()
-
     async def keep_up(self) -> None:
         """Exchange, for ever."""
         while True:
@@ -135,7 +132,7 @@ class Exchange:
         )  # else what came before this process is still unread
 
     async def _tell(self, redis: Redis, taken: list[tuple[str, str, AnyLive | None]]) -> bool:
-        epoch_s = self._epoch_s()
+        epoch_s = self._clock.epoch_s()
         async with redis.pipeline(transaction=False) as pipe:
             for name, key, value in taken:
                 text = dumps(moved(value, epoch_s)) if value is not None else b""
@@ -166,7 +163,7 @@ class Exchange:
         kind, text = TYPES.get(name), entry.get(b"value", b"")
         if kind is None or (kind is Stats and not self._begun and self._outbox.knows(key)):
             return  # of the time before this process: its own file has that
-        epoch_s = self._epoch_s()
+        epoch_s = self._clock.epoch_s()
         try:
             value = moved(loads(kind, text), -epoch_s) if text else None
         except Unreadable:

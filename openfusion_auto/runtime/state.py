@@ -53,7 +53,7 @@ def restore(store: LiveStore, clock: Clock, *, pin_ttl_s: float, max_cache_ttl_s
     A wall clock that was set back meanwhile must not make anything last longer than it ever may; a probe that was out
     when its process ended will never come back.
     """
-    now, epoch_s = clock.now(), clock.wall() - clock.now()
+    now, epoch_s = clock.now(), clock.epoch_s()
     pins = (
         (
             name,
@@ -110,10 +110,6 @@ class LiveState:
         self._pins, self._makers = kept.pins, kept.makers  # by hash of the session, of the seal
         self._tallies = kept.tallies
 
-    def _epoch_s(self) -> float:
-        """Return when the monotonic clock stood at 0 [s since 1970]; asked each time, as the wall clock is set."""
-        return self._clock.wall() - self._clock.now()
-
     def snapshot(self, session: str | None) -> State:
         """Return everything a decision for `session` depends on, read at one moment."""
         now = self._clock.now()
@@ -143,7 +139,7 @@ class LiveState:
         """Keep what was learned; of too much the oldest goes."""
         self._tallies[key] = tally
         self._tallies.move_to_end(key)
-        self._store.keep(Tally, key, tally, self._epoch_s())
+        self._store.keep(Tally, key, tally, self._clock.epoch_s())
         while len(self._tallies) > MAX_TALLIES:
             self._tallies.popitem(last=False)
 
@@ -179,7 +175,7 @@ class LiveState:
         cache_hit: float | None = None,
     ) -> None:
         """A call brought an answer."""
-        now, epoch_s = self._clock.now(), self._epoch_s()
+        now, epoch_s = self._clock.now(), self._clock.epoch_s()
         before = self._stats.get(candidate_id)
         sample, whole = (
             stats.succeeded(
@@ -211,7 +207,7 @@ class LiveState:
         if slip or not outage:
             self.released(candidate_id)
             return
-        now, epoch_s = self._clock.now(), self._epoch_s()
+        now, epoch_s = self._clock.now(), self._clock.epoch_s()
         known = self._stats.get(candidate_id, Stats(at_s=now))
         self._stats[candidate_id] = whole = stats.failed(known, now)
         self._store.measure(candidate_id, stats.failed(Stats(at_s=now), now), whole, epoch_s)
@@ -241,7 +237,7 @@ class LiveState:
         known = self._stats.get(candidate_id, Stats(at_s=now))
         self._stats[candidate_id] = whole = stats.waited(known, now, ttft_ms)
         sample = stats.waited(Stats(at_s=now), now, ttft_ms)
-        self._store.measure(candidate_id, sample, whole, self._epoch_s())
+        self._store.measure(candidate_id, sample, whole, self._clock.epoch_s())
 
     def released(self, candidate_id: str) -> None:
         """A call ended without a verdict (the client left)."""
@@ -275,7 +271,7 @@ class LiveState:
         )
         self._pins[name] = pinned
         self._pins.move_to_end(name)
-        self._store.keep(Pin, name, pinned, self._epoch_s())
+        self._store.keep(Pin, name, pinned, self._clock.epoch_s())
         while len(self._pins) > MAX_PINS:
             self._pins.popitem(last=False)
 
@@ -290,7 +286,7 @@ class LiveState:
             if seal not in self._makers:
                 made = Maker(maker.upstream, maker.model)
                 self._makers[seal] = made
-                self._store.keep(Maker, seal, made, self._epoch_s())
+                self._store.keep(Maker, seal, made, self._clock.epoch_s())
         while len(self._makers) > MAX_SEALS:
             self._makers.popitem(last=False)
 

@@ -145,6 +145,6 @@ def keeping(every_s: float, *, is_told: bool) -> Callable[[web.Application], Asy
 
 def take_over(live: LiveState, clock: Clock, changes: list[Change]) -> None:
     """Take over what other processes changed; their moments are on the wall's clock."""
-    epoch_s = clock.wall() - clock.now()
+    epoch_s = clock.epoch_s()
     for kind, key, value in changes:
         live.adopt(kind, key, None if value is None else moved(value, -epoch_s))

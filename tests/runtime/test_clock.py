@@ -31,3 +31,7 @@ def test_each_part_can_be_replaced_and_none_changed_later():
     assert (clock.now(), clock.chance()) == (7.0, 0.5)
     with pytest.raises(dataclasses.FrozenInstanceError):
         clock.now = time.time
+
+
+def test_a_moment_of_the_monotonic_clock_is_moved_to_the_walls():
+    assert Clock(now=lambda: 5.0, wall=lambda: 1005.5).epoch_s() == 1000.5

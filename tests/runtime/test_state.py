@@ -406,7 +406,7 @@ def test_a_probe_that_was_out_when_its_process_ended_does_not_block_the_next(lif
         fails(before)
     life.wall_s += OPEN_S
     before.started("a")
-    life.store.keep(Breaker, "a", before._breakers["a"], before._epoch_s())
+    life.store.keep(Breaker, "a", before._breakers["a"], before._clock.epoch_s())
     assert not before.may_call("a")
     assert life.start(7.0).may_call("a")
 
