@@ -50,6 +50,6 @@ class Reply:
         return self.delay_s > 0 or self.chunk_delay_s > 0
 
 
-def made_id(prefix: str, raw: bytes, n: int = 0) -> str:
+def made_id(prefix: str, raw: bytes) -> str:
     """Return an id made of a request's bytes: the same request gets the same id."""
-    return prefix + hashlib.sha256(b"%d %s" % (n, raw)).hexdigest()[:24]
+    return prefix + hashlib.sha256(raw).hexdigest()[:24]

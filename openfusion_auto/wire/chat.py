@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat_tools import as_custom, stable_id
+from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 
@@ -153,7 +153,6 @@ def render_answer(
     usage: Usage | None,
     answer_id: str,
     created: int,
-    custom: frozenset[str] = frozenset(),
 ) -> bytes:
     """Return the body that the client gets.
 
@@ -167,11 +166,10 @@ def render_answer(
         usage: Sum of all calls of the request; None leaves the answer's own.
         answer_id: Id for an answer that is built here.
         created: Time for an answer that is built here [s since 1970].
-        custom: Names of the client's free-text tools, which other dialects call as functions.
     """
     data = answer.data
     if answer.dialect != "chat" or not answer.raw or data is None or "choices" not in data:
-        built = completion(answer, model=model, answer_id=answer_id, created=created, custom=custom)
+        built = completion(answer, model=model, answer_id=answer_id, created=created)
         return dumps(_with(built, trace, usage))
     if (usage is not None and usage != answer.usage) or (trace is not None and TRACE in data):
         return dumps(_with(data, trace, usage))
@@ -186,13 +184,12 @@ def completion(
     model: str,
     answer_id: str,
     created: int,
-    custom: frozenset[str] = frozenset(),
 ) -> dict[str, object]:
     """Return a `chat.completion` object made from the hub's fields.
 
     Signatures and encrypted reasoning (`Answer.opaque`) have no place in it.
     """
-    calls = answer.tool_calls if answer.dialect == "chat" else as_custom(answer.tool_calls, custom)
+    calls = answer.tool_calls
     message: dict[str, object] = {
         "role": "assistant",
         "content": answer.text if answer.text or not calls else None,

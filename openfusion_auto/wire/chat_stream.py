@@ -18,32 +18,20 @@ _REASONING = ("reasoning_content", "reasoning")
 _OWN = ("role", "content", "tool_calls", *_REASONING)
 
 
-def deltas_of(
-    answer: Answer,
-    *,
-    model: str = "",
-    answer_id: str = "chatcmpl-openfusion",
-    created: int = 0,
-    custom: frozenset[str] = frozenset(),
-) -> tuple[Delta, ...]:
+def deltas_of(answer: Answer) -> tuple[Delta, ...]:
     """Return a whole answer as the deltas of a stream: role, reasoning, content, calls, finish, usage, done.
 
     An answer that was streamed gives its own deltas; one that came as a body keeps all of it, further choices
     and unknown fields included. So a recipe that changes an answer must clear `deltas`, `raw` and `data`.
-
-    Args:
-        answer: What to stream.
-        model: Name in the chunks of an answer that did not come as a body.
-        answer_id: Id, likewise.
-        created: Time, likewise [s since 1970].
-        custom: Names of the client's free-text tools, which other dialects call as functions.
     """
     own = answer.dialect == "chat"
     if own and answer.deltas:
         return answer.deltas
     body: Mapping[str, object] | None = answer.data if own and answer.raw else None
     if body is None or "choices" not in body:
-        body = completion(answer, model=model, answer_id=answer_id, created=created, custom=custom)
+        body = completion(
+            answer, model=answer.model or "", answer_id="chatcmpl-openfusion", created=0
+        )
     reader = ChatReader()
     frames = [b"data: " + dumps(chunk) + b"\n\n" for chunk in _chunks(body)]
     return (*reader.feed(b"".join((*frames, DONE))), *reader.close())

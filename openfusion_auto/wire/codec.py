@@ -140,9 +140,7 @@ class Codec(Protocol):
         """Return the body that the client gets for an answer of any dialect."""
         ...
 
-    def deltas_of(
-        self, answer: Answer, *, model: str = ..., answer_id: str = ..., created: int = ...
-    ) -> tuple[Delta, ...]:
+    def deltas_of(self, answer: Answer) -> tuple[Delta, ...]:
         """Return a whole answer as a stream of this dialect."""
         ...
 

@@ -14,12 +14,9 @@ MESSAGE_TOKENS = 4  # [tokens] around each message: role and separators (OpenAI'
 TOOLS_TOKENS = 346  # [tokens] that tools cost beside themselves (Anthropic, "Tool use: pricing", Claude 4, choice auto)
 
 
-def count_tokens(prompt: Prompt, bytes_per_token: float | None = None) -> int:
-    """Return the input tokens [tokens] of a prompt: text, tools, pictures, files, calls and thinking.
-
-    Args:
-        prompt: What would be sent, with what a recipe added.
-        bytes_per_token: Learned ratio of a candidate [bytes/token]; None means the default.
+def count_tokens(prompt: Prompt) -> int:
+    """Return the input tokens [tokens] of a prompt, with what a recipe added: text, tools, pictures, files, calls and
+    thinking.
     """
     messages = (*prompt.messages, *prompt.added)
     size = sum(_message_bytes(message) for message in messages)
@@ -28,7 +25,7 @@ def count_tokens(prompt: Prompt, bytes_per_token: float | None = None) -> int:
         size += len(dumps(prompt.settings.form.schema))
     fixed = MESSAGE_TOKENS * len(messages) + (TOOLS_TOKENS if prompt.tools else 0)
     attached = sum(_attached(part) for message in messages for part in message.parts)
-    return estimate(size, bytes_per_token) + fixed + attached
+    return estimate(size) + fixed + attached
 
 
 def render_count(tokens: int) -> bytes:

@@ -12,32 +12,19 @@ from openfusion_auto.wire.messages_reader import MessagesReader
 from openfusion_auto.wire.messages_relay import STOP, event_frame
 
 
-def deltas_of(
-    answer: Answer,
-    *,
-    model: str = "",
-    answer_id: str = "msg_openfusion",
-    created: int = 0,
-) -> tuple[Delta, ...]:
+def deltas_of(answer: Answer) -> tuple[Delta, ...]:
     """Return a whole answer as the deltas of a stream of this dialect, from `message_start` to `message_stop`.
 
     An answer that was streamed in this dialect gives its own deltas; one that came as its body keeps all of it,
     unknown blocks and fields included; any other is made of the hub's fields. So a recipe that changes an answer
     must clear `deltas`, `raw` and `data`.
-
-    Args:
-        answer: What to stream.
-        model: Name for an answer that did not come as a body.
-        answer_id: Id, likewise.
-        created: Time [s since 1970]; this dialect has no field for it.
     """
-    del created
     own = answer.dialect == "messages"
     if own and answer.deltas:
         return answer.deltas
     body: Mapping[str, object] | None = answer.data if own and answer.raw else None
     if body is None:
-        body = message(answer, model=model, answer_id=answer_id)
+        body = message(answer, model=answer.model or "", answer_id="msg_openfusion")
     reader = MessagesReader()
     frames = [event_frame(event) for event in _events(body)]
     return (*reader.feed(b"".join(frames)), *reader.close())

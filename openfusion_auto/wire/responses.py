@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from openfusion_auto.core.prompt import Answer, Delta
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.responses_answer import (
-    NO_ECHO,
-    NO_TOOLS,
     build,
     echo_of,
     error_body,
@@ -57,39 +55,18 @@ Reader = ResponsesReader
 Writer = ResponsesWriter
 
 
-def deltas_of(
-    answer: Answer,
-    *,
-    model: str = "",
-    answer_id: str = "",
-    created: int = 0,
-    custom: frozenset[str] = frozenset(),
-    tools: ClientTools = NO_TOOLS,
-    echo: Mapping[str, object] = NO_ECHO,
-) -> tuple[Delta, ...]:
+def deltas_of(answer: Answer) -> tuple[Delta, ...]:
     """Return a whole answer as the deltas of a stream of this dialect.
 
     An answer that was streamed in this dialect gives its own deltas; one that came as a body of it keeps all its
     items and fields. So a recipe that changes an answer must clear `deltas`, `raw` and `data`.
-
-    Args:
-        answer: What to stream.
-        model: Name for an answer that is built here.
-        answer_id: Id, likewise; "" makes one of the upstream's.
-        created: Time, likewise [s since 1970].
-        custom: Names of the client's free-text tools; `tools` says the same and more.
-        tools: The client's tools (`client_tools`).
-        echo: What it shows of the request (`echo_of`).
     """
     own = answer.dialect == "responses"
     if own and answer.deltas:
         return answer.deltas
     response = answer.data if own else None
     if response is None or "output" not in response:
-        known = tools._replace(custom=tools.custom | custom)
-        response = build(
-            answer, model=model, answer_id=answer_id, created=created, tools=known, echo=echo
-        )
+        response = build(answer, model=answer.model or "", answer_id="", created=0)
     frames = [
         b"event: %b\ndata: %b\n\n"
         % (str(event["type"]).encode(), dumps({**event, "sequence_number": number}))

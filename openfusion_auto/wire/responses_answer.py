@@ -274,7 +274,6 @@ def response_object(
     output: Sequence[object] = (),
     usage: Usage | None = None,
     finish: str | None = None,
-    error: FusionError | None = None,
     echo: Mapping[str, object] = NO_ECHO,
 ) -> dict[str, object]:
     """Return a `response` object, complete for the official SDK's type.
@@ -287,7 +286,6 @@ def response_object(
         output: Its items.
         usage: Tokens; None for a response that is not finished.
         finish: The hub's word for its end; `length` and `content_filter` make it incomplete.
-        error: Why it failed.
         echo: See `echo_of`.
     """
     cut = finish in CUT
@@ -299,7 +297,7 @@ def response_object(
         "status": "incomplete" if cut else status,
         "background": False,
         "completed_at": None,
-        "error": None if error is None else render_error(error),
+        "error": None,
         "incomplete_details": {"reason": reason} if cut else None,
         "model": model,
         "output": list(output),
@@ -318,7 +316,6 @@ def render_answer(
     usage: Usage | None,
     answer_id: str,
     created: int,
-    custom: frozenset[str] = frozenset(),
     tools: ClientTools = NO_TOOLS,
     echo: Mapping[str, object] = NO_ECHO,
 ) -> bytes:
@@ -334,15 +331,13 @@ def render_answer(
         usage: Sum of all calls of the request; None leaves the answer's own.
         answer_id: Id for an answer that is built here; "" makes one of the upstream's.
         created: Time for an answer that is built here [s since 1970].
-        custom: Names of the client's free-text tools; `tools` says the same and more.
         tools: The client's tools (`responses_tools.client_tools`), for an answer that is built here.
         echo: What it shows of the request (`echo_of`), likewise.
     """
     data = answer.data if answer.dialect == "responses" else None
     if data is None or "output" not in data:
-        known = tools._replace(custom=tools.custom | custom)
         data = build(
-            answer, model=model, answer_id=answer_id, created=created, tools=known, echo=echo
+            answer, model=model, answer_id=answer_id, created=created, tools=tools, echo=echo
         )
         return dumps(with_trace(data, trace, usage))
     keeps = usage in (None, answer.usage) and whole_usage(data.get("usage"))

@@ -64,10 +64,6 @@ class Fault:
     def stream_only(self) -> bool:
         return not self.json
 
-    @property
-    def json_only(self) -> bool:
-        return not self.stream
-
 
 @dataclass
 class Request:

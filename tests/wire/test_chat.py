@@ -15,6 +15,7 @@ from openfusion_auto.wire.chat import (
     render_answer,
     render_usage,
 )
+from openfusion_auto.wire.codec import with_custom
 
 from .chats import completion
 
@@ -128,8 +129,8 @@ FOREIGN = Answer(
 def test_an_answer_of_another_dialect_is_built_anew_from_the_hub():
     body = json.loads(
         render_answer(
-            FOREIGN, {"trace_id": "t"}, model="vendor/m", usage=Usage(10, 4), answer_id="chatcmpl-9", created=7,
-            custom=frozenset({"patch"}),
+            with_custom(FOREIGN, frozenset({"patch"})), {"trace_id": "t"},
+            model="vendor/m", usage=Usage(10, 4), answer_id="chatcmpl-9", created=7,
         )
     )  # fmt: skip
     assert (body["id"], body["created"], body["model"], body["openfusion"]) == (

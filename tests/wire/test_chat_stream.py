@@ -19,8 +19,8 @@ def body_answer(*args, **fields) -> Answer:
     return read_answer(json.dumps(completion(*args, **fields)).encode())
 
 
-def objects(answer: Answer, **names) -> list[dict]:
-    return parsed(b"".join(d.raw for d in deltas_of(answer, **names)))[:-1]
+def objects(answer: Answer) -> list[dict]:
+    return parsed(b"".join(d.raw for d in deltas_of(answer)))[:-1]
 
 
 def test_a_body_becomes_the_stream_it_would_have_been():
@@ -57,10 +57,10 @@ def test_a_body_becomes_the_stream_it_would_have_been():
     }
 
 
-def test_an_answer_of_a_recipe_gets_the_names_it_is_given():
-    answer = Answer("hi", tool_calls=(ToolCall("c", "p", "free", "custom"),), usage=Usage(3, 1))
-    found = objects(answer, model="m", answer_id="x", created=7)
-    assert {(o["id"], o["created"], o["model"]) for o in found} == {("x", 7, "m")}
+def test_an_answer_of_a_recipe_is_one_stream_of_its_model():
+    call = ToolCall("c", "p", "free", "custom")
+    found = objects(Answer("hi", tool_calls=(call,), usage=Usage(3, 1), model="m"))
+    assert {(o["id"], o["created"], o["model"]) for o in found} == {("chatcmpl-openfusion", 0, "m")}
     assert found[2]["choices"][0]["delta"]["tool_calls"][0]["custom"] == {"name": "p", "input": ""}
     assert found[3]["choices"][0]["delta"]["tool_calls"][0] == {
         "index": 0,
@@ -134,9 +134,9 @@ def test_a_client_reads_the_same_answer_from_the_stream(
     include_usage, text, reasoning, args, usage
 ):
     calls = tuple(ToolCall(f"c{i}", f"f{i}", a) for i, a in enumerate(args))
-    answer = Answer(text + "x", reasoning, calls, usage=Usage(5, 4) if usage else None)
+    answer = Answer(text + "x", reasoning, calls, usage=Usage(5, 4) if usage else None, model="m")
     writer = ChatWriter(include_usage=include_usage, guarded=True)
-    out = b"".join(writer.write(d) for d in deltas_of(answer, model="m")) + writer.finish(
+    out = b"".join(writer.write(d) for d in deltas_of(answer)) + writer.finish(
         {"t": 1}, answer.usage
     )
     reader = ChatReader()

@@ -29,7 +29,6 @@ def said(*parts: Part, **fields: object) -> int:
 
 def test_text_counts_by_its_bytes():
     assert count_tokens(BASE) == 360 / BYTES_PER_TOKEN + MESSAGE_TOKENS
-    assert count_tokens(BASE, bytes_per_token=1) == 360 + MESSAGE_TOKENS
     assert count_tokens(Prompt("chat", "m", ())) == 0
 
 

@@ -26,7 +26,7 @@ def test_an_answer_that_was_streamed_gives_its_own_deltas():
 
 
 def test_a_stream_of_another_dialect_is_made_anew():
-    found = deltas_of(Answer("a", deltas=(Delta(b"data: {}\n\n", "a"),), finish="stop"), model="m")
+    found = deltas_of(Answer("a", deltas=(Delta(b"data: {}\n\n", "a"),), finish="stop"))
     assert accumulated(stream(found)).content[0].text == "a"
 
 
@@ -73,10 +73,10 @@ def test_usage_that_is_not_known_is_not_reported():
 
 @given(answers())
 def test_any_answer_is_the_sdks_as_a_stream(answer):
-    found = deltas_of(answer, model="m", answer_id="msg_1")
+    found = deltas_of(replace(answer, model="m"))
     assert found[-1].done
     whole = accumulated(stream(found))
-    assert (whole.id, whole.model) == ("msg_1", "m")
+    assert (whole.id, whole.model) == ("msg_openfusion", "m")
     assert "".join(b.text for b in whole.content if b.type == "text") == answer.text
     asked = [(b.id, b.name, b.input) for b in whole.content if b.type == "tool_use"]
     assert asked == [(c.id, c.name, json.loads(c.arguments)) for c in answer.tool_calls]
@@ -84,6 +84,6 @@ def test_any_answer_is_the_sdks_as_a_stream(answer):
 
 @given(answers())
 def test_a_body_and_its_stream_read_the_same(answer):
-    once = deltas_of(answer, model="m")
-    again = deltas_of(replace(answer, dialect="messages"), model="m")
+    once = deltas_of(answer)
+    again = deltas_of(replace(answer, dialect="messages"))
     assert [d.data for d in once] == [d.data for d in again]

@@ -184,8 +184,8 @@ def test_an_answer_of_another_dialect_is_built_whole():
         usage=Usage(9, 5, 4, 1, 2),
         dialect="messages",
     )
-    known = ClientTools(frozenset(), {"git__log": ("git", "log")})
-    found = shown(answer, tools=known, custom=frozenset({"apply_patch"}), echo={"store": True})
+    known = ClientTools(frozenset({"apply_patch"}), {"git__log": ("git", "log")})
+    found = shown(answer, tools=known, echo={"store": True})
     assert [item["type"] for item in found["output"]] == [
         "reasoning", "message", "function_call", "custom_tool_call", "function_call",
     ]  # fmt: skip

@@ -163,10 +163,6 @@ def lost_second(kind: str) -> Callable[[Events], Events]:
     return edit
 
 
-def json_events(events: Events) -> Events:
-    return [b"".join(events).replace(b"data: [DONE]\n\n", b"")]
-
-
 # -- ways to answer otherwise ----------------------------------------------------------------------------------------
 
 
