@@ -17,7 +17,7 @@ from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.keys import CLOCK, LIVE
 from openfusion_auto.server.logs import unhandled
-from openfusion_auto.server.memory import large_apart
+from openfusion_auto.server.memory import large_apart, small_reads
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.worker import Worker
 
@@ -51,7 +51,8 @@ def tuned() -> Iterator[None]:
     gc.set_threshold(*COLLECT_AT)
     sys.setswitchinterval(SWITCH_S)
     try:
-        yield
+        with small_reads():
+            yield
     finally:
         gc.set_threshold(*thresholds)
         sys.setswitchinterval(switch_s)
