@@ -58,6 +58,29 @@ def tuned() -> Iterator[None]:
         sys.setswitchinterval(switch_s)
 
 
+def heed_signals(
+    loop: asyncio.AbstractEventLoop, app: web.Application, stop: asyncio.Event
+) -> None:
+    """Have SIGTERM and SIGINT end the server, and SIGHUP, which Windows has not, look at the files."""
+    calls = {"SIGTERM": stop.set, "SIGINT": stop.set}
+    if FOLLOWER in app:
+        calls["SIGHUP"] = app[FOLLOWER].ask
+    for name, call in calls.items():
+        number = getattr(signal, name, None)
+        if number is not None:
+            on_signal(loop, number, call)
+
+
+def on_signal(
+    loop: asyncio.AbstractEventLoop, number: signal.Signals, call: Callable[[], None]
+) -> None:
+    """Have the loop make a call at a signal; where loops cannot (Windows), Python's own handler asks it to."""
+    try:
+        loop.add_signal_handler(number, call)
+    except NotImplementedError:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+
+
 async def serve(
     app: web.Application,
     settings: Settings,
@@ -80,13 +103,10 @@ async def serve(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(unhandled)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    heed_signals(loop, app, stop)
     if worker is not None:
         app[WORKER] = worker
         worker.watch(loop, stop.set)
-    if FOLLOWER in app:
-        loop.add_signal_handler(signal.SIGHUP, app[FOLLOWER].ask)
     # A client that leaves cancels its handler, and with it the calls upstream.
     runner = web.AppRunner(
         app,
