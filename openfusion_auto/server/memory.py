@@ -8,15 +8,12 @@ bound is fixed, and free pages are handed back now and then, which takes some mi
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-from asyncio import selector_events
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 TRIM_S = 300.0  # [s] between two times
 LARGE = 64 * 2**10  # [bytes] from which on something has pages of its own
 M_MMAP_THRESHOLD = -3  # its number in glibc's malloc.h
-READ = 60 * 2**10  # [bytes] that room is made for when a client's socket is read: less than `LARGE`
 
 
 def large_apart() -> bool:
@@ -25,25 +22,6 @@ def large_apart() -> bool:
         return int(ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)) == 1
     except (AttributeError, OSError, TypeError):
         return False
-
-
-@contextlib.contextmanager
-def small_reads() -> Iterator[None]:
-    """Have asyncio's own loop make room for `READ` bytes each time it reads a client's socket, not for 256 KB.
-
-    Those would get pages of their own each time, and give them back: a tenth of a small request. A body that is longer
-    is read in more pieces. Nothing is changed where the loop is another one.
-    """
-    transport = getattr(selector_events, "_SelectorSocketTransport", None)
-    before = getattr(transport, "max_size", None)
-    if transport is None or not isinstance(before, int):
-        yield
-        return
-    transport.max_size = min(before, READ)
-    try:
-        yield
-    finally:
-        transport.max_size = before
 
 
 def trimmer() -> Callable[[], None] | None:

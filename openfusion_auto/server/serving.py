@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
-from openfusion_auto.errors import cannot_listen
 from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.follow import FOLLOWER
+from openfusion_auto.server.incoming import listen
 from openfusion_auto.server.keys import CLOCK, LIVE
 from openfusion_auto.server.logs import unhandled
-from openfusion_auto.server.memory import large_apart, small_reads
+from openfusion_auto.server.memory import large_apart
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.worker import Worker
 
@@ -51,8 +51,7 @@ def tuned() -> Iterator[None]:
     gc.set_threshold(*COLLECT_AT)
     sys.setswitchinterval(SWITCH_S)
     try:
-        with small_reads():
-            yield
+        yield
     finally:
         gc.set_threshold(*thresholds)
         sys.setswitchinterval(switch_s)
@@ -118,15 +117,11 @@ async def serve(
     await runner.setup()
     watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
     try:
-        site = web.TCPSite(
-            runner, server.host, server.port, backlog=1024, reuse_port=worker is not None or None
+        door = await listen(
+            runner_server(runner), server.host, server.port, shared=worker is not None
         )
-        try:
-            await site.start()
-        except OSError as error:
-            raise cannot_listen(server.host, server.port, error) from None
-        host, port = runner.addresses[0][:2]
-        with tuned():
+        host, port = door.sockets[0].getsockname()[:2]
+        with contextlib.closing(door), tuned():
             announce(f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}")
             if worker is not None:
                 worker.tell_ready()

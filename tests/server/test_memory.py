@@ -6,7 +6,6 @@ import ctypes
 import platform
 import subprocess
 import sys
-from asyncio import selector_events
 
 import pytest
 
@@ -65,18 +64,3 @@ def test_where_there_is_no_such_call_there_is_none(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", missing)
     assert memory.trimmer() is None
     assert memory.large_apart() is False
-
-
-def test_a_read_of_a_clients_socket_asks_for_less_than_has_pages_of_its_own():
-    transport = selector_events._SelectorSocketTransport
-    before = transport.max_size
-    with pytest.raises(KeyError), memory.small_reads():
-        assert transport.max_size == memory.READ < memory.LARGE
-        raise KeyError
-    assert transport.max_size == before
-
-
-def test_a_loop_without_such_a_size_is_left_alone(monkeypatch):
-    monkeypatch.delattr(selector_events, "_SelectorSocketTransport")
-    with memory.small_reads():
-        assert not hasattr(selector_events, "_SelectorSocketTransport")
