@@ -79,6 +79,13 @@ async def serving(
             await runner.cleanup()
 
 
+async def put_away(app):
+    """Close what an application holds that never served."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await runner.cleanup()
+
+
 def upstream_entry(name, url):
     """Return the configuration of an upstream that speaks chat."""
     return {"name": name, "base_url": url, "api_key_env": KEY_ENV, "dialect": "chat"}
