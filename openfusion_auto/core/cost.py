@@ -271,10 +271,11 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
     """Return the most that one call can cost [USD]: nothing cached, output up to its bound.
 
     What a search finds is read at the price of input: it may fill the window. None when its price is unknown, or what
-    the upstream takes for searching the web, or how often it may.
+    the upstream takes for searching the web, or how often it may, or for a dearer service tier.
     """
     searched = task.options.searched_at(candidate.upstream) if task.options.searching else None
-    if candidate.price is None or (task.needs.web and searched is None):
+    unsaid = task.needs.web and searched is None
+    if candidate.price is None or unsaid or is_dearer(candidate, task):
         return None
     bound = output_bound(candidate, task)
     dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
@@ -289,6 +290,14 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
         fees, tokens_in = most, max(tokens_in, window)
     tokens_out = bound * task.needs.n
     return round((tokens_in * dearest + tokens_out * candidate.price.output) * MTOK + fees, 10)
+
+
+def is_dearer(candidate: Candidate, task: Task) -> bool:
+    """Whether a call is asked of a service tier that costs more than the list price: nobody says how much more."""
+    if not task.options.tiers or candidate.price is None:
+        return False
+    free = not (candidate.price.input or candidate.price.output)
+    return not free and task.options.tier_at(candidate.upstream) == "dearer"
 
 
 def search_usd(candidate: Candidate, task: Task) -> float | None:

@@ -207,6 +207,9 @@ class Table:
         return self.told(row)
 
 
+NO_BENCHMARK = "none published: taken for the pool's middle"
+
+
 @dataclass(frozen=True, eq=False)
 class Told:
     """Where a live table's terms come from: pool, live numbers and the matrices, put together when somebody looks."""
@@ -241,8 +244,9 @@ class Told:
             wait[0], up[0], values[ROLE], values[STUCK],
         )  # fmt: skip
         pinned = "session pin, locked on a tool turn" if self.locked else "session pin"
+        strong = NO_BENCHMARK if f.headline[i] is None else "pool benchmarks"
         sources = (
-            "pool benchmarks", f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
+            strong, f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
             "pool roles", pinned,
         )  # fmt: skip
         points = self.points[row].tolist()

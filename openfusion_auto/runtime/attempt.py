@@ -51,6 +51,8 @@ from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
 SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
+DEARER = "it costs more than its list price, nobody says how much"
+CHEAPER = "it is booked at its list price, which is more than it costs"
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -200,16 +202,18 @@ class Attempts:
         if line.usage is None:
             return
         listed, usd = line.usd, told.billed_usd
+        # One that does not say where it came from came from where it was asked for.
+        tier = told.tier or prompt.options.tier_at(candidate.upstream)
         offers = self._means.offers.get(candidate.upstream, ())
         if usd is not None and (prompt.web or tells_bill(prompt, offers)):
             line.usd, line.billed = usd, True
-        elif told.fast and listed:
+        elif listed and tier == "dearer":
             line.usd, line.billed = None, True
-            self._trace.notes.append(
-                f"{candidate.id} answered in a faster tier: it costs more than its list price, nobody says how much"
-            )
+            self._trace.notes.append(f"{candidate.id} answered in a faster tier: {DEARER}")
         else:
             self._book_searches(line, prompt, candidate, told.searches)
+            if listed and tier == "cheaper":
+                self._trace.notes.append(f"{candidate.id} answered in a slower tier: {CHEAPER}")
         line.least_usd = listed if line.usd is None else None
         if self._trace.dry_run:
             line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid

@@ -10,6 +10,7 @@ from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import as_custom, stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
+from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
 # What other dialects call the ends that OpenAI's API knows.
@@ -25,8 +26,6 @@ _FINISHES: Mapping[str, str] = {
 }
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
-# One and the same tier of OpenAI's, which was renamed.
-FAST_TIERS = ("priority", "fast")
 MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
 # Fields of a message that are content of their own, beside text and calls.
@@ -72,7 +71,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         finish=finish,
         usage=read_usage(data.get("usage")),
         billed_usd=read_bill(data.get("usage")),
-        fast=data.get("service_tier") in FAST_TIERS,
+        tier=tier_told(data.get("service_tier")),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE
+from openfusion_auto.wire.chat import CUT, TRACE, read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.hosted import ran_in_message
@@ -18,6 +18,7 @@ from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dump
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
 from openfusion_auto.wire.overflow import CODE, anthropic_words
+from openfusion_auto.wire.tiers import tier_told
 
 # Anthropic's stop reasons -> the hub's words; one that is not known here is a plain end.
 FINISHES: Mapping[str, str] = {
@@ -46,7 +47,6 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-FAST = "fast"  # the `speed` of Anthropic's dearer tier
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -97,7 +97,8 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
             [str(b.get("name")) for b in blocks if b.get("type") == "server_tool_use"],
             data.get("usage"),
         ),
-        fast=(as_object(data.get("usage")) or {}).get("speed") == FAST,
+        tier=tier_told((as_object(data.get("usage")) or {}).get("speed")),
+        billed_usd=read_bill(data.get("usage")),
     )
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import FAST_TIERS
+from openfusion_auto.wire.chat import read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
 from openfusion_auto.wire.hosted import ran_in_responses
@@ -16,6 +16,7 @@ from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dump
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import ClientTools, flat_name, render_tool
+from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
 ANSWER_ID = "resp_openfusion"
@@ -105,7 +106,8 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         opaque=sealed[-1] if sealed else "",
         dialect="responses",
         searches=ran_in_responses(str(item.get("type")) for item in listed),
-        fast=data.get("service_tier") in FAST_TIERS,
+        tier=tier_told(data.get("service_tier")),
+        billed_usd=read_bill(data.get("usage")),
     )
 
 

@@ -1,4 +1,6 @@
-"""Answers from a dearer tier (OpenAI's `service_tier`, Anthropic's `speed`): nobody says what they cost."""
+"""Service tiers (OpenAI's `service_tier`, Anthropic's `speed`): nobody says what a dearer one costs."""
+
+import json
 
 import pytest
 
@@ -9,6 +11,12 @@ from tests.server.dialects import DIALECTS, Says, Scripted, request_for
 from tests.server.test_surfaces import tell, ways
 
 LISTED = (16 * 1.0 + 4 * 0.1 + 7 * 4.0) / 1e6  # 20 tokens of which 4 are cached, and 7
+FIELD = {"chat": "service_tier", "responses": "service_tier", "messages": "speed"}
+FAST = {"chat": "priority", "responses": "priority", "messages": "fast"}
+
+
+def asking(dialect):
+    return {**request_for(dialect), FIELD[dialect]: FAST[dialect]}
 
 
 @ways
@@ -20,24 +28,89 @@ async def test_a_call_in_a_dearer_tier_costs_an_unknown_sum_and_its_tokens_at_le
         Scripted(dialect) as up,
         start_router(up.url, dialect=dialect, candidates=[candidate()]) as router,
     ):
-        lines = []
-        for fast in (True, False):
-            up.script.append(Says("ok", fast=fast))
-            status, _, raw = await tell(router, dialect, request_for(dialect), streamed=streamed)
+        told = [
+            (request_for(dialect), "priority", True),
+            (request_for(dialect), "", False),
+            (asking(dialect), "default", False),  # the provider was busy, and says so
+            (asking(dialect), "", True),  # one that does not say came from where it was asked for
+        ]
+        for body, tier, dearer in told:
+            up.script.append(Says("ok", tier=tier))
+            status, _, raw = await tell(router, dialect, body, streamed=streamed)
             assert status == 200, raw
             trace = router.engine.traces.latest(1)[0]
             (line,) = trace.attempts
-            lines.append((line.usd, line.billed, line.known_usd))
-            assert any("faster tier" in note for note in trace.notes) is fast
+            known = (line.usd, line.billed, line.known_usd)
+            usd = None if dearer else pytest.approx(LISTED)
+            assert known == (usd, dearer, pytest.approx(LISTED)), (body, tier)
+            assert any("faster tier" in note for note in trace.notes) is dearer
             assert list(money(recorded(trace), router.engine.means.pool, "", dry=False)) == []
-        assert lines[0] == (None, True, pytest.approx(LISTED))
-        assert lines[1] == (pytest.approx(LISTED), False, pytest.approx(LISTED))
+
+
+async def test_a_call_in_a_cheaper_tier_is_booked_at_its_list_price_and_says_so(start_router):
+    async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
+        up.script.append(Says("ok", tier="flex"))
+        await tell(router, "chat", {**request_for("chat"), "service_tier": "flex"})
+        trace = router.engine.traces.latest(1)[0]
+        assert trace.attempts[0].usd == pytest.approx(LISTED)
+        assert any("slower tier" in note for note in trace.notes)
 
 
 async def test_a_free_model_is_free_in_any_tier(start_router):
     free = candidate(price_usd_per_mtok=price(0.0, 0.0))
     async with Scripted("chat") as up, start_router(up.url, candidates=[free]) as router:
-        up.script.append(Says("ok", fast=True))
-        await tell(router, "chat", request_for("chat"))
+        up.script.append(Says("ok", tier="priority"))
+        await tell(router, "chat", asking("chat"))
+        trace = router.engine.traces.latest(1)[0]
+        assert (trace.attempts[0].usd, trace.attempts[0].billed) == (0, False)
+        assert trace.decision.plan.worst_case_usd == 0
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_an_estimate_knows_no_price_of_a_dearer_tier(start_router, dialect):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, dialect=dialect, candidates=[candidate()]) as router,
+    ):
+        told = []
+        for body in (asking(dialect), request_for(dialect)):
+            named = {"anthropic-version": "2023-06-01"} if dialect == "messages" else {}
+            status, _, raw = await router.post("/v1/estimate", body, **named)
+            assert status == 200, raw
+            told.append(json.loads(raw))
+        fast, usual = told
+        assert fast["tiers"] == [{"upstream": "relay", "tier": "dearer"}]
+        assert (fast["usd"]["expected"], fast["usd"]["worst_case"]) == (None, None)
+        assert usual["tiers"] == []
+        assert usual["usd"]["worst_case"] > usual["usd"]["expected"] > 0
+
+
+@ways
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_under_a_limit_of_money_a_dearer_tier_is_not_asked_for_and_the_session_goes_on(
+    start_router, dialect, streamed
+):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, dialect=dialect, candidates=[candidate()], limits={"usd_per_day": 1.0}) as router,
+    ):  # fmt: skip
+        status, _, raw = await tell(router, dialect, asking(dialect), streamed=streamed)
+        assert status == 200, raw
+        assert FIELD[dialect] not in up.requests[0].body
+        trace = router.engine.traces.latest(1)[0]
+        assert "service tier left out" in trace.notes[0]
+        assert trace.decision.plan.worst_case_usd >= trace.usd() > 0
+
+
+@ways
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_what_an_upstream_bills_is_believed_in_every_dialect(start_router, dialect, streamed):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, dialect=dialect, candidates=[candidate()], offers=["provider"]) as router,
+    ):  # fmt: skip
+        up.script.append(Says("ok", cost=0.0421, tier="priority"))
+        status, _, raw = await tell(router, dialect, request_for(dialect), streamed=streamed)
+        assert status == 200, raw
         (line,) = router.engine.traces.latest(1)[0].attempts
-        assert (line.usd, line.billed) == (0, False)
+        assert (line.usd, line.billed) == (0.0421, True)
