@@ -376,6 +376,7 @@ class Answer:
         billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
         searches: How many searches the upstream ran for it; None when that, or what else it ran, cannot be told.
         tier: The service tier it came from, by the price of its tokens; None when it does not say.
+        sound: Some of its tokens are sound, read or made, which costs otherwise than text.
     """
 
     text: str = ""
@@ -392,3 +393,4 @@ class Answer:
     billed_usd: float | None = None
     searches: int | None = None
     tier: Tier | None = None
+    sound: bool = False

@@ -51,8 +51,9 @@ from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
 SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
-DEARER = "it costs more than its list price, nobody says how much"
-CHEAPER = "it is booked at its list price, which is more than it costs"
+DEARER = "answered in a faster tier: it costs more than its list price, nobody says how much"
+CHEAPER = "answered in a slower tier: it is booked at its list price, which is more than it costs"
+SOUND = "counts tokens of sound, of which the pool holds no price: its cost is not known"
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -204,16 +205,17 @@ class Attempts:
         listed, usd = line.usd, told.billed_usd
         # One that does not say where it came from came from where it was asked for.
         tier = told.tier or prompt.options.tier_at(candidate.upstream)
+        unlisted = DEARER if tier == "dearer" else SOUND if told.sound else ""
         offers = self._means.offers.get(candidate.upstream, ())
         if usd is not None and (prompt.web or tells_bill(prompt, offers)):
             line.usd, line.billed = usd, True
-        elif listed and tier == "dearer":
+        elif listed and unlisted:
             line.usd, line.billed = None, True
-            self._trace.notes.append(f"{candidate.id} answered in a faster tier: {DEARER}")
+            self._trace.notes.append(f"{candidate.id} {unlisted}")
         else:
             self._book_searches(line, prompt, candidate, told.searches)
             if listed and tier == "cheaper":
-                self._trace.notes.append(f"{candidate.id} answered in a slower tier: {CHEAPER}")
+                self._trace.notes.append(f"{candidate.id} {CHEAPER}")
         line.least_usd = listed if line.usd is None else None
         if self._trace.dry_run:
             line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid

@@ -72,6 +72,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         usage=read_usage(data.get("usage")),
         billed_usd=read_bill(data.get("usage")),
         tier=tier_told(data.get("service_tier")),
+        sound=has_sound(data.get("usage")),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,
@@ -123,6 +124,13 @@ def read_usage(value: object) -> Usage | None:
         output, reasoning = output + apart, apart
     cached, written = min(cached, given), min(written, given)
     return Usage(given, output, cached, written, min(reasoning, output), min(hour, written))
+
+
+def has_sound(value: object) -> bool:
+    """Return whether reported usage counts tokens of sound."""
+    usage = as_object(value) or {}
+    details = (usage.get(f"{side}_tokens_details") for side in ("prompt", "completion"))
+    return any(as_count((as_object(d) or {}).get("audio_tokens")) for d in details)
 
 
 def _told(*values: object) -> object:

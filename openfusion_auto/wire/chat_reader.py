@@ -9,7 +9,7 @@ from typing import Literal
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
-from openfusion_auto.wire.chat import CUT, read_bill, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.chat import CUT, has_sound, read_bill, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
@@ -54,6 +54,7 @@ class ChatReader(StreamReader):
         self._usage: Usage | None = None
         self._billed_usd: float | None = None
         self._tier: Tier | None = None
+        self._sound = False
         self._alike = Alike()
 
     def answer(self) -> Answer:
@@ -70,6 +71,7 @@ class ChatReader(StreamReader):
             usage=self._usage,
             billed_usd=self._billed_usd,
             tier=self._tier,
+            sound=self._sound,
             model=self._model,
             deltas=tuple(self._deltas),
         )
@@ -137,6 +139,7 @@ class ChatReader(StreamReader):
         usage = None if reported is None else read_usage(reported)
         if usage is not None:
             self._usage, self._billed_usd = usage, read_bill(reported)
+            self._sound = has_sound(reported)
         self._tier = tier_told(chunk.get("service_tier")) or self._tier
         if self._model is None and isinstance(chunk.get("model"), str):
             self._model = str(chunk["model"])

@@ -59,6 +59,7 @@ class Says:
     extra: tuple[object, ...] = ()  # items or blocks of no known type, behind all others
     cost: float | None = None  # [USD], in its usage
     sleep_s: float = 0.0  # before the answer; of a stream, behind its head
+    sound: int = 0  # of a chat upstream: tokens of its input that are sound
     untold: bool = False  # a chat upstream says nothing of usage
     tier: str = ""  # the service tier it says it comes from, in OpenAI's words
 
@@ -177,7 +178,7 @@ def _usage(says):
         "prompt_tokens": 20,
         "completion_tokens": 7,
         "total_tokens": 27,
-        "prompt_tokens_details": {"cached_tokens": says.cached},
+        "prompt_tokens_details": {"cached_tokens": says.cached, "audio_tokens": says.sound},
     }
 
 

@@ -47,6 +47,20 @@ async def test_a_call_in_a_dearer_tier_costs_an_unknown_sum_and_its_tokens_at_le
             assert list(money(recorded(trace), router.engine.means.pool, "", dry=False)) == []
 
 
+@ways
+async def test_tokens_of_sound_have_no_known_price_and_cost_that_of_text_at_least(
+    start_router, streamed
+):
+    async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
+        up.script.append(Says("ok", sound=9))
+        status, _, raw = await tell(router, "chat", request_for("chat"), streamed=streamed)
+        assert status == 200, raw
+        trace = router.engine.traces.latest(1)[0]
+        (line,) = trace.attempts
+        assert (line.usd, line.billed, line.known_usd) == (None, True, pytest.approx(LISTED))
+        assert any("sound" in note for note in trace.notes)
+
+
 async def test_a_call_in_a_cheaper_tier_is_booked_at_its_list_price_and_says_so(start_router):
     async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
         up.script.append(Says("ok", tier="flex"))
