@@ -103,7 +103,10 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
 
 
 def read_usage(value: object) -> Usage | None:
-    """Return reported tokens in the hub's terms; None when `value` is no usage or a count in it cannot be."""
+    """Return reported tokens in the hub's terms; None when `value` is no usage or a count in it cannot be.
+
+    A compaction that the upstream made on the way reads the whole history, and stands in `iterations` alone.
+    """
     usage = as_object(value)
     if usage is None or usage.keys().isdisjoint((*_INPUTS, "output_tokens")):
         return None
@@ -116,7 +119,12 @@ def read_usage(value: object) -> Usage | None:
         return None
     fresh, cached, written, output, thought, hour = (number or 0 for number in counts)
     given, hour = fresh + cached + written, min(hour, written)
-    return Usage(given, output, cached, written, min(thought, output), hour)
+    total = Usage(given, output, cached, written, min(thought, output), hour)
+    steps = usage.get("iterations")
+    for step in steps if isinstance(steps, list) else ():
+        if (as_object(step) or {}).get("type") == "compaction":
+            total += read_usage({**step, "iterations": None}) or Usage()
+    return total
 
 
 def render_usage(usage: Usage) -> dict[str, object]:

@@ -10,6 +10,7 @@ from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
 from openfusion_auto.wire.chat import read_bill
 from openfusion_auto.wire.chat_tools import stable_id
+from openfusion_auto.wire.counts import reconciled
 from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
 from openfusion_auto.wire.hosted import ran_in_responses
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
@@ -200,7 +201,7 @@ def call_id_of(item: Mapping[str, object]) -> str:
 def read_usage(value: object) -> Usage | None:
     """Return reported tokens; None when `value` is no usage object or a count in it cannot be.
 
-    `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these.
+    What is a part of what, `counts.reconciled` says.
     """
     usage = as_object(value)
     if usage is None or not ("input_tokens" in usage or "output_tokens" in usage):
@@ -216,8 +217,9 @@ def read_usage(value: object) -> Usage | None:
     ]
     if None in counts:
         return None
-    given, output, cached, written, reasoning = (count or 0 for count in counts)
-    return Usage(given, output, min(cached, given), min(written, given), min(reasoning, output))
+    return reconciled(
+        Usage(*(count or 0 for count in counts)), as_count(usage.get("total_tokens")) or None
+    )
 
 
 def render_usage(usage: Usage) -> dict[str, object]:
