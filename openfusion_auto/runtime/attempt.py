@@ -27,6 +27,7 @@ from openfusion_auto.errors import (
     InternalError,
     UpstreamError,
     UpstreamMisfit,
+    UpstreamTimeout,
     UpstreamWants,
 )
 from openfusion_auto.runtime.books import Books
@@ -124,7 +125,8 @@ class Attempts:
             answer = await self._exchange(ask, candidate, line, client, received)
         except FusionError as error:
             line.status, line.error, line.detail = "error", error.code, error.message[:300]
-            self._book_partial(line, ask.prompt, candidate, received)
+            silent = isinstance(error, UpstreamTimeout)
+            self._book_partial(line, ask.prompt, candidate, received, cut=silent)
             live.failed(candidate.id, error)
             if client is not None and client.started:
                 raise StreamBroken(error) from error
@@ -134,7 +136,7 @@ class Attempts:
             # a probe must not hold its breaker for ever.
             gone = isinstance(end, asyncio.CancelledError | ConnectionError)
             line.status = "cancelled" if gone else "error"
-            self._book_partial(line, ask.prompt, candidate, received)
+            self._book_partial(line, ask.prompt, candidate, received, cut=gone)
             live.released(candidate.id)
             raise
         finally:
@@ -178,11 +180,19 @@ class Attempts:
             line.usd = cost.total([line.usd, searched.cost(count)])
 
     def _book_partial(
-        self, line: Attempt, prompt: Prompt, candidate: Candidate, received: Received
+        self,
+        line: Attempt,
+        prompt: Prompt,
+        candidate: Candidate,
+        received: Received,
+        *,
+        cut: bool,
     ) -> None:
         """Enter a call that came to nothing: providers bill what they read and wrote.
 
-        What the upstream told counts; what it did not get to tell is counted by the bytes that came.
+        What the upstream told counts; what it did not get to tell is counted by the bytes that came. Of a call that was
+        `cut` while it was silent nobody knows whether it is billed: budgets count its prompt, or who leaves early would
+        never use his up.
         """
         told = received.usage
         if told is not None and told.input and received.final:
@@ -191,6 +201,8 @@ class Attempts:
             used = completed(told, prompt, received.size)
             used = replace(used, output=max(used.output, estimate(received.size)))
             line.book(candidate, used, estimated=True)
+        elif cut and candidate.price is not None and not self._trace.dry_run:
+            line.least_usd = cost.usd(candidate.price, completed(None, prompt, 0))
         self._charge(line, prompt, candidate, received)
 
     def _charge(

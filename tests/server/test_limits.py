@@ -7,7 +7,7 @@ import pytest
 
 from openfusion_auto.config.keyfile import Wish, create, path_in
 from openfusion_auto.config.load import load
-from openfusion_auto.core.limits import Spending
+from openfusion_auto.core.limits import Spending, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.limits import SERVER
 from openfusion_auto.server.build import build
@@ -189,6 +189,20 @@ async def test_what_was_really_spent_is_what_the_budget_loses(tmp_path):
         assert total > 0
         assert me["used"]["usd_today"] == pytest.approx(total, abs=1e-10)
         assert me["left"]["usd"] == pytest.approx(1.0 - total, abs=1e-10)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_before_the_answer_uses_the_budget_up_all_the_same(tmp_path, stream):
+    async with serving(tmp_path, limits={"usd_per_day": 5.0}) as router:
+        router.up.script = ["gate:never:ok"]
+        asked = asyncio.create_task(send(router, body(CHAT, stream=stream), path=CHAT))
+        await until(lambda: router.up.requests)
+        asked.cancel()
+        await until(lambda: not counters(router).running(SERVER))
+        (line,) = router.engine.traces.latest(1)[0].attempts
+        assert (line.status, line.usage, line.usd) == ("cancelled", None, None)
+        ((_, spent),) = counters(router).spending(SERVER).day
+        assert spent == to_units(line.known_usd) > 0
 
 
 async def test_the_route_shows_what_the_budget_would_do_and_takes_nothing(tmp_path):
