@@ -269,7 +269,8 @@ class Attempts:
                 try:
                     answer = codec.read_answer(body, seed=self._trace.id[-SEED:])
                 except UpstreamError:
-                    received.usage, received.final = usage_of(codec, body), True
+                    received.usage, received.billed_usd = usage_of(codec, body)
+                    received.final = True
                     raise
                 self._means.live.first_seen(seals_of_answer(answer), candidate)
                 if client is not None:

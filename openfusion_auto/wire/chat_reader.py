@@ -11,6 +11,7 @@ from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
 from openfusion_auto.wire.chat import CUT, has_sound, read_bill, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
+from openfusion_auto.wire.counts import latest
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
 from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
@@ -138,8 +139,10 @@ class ChatReader(StreamReader):
             reported = _of_choice(chunk.get("choices"))
         usage = None if reported is None else read_usage(reported)
         if usage is not None:
-            self._usage, self._billed_usd = usage, read_bill(reported)
-            self._sound = has_sound(reported)
+            self._usage = usage = latest(self._usage, usage)
+            bill = read_bill(reported)
+            self._billed_usd = self._billed_usd if bill is None else bill
+            self._sound = self._sound or has_sound(reported)
         self._tier = tier_told(chunk.get("service_tier")) or self._tier
         if self._model is None and isinstance(chunk.get("model"), str):
             self._model = str(chunk["model"])

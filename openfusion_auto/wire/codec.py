@@ -12,6 +12,7 @@ from typing import Protocol
 
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.errors import FusionError
+from openfusion_auto.wire.chat import read_bill
 from openfusion_auto.wire.chat_tools import as_custom
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads
 from openfusion_auto.wire.rendered import Rendered
@@ -198,13 +199,14 @@ class _Codecs(Mapping[Dialect, Codec]):
 CODECS: Mapping[Dialect, Codec] = _Codecs()
 
 
-def usage_of(codec: Codec, raw: bytes) -> Usage | None:
-    """Return the tokens that a body reports, whether it holds an answer or not; None when it reports none."""
+def usage_of(codec: Codec, raw: bytes) -> tuple[Usage | None, float | None]:
+    """Return the tokens and the bill [USD] that a body reports, whether it holds an answer or not; None = neither."""
     try:
-        data = as_object(loads(raw.removeprefix(BOM)))
+        data = as_object(loads(raw.removeprefix(BOM))) or {}
     except JsonError:
-        return None
-    return codec.read_usage(data.get("usage")) if data is not None else None
+        return None, None
+    reported = data.get("usage")
+    return codec.read_usage(reported), read_bill(reported)
 
 
 def custom_names(prompt: Prompt) -> frozenset[str]:

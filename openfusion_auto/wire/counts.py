@@ -26,6 +26,17 @@ def reconciled(told: Usage, total: int | None) -> Usage:
     return Usage(told.input, told.output, cached, written, reasoning, hour)
 
 
+def latest(held: Usage | None, told: Usage) -> Usage:
+    """Return a stream's running totals: the newest; of a side that is told no more, or as 0, what was told before."""
+    if held is None:
+        return told
+    read = told if told.input else held
+    made = told if told.output else held
+    return Usage(
+        read.input, made.output, read.cached, read.cache_write, made.reasoning, read.hour_write
+    )
+
+
 def _with_cache(told: Usage, spare: int | None) -> tuple[Usage, int | None]:
     """Take what a cache gave or took into the input where it stands apart, and out of what the total has besides."""
     cache = told.cached + told.cache_write

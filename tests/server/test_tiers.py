@@ -128,3 +128,21 @@ async def test_what_an_upstream_bills_is_believed_in_every_dialect(start_router,
         assert status == 200, raw
         (line,) = router.engine.traces.latest(1)[0].attempts
         assert (line.usd, line.billed) == (0.0421, True)
+
+
+@ways
+async def test_what_is_billed_for_an_answer_that_comes_to_nothing_is_believed(
+    start_router, streamed
+):
+    async with (
+        Scripted("chat") as up,
+        start_router(up.url, candidates=[candidate()], offers=["provider"]) as router,
+    ):
+        up.script += [Says("", cost=0.0421), Says("ok", cost=0.01)]
+        status, _, raw = await tell(router, "chat", request_for("chat"), streamed=streamed)
+        assert status == 200, raw
+        lines = router.engine.traces.latest(1)[0].attempts
+        assert [(a.status, a.usd, a.billed) for a in lines] == [
+            ("error", 0.0421, True),
+            ("ok", 0.01, True),
+        ]

@@ -196,8 +196,10 @@ def test_what_a_body_says_was_used_is_read_whether_it_holds_an_answer_or_not(dia
     empty = dumps({"usage": json.loads(body)["usage"]})
     with pytest.raises(UpstreamBroken):
         codec.read_answer(empty)
-    assert usage_of(codec, empty) == usage_of(codec, body) == Usage(9, 4, 5)
-    assert all(usage_of(codec, said) is None for said in (b"", b"[]", b"{}", b'{"usage": 3}'))
+    assert usage_of(codec, empty) == usage_of(codec, body) == (Usage(9, 4, 5), None)
+    nothing = (b"", b"[]", b"{}", b'{"usage": 3}')
+    assert all(usage_of(codec, said) == (None, None) for said in nothing)
+    assert usage_of(codec, b'{"usage": {"cost": 0.5}}') == (None, 0.5)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
