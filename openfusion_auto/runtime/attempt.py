@@ -43,7 +43,7 @@ from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
-from openfusion_auto.wire.codec import CODECS, Reader, usage_of
+from openfusion_auto.wire.codec import CODECS, Reader, told_of
 from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.refused import with_value, without_flags, without_refused
@@ -186,7 +186,7 @@ class Attempts:
         candidate: Candidate,
         received: Received,
         *,
-        cut: bool,
+        cut: bool = False,
     ) -> None:
         """Enter a call that came to nothing: providers bill what they read and wrote.
 
@@ -269,8 +269,8 @@ class Attempts:
                 try:
                     answer = codec.read_answer(body, seed=self._trace.id[-SEED:])
                 except UpstreamError:
-                    received.usage, received.billed_usd = usage_of(codec, body)
-                    received.final = True
+                    received.usage, received.billed_usd, received.size = told_of(codec, body)
+                    received.final = received.began = True
                     raise
                 self._means.live.first_seen(seals_of_answer(answer), candidate)
                 if client is not None:

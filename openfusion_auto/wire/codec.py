@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.errors import FusionError
@@ -197,16 +197,30 @@ class _Codecs(Mapping[Dialect, Codec]):
 
 
 CODECS: Mapping[Dialect, Codec] = _Codecs()
+_ANSWERS = ("choices", "output", "content")  # where an answer stands in a body, by dialect
 
 
-def usage_of(codec: Codec, raw: bytes) -> tuple[Usage | None, float | None]:
-    """Return the tokens and the bill [USD] that a body reports, whether it holds an answer or not; None = neither."""
+class Told(NamedTuple):
+    """What a body tells of its call: the tokens, the bill [USD], and how many of its bytes a model may have written.
+
+    None = not told. An error page, or an error alone, is nobody's writing.
+    """
+
+    usage: Usage | None
+    billed_usd: float | None
+    size: int
+
+
+def told_of(codec: Codec, raw: bytes) -> Told:
+    """Return what a whole body tells that holds no answer."""
     try:
         data = as_object(loads(raw.removeprefix(BOM))) or {}
     except JsonError:
-        return None, None
+        cut = raw.removeprefix(BOM).lstrip().startswith(b"{")
+        return Told(None, None, len(raw) if cut else 0)
     reported = data.get("usage")
-    return codec.read_usage(reported), read_bill(reported)
+    size = len(raw) if any(data.get(held) for held in _ANSWERS) else 0
+    return Told(codec.read_usage(reported), read_bill(reported), size)
 
 
 def custom_names(prompt: Prompt) -> frozenset[str]:

@@ -1,8 +1,10 @@
-"""Service tiers (OpenAI's `service_tier`, Anthropic's `speed`): nobody says what a dearer one costs."""
+"""What calls cost where list prices do not say it: service tiers, sound, bills, and answers that come to nothing."""
 
 import json
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from openfusion_auto.evals.runner import recorded
 from openfusion_auto.evals.verify import money
@@ -146,3 +148,24 @@ async def test_what_is_billed_for_an_answer_that_comes_to_nothing_is_believed(
             ("error", 0.0421, True),
             ("ok", 0.01, True),
         ]
+
+
+async def test_an_error_page_with_status_200_is_no_models_writing(start_router):
+    told = {"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}]}
+    bodies = [json.dumps(told).encode(), b"<html>" + b"x" * 50_000]
+
+    async def answer(request):
+        await request.read()
+        return web.Response(body=bodies.pop())
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    async with (
+        TestServer(app) as up,
+        start_router(str(up.make_url("/v1")), candidates=[candidate()]) as router,
+    ):
+        status, _, raw = await tell(router, "chat", request_for("chat"))
+        assert status == 200, raw
+        page_line, good = router.engine.traces.latest(1)[0].attempts
+        assert (page_line.status, page_line.usage.output) == ("error", 0)
+        assert page_line.usage.input == good.usage.input > 0
