@@ -278,9 +278,10 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
     if candidate.price is None or unsaid or is_dearer(candidate, task):
         return None
     bound = output_bound(candidate, task)
-    dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
-    if task.needs.hour_cache and candidate.price.cache_write is not None:
-        dearest = max(dearest, HOUR_WRITE * candidate.price.input)
+    price = candidate.price
+    dearest = max(price.input, price.cache_write or 0.0, price.cache_read or 0.0)
+    if task.needs.hour_cache and price.cache_write is not None:
+        dearest = max(dearest, HOUR_WRITE * price.input)
     tokens_in = task.needs.input_tokens + extra_input
     fees = 0.0
     if searched is not None:
@@ -289,7 +290,7 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
             return None
         fees, tokens_in = most, max(tokens_in, window)
     tokens_out = bound * task.needs.n
-    return round((tokens_in * dearest + tokens_out * candidate.price.output) * MTOK + fees, 10)
+    return round((tokens_in * dearest + tokens_out * price.output) * MTOK + fees, 10)
 
 
 def is_dearer(candidate: Candidate, task: Task) -> bool:
