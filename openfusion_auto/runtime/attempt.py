@@ -54,6 +54,7 @@ NO_HEADERS: Mapping[str, str] = {}
 SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
 DEARER = "answered in a faster tier: it costs more than its list price, nobody says how much"
 CHEAPER = "answered in a slower tier: it is booked at its list price, which is more than it costs"
+SILENT = "was cut before it said anything: whether its prompt is billed nobody knows, only budgets count it"
 SOUND = "counts tokens of sound, of which the pool holds no price: its cost is not known"
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
@@ -203,6 +204,8 @@ class Attempts:
             line.book(candidate, used, estimated=True)
         elif cut and candidate.price is not None and not self._trace.dry_run:
             line.least_usd = cost.usd(candidate.price, completed(None, prompt, 0))
+            if line.least_usd:
+                self._trace.notes.append(f"{candidate.id} {SILENT}")
         self._charge(line, prompt, candidate, received)
 
     def _charge(

@@ -199,8 +199,10 @@ async def test_who_leaves_before_the_answer_uses_the_budget_up_all_the_same(tmp_
         await until(lambda: router.up.requests)
         asked.cancel()
         await until(lambda: not counters(router).running(SERVER))
-        (line,) = router.engine.traces.latest(1)[0].attempts
+        trace = router.engine.traces.latest(1)[0]
+        (line,) = trace.attempts
         assert (line.status, line.usage, line.usd) == ("cancelled", None, None)
+        assert any("only budgets count it" in note for note in trace.notes)
         ((_, spent),) = counters(router).spending(SERVER).day
         assert spent == to_units(line.known_usd) > 0
 
