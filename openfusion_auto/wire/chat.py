@@ -86,12 +86,13 @@ def read_bill(value: object) -> float | None:
     """Return what OpenRouter says in `usage.cost` that a call costs [USD]; None when it is no amount.
 
     With a key of one's own at the model's provider (`is_byok`) that is OpenRouter's fee, and the provider's bill is
-    beside it.
+    beside it; where nobody says whose key it was, that bill alone tells (OpenRouter's guide to usage accounting).
     """
     usage = as_object(value) or {}
-    amounts = [usage.get("cost")]
-    if usage.get("is_byok") is True:
-        amounts.append((as_object(usage.get("cost_details")) or {}).get("upstream_inference_cost"))
+    own, amounts = usage.get("is_byok"), [usage.get("cost")]
+    beside = (as_object(usage.get("cost_details")) or {}).get("upstream_inference_cost")
+    if own is True or (own is None and beside is not None):
+        amounts.append(beside)
     found = [a for a in amounts if isinstance(a, int | float) and not isinstance(a, bool)]
     if len(found) < len(amounts) or any(not 0 <= a < MOST_USD for a in found):
         return None
