@@ -48,6 +48,7 @@ from openfusion_auto.wire.extensions import tells_bill, with_extensions, without
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.refused import with_value, without_flags, without_refused
 from openfusion_auto.wire.rendered import Rendered
+from openfusion_auto.wire.tiers import was_left_out
 from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -219,7 +220,8 @@ class Attempts:
             return
         listed, usd = line.usd, told.billed_usd
         # One that does not say where it came from came from where it was asked for.
-        tier = told.tier or prompt.options.tier_at(candidate.upstream)
+        asked = None if was_left_out(line.lost) else prompt.options.tier_at(candidate.upstream)
+        tier = told.tier or asked
         unlisted = DEARER if tier == "dearer" else SOUND if told.sound else ""
         offers = self._means.offers.get(candidate.upstream, ())
         if usd is not None and (prompt.web or tells_bill(prompt, offers)):

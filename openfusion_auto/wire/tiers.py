@@ -6,7 +6,7 @@ which it was), Anthropic's `speed` (`fast` dearer), as of 2026-11.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from openfusion_auto.core.prompt import Dialect, Prompt, Tier, Tiered
 from openfusion_auto.wire.splice import without_fields
@@ -48,6 +48,11 @@ def tiers_asked(prompt: Prompt, spoken: Mapping[str, Dialect]) -> tuple[Tiered, 
         if heard:
             found.append(Tiered(name, "dearer" if "dearer" in heard else "cheaper"))
     return tuple(found)
+
+
+def was_left_out(lost: Iterable[str]) -> bool:
+    """Return whether the field that asks for a tier was not sent, by what a call says that it lost."""
+    return any(line.startswith(tuple(f"field {f}" for f in FIELDS)) for line in lost)
 
 
 def without_tier(prompt: Prompt) -> Prompt:

@@ -72,6 +72,21 @@ async def test_a_call_in_a_cheaper_tier_is_booked_at_its_list_price_and_says_so(
         assert any("slower tier" in note for note in trace.notes)
 
 
+async def test_a_tier_that_the_model_refuses_is_none_and_its_price_is_known(start_router):
+    async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
+        no = {
+            "message": "Unsupported parameter: 'service_tier'",
+            "code": "unsupported_parameter",
+            "param": "service_tier",
+        }
+        up.script += [Says(fail=400, error=no), Says("ok")]
+        status, _, raw = await tell(router, "chat", asking("chat"))
+        assert status == 200, raw
+        assert [FIELD["chat"] in r.body for r in up.requests] == [True, False]
+        line = router.engine.traces.latest(1)[0].attempts[-1]
+        assert (line.usd, line.billed) == (pytest.approx(LISTED), False)
+
+
 async def test_a_free_model_is_free_in_any_tier(start_router):
     free = candidate(price_usd_per_mtok=price(0.0, 0.0))
     async with Scripted("chat") as up, start_router(up.url, candidates=[free]) as router:
