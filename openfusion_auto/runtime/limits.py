@@ -325,7 +325,10 @@ class Allowance:
         self._entered = False
         usage = trace.usage()
         cost = sum(limits.to_units(a.known_usd) for a in trace.attempts)
-        self._counters.leave(self._scopes, self._reserved_tokens, usage.input + usage.output)
+        used = usage.input + usage.output
+        if any(a.status == "cancelled" and a.usage is None for a in trace.attempts):
+            used += self._reserved_tokens  # it was read, as far as anybody knows
+        self._counters.leave(self._scopes, self._reserved_tokens, used)
         self._counters.settle(self._payers, self._held, cost)
         self._held = 0
 

@@ -123,6 +123,20 @@ async def test_tokens_are_counted_by_what_was_used_and_told_on_streams_too(tmp_p
         assert abs(me.body["left"]["tokens"] - (5000 - used)) <= 100  # some came back since
 
 
+async def test_who_leaves_before_the_answer_has_used_the_tokens_of_the_prompt(tmp_path):
+    wish = Wish("ci", tokens_per_minute=100_000)
+    long = {**body(CHAT), "messages": [{"role": "user", "content": "word " * 40_000}]}
+    async with keyed(tmp_path, wish) as (router, texts):
+        router.up.script = ["gate:never:ok"]
+        asked = asyncio.create_task(send(router, long, key=texts["ci"]))
+        await until(lambda: router.up.requests)
+        asked.cancel()
+        await until(lambda: router.engine.traces.latest(1))
+        await until(lambda: router.engine.traces.latest(1)[0].outcome != "running")
+        me = (await send(router, None, path="/keys/me", method="GET", key=texts["ci"])).body
+        assert me["left"]["tokens"] < 90_000  # they come back within a minute
+
+
 async def test_a_request_larger_than_a_minutes_tokens_is_told_not_to_try_again(tmp_path):
     async with keyed(tmp_path, Wish("ci", tokens_per_minute=10)) as (router, texts):
         reply = await send(router, body(CHAT), key=texts["ci"])
