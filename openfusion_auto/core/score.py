@@ -212,6 +212,9 @@ class Table:
         return tuple(map(Term, TERMS, raws, UNITS, values, self.weights.tolist(), points, sources))
 
 
+NO_BENCHMARK = "none published: taken for the pool's middle"
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What is behind a live table's values: pool and live numbers, put together when somebody looks."""
@@ -244,8 +247,9 @@ class Seen:
             wait[0], up[0], values[ROLE], values[STUCK],
         )  # fmt: skip
         pinned = "session pin, locked on a tool turn" if self.locked else "session pin"
+        strong = NO_BENCHMARK if f.headline[i] is None else "pool benchmarks"
         sources = (
-            "pool benchmarks", f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
+            strong, f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
             "pool roles", pinned,
         )  # fmt: skip
         return raws, sources
