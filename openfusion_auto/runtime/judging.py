@@ -13,6 +13,7 @@ from openfusion_auto.core.plan import is_locked
 from openfusion_auto.core.prompt import Prompt, WebTool
 from openfusion_auto.core.strategy import IN_TURN
 from openfusion_auto.core.types import Decision, Policy, Pool, Rejection, State, Task
+from openfusion_auto.core.words import sum_of
 from openfusion_auto.errors import BadRequest, ContextTooLong, NoCandidate
 from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
@@ -308,12 +309,12 @@ def too_dear(judged: Judged) -> BadRequest:
         )
     worst = (worst_of(judged.pool, s.candidate, judged.task) for s in decision.ranking)
     known = [usd for usd in worst if usd is not None]
-    takes = f"at least {min(known):.4g} USD at worst" if known else "an unknown price"
+    takes = f"at least {sum_of(min(known))} at worst" if known else "an unknown price"
     whose = "openfusion.max_usd"
     if most != asked:
         whose = "what its budgets leave" if most == judged.left_usd else "auto.max_usd"
     return BadRequest(
-        f"No candidate fits the budget of this request: it takes {takes}, and the limit is {most:g} USD ({whose}). A "
+        f"No candidate fits the budget of this request: it takes {takes}, and the limit is {sum_of(most)} ({whose}). A "
         "lower bound of the answer (max_tokens) makes it cheaper.",
         param="openfusion.max_usd",
         code="budget_exceeded",

@@ -493,7 +493,7 @@ class TestNobodyCanServe:
         async with FaultyUpstream() as up, start_router(up.url, candidates=FOUR) as router:
             status, _, body = await router.chat(ask("hi", openfusion={"max_usd": 1e-9}))
         assert (status, body["error"]["code"]) == (400, "budget_exceeded")
-        assert "USD at worst, and the limit is 1e-09 USD (openfusion.max_usd)" in body["error"]["message"]  # fmt: skip
+        assert "USD at worst, and the limit is 0.0000000010 USD (openfusion.max_usd)" in body["error"]["message"]  # fmt: skip
         assert up.requests == []
 
     async def test_a_ceiling_of_the_operators_is_named_as_the_limit_that_nothing_fits(
@@ -502,7 +502,7 @@ class TestNobodyCanServe:
         tight = {"auto": {"max_usd": 1e-9}}
         async with FaultyUpstream() as up, start_router(up.url, **tight) as router:
             _, _, body = await router.chat(ask("hi"))
-        assert "the limit is 1e-09 USD (auto.max_usd)" in body["error"]["message"]
+        assert "the limit is 0.0000000010 USD (auto.max_usd)" in body["error"]["message"]
 
     @pytest.mark.parametrize(
         ("asked", "named"),
