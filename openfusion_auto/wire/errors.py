@@ -22,6 +22,8 @@ from openfusion_auto.errors import (
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 from openfusion_auto.wire.overflow import CODE, is_overflow, openai_words, sentence, sizes_in
 from openfusion_auto.wire.refused import refused_field
+from openfusion_auto.wire.roles import refused_role
+from openfusion_auto.wire.said import error_said
 
 HOLDS_ERROR = "The upstream's answer cannot be used: it holds an error"
 MESSAGE_LIMIT = 300  # characters of an upstream's message that may be passed on
@@ -119,14 +121,16 @@ def upstream_failure(
         return UpstreamRateLimited("The upstream's rate limit was reached.", retry_after_s=wait_s)
     if status in (401, 402, 403):
         return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
+    if status == 500 and _is_of_roles(body):
+        status = 400
+    if status in (400, 404, 413, 422):
+        return _rejected(status, body, secrets)
     if status in (408, 409, 425) or 500 <= status <= 599:
         return UpstreamOverloaded(
             f"The upstream failed ({status}).",
             status=503 if status in (503, 529) else 502,
             retry_after_s=wait_s,
         )
-    if status in (400, 404, 413, 422):
-        return _rejected(status, body, secrets)
     return UpstreamBroken(f"The upstream answered with status {status}, which is no answer.")
 
 
@@ -140,9 +144,8 @@ def told_failure(error: object, what: str) -> FusionError:
         error: Its error object.
         what: What happened, for a broken answer's message.
     """
-    found = as_object(error) or {}
-    said = found.get("message")
-    message = said if isinstance(said, str) else error if isinstance(error, str) else ""
+    found = error_said(error)
+    message = str(found.get("message") or "")
     names = (found.get("code"), found.get("type"))
     if is_overflow(message[: 4 * MESSAGE_LIMIT], *names):
         return too_long(sentence(sizes_in(message[: 4 * MESSAGE_LIMIT])))
@@ -154,9 +157,9 @@ def told_failure(error: object, what: str) -> FusionError:
         return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
     if status in (400, 404, 413, 422):
         code = next((n for name in names if (n := identifier(name))), None)
-        why = f"The upstream refused the request{safe_reason(error)}."
+        why = f"The upstream refused the request{safe_reason(found)}."
         return UpstreamRejected(why, status=status, code=None if code == str(status) else code)
-    return UpstreamBroken(f"{what}{safe_reason(error)}")
+    return UpstreamBroken(f"{what}{safe_reason(found)}")
 
 
 def too_long(message: str) -> UpstreamRejected:
@@ -231,6 +234,12 @@ def _wait_in(message: str) -> float | None:
     return wait_s if wait_s is not None and wait_s <= RETRY_LIMIT_S else None
 
 
+def _is_of_roles(body: bytes) -> bool:
+    """Whether a failure is a template's that does not take the roles of the messages: llama.cpp's status is 500."""
+    message = _said(body).get("message")
+    return isinstance(message, str) and refused_role(message) is not None
+
+
 def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
     said = _said(body)
     raw_message = said.get("message")
@@ -258,22 +267,9 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
 def _said(body: bytes) -> Mapping[str, object]:
     """Return what an error body says, from the shapes in use; {} for anything else."""
     try:
-        held = loads(body[:BODY_LIMIT])
+        return error_said(loads(body[:BODY_LIMIT]))
     except JsonError:
         return {}
-    # Google's servers put a list around the object.
-    found = as_object(held[0] if isinstance(held, list) and held else held)
-    if found is None:
-        return {}
-    error = found.get("error")
-    if isinstance(error, str):
-        return {"message": error}
-    inner = as_object(error)
-    if inner is not None:
-        return inner
-    if isinstance(found.get("message"), str):
-        return found
-    return {"message": found.get("detail")}
 
 
 def _param(value: object) -> str | None:

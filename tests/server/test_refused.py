@@ -1,5 +1,7 @@
 """Models that refuse a field by name: the request goes on without it, and so do those behind it."""
 
+import json
+
 import pytest
 
 from tests.server.conftest import candidate
@@ -117,3 +119,105 @@ async def test_claude_code_behind_who_serves_claude_for_anthropic(start_router, 
             assert "defer_loading" not in request.body["tools"][0]
             assert request.body["metadata"] == body["metadata"]
             assert request.body["messages"] == body["messages"]
+
+
+@ways
+@pytest.mark.parametrize(
+    ("status", "said", "roles"),
+    [
+        (400, "messages[0].role: unknown variant `developer`", ["system", "user", "system"]),
+        (400, "Jinja: System message must be at the beginning.", ["developer", "user", "user"]),
+        (500, "Jinja: System message must be at the beginning.", ["developer", "user", "user"]),
+    ],
+)
+async def test_roles_that_a_template_refuses(start_router, streamed, status, said, roles):
+    talk = [("developer", "be brief"), ("user", "do it"), ("developer", "in French")]
+    body = {
+        **request_for("chat"),
+        "messages": [{"role": role, "content": text} for role, text in talk],
+    }
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=status, error=said))
+        for _ in range(2):
+            status, _, raw = await tell(router, "chat", body, streamed=streamed)
+            assert status == 200, raw
+        first, *later = up.requests
+        assert first.body["messages"] == body["messages"]
+        assert len(later) == 2  # the second request knows
+        for request in later:
+            messages = request.body["messages"]
+            assert [m["role"] for m in messages] == roles
+            assert [m["content"] for m in messages] == [text for _, text in talk]
+
+
+async def test_codex_before_a_template_that_wants_one_system_message_and_turns(start_router):
+    said = [
+        ("developer", "you are an agent"),
+        ("user", "<environment/>"),
+        ("user", "fix it"),
+        ("developer", "sandbox changed"),
+    ]
+    body = {
+        **request_for("responses"),
+        "input": [{"role": role, "content": text} for role, text in said],
+    }
+    words = [
+        "System message must be at the beginning.",
+        "Conversation roles must alternate user/assistant/user/assistant/...",
+    ]
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.extend(Says(fail=400, error=text) for text in words)
+        assert (await tell(router, "responses", body))[0] == 200
+        assert up.requests[-1].body["messages"] == [
+            {"role": "system", "content": "you are an agent"},
+            {"role": "user", "content": "<environment/>\n\nfix it\n\nsandbox changed"},
+        ]
+        lost = router.engine.traces.latest(1)[0].attempts[-1].lost
+        assert "instructions as user text of 1 message" in lost
+
+
+@ways
+async def test_claude_codes_system_messages_before_who_knows_none(start_router, streamed):
+    body = request_for("messages")
+    body["messages"] = [
+        {"role": "user", "content": "do it"},
+        {"role": "system", "content": [{"type": "text", "text": "be brief"}]},
+    ]
+    said = "messages[1].role: unknown variant `system`, expected `user` or `assistant`"
+    async with Scripted("messages") as up, start_router(up.url, dialect="messages") as router:
+        up.script.append(Says(fail=400, error={"message": said}))
+        status, _, raw = await tell(router, "messages", body, streamed=streamed)
+        assert status == 200, raw
+        (turn,) = up.requests[-1].body["messages"]
+        texts = [part["text"] for part in turn["content"]]
+        assert (turn["role"], texts) == ("user", ["do it", "be brief"])
+
+
+@ways
+async def test_a_providers_refusal_inside_a_gateways_teaches_too(start_router, streamed):
+    raw = json.dumps({"error": REFUSALS[1].error})
+    error = {
+        "message": "Provider returned error",
+        "code": 400,
+        "metadata": {"raw": raw, "provider_name": "OpenAI"},
+    }
+    body = {**request_for("chat"), "temperature": 0}
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=400, error=error))
+        status, _, raw = await tell(router, "chat", body, streamed=streamed)
+        assert status == 200, raw
+        assert "temperature" not in up.requests[-1].body
+
+
+async def test_reasoning_in_the_history_goes_where_a_server_refuses_it(start_router):
+    body = request_for("chat")
+    body["messages"] = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm"},
+        {"role": "user", "content": "c"},
+    ]
+    said = "property 'messages.1.assistant.reasoning_content' is unsupported"
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=400, error={"message": said, "code": "wrong_api_format"}))
+        assert (await router.chat(body))[0] == 200
+        assert up.requests[-1].body["messages"][1] == {"role": "assistant", "content": "b"}
