@@ -25,7 +25,13 @@ from openfusion_auto.wire.chat_settings import read_settings
 from openfusion_auto.wire.jsons import BOM, as_object, dumps
 from openfusion_auto.wire.naming import read_named
 from openfusion_auto.wire.options import FIELD
-from openfusion_auto.wire.splice import bounds_over, read_top_level, splice_top_level
+from openfusion_auto.wire.splice import (
+    BOUNDS,
+    bounds_over,
+    budgets_over,
+    read_top_level,
+    splice_top_level,
+)
 
 _SESSION = ("session_id", "prompt_cache_key", "user")
 _NO_HEADERS: Mapping[str, str] = {}
@@ -85,11 +91,15 @@ def splice_request(
     The top-level `openfusion` goes out; when the client streams, did not ask for usage and `want_usage` is set,
     `stream_options.include_usage` goes in. All other bytes stay. A body with a top-level key that stands twice
     is written anew: which of the two an upstream reads is not ours to bet on. A bound of the answer over `most`
-    [tokens], the model's own, comes down to it: models refuse what they cannot write.
+    [tokens], the model's own, comes down to it, and a budget for reasoning below it: models refuse what they cannot
+    write.
     """
     if not prompt.raw or prompt.dialect != "chat":
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
-    edits = {"model": model, FIELD: None, **bounds_over(prompt.body, most)}
+    over = bounds_over(prompt.body, most)
+    edits = {"model": model, FIELD: None, **over}
+    if over and most is not None:
+        edits |= budgets_over(prompt.body, most)
     if prompt.stream and want_usage and not prompt.include_usage:
         options = as_object(prompt.body.get("stream_options")) or {}
         edits["stream_options"] = {**options, "include_usage": True}
@@ -115,6 +125,12 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     for field, value in prompt.overrides.items():
         body.pop(field, None)
         if value is not None and field != "stream":
+            body[field] = value
+    bounds = [bound for name in BOUNDS if isinstance(bound := body.get(name), int)]
+    for field, value in budgets_over(body, min(bounds)).items() if bounds else ():
+        if value is None:
+            del body[field]
+        else:
             body[field] = value
     if stream:
         body["stream"] = True

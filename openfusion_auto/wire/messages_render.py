@@ -19,10 +19,10 @@ from openfusion_auto.wire.messages_turns import (
 )
 from openfusion_auto.wire.options import FIELD
 from openfusion_auto.wire.rendered import Rendered, each_once
+from openfusion_auto.wire.splice import MIN_THINKING
 
 # [tokens] where neither the client nor the pool names a bound; what Claude Code asks for.
 DEFAULT_MAX_TOKENS = 32_000
-MIN_THINKING = 1024  # [tokens], the least that Anthropic's API takes as a budget
 JSON_ONLY = "Answer with one JSON object and nothing else."
 _EFFORTS: Mapping[str, str] = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max",
