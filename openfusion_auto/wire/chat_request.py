@@ -19,6 +19,7 @@ from openfusion_auto.wire.chat_checks import (
     refuse_forbidden,
 )
 from openfusion_auto.wire.chat_foreign import render_foreign
+from openfusion_auto.wire.chat_legacy import modern
 from openfusion_auto.wire.chat_messages import read_messages, read_tools
 from openfusion_auto.wire.chat_parts import render_content
 from openfusion_auto.wire.chat_settings import read_settings
@@ -59,9 +60,11 @@ def parse_request(
     refuse_forbidden(body)
     named = read_named(body, raw)
     body, raw = named.body, named.raw
-    messages = read_messages(body.get("messages"))
+    edits = modern(body, raw)
+    said = {**body, **edits} if edits else body
+    messages = read_messages(said.get("messages"))
     check_sampling(body)
-    tools = read_tools(body)
+    tools = read_tools(said)
     most = body.get("max_completion_tokens", body.get("max_tokens"))
     most = body.get("max_tokens") if most is None else most
     return Prompt(
@@ -71,11 +74,11 @@ def parse_request(
         tools=tools,
         stream=body.get("stream") is True,
         include_usage=check_stream_options(body),
-        tool_choice_none=check_tool_choice(body, frozenset(tool.name for tool in tools)),
+        tool_choice_none=check_tool_choice(said, frozenset(tool.name for tool in tools)),
         max_output_tokens=cast("int | None", most),
         n=cast("int | None", body.get("n")) or 1,
         shape=cast("Shape", check_response_format(body)),
-        settings=read_settings(body),
+        settings=read_settings(said),
         options=named.options,
         session_fields=_session_fields(body),
         body=body,
@@ -97,7 +100,7 @@ def splice_request(
     if not prompt.raw or prompt.dialect != "chat":
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
     over = bounds_over(prompt.body, most)
-    edits = {"model": model, FIELD: None, **over}
+    edits = {"model": model, FIELD: None, **over, **modern(prompt.body, prompt.raw)}
     if over and most is not None:
         edits |= budgets_over(prompt.body, most)
     if prompt.stream and want_usage and not prompt.include_usage:
@@ -115,8 +118,11 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     """
     if prompt.dialect != "chat" or not prompt.body:
         return render_foreign(prompt, model, stream=stream, want_usage=want_usage).body
-    body: dict[str, object] = {**prompt.body, "model": model}
-    own = prompt.body.get("messages")
+    edits = modern(prompt.body, b"")
+    gone = {key for key, value in edits.items() if value is None}
+    body = {key: v for key, v in {**prompt.body, **edits}.items() if key not in gone}
+    body["model"] = model
+    own = body.get("messages")
     messages: list[object] = list(own) if isinstance(own, list) else []
     body["messages"] = messages + [_render(message) for message in prompt.added]
     options = as_object(body.pop("stream_options", None)) or {}

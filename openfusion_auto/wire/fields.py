@@ -18,9 +18,9 @@ from openfusion_auto.wire.rendered import counted
 CONVERTED: Mapping[str, frozenset[str]] = {
     "chat": frozenset(
         {
-            "model", "messages", "tools", "functions", "tool_choice", "parallel_tool_calls", "max_tokens",
-            "max_completion_tokens", "stream", "stream_options", "stop", "temperature", "top_p", "seed", "n",
-            "response_format", "reasoning_effort", "reasoning", "thinking", FIELD,
+            "model", "messages", "tools", "functions", "function_call", "tool_choice", "parallel_tool_calls",
+            "max_tokens", "max_completion_tokens", "stream", "stream_options", "stop", "temperature", "top_p", "seed",
+            "n", "response_format", "reasoning_effort", "reasoning", "thinking", FIELD,
         }
     ),
     "responses": frozenset(
