@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.chat_parts import thought_of
 from openfusion_auto.wire.chat_tools import as_custom, in_todays_words, stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
@@ -260,12 +261,17 @@ def text_of(content: object) -> str:
 
 
 def reasoning_of(message: Mapping[str, object]) -> str:
-    """Return the reasoning of a message or delta; servers that send two fields send the same in both."""
+    """Return the reasoning of a message or delta; servers that send two fields send the same in both.
+
+    Mistral's models think in parts of the content.
+    """
     for field in ("reasoning_content", "reasoning"):
         value = message.get(field)
         if isinstance(value, str) and value:
             return value
-    return ""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else ()
+    return "".join(thought_of(part.get("thinking")) for part in parts if isinstance(part, dict))
 
 
 def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]:

@@ -20,7 +20,7 @@ from openfusion_auto.wire.chat_checks import (
 )
 from openfusion_auto.wire.chat_foreign import render_foreign
 from openfusion_auto.wire.chat_legacy import modern
-from openfusion_auto.wire.chat_messages import read_messages, read_tools
+from openfusion_auto.wire.chat_messages import only_allowed, read_messages, read_tools
 from openfusion_auto.wire.chat_parts import render_content
 from openfusion_auto.wire.chat_settings import read_settings
 from openfusion_auto.wire.jsons import BOM, as_object, dumps
@@ -64,7 +64,7 @@ def parse_request(
     said = {**body, **edits} if edits else body
     messages = read_messages(said.get("messages"))
     check_sampling(body)
-    tools = read_tools(said)
+    tools = only_allowed(read_tools(said), said.get("tool_choice"))
     most = body.get("max_completion_tokens", body.get("max_tokens"))
     most = body.get("max_tokens") if most is None else most
     return Prompt(

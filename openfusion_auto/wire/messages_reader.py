@@ -25,6 +25,7 @@ from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
 
 _INSIDE = ("content_block_start", "content_block_delta", "content_block_stop", "message_delta")
+_KNOWN = frozenset({*_INSIDE, "message_start", "message_stop", "ping", "error"})
 _TEXTS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking"}
 
 
@@ -85,9 +86,10 @@ class MessagesReader(StreamReader):
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
-        return (self._read_event(frame, data, last=last),)
+        delta = self._read_event(frame, data, last=last)
+        return () if delta is None else (delta,)
 
-    def _read_event(self, frame: Frame, data: bytes, *, last: bool) -> Delta:
+    def _read_event(self, frame: Frame, data: bytes, *, last: bool) -> Delta | None:
         try:
             event = loads(data)
         except JsonError:
@@ -95,6 +97,8 @@ class MessagesReader(StreamReader):
         if not isinstance(event, dict):
             return self._fail("an event is not an object")
         raw, kind = frame.raw, event.get("type", frame.event)
+        if not (kind in _KNOWN or "type" in event or event.get("error")):
+            return None  # the server's own, which SSE lets a reader skip, and which breaks clients that check types
         if "type" not in event:
             event = {**event, "type": kind}
             raw = event_frame(event)

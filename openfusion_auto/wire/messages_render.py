@@ -165,9 +165,9 @@ def _settings(
     _reasoning(settings, out, config, lost)
     if config:
         out["output_config"] = config
-    if names:
-        choice = _choice(settings.tool_choice, settings.parallel, names, lost)
-        out |= {"tool_choice": choice} if choice else {}
+    choice = _choice(settings.tool_choice, settings.parallel, names, lost)
+    if names and choice:
+        out["tool_choice"] = choice
     return out
 
 

@@ -202,8 +202,11 @@ def _source(part: Part, what: str) -> Block:
 
 
 def _document(part: Part) -> Block:
+    held = part.raw or {}
+    name = (as_object(held.get("file")) or held).get("filename")
+    titled: Block = {"title": name} if isinstance(name, str) and name else {}
     if part.text:
-        return {"type": "document", "source": _plain(part.text)}
+        return {"type": "document", "source": _plain(part.text), **titled}
     source = _source(part, "a file")
     media = source.get("media_type")
     if isinstance(media, str) and media.startswith("text/"):
@@ -213,7 +216,7 @@ def _document(part: Part) -> Block:
             raise _unsayable("a text file that is not UTF-8 in base64") from None
     elif media not in (None, "application/pdf"):
         raise _unsayable(f"a file of type '{media}'")
-    return {"type": "document", "source": source}
+    return {"type": "document", "source": source, **titled}
 
 
 def _plain(text: str) -> Block:

@@ -377,6 +377,8 @@ LOSSES = {
     "bound of reasoning tokens, which is not below that of the answer": chat(
         max_output_tokens=10, settings=Settings(thinking_tokens=2000)
     ),
+    "verbosity of the text": replace(chat(HI), dialect="responses", body={"text": {"verbosity": "low"}}),
+    "name of N messages": chat(body={"messages": [{"role": "user", "name": "bob"}]}),
     "field T": chat(body={"logprobs": True}),
 }  # fmt: skip
 
