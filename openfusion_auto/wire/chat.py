@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat_parts import thought_of
-from openfusion_auto.wire.chat_tools import as_custom, in_todays_words, stable_id
+from openfusion_auto.wire.chat_plain import make_plain
+from openfusion_auto.wire.chat_tools import as_custom, stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 
@@ -54,7 +54,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     if data.get("error"):
         raise told_failure(data["error"], HOLDS_ERROR)
     choice, message = _first(data.get("choices"))
-    if b'"function_call"' in raw and in_todays_words(data["choices"], "message"):
+    if make_plain(data["choices"], "message"):
         raw = dumps(data)
     text = text_of(message.get("content"))
     calls, unnamed = _calls(message.get("tool_calls"), seed)
@@ -261,17 +261,12 @@ def text_of(content: object) -> str:
 
 
 def reasoning_of(message: Mapping[str, object]) -> str:
-    """Return the reasoning of a message or delta; servers that send two fields send the same in both.
-
-    Mistral's models think in parts of the content.
-    """
+    """Return the reasoning of a message or delta; servers that send two fields send the same in both."""
     for field in ("reasoning_content", "reasoning"):
         value = message.get(field)
         if isinstance(value, str) and value:
             return value
-    content = message.get("content")
-    parts = content if isinstance(content, list) else ()
-    return "".join(thought_of(part.get("thinking")) for part in parts if isinstance(part, dict))
+    return ""
 
 
 def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]:

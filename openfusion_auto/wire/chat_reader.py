@@ -10,7 +10,8 @@ from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usag
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
 from openfusion_auto.wire.chat import CUT, FAST_TIERS, read_bill, read_usage, reasoning_of, text_of
-from openfusion_auto.wire.chat_tools import in_todays_words, stable_id
+from openfusion_auto.wire.chat_plain import make_plain
+from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
 from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
@@ -145,7 +146,7 @@ class ChatReader(StreamReader):
             return None if usage is None else Delta(b"", usage=usage, data=chunk)
         if not isinstance(choices, list):
             raise UpstreamBroken("an event's choices are not a list")
-        if b'"function_call"' in raw and in_todays_words(choices, "delta"):
+        if make_plain(choices, "delta"):
             raw = b"data: " + dumps(chunk) + b"\n\n"
         if len(choices) == 1:
             text, reasoning, calls, finish = self._choice(choices[0])

@@ -21,7 +21,6 @@ INPUT_SCHEMA: Mapping[str, object] = {
 }
 ID_MAX = 40  # characters of a call's id in OpenAI's chat API
 _UNFIT = re.compile(r"[^\w-]", re.ASCII)
-_FIRST_WAY = "function_call"
 NO_ARGUMENTS: Mapping[str, object] = {"type": "object", "properties": {}}
 
 
@@ -38,26 +37,6 @@ def stable_id(index: int, name: str, seed: str = "") -> str:
     """
     said = _UNFIT.sub("_", f"call_{index}_{name}" if name else f"call_{index}")
     return f"{said[: ID_MAX - 1 - len(seed)]}_{seed}" if seed else said
-
-
-def in_todays_words(choices: object, field: str) -> bool:
-    """Put a `function_call` in a choice's message or delta, which is ours alone, among its calls; tell of a change.
-
-    Some servers answer so whatever they were asked. Nobody behind their reader knows of chat's first way of calling.
-    """
-    changed = False
-    for choice in choices if isinstance(choices, list) else ():
-        if not isinstance(choice, dict):
-            continue
-        if choice.get("finish_reason") == _FIRST_WAY:
-            choice["finish_reason"] = "tool_calls"
-            changed = True
-        said = choice.get(field)
-        if isinstance(said, dict) and isinstance(said.get(_FIRST_WAY), dict):
-            call = {"index": 0, "type": "function", "function": said.pop(_FIRST_WAY)}
-            said["tool_calls"] = said.get("tool_calls") or [call]
-            changed = True
-    return changed
 
 
 def wrap_input(text: str) -> str:

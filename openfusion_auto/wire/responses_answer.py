@@ -94,7 +94,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     thoughts = [item for item in listed if item.get("type") == "reasoning"]
     sealed = [blob for item in thoughts if (blob := opaque_of(item))]
     return Answer(
-        text="".join(text_of(item) for item in listed),
+        text="\n\n".join(filter(None, map(text_of, listed))),
         reasoning="\n\n".join(filter(None, map(reasoning_of, thoughts))),
         tool_calls=calls,
         finish=finish,

@@ -12,7 +12,6 @@ from openfusion_auto.wire.chat import (
     finish_reason,
     read_answer,
     read_usage,
-    reasoning_of,
     render_answer,
     render_usage,
 )
@@ -454,11 +453,3 @@ def test_an_answer_with_calls_ends_with_the_word_on_which_agents_act():
     assert answer.finish == "tool_calls"
     shown = json.loads(render_answer(answer, None, model="m", usage=None, answer_id="", created=0))
     assert shown["choices"][0]["finish_reason"] == "tool_calls"
-
-
-def test_thinking_in_parts_of_the_content_is_reasoning():
-    thinking = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    content = [{"type": "thinking", "thinking": thinking}, "x", {"type": "text", "text": "c"}]
-    assert reasoning_of({"content": content}) == "ab"
-    assert reasoning_of({"content": [{"type": "thinking", "thinking": "a"}]}) == "a"
-    assert reasoning_of({"content": "c", "reasoning": "r"}) == "r"
