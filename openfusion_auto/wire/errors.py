@@ -80,6 +80,13 @@ _WANTS: Mapping[str, re.Pattern[str]] = {
         r"|(?:missing|must include|requires?)\b.{0,60}\breasoning_content",
         re.IGNORECASE,
     ),
+    # Its own reasoning, which it no longer knows: keys were changed, or another of its accounts made it.
+    UpstreamWants.UNSEALED: re.compile(
+        r"encrypted content\b.{0,200}could not be (?:verified|decrypted)"
+        r"|invalid .{0,3}signature.{0,3} in .{0,3}thinking"
+        r"|without its required .{0,3}(?:reasoning|following)\b|item with id .{0,3}rs_\w+.{0,3} not found",
+        re.IGNORECASE | re.DOTALL,
+    ),
     UpstreamWants.SIGNATURE: re.compile(r"missing an? .{0,3}thought_?signature", re.IGNORECASE),
 }
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
@@ -247,7 +254,9 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
     code = identifier(said.get("code"))
     if is_overflow(message, code, said.get("type")):
         return too_long(openai_words(message))
-    if status == 404 or code == "model_not_found":
+    words = raw_message[: 4 * MESSAGE_LIMIT] if isinstance(raw_message, str) else ""
+    want = next((w for w, form in _WANTS.items() if form.search(words)), refused_field(said))
+    if want is None and (status == 404 or code == "model_not_found"):
         return UpstreamRejected(
             "The upstream does not serve this model." + (f" It said: {message}" if message else ""),
             status=404,
@@ -255,7 +264,6 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
             param="model",
         )
     message = message or f"The upstream refused the request ({status}) without a reason."
-    want = next((w for w, words in _WANTS.items() if words.search(message)), refused_field(said))
     param = _param(said.get("param"))
     if want is None:
         return UpstreamRejected(message, status=status, code=code, param=param)

@@ -4,9 +4,9 @@ Clients say what most models take (`temperature: 0`, `max_tokens`), and do not k
 models refuse a request for one such field; who serves Claude models for Anthropic refuses what Claude Code turns on
 with a beta flag, and the flag.
 
-What is refused is called `FIELD`, `tools.KEY`, `messages.KEY` (of the history) or one of `roles.ROLES`. Where it is a
-value alone (`reasoning_effort` `xhigh`, a beta flag), other values are fine, other clients' among them: it is `PATH=`
-and, once it is known what was sent, `PATH=DIGEST`.
+What is refused is called `FIELD`, `tools.KEY`, `messages.KEY` (of the history), or as `roles.py` and `call_ids.py`
+say. Where it is a value alone (`reasoning_effort` `xhigh`, a beta flag), other values are fine, other clients' among
+them: it is `PATH=` and, once it is known what was sent, `PATH=DIGEST`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from openfusion_auto.core.digest import digest
+from openfusion_auto.wire.call_ids import refused_ids, take_ids
 from openfusion_auto.wire.jsons import as_object
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.roles import refused_role, take_roles
@@ -78,9 +79,9 @@ def refused_field(error: Mapping[str, object]) -> str | None:
     said = message if isinstance(message, str) else ""
     if _BETAS.search(said):
         return BETA + "="
-    role = refused_role(said)
-    if role is not None:
-        return role
+    other = refused_role(said) or refused_ids(said)
+    if other is not None:
+        return other
     found, of_value = _named(error, said)
     name, _, inner = found.partition(".")
     if not inner and "messages." in said and name in INSIDE["messages"]:
@@ -131,6 +132,7 @@ def without_refused(sent: Rendered, refused: Collection[str]) -> Rendered:
     body = read_top_level(sent.body)
     edits: dict[str, object] = {}
     lost = [*take_roles(body, refused, edits)]
+    take_ids(body, refused, edits)
     for field in INSIDE:
         lost += _take_inside(body, field, refused, edits)
     lost += _take_values(body, refused, edits)

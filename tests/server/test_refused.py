@@ -1,11 +1,13 @@
 """Models that refuse a field by name: the request goes on without it, and so do those behind it."""
 
 import json
+import re
 
 import pytest
 
 from tests.server.conftest import candidate
 from tests.server.dialects import DIALECTS, Says, Scripted, request_for
+from tests.server.test_reasoning import HISTORIES
 from tests.server.test_surfaces import each, tell, ways
 from tests.wire.test_refused import BOUND, HEAT
 
@@ -221,3 +223,88 @@ async def test_reasoning_in_the_history_goes_where_a_server_refuses_it(start_rou
         up.script.append(Says(fail=400, error={"message": said, "code": "wrong_api_format"}))
         assert (await router.chat(body))[0] == 200
         assert up.requests[-1].body["messages"][1] == {"role": "assistant", "content": "b"}
+
+
+THINKS = Says("ok", reasoning="let me see", seal="c2VhbA==")
+GONE = {
+    "responses": {
+        "message": "The encrypted content gAAA...DQ== could not be verified.",
+        "code": "invalid_encrypted_content",
+    },
+    "messages": {"message": "messages.1.content.0: Invalid `signature` in `thinking` block"},
+}
+
+
+def after(client, raw):
+    """The history behind a whole answer, as a client sends it on."""
+    said = json.loads(raw)
+    again = request_for(client, "go on")
+    if client == "responses":
+        first = request_for(client)["input"]
+        return {**again, "input": [*first, *said["output"], *again["input"]]}
+    first = request_for(client)["messages"]
+    spoken = {"role": "assistant", "content": said["content"]}
+    return {**again, "messages": [*first, spoken, *again["messages"]]}
+
+
+@ways
+@pytest.mark.parametrize("dialect", ["responses", "messages"])
+async def test_reasoning_that_its_maker_no_longer_knows_ends_no_session(
+    start_router, dialect, streamed
+):
+    async with Scripted(dialect) as up, start_router(up.url, dialect=dialect) as router:
+        up.script.append(THINKS)
+        _, _, raw = await tell(router, dialect, request_for(dialect))
+        body = after(dialect, raw)
+        up.script.extend([Says("fine"), Says(fail=400, error=GONE[dialect])])
+        for _ in range(3):
+            status, _, raw = await tell(router, dialect, body, streamed=streamed)
+            assert status == 200, raw
+        known, refused, anew, later = up.requests[1:]
+        assert b"c2VhbA==" in known.raw
+        assert b"c2VhbA==" in refused.raw
+        assert b"c2VhbA==" not in anew.raw + later.raw
+        up.script.append(THINKS)
+        _, _, raw = await tell(router, dialect, request_for(dialect))
+        assert (await tell(router, dialect, after(dialect, raw)))[0] == 200
+        assert b"c2VhbA==" in up.requests[-1].raw  # what it makes now it gets back
+
+
+async def test_an_item_that_was_never_stored_is_no_unknown_model(start_router):
+    error = {
+        "message": "Item with id 'rs_0c1f' not found. Items are not persisted when `store` is false."
+    }
+    async with (
+        Scripted("responses") as up,
+        start_router(up.url, dialect="responses") as router,
+    ):
+        up.script.append(THINKS)
+        _, _, raw = await tell(router, "responses", request_for("responses"))
+        up.script.append(Says(fail=404, error=error))
+        assert (await tell(router, "responses", after("responses", raw)))[0] == 200
+        assert b"c2VhbA==" not in up.requests[-1].raw
+
+
+@each
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.", "[a-z0-9]{9}"),
+        (
+            "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with maximum length 40.",
+            "call_x{26}_[0-9a-f]{8}",
+        ),
+    ],
+)
+async def test_ids_of_calls_get_the_form_that_a_model_takes(start_router, client, said, form):
+    body = {**request_for(client, tools=True), **HISTORIES[client]("call_" + "x" * 55)[1]}
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=400, error=said))
+        for _ in range(2):
+            assert (await tell(router, client, body))[0] == 200
+        assert len(up.requests) == 3
+        for request in up.requests[1:]:
+            call, result = request.body["messages"][1:3]
+            call_id = call["tool_calls"][0]["id"]
+            assert re.fullmatch(form, call_id)
+            assert result["tool_call_id"] == call_id
