@@ -9,6 +9,7 @@ from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.messages_blocks import is_unsigned
+from openfusion_auto.wire.messages_schema import fitted
 from openfusion_auto.wire.messages_turns import (
     Turn,
     called_tools,
@@ -159,7 +160,10 @@ def _settings(
     _sampling(settings, out, lost)
     config: dict[str, object] = {}
     if form is not None and form.schema is not None:
-        config["format"] = {"type": "json_schema", "schema": form.schema}
+        schema = fitted(form.schema)
+        if schema != form.schema:
+            lost.append("schema of the answer, made one that the API takes")
+        config["format"] = {"type": "json_schema", "schema": schema}
     elif form is not None:
         lost.append("form json_object, asked for in words")
     _reasoning(settings, out, config, lost)
