@@ -44,7 +44,10 @@ _NESTED = frozenset(
 )  # parts and calls of a message, what chat says of a tool
 BETA = "anthropic-beta"  # the header in which clients of Anthropic's API turn things on
 # Refused -> what it is called instead.
-RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}
+RENAMED: Mapping[str, str] = {
+    "max_tokens": "max_completion_tokens",
+    "max_completion_tokens": "max_tokens",
+}
 _VALUE = "unsupported_value"
 _CODES = ("unsupported_parameter", "unknown_parameter", _VALUE)
 _BETAS = re.compile(r"invalid beta flag|anthropic-beta`? header", re.IGNORECASE)

@@ -12,6 +12,7 @@ from openfusion_auto.wire.chat_settings import effort_of
 from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.options import FIELD
+from openfusion_auto.wire.ordered import answered
 from openfusion_auto.wire.rendered import Rendered, counted, each_once
 from openfusion_auto.wire.responses_items import without_made
 from openfusion_auto.wire.responses_tools import (
@@ -184,7 +185,8 @@ def _items(
     custom = {
         c.id for m in (*prompt.messages, *prompt.added) for c in m.tool_calls if c.kind == "custom"
     }
-    for i, message in enumerate((*messages, *prompt.added)):
+    said = (*messages, *prompt.added)
+    for i, message in enumerate(answered(said) if messages else said):
         if message.role == "assistant":
             yield from _assistant(message, known, losses)
         elif message.role == "tool":

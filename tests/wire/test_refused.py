@@ -127,6 +127,8 @@ def test_a_bound_gets_the_name_that_the_model_knows():
     found = without_refused(sent(max_tokens=7), {"max_tokens"})
     assert json.loads(found.body) == {"model": "m", "x": 1, "max_completion_tokens": 7}
     assert found.lost == ("a loss",)
+    other = without_refused(sent(max_completion_tokens=7), {"max_completion_tokens"})
+    assert json.loads(other.body) == {"model": "m", "x": 1, "max_tokens": 7}
     both = without_refused(sent(max_tokens=7, max_completion_tokens=5), {"max_tokens"})
     assert json.loads(both.body)["max_completion_tokens"] == 5
 

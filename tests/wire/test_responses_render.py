@@ -407,3 +407,9 @@ def test_what_a_form_is_for_goes_along():
         "schema": {"type": "object"},
         "description": "for the log",
     }
+
+
+def test_a_call_that_was_not_run_gets_a_result():
+    prompt = chat(user(), Message("assistant", (), (ToolCall("c", "f", "{}"),)), user())
+    kinds = [item["type"] for item in written(prompt)["input"]]
+    assert kinds == ["message", "function_call", "function_call_output", "message"]
