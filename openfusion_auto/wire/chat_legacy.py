@@ -109,9 +109,9 @@ def _messages(listed: object) -> list[object] | None:
             kept = {k: v for k, v in message.items() if k != CALL}
             made = {"id": call_id, "type": "function", "function": call}
             found.append({"content": None, **kept, "tool_calls": [made]})
-        elif message.get("role") == "function" and name in asked:
+        elif message.get("role") == "function" and isinstance(name, str) and name in asked:
             kept = {k: v for k, v in message.items() if k != "name"}
-            found.append({**kept, "role": "tool", "tool_call_id": asked[str(name)]})
+            found.append({**kept, "role": "tool", "tool_call_id": asked[name]})
         else:
             found.append(item)
     return found if asked else None

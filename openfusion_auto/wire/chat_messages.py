@@ -103,7 +103,7 @@ def only_allowed(tools: tuple[Tool, ...], choice: object) -> tuple[Tool, ...]:
     allowed = [as_object(item) or {} for item in listed]
     kinds = [(str(tool.get("type")), tool) for tool in allowed]
     # One that the upstream runs is named by its type.
-    names = {(as_object(tool.get(kind)) or {}).get("name", kind) for kind, tool in kinds}
+    names = [(as_object(tool.get(kind)) or {}).get("name", kind) for kind, tool in kinds]
     return tuple(tool for tool in tools if tool.name in names)
 
 

@@ -88,6 +88,7 @@ def test_the_hub_reads_calls_results_and_the_choice():
         {"messages": [{"role": "function", "name": "f", "content": "x"}], "functions": None},
         {"functions": [{"name": 3}]},
         {"functions": "x", "messages": "y"},
+        {"messages": [{"role": "function", "name": ["f"]}, {"function_call": {"name": []}}]},
     ],
 )
 def test_what_is_not_of_the_first_way_stays(said):

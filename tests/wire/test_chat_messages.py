@@ -368,6 +368,7 @@ def test_the_thinking_of_mistrals_models_is_a_list_of_parts():
             ["g"],
         ),
         ({"type": "allowed_tools", "allowed_tools": {"tools": [{"type": "web_search"}, 3]}}, ["web_search"]),
+        ({"type": "allowed_tools", "allowed_tools": {"tools": [{"type": "function", "function": {"name": {}}}]}}, []),
     ],
 )  # fmt: skip
 def test_a_choice_may_leave_only_some_tools(choice, names):
