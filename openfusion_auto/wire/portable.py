@@ -80,7 +80,7 @@ def item_seals(item: Mapping[str, object]) -> Iterator[str]:
     from openfusion_auto.wire.responses_items import opaque_of
     from openfusion_auto.wire.responses_request import SEALED
 
-    if item.get("type") not in SEALED:
+    if str(item.get("type")) not in SEALED:
         return
     value = opaque_of(item) or item.get("id")
     if isinstance(value, str) and value:
