@@ -17,8 +17,6 @@ from openfusion_auto.wire.chat_writer import ChatWriter
 from openfusion_auto.wire.jsons import as_object, dumps, loads
 
 CALL, FUNCTIONS = "function_call", "functions"
-# Bytes that every such request has; a text that says the same is found not to be one.
-_MARKS = (b'"function_call', b'"functions"')
 _EVENT = b"data: "
 
 
@@ -27,17 +25,11 @@ def is_legacy(body: Mapping[str, object]) -> bool:
     return bool(body.get(FUNCTIONS)) and not body.get("tools")
 
 
-def modern(body: Mapping[str, object], raw: bytes) -> dict[str, object]:
-    """Return the edits that say a request in today's words; none where it says nothing in the first way.
+def modern(body: Mapping[str, object]) -> dict[str, object]:
+    """Return the edits that say a chat request in today's words; none where it says nothing in the first way.
 
     What cannot be (a function without a name, a call that is no object) stays, to be refused where it is read.
-
-    Args:
-        body: A chat request.
-        raw: Its bytes, to see at once that there is nothing to do; b"" where they are gone.
     """
-    if raw and not any(mark in raw for mark in _MARKS):
-        return {}
     edits: dict[str, object] = {}
     functions = body.get(FUNCTIONS)
     if is_legacy(body) and isinstance(functions, list) and all(map(_is_function, functions)):
@@ -98,9 +90,12 @@ def _messages(listed: object) -> list[object] | None:
 
     A result names its function: it answers the last call of it. One without a call is not ours to make up.
     """
+    # Hardly any request has one, and all are looked at.
+    if not isinstance(listed, list) or not any(isinstance(m, dict) and CALL in m for m in listed):
+        return None
     asked: dict[str, str] = {}
     found: list[object] = []
-    for item in listed if isinstance(listed, list) else ():
+    for item in listed:
         message = as_object(item) or {}
         call = as_object(message.get(CALL)) or {}
         name = call.get("name") if call else message.get("name")

@@ -60,7 +60,7 @@ def parse_request(
     refuse_forbidden(body)
     named = read_named(body, raw)
     body, raw = named.body, named.raw
-    edits = modern(body, raw)
+    edits = modern(body)
     said = {**body, **edits} if edits else body
     messages = read_messages(said.get("messages"))
     check_sampling(body)
@@ -100,7 +100,7 @@ def splice_request(
     if not prompt.raw or prompt.dialect != "chat":
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
     over = bounds_over(prompt.body, most)
-    edits = {"model": model, FIELD: None, **over, **modern(prompt.body, prompt.raw)}
+    edits = {"model": model, FIELD: None, **over, **modern(prompt.body)}
     if over and most is not None:
         edits |= budgets_over(prompt.body, most)
     if prompt.stream and want_usage and not prompt.include_usage:
@@ -118,7 +118,7 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     """
     if prompt.dialect != "chat" or not prompt.body:
         return render_foreign(prompt, model, stream=stream, want_usage=want_usage).body
-    edits = modern(prompt.body, b"")
+    edits = modern(prompt.body)
     gone = {key for key, value in edits.items() if value is None}
     body = {key: v for key, v in {**prompt.body, **edits}.items() if key not in gone}
     body["model"] = model
