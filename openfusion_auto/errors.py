@@ -261,13 +261,14 @@ class UpstreamWants(UpstreamRejected):
     """The model refuses a request for a thing that can be said otherwise; from then on it is.
 
     Attributes:
-        want: `REASONING` before each answer of the history, a `SIGNATURE` on its calls, or what must not be there; see
-            `wire/refused.py`.
+        want: `REASONING` before each answer of the history, a `SIGNATURE` on its calls, what is sealed in it left out
+            (`UNSEALED`), or what must not be there; see `wire/refused.py`.
         anew: The next try says it otherwise. The same once more would be refused once more.
     """
 
     REASONING: ClassVar[str] = "reasoning_content"
     SIGNATURE: ClassVar[str] = "thought_signature"
+    UNSEALED: ClassVar[str] = "unsealed"
     want: str = ""
     anew: bool = False
 
