@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,6 +42,11 @@ class Adapters(click.Group):
         """Find the command; what is no command is a client to show, so that a typo names the nearest."""
         if args[0] in self.commands or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
+        near = get_close_matches(args[0][:40], self.commands, n=1)
+        # A client's name has options behind it and no further name: this is a command, mistyped.
+        if near and len(args) > 1 and not args[1].startswith("-"):
+            said = output.clean(args[0][:40])
+            raise click.UsageError(f"No such command {said!r}. Did you mean {near[0]!r}?", ctx)
         return super().resolve_command(ctx, ["show", *args])
 
 

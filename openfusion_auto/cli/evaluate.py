@@ -13,6 +13,7 @@ import click
 
 from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
+    FiniteRange,
     announce_state,
     config_option,
     dry_run_option,
@@ -60,7 +61,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
                  help="Ask every case so often."),
     click.option("--parallel", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
                  help="So many cases at once. Times are those of a busy machine then."),
-    click.option("--max-usd", type=click.FloatRange(min=0), metavar="X",
+    click.option("--max-usd", type=FiniteRange(min=0), metavar="X",
                  help="Begin nothing further once this is spent, or a price is unknown; what is left out is counted."),
     click.option("--excerpts", type=click.IntRange(0, 100_000), default=0, metavar="N",
                  help="Keep the first N characters of questions and answers; else only their digests and sizes."),
@@ -116,12 +117,15 @@ def evaluate(
     from openfusion_auto.evals.contenders import contender, contenders
     from openfusion_auto.evals.runner import check_requests
     from openfusion_auto.evals.seal import rendered
+    from openfusion_auto.evals.shelf import FOLDER, Shelf
 
     settings = load_settings(wanted.config)
     dry = is_dry_run(settings, asked=wanted.dry_run)
     key = signing.load_key(wanted.sign.expanduser()) if wanted.sign else None
     if wanted.out is not None:
         check_folder(wanted.out)
+    elif not dry:
+        Shelf(settings.state_path / FOLDER).check()
     unready = {} if dry else settings.unready
     who = contenders(baselines, settings.pool, unready)
     grader = contender(wanted.grader or default_grader(settings.pool), settings.pool, unready)
@@ -154,6 +158,7 @@ def engine_of(settings: Settings, *, dry: bool) -> Engine:
     from openfusion_auto.runtime.clock import Clock
     from openfusion_auto.server.build import build_store
 
+    output.log_as_notes()
     return local_engine(
         settings, dry_run=False, store=build_store(settings, dry_run=False, clock=Clock())
     )

@@ -50,6 +50,14 @@ def note(text: str) -> None:
     click.echo(clean(text), err=True)
 
 
+def log_as_notes() -> None:
+    """Let what is logged where nobody set up logging look like all else that is said on stderr."""
+    import logging
+
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter(f"{NAME}: %(message)s"))
+
+
 def problem(text: str) -> None:
     """Say on stderr what is wrong."""
     note(f"{NAME}: {text}")

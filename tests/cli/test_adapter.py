@@ -234,6 +234,7 @@ def test_the_old_bytes_are_named_when_the_file_was_edited_since(run, codex):
     ("args", "said"),
     [
         (["coedx"], "Did you mean 'codex'?"),
+        (["nstall", "codex"], "No such command 'nstall'. Did you mean 'install'?"),
         (["install", "zzz"], "there is no adapter 'zzz'"),
         (["install", "litellm"], "--file"),
         (["install", "codex", "--url", "nowhere"], "--url"),

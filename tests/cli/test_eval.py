@@ -120,6 +120,17 @@ def test_what_would_be_found_out_too_late_is_said_before_anything_is_asked(run, 
     assert "case odd: " in bad.err
 
 
+def test_no_model_is_paid_for_a_receipt_that_cannot_be_kept(run, cases, folder, configured, scripted, monkeypatch):  # fmt: skip
+    configured()
+    asked = scripted([])
+    (folder / "file").write_text("")
+    monkeypatch.setenv("OPENFUSION_STATE_DIR", str(folder / "file"))
+    result = run("eval", "--cases", cases)
+    assert (result.code, result.out, asked.calls) == (2, "", [])
+    assert "cannot be written to" in result.err
+    assert "set OPENFUSION_STATE_DIR" in result.err
+
+
 def test_a_receipt_that_its_file_does_not_take_is_kept_with_the_others(run, cases, folder):
     (folder / "taken").mkdir()
     result = run("eval", "--dry-run", "--cases", cases, "--out", "taken")

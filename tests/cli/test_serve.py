@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from openfusion_auto.cli import output, serve
+from openfusion_auto.cli.common import load_settings
 
 from .processes import READY, serving, start_process
 
@@ -68,6 +69,20 @@ def test_with_a_file_and_no_key_it_starts_warns_and_makes_nothing_up(configured,
             ask(url)
         assert refused.value.code == 503
         refused.value.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[page]\ntake_keys = true\n", "a key for relay can be given on the page too, once it is ready: /ui/playground#keys"),
+        ("[page]\ntake_keys = true\n[server]\nworkers = 2\n", "with several workers the page takes no keys, though page.take_keys is set"),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_it_points_to_the_page_where_a_key_can_be_typed(configured, capsys, more, said):
+    configured(url="https://relay.invalid/v1", more=more)
+    serve.announce_page(load_settings(None), dry_run=False)
+    assert capsys.readouterr().err == (f"openfusion: {said}\n" if said else "")
 
 
 def test_the_log_is_json_with_a_line_for_every_answer_when_asked(folder):
