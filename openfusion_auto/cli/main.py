@@ -17,7 +17,7 @@ import click
 
 from openfusion_auto import __version__
 from openfusion_auto.cli import output
-from openfusion_auto.errors import ConfigError, FusionError
+from openfusion_auto.errors import FusionError
 
 # Name -> what `openfusion --help` says of it; a test holds these against the commands' own words.
 COMMANDS: Mapping[str, str] = {
@@ -152,5 +152,5 @@ def run(args: list[str]) -> int:
     except FusionError as error:
         for line in error.message.splitlines():
             output.problem(line)
-        return 2 if isinstance(error, ConfigError) or error.scope == "client" else 1
+        return output.exit_code(error)
     return code if isinstance(code, int) else 0
