@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "Check configuration, keys, pool, port and folders.",
     "compat": "Probe gateways: do their answers have the form that clients read?",
     "keys": "Make and revoke the keys that clients show.",
-    "trace": "Show what a running server recorded.",
+    "trace": "Show what was recorded of requests.",
     "top": "Watch the requests of a running server.",
     "stats": "Show what was measured of each candidate, and what calls cost.",
     "eval": "Ask Auto every case and write a receipt of it.",

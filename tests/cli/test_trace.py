@@ -58,6 +58,21 @@ def test_without_a_server_it_says_how_to_start_one(run, monkeypatch):
     assert "openfusion serve" in done.err
 
 
+def test_without_a_server_what_ask_has_left_is_shown(run, monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", "9")
+    name = run("ask", "Explain recursion", "--dry-run").err.split(" | ")[-1].strip()
+    assert name.startswith("tr_")
+    listed = run("trace", "--json")
+    assert [row["trace_id"] for row in listed.json["data"]] == [name]
+    assert "no server answers at http://127.0.0.1:9; this is from " in listed.err
+    assert name in run("trace").out
+    one = run("trace", name)
+    assert (one.code, "read as explain" in one.out) == (0, True)
+    for other in (("trace", "tr_other"), ("trace", "--server", "http://127.0.0.1:9")):
+        done = run(*other)
+        assert (done.code, done.out, "start one with" in done.err) == (1, "", True)
+
+
 def test_a_server_without_requests_says_so(run, canned):
     canned.replies["/v1/traces?limit=20"] = (200, b'{"object": "list", "data": []}')
     assert run("trace", "--server", canned.url).out == "nothing has been asked yet\n"
