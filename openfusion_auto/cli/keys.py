@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openfusion_auto.cli import complete, output
-from openfusion_auto.cli.common import config_option, json_option, load_settings
+from openfusion_auto.cli.common import FiniteRange, config_option, json_option, load_settings
 
 if TYPE_CHECKING:
     from openfusion_auto.config.keyfile import Key
@@ -23,6 +23,8 @@ LIMITS = (
     ("max_usd_per_day", "USD/day"),
     ("max_usd_per_month", "USD/month"),
 )
+
+BUDGET = FiniteRange(min=0, min_open=True)  # [USD]
 
 
 @click.group()
@@ -42,10 +44,10 @@ def command() -> None:
     "are named are the only ones behind virtual models too.",
 )
 @click.option(
-    "--max-usd-per-day", type=float, metavar="USD", help="Budget of 24 hours. Without it: none."
+    "--max-usd-per-day", type=BUDGET, metavar="USD", help="Budget of 24 hours. Without it: none."
 )
 @click.option(
-    "--max-usd-per-month", type=float, metavar="USD", help="Budget of 30 days. Without it: none."
+    "--max-usd-per-month", type=BUDGET, metavar="USD", help="Budget of 30 days. Without it: none."
 )
 @click.option(
     "--requests-per-minute", type=int, metavar="N", help="More get a 429. Without it: no limit."
