@@ -333,10 +333,14 @@ def filled(
     url: str | None, model: str, config: Path | None, *, mcp: bool = False, known: bool = False
 ) -> Values:
     """Return what fills templates, for the smallest window behind `model`; `known`: a record has the address."""
+    from openfusion_auto.cli.models import doubt
     from openfusion_auto.cli.remote import server_of
     from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked, windows
 
     settings = load_settings(config)
+    # A client would learn of a slip at its first request; another router may know other names.
+    if not known and url is None and (why := doubt(settings, model)):
+        output.problem(f"warning: {why}")
     context, bound = windows(settings.pool, model)
     open_port = known and settings.config.server.port == 0
     at = url or (URL if open_port else server_of(settings, None, option="--url").url)

@@ -222,7 +222,7 @@ def report(found: Mapping[str, list[Finding]], *, as_json: bool) -> None:
         )
         return
     for name, rows in found.items():
-        output.emit(f"{name}: {'whole' if not rows else f'{len(rows)} findings'}")
+        output.emit(f"{name}: {'whole' if not rows else output.many(len(rows), 'finding')}")
         for row in rows:
             output.emit(f"  {row.rule:<10} {row.where}: {row.detail}")
 
