@@ -129,7 +129,9 @@ def notices(settings: Settings, *, dry_run: bool, asked: bool) -> list[str]:
     lines += said.values()
     if len(settings.unready) == len(settings.config.upstreams):
         loud = "NO UPSTREAM CAN BE CALLED: EVERY REQUEST WILL FAIL"
-        lines.append(f"*** {loud}. See above; to try it without a key: --dry-run. ***")
+        lines.append(
+            f"*** {loud}. See above, and openfusion doctor; to try it without a key: --dry-run. ***"
+        )
     return lines
 
 

@@ -249,10 +249,17 @@ def test_a_digest_tells_decisions_apart():
     assert len(seen) == 9
 
 
+def test_one_sentence_rounds_a_small_price_as_all_else_does():
+    decision = decide(task(), FOUR, State())
+    ranking = tuple(replace(score, expected_usd=0.000148) for score in decision.ranking)
+    cheap = replace(decision, ranking=ranking)
+    assert "ranked, about $0.00015; " in one_sentence(cheap)
+
+
 def test_one_sentence_names_the_model_the_turn_and_the_reason():
     said = one_sentence(decide(task(turn="tool"), FOUR, State()))
     assert "for a tool turn (bugfix, medium risk, medium)" in said
-    assert "of 4 ranked, about" in said
+    assert "of 4 ranked, about $0." in said
     assert said.endswith("; single: a turn inside a tool loop stays with one model")
 
 
