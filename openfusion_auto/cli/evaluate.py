@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from openfusion_auto.evals.cases import Case
     from openfusion_auto.evals.contenders import Contender
     from openfusion_auto.evals.receipt import Kind
-    from openfusion_auto.evals.runner import How, Run
+    from openfusion_auto.evals.runner import How, Purse, Run
     from openfusion_auto.runtime.engine import Engine
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -115,7 +116,7 @@ def evaluate(
     """
     from openfusion_auto.evals import receipt, signing
     from openfusion_auto.evals.contenders import contender, contenders
-    from openfusion_auto.evals.runner import check_requests
+    from openfusion_auto.evals.runner import Purse, check_requests
     from openfusion_auto.evals.seal import rendered
     from openfusion_auto.evals.shelf import FOLDER, Shelf
 
@@ -133,7 +134,12 @@ def evaluate(
     announce_state(settings, dry_run=dry, asked=wanted.dry_run)
     engine = engine_of(settings, dry=dry)
     how = how_of(wanted)
-    runs, grading = asyncio.run(play(engine, cases, who, how, grader, pairs=pairs))
+    purse = Purse(how.max_usd)
+    try:
+        runs, grading = asyncio.run(play(engine, cases, who, how, grader, purse, pairs=pairs))
+    except KeyboardInterrupt:
+        output.note(stopped(purse, dry=dry))
+        raise
     origin = receipt.origin_of(settings, dry_run=dry)
     now = engine.means.clock.wall()
 
@@ -184,12 +190,13 @@ async def play(
     who: Sequence[Contender],
     how: How,
     grader: Contender,
+    purse: Purse,
     *,
     pairs: bool,
 ) -> tuple[list[Run], dict[str, object] | None]:
     """Run everything; returns the runs and the judged pairs."""
     from openfusion_auto.evals import judge
-    from openfusion_auto.evals.runner import Purse, run_all
+    from openfusion_auto.evals.runner import run_all
 
     judged = len(who) - 1 if pairs else 0
     bar = Progress(len(cases) * how.repeat * (len(who) + judged))
@@ -198,7 +205,6 @@ async def play(
         bar.step(f"{run.case.id}  {run.contender.name}")
 
     try:
-        purse = Purse(how.max_usd)
         runs = await run_all(engine, cases, who, how, count, purse)
         judging = judge.Grader(engine, grader, purse=purse)
         runs = [await judge.checked(judging, run) for run in runs]
@@ -209,6 +215,14 @@ async def play(
             await upstream.close()
         await asyncio.to_thread(engine.means.books.store.close)
     return runs, grading
+
+
+def stopped(purse: Purse, *, dry: bool) -> str:
+    """Return what Ctrl-C leaves: no receipt, and what was paid until then; calls that were cut stand in the books."""
+    if dry:
+        return "stopped: no receipt was made, nothing was spent (dry run)"
+    spent = output.usd(purse.spent) if math.isfinite(purse.spent) else "an unknown sum"
+    return f"stopped: no receipt was made; {spent} was spent on what had ended, openfusion stats has all of it"
 
 
 def check_folder(out: Path) -> None:

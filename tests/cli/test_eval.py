@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from openfusion_auto.data import data_root
 from openfusion_auto.upstream.reply import Reply
+
+from .conftest import POOL
 
 CASES = """\
 schema = 1
@@ -105,6 +108,22 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_receipt(run, ca
     assert result.code == 0
     assert result.json["kind"] == "eval"
     assert "the receipt was not kept" in result.err
+
+
+@pytest.mark.parametrize(("dry", "said"), [(False, r"no receipt was made; \$0\.0\d+ was spent on what had ended"), (True, r"nothing was spent \(dry run\)")])  # fmt: skip
+def test_ctrl_c_says_what_was_spent(run, cases, configured, scripted, monkeypatch, dry, said):
+    configured(pool=POOL.partition("\n\n")[0])  # whose price is known
+    scripted([Reply("Retry-After")] * 3)
+    seen = []
+
+    def stop(_bar, what):
+        seen.append(what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openfusion_auto.cli.progress.Progress.step", stop)
+    done = run("eval", "--cases", cases, *(["--dry-run"] if dry else []))
+    assert (done.code, done.out, len(seen)) == (130, "", 1)
+    assert re.search(said, done.err)
 
 
 def test_what_would_be_found_out_too_late_is_said_before_anything_is_asked(run, cases, folder):
