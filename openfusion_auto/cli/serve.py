@@ -118,6 +118,8 @@ def serve_alone(
     from openfusion_auto.server.serving import serve
     from openfusion_auto.server.worker import METRICS_FOLDER, SEALING, worker_of
 
+    if worker is not None and not {METRICS_FOLDER, SEALING} <= os.environ.keys():
+        raise click.UsageError("--worker is what `serve --workers` says to the processes it starts")
     set_up(settings.config.log)
     one = None if worker is None else worker_of(worker)
     app = build(

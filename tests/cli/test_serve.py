@@ -71,6 +71,11 @@ def test_with_a_file_and_no_key_it_starts_warns_and_makes_nothing_up(configured,
         refused.value.close()
 
 
+def test_a_worker_is_not_started_by_hand(run):
+    done = run("serve", "--dry-run", "--worker", "0/2/3/0")
+    assert (done.code, "what `serve --workers` says" in done.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
