@@ -9,7 +9,13 @@ from urllib.parse import quote
 import click
 
 from openfusion_auto.cli import complete, output
-from openfusion_auto.cli.common import config_option, json_option, load_settings, server_option
+from openfusion_auto.cli.common import (
+    config_option,
+    json_option,
+    load_settings,
+    readable,
+    server_option,
+)
 from openfusion_auto.cli.remote import NobodyThere, ask_server, server_of
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ def command(
     server (http://127.0.0.1:8787) is asked, or the one that --server names. Where no server runs, the state folder
     tells what `ask`, `chat` and earlier servers have left. Exit code 1 when there is nothing.
     """
+    trace_id = None if trace_id is None else readable(trace_id)
     settings = load_settings(config)
     there = server_of(settings, server)
     path = f"?limit={limit}" if trace_id is None else f"/{quote(trace_id, safe='')}"

@@ -50,6 +50,11 @@ def test_an_unknown_id_is_a_failure_in_one_line(run, server):
     assert "No trace with this id" in done.err
 
 
+def test_an_id_that_is_no_text_is_an_unknown_one(run, server):
+    done = run("trace", "\udcff", "--server", server)
+    assert (done.code, "No trace with this id" in done.err) == (1, True)
+
+
 def test_without_a_server_it_says_how_to_start_one(run, monkeypatch):
     monkeypatch.setenv("OPENFUSION_PORT", "9")
     done = run("trace")
