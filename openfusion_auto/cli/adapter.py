@@ -153,7 +153,7 @@ def row(adapter: Adapter, values: Values) -> dict[str, object]:
     }
 
 
-@command.command("show")
+@command.command("show", short_help="Show what a client needs; nothing is written.")
 @client_argument
 @mcp_option
 @json_option
@@ -294,7 +294,7 @@ def status_command(
         raise click.exceptions.Exit(1)
 
 
-@command.command("uninstall")
+@command.command("uninstall", short_help="Take our part out of a client's files again.")
 @client_argument
 @mcp_option
 @json_option

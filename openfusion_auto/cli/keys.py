@@ -88,6 +88,10 @@ def create_command(
 
     settings, now_s = load_settings(config), Clock().wall()
     named = tuple(dict.fromkeys(m.strip() for text in models for m in text.split(",") if m.strip()))
+    if models and not named:  # a variable that is empty must not open everything
+        raise click.BadParameter(
+            "names none; leave it out where a key may ask for all", param_hint="--models"
+        )
     check(settings, named)
     until = None if expires is None else moment_of(expires, now_s)
     wish = Wish(name, named, until, **limits)  # type: ignore[arg-type]  # click has seen to the types
@@ -101,7 +105,7 @@ def create_command(
     output.emit(text)
 
 
-@command.command("list")
+@command.command("list", short_help="List the keys: limits, last use, spending.")
 @json_option
 @config_option
 def list_command(as_json: bool, config: Path | None) -> None:
@@ -121,7 +125,7 @@ def list_command(as_json: bool, config: Path | None) -> None:
         output.emit("no keys yet: openfusion keys create NAME")
 
 
-@command.command("revoke")
+@command.command("revoke", short_help="Take a key's right away.")
 @click.argument("name_or_id", metavar="NAME|ID")
 @json_option
 @config_option

@@ -28,7 +28,7 @@ class View(NamedTuple):
     keys: dict[str, str]
 
 
-@click.command("front")
+@click.command("front", short_help="Show the cost-quality front of the pool.")
 @json_option
 @pool_option
 @click.option(

@@ -135,7 +135,7 @@ def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> N
         ) from None
 
 
-@command.command()
+@command.command(short_help="Make a receipt of a request, by its trace.")
 @click.argument("trace_id", metavar="TRACE", shell_complete=complete.traces)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there."

@@ -83,6 +83,8 @@ def test_a_revoked_key_stays_in_the_list_and_its_name_is_free(run):
     [
         (["a b"], "name of a key"),
         (["a", "--models", "openfusion/fats"], "Did you mean openfusion/fast"),
+        (["a", "--models", ""], "names none"),
+        (["a", "--models", " , "], "names none"),
         (["a", "--expires", "soon"], "2027-01-31"),
         (["a", "--expires", "2020-01-01"], "over already"),
         (["a", "--concurrent", "0"], "concurrent"),
