@@ -185,7 +185,9 @@ def announce_page(settings: Settings, *, dry_run: bool) -> None:
 
     names = [row.upstream for row in lacks(settings) if row.why_not is None]
     if names and settings.config.server.workers > 1:
-        output.problem("with several workers the page takes no keys, though page.take_keys is set")
+        output.problem(
+            "page.take_keys does nothing with several workers; give a key to openfusion chat, and it counts for all"
+        )
     elif names:
         output.problem(
             f"a key for {', '.join(names)} can be given on the page too, once it is ready: /ui/playground#keys"

@@ -92,7 +92,7 @@ def test_a_worker_is_not_started_by_hand(run):
     ("more", "said"),
     [
         ("[page]\ntake_keys = true\n", "a key for relay can be given on the page too, once it is ready: /ui/playground#keys"),
-        ("[page]\ntake_keys = true\n[server]\nworkers = 2\n", "with several workers the page takes no keys, though page.take_keys is set"),
+        ("[page]\ntake_keys = true\n[server]\nworkers = 2\n", "page.take_keys does nothing with several workers; give a key to openfusion chat, and it counts for all"),
         ("", None),
     ],
 )  # fmt: skip
