@@ -32,6 +32,7 @@ or an upstream's body.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -288,7 +289,9 @@ class InternalError(FusionError):
 
 def cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
     """Return the error for an address that cannot be had."""
-    return ConfigError(
-        f"cannot listen on {host}:{port} ({error.strerror}): "
-        "is another openfusion running? Choose another port with --port"
-    )
+    why = str(error.strerror or error).rpartition(": ")[2]  # asyncio says the address again before
+    hint = {
+        errno.EADDRINUSE: "is another openfusion running? Choose another port with --port",
+        errno.EACCES: "choose a port from 1024 on with --port",
+    }.get(error.errno or 0, "is that an address of this machine?")
+    return ConfigError(f"cannot listen on {host}:{port} ({why}): {hint}")

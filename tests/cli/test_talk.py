@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from openfusion_auto.cli.talk import answer_text, start, summary
+from openfusion_auto.cli.talk import answer_text, failed, start, summary
 from openfusion_auto.errors import ModelNotFound, UpstreamError
 from openfusion_auto.upstream.reply import Reply
 
@@ -111,7 +111,7 @@ def test_a_price_that_is_not_known_is_said(begin, configured, scripted):
     scripted([Reply("a")])
     talk = begin("fast-b", mode="single")
     say(talk, "x")
-    assert "vendor/fast | single | unknown |" in summary(talk.traces[0], talk.engine)
+    assert "vendor/fast | single | cost unknown |" in summary(talk.traces[0], talk.engine)
 
 
 def test_a_turn_that_came_to_nothing_has_a_summary_too(begin, configured, scripted):
@@ -120,6 +120,20 @@ def test_a_turn_that_came_to_nothing_has_a_summary_too(begin, configured, script
     with pytest.raises(ModelNotFound):
         say(talk, "x")
     assert summary(talk.traces[0], talk.engine).startswith("nobody | undecided | $0.0000")
+
+    assert failed(talk.traces[0], talk) == []  # nobody was called: the message says all
+
+
+def test_a_refused_key_is_named_with_where_it_was_found(configured, scripted):
+    scripted([Reply(status=401, text="no")] * 9)
+    talk = begin(mode="single")
+    with pytest.raises(UpstreamError):
+        say(talk, "x")
+    call, last = failed(talk.traces[0], talk)
+    assert " at relay: " in call
+    assert call.endswith(" Its key: RELAY_API_KEY (environment).")
+    assert last.startswith("failed | ")
+    assert last.endswith(talk.traces[0].id)
 
 
 def test_a_dry_run_spends_nothing(begin):
