@@ -294,7 +294,7 @@ class LiveState:
         """Forget who made what is sealed: the one that did no longer takes it, so it is nobody's."""
         for seal in map(seal_of, opaque):
             if self._makers.pop(seal, None) is not None:
-                self._store.keep(Maker, seal, None, self._epoch_s())
+                self._store.keep(Maker, seal, None, self._clock.epoch_s())
 
     def is_foreign(self, opaque: Iterable[str], candidate: Candidate) -> bool:
         """Whether something sealed was made elsewhere, or nobody knows where."""
