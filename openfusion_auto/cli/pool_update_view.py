@@ -110,7 +110,7 @@ def told(note: Note) -> str:
     """Return a note with the names that the list has instead."""
     if note.rule == "no_entry" and note.near:
         return f"{note.detail}; similar: {', '.join(note.near)}"
-    if note.rule == "ambiguous":
+    if note.rule == "ambiguous" and len(note.near) > 1:
         return f"{note.detail}; say which: --provider UPSTREAM=PROVIDER"
     return note.detail
 

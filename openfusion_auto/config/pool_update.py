@@ -122,6 +122,11 @@ def _foreign(candidate: Candidate, entry: Entry) -> list[Note]:
 
 
 def _unmatched(candidate: Candidate, match: Match) -> Note:
+    if len(match.rivals) == 1:
+        detail = (
+            f"{match.rivals[0]} stands there several times with different numbers: none is taken"
+        )
+        return Note(candidate.id, "ambiguous", detail, match.rivals)
     if match.rivals:
         shown = ", ".join(match.rivals[:8]) + (", ..." if len(match.rivals) > 8 else "")
         detail = f"{candidate.model} has different numbers at several: {shown}"

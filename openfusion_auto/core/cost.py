@@ -271,15 +271,17 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
     """Return the most that one call can cost [USD]: nothing cached, output up to its bound.
 
     What a search finds is read at the price of input: it may fill the window. None when its price is unknown, or what
-    the upstream takes for searching the web, or how often it may.
+    the upstream takes for searching the web, or how often it may, or for a dearer service tier.
     """
     searched = task.options.searched_at(candidate.upstream) if task.options.searching else None
-    if candidate.price is None or (task.needs.web and searched is None):
+    unsaid = task.needs.web and searched is None
+    if candidate.price is None or unsaid or is_dearer(candidate, task):
         return None
     bound = output_bound(candidate, task)
-    dearest = max(candidate.price.input, candidate.price.cache_write or 0.0)
-    if task.needs.hour_cache and candidate.price.cache_write is not None:
-        dearest = max(dearest, HOUR_WRITE * candidate.price.input)
+    price = candidate.price
+    dearest = max(price.input, price.cache_write or 0.0, price.cache_read or 0.0)
+    if task.needs.hour_cache and price.cache_write is not None:
+        dearest = max(dearest, HOUR_WRITE * price.input)
     tokens_in = task.needs.input_tokens + extra_input
     fees = 0.0
     if searched is not None:
@@ -288,7 +290,15 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
             return None
         fees, tokens_in = most, max(tokens_in, window)
     tokens_out = bound * task.needs.n
-    return round((tokens_in * dearest + tokens_out * candidate.price.output) * MTOK + fees, 10)
+    return round((tokens_in * dearest + tokens_out * price.output) * MTOK + fees, 10)
+
+
+def is_dearer(candidate: Candidate, task: Task) -> bool:
+    """Whether a call is asked of a service tier that costs more than the list price: nobody says how much more."""
+    if not task.options.tiers or candidate.price is None:
+        return False
+    free = not (candidate.price.input or candidate.price.output)
+    return not free and task.options.tier_at(candidate.upstream) == "dearer"
 
 
 def search_usd(candidate: Candidate, task: Task) -> float | None:

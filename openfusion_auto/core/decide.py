@@ -31,6 +31,7 @@ from openfusion_auto.core.types import (
     Staying,
     Task,
 )
+from openfusion_auto.core.words import sum_of
 
 
 def decide(
@@ -220,7 +221,7 @@ def beyond(plan: Plan, max_calls: int, max_usd: float | None) -> str | None:
     if plan.worst_case_usd is None:
         return f"a price is unknown and the limit is {max_usd:g} USD"
     if plan.worst_case_usd > max_usd:
-        return f"{plan.worst_case_usd:.4f} USD at worst, the limit is {max_usd:g} USD"
+        return f"{sum_of(plan.worst_case_usd)} at worst, the limit is {max_usd:g} USD"
     return None
 
 

@@ -74,6 +74,7 @@ def estimate_json(
         "searching": [
             {"upstream": s.upstream, "usd": s.usd, "most": s.most} for s in task.options.searching
         ],
+        "tiers": [{"upstream": t.upstream, "tier": t.tier} for t in task.options.tiers],
         "steps": [
             {"phase": s.phase, "candidate": s.candidates[0], "fallbacks": list(s.candidates[1:])}
             for s in decision.plan.steps

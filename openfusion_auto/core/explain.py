@@ -25,6 +25,7 @@ from openfusion_auto.core.score import (
     Vector,
 )
 from openfusion_auto.core.types import Decision, Needs, Score
+from openfusion_auto.core.words import sum_of
 
 # [points] a stated change goes so much beyond the point where two totals are equal: above what rounding does (1e-13).
 EPSILON = 5e-13
@@ -278,7 +279,7 @@ def one_sentence(decision: Decision) -> str:
     task = decision.task
     said = [r for r in decision.reasons if r.startswith(decision.mode + ":")]
     taken = said[0] if said and decision.plan.steps else decision.reasons[-1]
-    cheap = f", about {best.expected_usd:.4f} USD" if best.expected_usd is not None else ""
+    cheap = f", about {sum_of(best.expected_usd)}" if best.expected_usd is not None else ""
     return (
         f"{best.candidate} for a {task.turn} turn ({task.kind}, {task.risk} risk, {task.complexity}): "
         f"{best.total:.3f} of {len(decision.ranking)} ranked{cheap}; {taken}"

@@ -26,6 +26,7 @@ from openfusion_auto.core.prompt import ModeName
 from openfusion_auto.core.score import SKILL, Table
 from openfusion_auto.core.strategy import mode_of
 from openfusion_auto.core.types import Candidate, Check, Level, Policy, Pool, Price, Score, Task
+from openfusion_auto.core.words import sum_of
 
 LOSS_USD: dict[Level, float] = {"low": 0.2, "medium": 2.0, "high": 100.0}
 PANEL_ADDS: dict[Level, float] = {"low": 0.0, "medium": 0.0, "high": 0.20}
@@ -149,7 +150,7 @@ def measured_gains(
 
 def price(usd: float, wait_s: float) -> str:
     """Say what a mode costs: its calls, and apart from them the waiting and what that is worth."""
-    return f"{usd:.4f} USD and {wait_s:g} s, worth {wait_s * WAIT_USD_PER_S:.2f}"
+    return f"{sum_of(usd)} and {wait_s:g} s, worth {wait_s * WAIT_USD_PER_S:.2f}"
 
 
 def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool) -> Choice:

@@ -365,8 +365,10 @@ def without_search(task: Task) -> Task:
     return replace(task, needs=replace(task.needs, web=False), options=options)
 
 
-def with_search(usd: float | None, first: Sequence[Candidate], task: Task) -> float | None:
-    """Return what a call is expected to cost [USD] with what it may search; None = unknown."""
+def with_rest(usd: float | None, first: Sequence[Candidate], task: Task) -> float | None:
+    """Return what a call is expected to cost [USD] with what it may search; None = unknown, as in a dearer tier."""
+    if first and cost.is_dearer(first[0], task):
+        return None
     more = cost.search_usd(first[0], task) if first else 0.0
     return None if usd is None or more is None else usd + more
 
@@ -409,7 +411,7 @@ def priced(
         if step.phase == "judge" and step in steps[:place]:
             shares = again
         asked = short if is_short(step) else offline if step.phase == "synthesis" else task
-        first = with_search(expected_by_id.get(step.candidates[0]), members[step][:1], asked)
+        first = with_rest(expected_by_id.get(step.candidates[0]), members[step][:1], asked)
         expected.append(None if first is None else first * shares)
         extra = 0 if step.phase in DRAFTS else behind
         options = [cost.worst_usd(c, asked, extra) for c in members[step]]

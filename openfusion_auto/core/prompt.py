@@ -25,6 +25,7 @@ Strategy = Literal[
 WebTool = Literal["web_search", "web_fetch"]
 TraceLevel = Literal["none", "compact", "full"]
 Shape = Literal["text", "json_object", "json_schema"]
+Tier = Literal["dearer", "cheaper", "listed"]  # of service, beside the one whose prices are listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +206,20 @@ class Searched:
 
 
 @dataclass(frozen=True, slots=True)
+class Tiered:
+    """An upstream that is asked to answer in another service tier than the one whose prices are listed."""
+
+    upstream: str
+    tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """The body field `openfusion` of a request, validated. None means: not asked, use the policy's.
 
     `each` comes from a strategy object in `model`, `fan` from a model of the operator's own that is named there,
-    `hosts` from OpenRouter's field `provider`. `searching` says what the request has upstreams do beside answering.
+    `hosts` from OpenRouter's field `provider`. `searching` says what the request has upstreams do beside answering,
+    `tiers` which of them are to answer in another service tier.
     """
 
     mode: Literal["auto", "single", "verify", "panel"] = "auto"
@@ -230,10 +240,15 @@ class Options:
     hosts: Hosts | None = None
     tools: tuple[WebTool, ...] = ()
     searching: tuple[Searched, ...] = ()
+    tiers: tuple[Tiered, ...] = ()
 
     def searched_at(self, upstream: str) -> Searched | None:
         """Return what an upstream would do beside answering; None = nothing that is billed apart."""
         return next((s for s in self.searching if s.upstream == upstream), None)
+
+    def tier_at(self, upstream: str) -> Tier | None:
+        """Return the service tier that an upstream is asked for; None = none, so the listed one."""
+        return next((t.tier for t in self.tiers if t.upstream == upstream), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +375,8 @@ class Answer:
         model: The name the upstream reported, or None.
         billed_usd: What the upstream says that the call costs [USD]; None when it does not say.
         searches: How many searches the upstream ran for it; None when that, or what else it ran, cannot be told.
-        fast: It came from a faster tier, where tokens cost a multiple of their list price.
+        tier: The service tier it came from, by the price of its tokens; None when it does not say.
+        sound: Some of its tokens are sound, read or made, which costs otherwise than text.
     """
 
     text: str = ""
@@ -376,4 +392,5 @@ class Answer:
     dialect: Dialect = "chat"
     billed_usd: float | None = None
     searches: int | None = None
-    fast: bool = False
+    tier: Tier | None = None
+    sound: bool = False

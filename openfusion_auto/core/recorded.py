@@ -6,40 +6,65 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openfusion_auto.core.score import PRICE, Table
+from openfusion_auto.core.score import PRICE, Table, points_of
 from openfusion_auto.core.types import Term
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A table as it is kept: all terms, and what the explanations need besides."""
+    """A table as it is kept: what the terms are made of, and what the explanations need besides.
 
-    rows: tuple[tuple[Term, ...], ...]
+    `values` is (n, 8), as are `raws` and `sources`, what is behind them; `weights` is (8,). `rows` are whole terms,
+    as earlier versions kept them.
+    """
+
     dearest_usd: float
     rate: float
     slopes: tuple[float, ...]
     locked: bool
+    values: tuple[tuple[float, ...], ...] = ()
+    weights: tuple[float, ...] = ()
+    raws: tuple[tuple[float | None, ...], ...] = ()
+    sources: tuple[tuple[str, ...], ...] = ()
+    rows: tuple[tuple[Term, ...], ...] = ()
 
 
 def recorded(table: Table) -> Recorded:
     """Return a table as values that can be written down."""
-    rows = tuple(table.terms(row) for row in range(len(table.totals)))
-    return Recorded(rows, table.dearest_usd, table.rate, table.slopes, table.locked)
+    raws, sources = zip(*map(table.behind, range(len(table.totals))), strict=True)
+    return Recorded(
+        dearest_usd=table.dearest_usd,
+        rate=table.rate,
+        slopes=table.slopes,
+        locked=table.locked,
+        values=tuple(map(tuple, table.values.tolist())),
+        weights=tuple(table.weights.tolist()),
+        raws=raws,
+        sources=sources,
+    )
 
 
 def table_of(kept: Recorded) -> Table:
     """Return the table that was recorded."""
-    points = np.array([[t.points for t in row] for row in kept.rows], dtype=np.float64)
-    prices = [row[PRICE].raw for row in kept.rows]
+    values, weights, raws, sources = kept.values, kept.weights, kept.raws, kept.sources
+    if kept.rows:
+        values = tuple(tuple(t.value for t in row) for row in kept.rows)
+        weights = tuple(t.weight for t in kept.rows[0])
+        raws = tuple(tuple(t.raw for t in row) for row in kept.rows)
+        sources = tuple(tuple(t.source for t in row) for row in kept.rows)
+    behind = tuple(zip(raws, sources, strict=True))
+    known, shares = np.array(values, dtype=np.float64), np.array(weights, dtype=np.float64)
+    points = points_of(known, shares)
+    prices = [np.nan if (usd := row[PRICE]) is None else usd for row in raws]
     return Table(
-        values=np.array([[t.value for t in row] for row in kept.rows], dtype=np.float64),
-        weights=np.array([t.weight for t in kept.rows[0]], dtype=np.float64),
+        values=known,
+        weights=shares,
         points=points,
         totals=points.sum(axis=1).round(9),
-        turn_usd=np.array([np.nan if p is None else p for p in prices], dtype=np.float64),
+        turn_usd=np.array(prices, dtype=np.float64),
         dearest_usd=kept.dearest_usd,
         rate=kept.rate,
         slopes=kept.slopes,
         locked=kept.locked,
-        told=kept.rows.__getitem__,
+        behind=behind.__getitem__,
     )

@@ -85,6 +85,9 @@ ROLES_FOR: dict[Kind, tuple[RoleName, ...]] = {
 }
 
 
+Behind = tuple[tuple[float | None, ...], tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Fixed:
     """What a pool and a kind of task say alone: columns of one entry per candidate, and the front's slopes.
@@ -187,7 +190,7 @@ class Table:
 
     `values` and `points` are (n, 8), `weights` (8,) made of `quality` and the rate; `turn_usd` is a turn's expected
     price over the rest of the session, NaN = unknown, `dearest_usd` what this request costs at the pool's dearest.
-    `told` returns a row's terms.
+    `behind` returns the numbers behind a row's values, and where each comes from.
     """
 
     values: Vector
@@ -199,37 +202,40 @@ class Table:
     rate: float
     slopes: tuple[float, ...]
     locked: bool
-    told: Callable[[int], tuple[Term, ...]]
+    behind: Callable[[int], Behind]
     quality: tuple[float, ...] = QUALITY_WEIGHTS
 
     def terms(self, row: int) -> tuple[Term, ...]:
         """Return the eight terms of a row."""
-        return self.told(row)
+        raws, sources = self.behind(row)
+        values, points = self.values[row].tolist(), self.points[row].tolist()
+        return tuple(map(Term, TERMS, raws, UNITS, values, self.weights.tolist(), points, sources))
+
+
+NO_BENCHMARK = "none published: taken for the pool's middle"
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
-    """Where a live table's terms come from: pool, live numbers and the matrices, put together when somebody looks."""
+class Seen:
+    """What is behind a live table's values: pool and live numbers, put together when somebody looks."""
 
     pool: Pool
     fixed: Fixed
     rows: npt.NDArray[np.int64]
     values: Vector
-    weights: Vector
-    points: Vector
     turn_usd: Vector
-    seen: Mapping[str, Stats]
+    stats: Mapping[str, Stats]
     now_s: float
     locked: bool
 
-    def __call__(self, row: int) -> tuple[Term, ...]:
-        """Return the eight terms of a row."""
+    def __call__(self, row: int) -> Behind:
+        """Return the numbers behind the eight values of a row, and where each comes from."""
         i = int(self.rows[row])
         candidate, f = self.pool.candidates[i], self.fixed
-        known = self.seen.get(candidate.id)
-        published = candidate.performance or NO_FIGURES
+        known = self.stats.get(candidate.id)
         speed, wait, up = f.throughput[i], f.latency[i], (UNSEEN, "prior")
         if known is not None:
+            published = candidate.performance or NO_FIGURES
             known = stats.decayed(known, self.now_s)
             speed = live(known, published.tokens_per_s_p50, "tps")
             wait = live(known, published.ttft_ms_p50, "ttft")
@@ -237,16 +243,22 @@ class Told:
         turn = float(self.turn_usd[row])
         values = self.values[row].tolist()
         raws = (
-            values[SKILL], f.headline[i], None if np.isnan(turn) else round(turn, 10), speed[0],
+            values[SKILL], f.headline[i], None if math.isnan(turn) else round(turn, 10), speed[0],
             wait[0], up[0], values[ROLE], values[STUCK],
         )  # fmt: skip
         pinned = "session pin, locked on a tool turn" if self.locked else "session pin"
+        strong = NO_BENCHMARK if f.headline[i] is None else "pool benchmarks"
         sources = (
-            "pool benchmarks", f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
+            strong, f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
             "pool roles", pinned,
         )  # fmt: skip
-        points = self.points[row].tolist()
-        return tuple(map(Term, TERMS, raws, UNITS, values, self.weights.tolist(), points, sources))
+        return raws, sources
+
+
+def points_of(values: Vector, weights: Vector) -> Vector:
+    """Return what values (n, 8) are worth under weights (8,)."""
+    points: Vector = (values * weights).round(DIGITS)
+    return points
 
 
 def score(
@@ -291,16 +303,14 @@ def score(
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
     shares = term_weights(rate, weights, locked=locked)
-    points = (values * shares).round(DIGITS)
+    points = points_of(values, shares)
     totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
-    told = Told(
-        pool, base, rows_ranked, values, shares, points, turn, state.stats, state.now_s, locked
-    )
+    behind = Seen(pool, base, rows_ranked, values, turn, state.stats, state.now_s, locked)
     table = Table(
-        values, shares, points, totals[order], turn, dearest, rate, slopes, locked, told, weights
+        values, shares, points, totals[order], turn, dearest, rate, slopes, locked, behind, weights
     )
     prices = [None if math.isnan(p) else p for p in request.tolist()]
     return tuple(

@@ -29,6 +29,10 @@ IMAGE_TOKENS = 1_100
 # tokens a PDF page; a page of a typical PDF is 50 to 100 KB). A rough guess, used only until usage is reported.
 FILE_BYTES_PER_IMAGE = 65_536
 
+# [bytes] of an encoded sound that cost about a token. MP3 of 64 kbit/s at Gemini's 32 tokens a second makes 330, WAV of
+# 16 kHz at OpenAI's 10 a second 4,300: a rough guess between them, used only until usage is reported.
+SOUND_BYTES_PER_TOKEN = 1_000
+
 # [bytes] of JSON around a message (`{"role":"user","content":...},`), for prompts without their original bytes.
 MESSAGE_OVERHEAD_BYTES = 32
 
@@ -104,6 +108,14 @@ def completed(told: Usage | None, prompt: Prompt, written: int) -> Usage:
     return replace(told, input=told.input or input_tokens(prompt), output=output)
 
 
+def media_tokens(part: Part) -> int:
+    """Return the tokens [tokens] that a picture, a sound or a file is likely to cost: the latter two by their size."""
+    if part.kind == "audio":
+        return max(IMAGE_TOKENS, ceil(part.size / SOUND_BYTES_PER_TOKEN))
+    pictures = max(1, ceil(part.size / FILE_BYTES_PER_IMAGE)) if part.kind == "file" else 1
+    return IMAGE_TOKENS * pictures
+
+
 def text_bytes(text: str) -> int:
     """Return the length of `text` in UTF-8 [bytes]; lone surrogates count as three, never an error."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -120,8 +132,6 @@ def _message_bytes(message: Message) -> int:
 
 
 def _part_tokens(part: Part) -> int:
-    if part.kind in ("image", "audio"):
-        return IMAGE_TOKENS
-    if part.kind == "file":
-        return IMAGE_TOKENS * max(1, ceil(part.size / FILE_BYTES_PER_IMAGE))
+    if part.kind in ("image", "audio", "file"):
+        return media_tokens(part)
     return estimate(text_bytes(part.text))

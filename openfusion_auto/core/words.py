@@ -26,6 +26,12 @@ def usd(value: object) -> str:
     return f"${value:.{decimals}f}"
 
 
+def sum_of(usd: float) -> str:
+    """Return money inside a sentence [USD]: four decimals, and two digits of what would read as 0 with those."""
+    small = 0 < usd < 0.5e-4
+    return f"{usd:.{1 - math.floor(math.log10(usd)) if small else 4}f} USD"
+
+
 def many(number: int, noun: str) -> str:
     """Return `1 call`, `2 calls`, `1,000 calls`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

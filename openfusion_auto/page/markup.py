@@ -161,7 +161,8 @@ def coloured(code: str, language: str) -> str:
     """Return code as HTML, with a class for each kind of word where the language is one of ours."""
     if language not in LANGUAGES:
         return str(breakable(code))
-    return highlight(code, get_lexer_by_name(language, stripnl=False), formatter())
+    name = "yaml" if language == "yml" else language  # before 2.21, Pygments knows one of them
+    return highlight(code, get_lexer_by_name(name, stripnl=False), formatter())
 
 
 @cache

@@ -23,7 +23,9 @@ from openfusion_auto.store.records import Unreadable, dumps, read
 # Named tuples inside a trace are written as lists; each document says in which order. A test looks for new ones.
 TUPLES: tuple[type, ...] = (Term, Evidence, Cached)
 LAYOUT = dumps({kind.__name__: list(getattr(kind, "_fields", ())) for kind in TUPLES})
-COMPRESSION = 1  # zlib's fastest: a fifth of the size, 0.1 ms
+# zlib's fastest: a third of the size, 0.05 ms. A window of 8 KB and tables to match find as much in a trace of some
+# 12 KB as the usual ones, and are small enough to be had from the heap; those get pages of their own each time.
+LEVEL, WINDOW, TABLES = 1, 13, 5
 MAX_NAME = (
     200  # [characters] of the model's name that a client asked for, in the column it is found by
 )
@@ -70,8 +72,14 @@ def row_of(trace: Trace) -> TraceRow:
     pool = None if trace.pool is None else Pool(trace.pool.candidates, trace.pool.digest)
     kept = replace(trace, decision=None, deliberation=told, pool=pool)
     parts = (LAYOUT, dumps(kept), dumps(kept_of(trace.decision)))
-    document = zlib.compress(b'{"layout":%b,"trace":%b,"decision":%b}' % parts, COMPRESSION)
+    document = compressed(b'{"layout":%b,"trace":%b,"decision":%b}' % parts)
     return TraceRow(head_of(trace), json.dumps(summary_of(trace)), document, words_of(trace))
+
+
+def compressed(data: bytes) -> bytes:
+    """Return bytes as `zlib.decompress` takes them."""
+    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW, TABLES)
+    return stream.compress(data) + stream.flush()
 
 
 def words_of(trace: Trace) -> str | None:

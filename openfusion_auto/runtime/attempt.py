@@ -27,6 +27,7 @@ from openfusion_auto.errors import (
     InternalError,
     UpstreamError,
     UpstreamMisfit,
+    UpstreamTimeout,
     UpstreamWants,
 )
 from openfusion_auto.runtime.books import Books
@@ -42,15 +43,20 @@ from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
-from openfusion_auto.wire.codec import CODECS, Reader, usage_of
+from openfusion_auto.wire.codec import CODECS, Reader, told_of
 from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
 from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
 from openfusion_auto.wire.refused import with_value, without_flags, without_refused
 from openfusion_auto.wire.rendered import Rendered
+from openfusion_auto.wire.tiers import was_left_out
 from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
 SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
+DEARER = "answered in a faster tier: it costs more than its list price, nobody says how much"
+CHEAPER = "answered in a slower tier: it is booked at its list price, which is more than it costs"
+SILENT = "was cut before it said anything: whether its prompt is billed nobody knows, only budgets count it"
+SOUND = "counts tokens of sound, of which the pool holds no price: its cost is not known"
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -121,7 +127,8 @@ class Attempts:
             answer = await self._exchange(ask, candidate, line, client, received)
         except FusionError as error:
             line.status, line.error, line.detail = "error", error.code, error.message[:300]
-            self._book_partial(line, ask.prompt, candidate, received)
+            silent = isinstance(error, UpstreamTimeout)
+            self._book_partial(line, ask.prompt, candidate, received, cut=silent)
             live.failed(candidate.id, error)
             if client is not None and client.started:
                 raise StreamBroken(error) from error
@@ -131,7 +138,7 @@ class Attempts:
             # a probe must not hold its breaker for ever.
             gone = isinstance(end, asyncio.CancelledError | ConnectionError)
             line.status = "cancelled" if gone else "error"
-            self._book_partial(line, ask.prompt, candidate, received)
+            self._book_partial(line, ask.prompt, candidate, received, cut=gone)
             live.released(candidate.id)
             raise
         finally:
@@ -175,11 +182,19 @@ class Attempts:
             line.usd = cost.total([line.usd, searched.cost(count)])
 
     def _book_partial(
-        self, line: Attempt, prompt: Prompt, candidate: Candidate, received: Received
+        self,
+        line: Attempt,
+        prompt: Prompt,
+        candidate: Candidate,
+        received: Received,
+        *,
+        cut: bool = False,
     ) -> None:
         """Enter a call that came to nothing: providers bill what they read and wrote.
 
-        What the upstream told counts; what it did not get to tell is counted by the bytes that came.
+        What the upstream told counts; what it did not get to tell is counted by the bytes that came. Of a call that was
+        `cut` while it was silent nobody knows whether it is billed: budgets count its prompt, or who leaves early would
+        never use his up.
         """
         told = received.usage
         if told is not None and told.input and received.final:
@@ -188,6 +203,10 @@ class Attempts:
             used = completed(told, prompt, received.size)
             used = replace(used, output=max(used.output, estimate(received.size)))
             line.book(candidate, used, estimated=True)
+        elif cut and candidate.price is not None and not self._trace.dry_run:
+            line.least_usd = cost.usd(candidate.price, completed(None, prompt, 0))
+            if line.least_usd:
+                self._trace.notes.append(f"{candidate.id} {SILENT}")
         self._charge(line, prompt, candidate, received)
 
     def _charge(
@@ -200,16 +219,20 @@ class Attempts:
         if line.usage is None:
             return
         listed, usd = line.usd, told.billed_usd
+        # One that does not say where it came from came from where it was asked for.
+        asked = None if was_left_out(line.lost) else prompt.options.tier_at(candidate.upstream)
+        tier = told.tier or asked
+        unlisted = DEARER if tier == "dearer" else SOUND if told.sound else ""
         offers = self._means.offers.get(candidate.upstream, ())
         if usd is not None and (prompt.web or tells_bill(prompt, offers)):
             line.usd, line.billed = usd, True
-        elif told.fast and listed:
+        elif listed and unlisted:
             line.usd, line.billed = None, True
-            self._trace.notes.append(
-                f"{candidate.id} answered in a faster tier: it costs more than its list price, nobody says how much"
-            )
+            self._trace.notes.append(f"{candidate.id} {unlisted}")
         else:
             self._book_searches(line, prompt, candidate, told.searches)
+            if listed and tier == "cheaper":
+                self._trace.notes.append(f"{candidate.id} {CHEAPER}")
         line.least_usd = listed if line.usd is None else None
         if self._trace.dry_run:
             line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid
@@ -251,7 +274,8 @@ class Attempts:
                 try:
                     answer = codec.read_answer(body, seed=self._trace.id[-SEED:])
                 except UpstreamError:
-                    received.usage, received.final = usage_of(codec, body), True
+                    received.usage, received.billed_usd, received.size = told_of(codec, body)
+                    received.final = received.began = True
                     raise
                 self._means.live.first_seen(seals_of_answer(answer), candidate)
                 if client is not None:

@@ -339,7 +339,7 @@ class Caller(Attempts):
 
 
 def worst_case(prompt: Prompt, candidate: Candidate, *, hour_cache: bool = False) -> float | None:
-    """Return the most a call can cost [USD]; None when the price is unknown, or that of searching the web."""
+    """Return the most a call can cost [USD]; None when that is unknown: no price, or of searches, or a dearer tier."""
     bound = prompt.overrides.get("max_tokens", prompt.max_output_tokens)
     needs = Needs(
         input_tokens=input_tokens(prompt),
@@ -348,5 +348,5 @@ def worst_case(prompt: Prompt, candidate: Candidate, *, hour_cache: bool = False
         web=bool(prompt.web),
         hour_cache=hour_cache,
     )
-    options = Options(searching=prompt.options.searching)
+    options = Options(searching=prompt.options.searching, tiers=prompt.options.tiers)
     return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs, options=options))

@@ -25,6 +25,7 @@ from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.wire.hosted import asks_apart, hosted_tools, searched_at, without_hosted
 from openfusion_auto.wire.hour_cache import caches_an_hour
 from openfusion_auto.wire.portable import is_bound, undroppable
+from openfusion_auto.wire.tiers import FIELDS, tiers_asked, without_tier
 from openfusion_auto.wire.web import has_web, web_tools_of
 
 # Rules that a request brings itself: where they alone shut out everybody, the request is at fault.
@@ -120,7 +121,8 @@ class Judging:
         if incoming.allowance is not None:
             left = incoming.allowance.left_usd(session.key)
             policy = replace(policy, max_usd=tightest(policy.max_usd, left))
-        prompt, notes = self._searching(prompt, tightest(policy.max_usd, prompt.options.max_usd))
+        most = tightest(policy.max_usd, prompt.options.max_usd)
+        prompt, notes = self._searching(*self._tiered(prompt, most), most)
         web = prompt.web
         if web or prompt.options.hosts is not None:
             state = replace(state, offers=self._offered(web))
@@ -183,7 +185,23 @@ class Judging:
             return None
         return await self.means.turns.take(turns.name_of(options, judged.pool, judged.task.role))
 
-    def _searching(self, prompt: Prompt, max_usd: float | None) -> tuple[Prompt, tuple[str, ...]]:
+    def _tiered(self, prompt: Prompt, max_usd: float | None) -> tuple[Prompt, tuple[str, ...]]:
+        """Return a prompt that knows which service tiers it asks for, and what the trace is to note.
+
+        Under a limit of money a dearer one, of which nobody says the price, is left out: it is a wish, and else the
+        whole session would be refused for it.
+        """
+        if prompt.body.keys().isdisjoint(FIELDS):
+            return prompt, ()
+        found = tiers_asked(prompt, {n: u.dialect for n, u in self.means.upstreams.items()})
+        if max_usd is not None and any(t.tier == "dearer" for t in found):
+            why = "service tier left out: its price is unknown here, and there is a limit of money"
+            return without_tier(prompt), (why,)
+        return replace(prompt, options=replace(prompt.options, tiers=found)), ()
+
+    def _searching(
+        self, prompt: Prompt, notes: tuple[str, ...], max_usd: float | None
+    ) -> tuple[Prompt, tuple[str, ...]]:
         """Return a prompt that knows its web tools and what upstreams bill for them, and what the trace is to note.
 
         Under a limit of money, tools that the client merely offers are left out where their price is unknown: else
@@ -192,11 +210,11 @@ class Judging:
         web = web_tools_of(prompt)
         prompt = replace(prompt, web=web) if web else prompt
         if not asks_apart(prompt):
-            return prompt, ()
+            return prompt, notes
         spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
         found = searched_at(prompt, spoken, self.offers, self.means.search_usd)
         if not found:
-            return prompt, ()
+            return prompt, notes
         unknown = any(s.cost(s.most) is None for s in found)
         fewer = without_hosted(prompt) if max_usd is not None and unknown else None
         if fewer is not None:
@@ -204,8 +222,8 @@ class Judging:
             left = searched_at(fewer, spoken, self.offers, self.means.search_usd)
             options = replace(fewer.options, searching=left)
             why = f"{names} left out: its price is unknown here, and there is a limit of money"
-            return replace(fewer, options=options), (why,)
-        return replace(prompt, options=replace(prompt.options, searching=found)), ()
+            return replace(fewer, options=options), (*notes, why)
+        return replace(prompt, options=replace(prompt.options, searching=found)), notes
 
     def _offered(self, web: tuple[WebTool, ...]) -> Mapping[str, tuple[str, ...]]:
         """Return what upstreams offer; web tools only where their dialect has those that are asked for."""

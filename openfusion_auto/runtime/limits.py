@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple, Protocol
 from openfusion_auto.core import limits, tokens
 from openfusion_auto.core.limits import NEW, NO_LIMITS, Account, Limits, Refusal, Room, Spending
 from openfusion_auto.core.prompt import Prompt
+from openfusion_auto.core.words import sum_of
 from openfusion_auto.errors import FusionError, Overloaded, QuotaExceeded, RateLimited
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.trace import Trace
@@ -324,7 +325,10 @@ class Allowance:
         self._entered = False
         usage = trace.usage()
         cost = sum(limits.to_units(a.known_usd) for a in trace.attempts)
-        self._counters.leave(self._scopes, self._reserved_tokens, usage.input + usage.output)
+        used = usage.input + usage.output
+        if any(a.status == "cancelled" and a.usage is None for a in trace.attempts):
+            used += self._reserved_tokens  # it was read, as far as anybody knows
+        self._counters.leave(self._scopes, self._reserved_tokens, used)
         self._counters.settle(self._payers, self._held, cost)
         self._held = 0
 
@@ -345,7 +349,7 @@ class Allowance:
     def _exhausted(self, scope: Scope, rest: int) -> QuotaExceeded:
         self._counters.refused[scope.kind(), "usd"] += 1
         error = QuotaExceeded(
-            f"You exceeded your current quota: {scope.says} has {limits.to_usd(rest):.4f} USD left of "
+            f"You exceeded your current quota: {scope.says} has {sum_of(limits.to_usd(rest))} left of "
             f"{scope.budget()}, and no model with a known price that can serve this request costs less at "
             "worst. A shorter request or a lower max_tokens may fit.",
             # When anything at all is there again; how much is needed depends on the request.

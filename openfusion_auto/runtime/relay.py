@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from openfusion_auto.core.prompt import Answer, Delta, Usage
+from openfusion_auto.core.prompt import Answer, Delta, Tier, Usage
 from openfusion_auto.core.tokens import answer_bytes
 from openfusion_auto.core.types import Candidate
 from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
@@ -26,7 +26,7 @@ class Received:
         first_s: When the first token came; of a whole answer, its first byte.
         usage: What the upstream has told of the tokens.
         final: It is all of them; else there may be more output.
-        billed_usd, searches, fast: As of `Answer`.
+        billed_usd, searches, tier, sound: As of `Answer`.
     """
 
     size: int = 0
@@ -36,14 +36,15 @@ class Received:
     final: bool = False
     billed_usd: float | None = None
     searches: int | None = None
-    fast: bool = False
+    tier: Tier | None = None
+    sound: bool = False
 
     def tell(self, answer: Answer, choices: int) -> None:
         """Note what an answer, whole or not, says of its tokens, and how long it and its other `choices` are."""
         self.usage, self.final = answer.usage, answer.finish is not None
         self.size = answer_bytes(answer, choices)
         self.billed_usd, self.searches = answer.billed_usd, answer.searches
-        self.fast = answer.fast
+        self.tier, self.sound = answer.tier, answer.sound
 
 
 class Relay:

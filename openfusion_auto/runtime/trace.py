@@ -28,7 +28,8 @@ class Attempt:
     `lost` lists what the candidate's dialect could not say. `usd` is None when the price is unknown. `estimated`
     marks usage that the upstream never reported (it was cut, or says nothing): then the tokens are counted from bytes.
     `billed`: `usd` is not the tokens at the pool's price but what the upstream says that it charges, None where it does
-    not say. `least_usd` is then what it cost at least, where that is known: budgets count it.
+    not say. `least_usd` is then what it cost at least, where that is known: budgets count it. So they do the prompt of
+    a call that was cut while it was silent, of which nobody knows whether it is billed.
     """
 
     phase: str

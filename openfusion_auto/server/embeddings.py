@@ -37,7 +37,7 @@ from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VI
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
-from openfusion_auto.wire.chat import read_usage
+from openfusion_auto.wire.chat import read_bill, read_usage
 from openfusion_auto.wire.chat_checks import check_model, missing, refuse_forbidden
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.extensions import provider_of, without_extensions
@@ -60,11 +60,12 @@ NOBODY = (
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """An upstream's answer: its bytes, the object in them, the tokens it reported (None: none)."""
+    """An upstream's answer: its bytes, the object in them, the tokens and the bill it reported (None: none)."""
 
     raw: bytes
     body: Body
     usage: Usage | None
+    billed_usd: float | None = None
 
 
 def read_request(raw: bytes) -> Prompt:
@@ -151,7 +152,8 @@ def read_vectors(raw: bytes) -> Vectors:
         reason = safe_reason(body.get("error")) if body is not None else ""
         raise UpstreamBroken(f"the answer holds no embeddings{reason}")
     usage = read_usage(body.get("usage"))
-    return Vectors(raw.removeprefix(BOM), body, usage if usage and usage.input else None)
+    bill = read_bill(body.get("usage"))
+    return Vectors(raw.removeprefix(BOM), body, usage if usage and usage.input else None, bill)
 
 
 class EmbeddingsCaller(Caller):
@@ -180,7 +182,13 @@ class EmbeddingsCaller(Caller):
             found = await asyncio.to_thread(read_vectors, raw)
         else:
             found = read_vectors(raw)
-        return Answer(raw=found.raw, data=found.body, usage=found.usage, finish="stop")
+        return Answer(
+            raw=found.raw,
+            data=found.body,
+            usage=found.usage,
+            billed_usd=found.billed_usd,
+            finish="stop",
+        )
 
     def worst_within(self, prompt: Prompt, candidate: Candidate, left_usd: float) -> float | None:
         """Return what a call can cost [USD]; None when that is unknown or more than is left."""

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
-from openfusion_auto.errors import cannot_listen
 from openfusion_auto.server.files import allow_connections
 from openfusion_auto.server.follow import FOLLOWER
+from openfusion_auto.server.incoming import listen
 from openfusion_auto.server.keys import CLOCK, LIVE
 from openfusion_auto.server.logs import unhandled
 from openfusion_auto.server.memory import large_apart
@@ -57,6 +57,29 @@ def tuned() -> Iterator[None]:
         sys.setswitchinterval(switch_s)
 
 
+def heed_signals(
+    loop: asyncio.AbstractEventLoop, app: web.Application, stop: asyncio.Event
+) -> None:
+    """Have SIGTERM and SIGINT end the server, and SIGHUP, which Windows has not, look at the files."""
+    calls = {"SIGTERM": stop.set, "SIGINT": stop.set}
+    if FOLLOWER in app:
+        calls["SIGHUP"] = app[FOLLOWER].ask
+    for name, call in calls.items():
+        number = getattr(signal, name, None)
+        if number is not None:
+            on_signal(loop, number, call)
+
+
+def on_signal(
+    loop: asyncio.AbstractEventLoop, number: signal.Signals, call: Callable[[], None]
+) -> None:
+    """Have the loop make a call at a signal; where loops cannot (Windows), Python's own handler asks it to."""
+    try:
+        loop.add_signal_handler(number, call)
+    except NotImplementedError:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+
+
 async def serve(
     app: web.Application,
     settings: Settings,
@@ -79,13 +102,10 @@ async def serve(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(unhandled)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    heed_signals(loop, app, stop)
     if worker is not None:
         app[WORKER] = worker
         worker.watch(loop, stop.set)
-    if FOLLOWER in app:
-        loop.add_signal_handler(signal.SIGHUP, app[FOLLOWER].ask)
     # A client that leaves cancels its handler, and with it the calls upstream.
     runner = web.AppRunner(
         app,
@@ -97,15 +117,11 @@ async def serve(
     await runner.setup()
     watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
     try:
-        site = web.TCPSite(
-            runner, server.host, server.port, backlog=1024, reuse_port=worker is not None or None
+        door = await listen(
+            runner_server(runner), server.host, server.port, shared=worker is not None
         )
-        try:
-            await site.start()
-        except OSError as error:
-            raise cannot_listen(server.host, server.port, error) from None
-        host, port = runner.addresses[0][:2]
-        with tuned():
+        host, port = door.sockets[0].getsockname()[:2]
+        with contextlib.closing(door), tuned():
             announce(f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}")
             if worker is not None:
                 worker.tell_ready()

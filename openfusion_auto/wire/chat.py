@@ -8,8 +8,10 @@ from dataclasses import replace
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import as_custom, stable_id
+from openfusion_auto.wire.counts import reconciled
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
+from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
 # What other dialects call the ends that OpenAI's API knows.
@@ -25,10 +27,10 @@ _FINISHES: Mapping[str, str] = {
 }
 # An answer that was cut by a bound or a filter may be empty; nothing is wrong with the call then.
 CUT = frozenset({"length", "content_filter"})
-# One and the same tier of OpenAI's, which was renamed.
-FAST_TIERS = ("priority", "fast")
 MOST_USD = 1e6  # a bill above that is none
-_CACHED = ("prompt_cache_hit_tokens", "cached_tokens")  # of DeepSeek and Kimi
+# What a cache gave or took, beside OpenAI's own words: DeepSeek's, Kimi's and Anthropic's; LiteLLM's and Anthropic's.
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+_WRITTEN = ("cache_write_tokens", "cache_creation_tokens")
 # Fields of a message that are content of their own, beside text and calls.
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
@@ -72,7 +74,8 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         finish=finish,
         usage=read_usage(data.get("usage")),
         billed_usd=read_bill(data.get("usage")),
-        fast=data.get("service_tier") in FAST_TIERS,
+        tier=tier_told(data.get("service_tier")),
+        sound=has_sound(data.get("usage")),
         model=model if isinstance(model, str) else None,
         raw=raw,
         data=data,
@@ -83,12 +86,13 @@ def read_bill(value: object) -> float | None:
     """Return what OpenRouter says in `usage.cost` that a call costs [USD]; None when it is no amount.
 
     With a key of one's own at the model's provider (`is_byok`) that is OpenRouter's fee, and the provider's bill is
-    beside it.
+    beside it; where nobody says whose key it was, that bill alone tells (OpenRouter's guide to usage accounting).
     """
     usage = as_object(value) or {}
-    amounts = [usage.get("cost")]
-    if usage.get("is_byok") is True:
-        amounts.append((as_object(usage.get("cost_details")) or {}).get("upstream_inference_cost"))
+    own, amounts = usage.get("is_byok"), [usage.get("cost")]
+    beside = (as_object(usage.get("cost_details")) or {}).get("upstream_inference_cost")
+    if own is True or (own is None and beside is not None):
+        amounts.append(beside)
     found = [a for a in amounts if isinstance(a, int | float) and not isinstance(a, bool)]
     if len(found) < len(amounts) or any(not 0 <= a < MOST_USD for a in found):
         return None
@@ -98,9 +102,8 @@ def read_bill(value: object) -> float | None:
 def read_usage(value: object) -> Usage | None:
     """Return reported tokens; None when `value` is no usage object or a count in it cannot be.
 
-    `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these. Where OpenAI's
-    details are missing, DeepSeek's, Kimi's and LiteLLM's words for them are read. xAI and Gemini leave reasoning out of
-    `completion_tokens` and count it in `total_tokens` alone: it is billed as output.
+    Where OpenAI's details are missing, DeepSeek's, Kimi's, LiteLLM's and Anthropic's words for them are read. What is a
+    part of what, `counts.reconciled` says.
     """
     usage = as_object(value)
     if usage is None or not ("prompt_tokens" in usage or "completion_tokens" in usage):
@@ -112,18 +115,24 @@ def read_usage(value: object) -> Usage | None:
         as_count(usage.get("prompt_tokens")),
         as_count(usage.get("completion_tokens")),
         as_count(_told(sent.get("cached_tokens"), *(usage.get(name) for name in _CACHED))),
-        as_count(_told(sent.get("cache_write_tokens"), sent.get("cache_creation_tokens"))),
+        as_count(
+            _told(*(sent.get(name) for name in _WRITTEN), usage.get("cache_creation_input_tokens"))
+        ),
         as_count(made.get("reasoning_tokens")),
         as_count(lives.get("ephemeral_1h_input_tokens")),
     ]
     if None in counts:
         return None
-    given, output, cached, written, reasoning, hour = (count or 0 for count in counts)
-    apart = (as_count(usage.get("total_tokens")) or 0) - given - output
-    if apart > 0 and reasoning in (0, apart):
-        output, reasoning = output + apart, apart
-    cached, written = min(cached, given), min(written, given)
-    return Usage(given, output, cached, written, min(reasoning, output), min(hour, written))
+    return reconciled(
+        Usage(*(count or 0 for count in counts)), as_count(usage.get("total_tokens")) or None
+    )
+
+
+def has_sound(value: object) -> bool:
+    """Return whether reported usage counts tokens of sound."""
+    usage = as_object(value) or {}
+    details = (usage.get(f"{side}_tokens_details") for side in ("prompt", "completion"))
+    return any(as_count((as_object(d) or {}).get("audio_tokens")) for d in details)
 
 
 def _told(*values: object) -> object:

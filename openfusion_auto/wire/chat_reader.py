@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
+from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
-from openfusion_auto.wire.chat import CUT, FAST_TIERS, read_bill, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.chat import CUT, has_sound, read_bill, read_usage, reasoning_of, text_of
 from openfusion_auto.wire.chat_tools import stable_id
+from openfusion_auto.wire.counts import latest
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
 from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
+from openfusion_auto.wire.tiers import tier_told
 
 _CONTENT = ("refusal", "audio", "images", "function_call")
 
@@ -52,7 +54,8 @@ class ChatReader(StreamReader):
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._billed_usd: float | None = None
-        self._fast = False
+        self._tier: Tier | None = None
+        self._sound = False
         self._alike = Alike()
 
     def answer(self) -> Answer:
@@ -68,7 +71,8 @@ class ChatReader(StreamReader):
             finish=first.finish,
             usage=self._usage,
             billed_usd=self._billed_usd,
-            fast=self._fast,
+            tier=self._tier,
+            sound=self._sound,
             model=self._model,
             deltas=tuple(self._deltas),
         )
@@ -135,8 +139,11 @@ class ChatReader(StreamReader):
             reported = _of_choice(chunk.get("choices"))
         usage = None if reported is None else read_usage(reported)
         if usage is not None:
-            self._usage, self._billed_usd = usage, read_bill(reported)
-            self._fast = chunk.get("service_tier") in FAST_TIERS
+            self._usage = usage = latest(self._usage, usage)
+            bill = read_bill(reported)
+            self._billed_usd = self._billed_usd if bill is None else bill
+            self._sound = self._sound or has_sound(reported)
+        self._tier = tier_told(chunk.get("service_tier")) or self._tier
         if self._model is None and isinstance(chunk.get("model"), str):
             self._model = str(chunk["model"])
         choices = chunk.get("choices")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.errors import FusionError
+from openfusion_auto.wire.chat import read_bill
 from openfusion_auto.wire.chat_tools import as_custom
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads
 from openfusion_auto.wire.rendered import Rendered
@@ -196,15 +197,30 @@ class _Codecs(Mapping[Dialect, Codec]):
 
 
 CODECS: Mapping[Dialect, Codec] = _Codecs()
+_ANSWERS = ("choices", "output", "content")  # where an answer stands in a body, by dialect
 
 
-def usage_of(codec: Codec, raw: bytes) -> Usage | None:
-    """Return the tokens that a body reports, whether it holds an answer or not; None when it reports none."""
+class Told(NamedTuple):
+    """What a body tells of its call: the tokens, the bill [USD], and how many of its bytes a model may have written.
+
+    None = not told. An error page, or an error alone, is nobody's writing.
+    """
+
+    usage: Usage | None
+    billed_usd: float | None
+    size: int
+
+
+def told_of(codec: Codec, raw: bytes) -> Told:
+    """Return what a whole body tells that holds no answer."""
     try:
-        data = as_object(loads(raw.removeprefix(BOM)))
+        data = as_object(loads(raw.removeprefix(BOM))) or {}
     except JsonError:
-        return None
-    return codec.read_usage(data.get("usage")) if data is not None else None
+        cut = raw.removeprefix(BOM).lstrip().startswith(b"{")
+        return Told(None, None, len(raw) if cut else 0)
+    reported = data.get("usage")
+    size = len(raw) if any(data.get(held) for held in _ANSWERS) else 0
+    return Told(codec.read_usage(reported), read_bill(reported), size)
 
 
 def custom_names(prompt: Prompt) -> frozenset[str]:

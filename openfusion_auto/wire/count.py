@@ -7,7 +7,7 @@ one by one, so that a body in any dialect gives the same number.
 from __future__ import annotations
 
 from openfusion_auto.core.prompt import Message, Part, Prompt, Tool
-from openfusion_auto.core.tokens import FILE_BYTES_PER_IMAGE, IMAGE_TOKENS, estimate, text_bytes
+from openfusion_auto.core.tokens import estimate, media_tokens, text_bytes
 from openfusion_auto.wire.jsons import dumps
 
 MESSAGE_TOKENS = 4  # [tokens] around each message: role and separators (OpenAI's cookbook: 3 to 4)
@@ -62,8 +62,5 @@ def _tool_bytes(tool: Tool) -> int:
 
 
 def _attached(part: Part) -> int:
-    if part.kind in ("image", "audio"):
-        return IMAGE_TOKENS
-    if part.kind != "file" or part.text:
-        return 0
-    return IMAGE_TOKENS * max(1, -(-part.size // FILE_BYTES_PER_IMAGE))
+    counts = part.kind in ("image", "audio") or (part.kind == "file" and not part.text)
+    return media_tokens(part) if counts else 0

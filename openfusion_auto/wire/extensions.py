@@ -10,12 +10,11 @@ Source: OpenRouter's guides to provider selection and model fallbacks, as of 202
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from openfusion_auto.core.prompt import Hosts, Prompt
 from openfusion_auto.wire.jsons import as_object
 from openfusion_auto.wire.rendered import Rendered
-from openfusion_auto.wire.splice import read_top_level, splice_top_level
+from openfusion_auto.wire.splice import read_top_level, splice_top_level, without_fields
 
 # Field -> the offer of an upstream that takes it.
 FIELDS: Mapping[str, str] = {
@@ -103,10 +102,7 @@ def without_extensions(prompt: Prompt, offers: tuple[str, ...]) -> tuple[Prompt,
     if not gone:
         return prompt, ()
     lost = tuple(line for field in gone for line in _lost(field, prompt.body[field]))
-    if prompt.raw:
-        raw = splice_top_level(prompt.body, prompt.raw, dict.fromkeys(gone))
-        return replace(prompt, raw=raw, body=read_top_level(raw)), lost
-    return replace(prompt, body={k: v for k, v in prompt.body.items() if k not in gone}), lost
+    return without_fields(prompt, gone), lost
 
 
 def with_extensions(sent: Rendered, prompt: Prompt, offers: tuple[str, ...]) -> Rendered:

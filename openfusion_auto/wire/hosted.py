@@ -4,7 +4,7 @@ A client's own (Codex sends `web_search`, Claude Code `web_search_20250305`) go 
 came, and are dropped elsewhere. What they cost is known where the operator says what a search costs there and something
 bounds how many there may be; else it is unknown.
 
-Sources: OpenAI's guide to tools of the Responses API, Anthropic's guide to server tools, as of 2026-11.
+Sources: OpenAI's guide to tools of the Responses API, Anthropic's to server tools and to the advisor, as of 2026-11.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from openfusion_auto.wire.splice import read_top_level, splice_top_level
 _HOSTED: Mapping[Dialect, tuple[str, ...]] = {
     "chat": ("openrouter:",),
     "responses": ("web_search", "file_search", "code_interpreter", "image_generation"),
-    "messages": ("web_search_", "web_fetch_", "code_execution_"),
+    "messages": ("web_search_", "web_fetch_", "code_execution_", "advisor_"),
 }
 _WEB: Mapping[Dialect, tuple[str, ...]] = {
     "chat": (),  # OpenRouter says no price of one search, and what else it runs is anything

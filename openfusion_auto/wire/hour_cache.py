@@ -1,7 +1,7 @@
 """Whether a request asks for a cache that lives an hour: who writes one pays more (`core/cost.py:HOUR_WRITE`).
 
 Source: Anthropic's guide to prompt caching: `"cache_control": {"type": "ephemeral", "ttl": "1h"}` on a block, a tool or
-the whole request.
+the whole request. OpenRouter takes the same marks in Chat Completions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WORD = b'"1h"'
 
 def caches_an_hour(prompt: Prompt) -> bool:
     """Return whether a mark in the client's request has a life of an hour."""
-    if prompt.dialect != "messages" or _WORD not in prompt.raw:
+    if prompt.dialect == "responses" or _WORD not in prompt.raw:
         return False
     return any(_ttl(block) == HOUR for block in _blocks(prompt.body))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE
+from openfusion_auto.wire.chat import CUT, TRACE, read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.hosted import ran_in_message
@@ -18,6 +18,7 @@ from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dump
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
 from openfusion_auto.wire.overflow import CODE, anthropic_words
+from openfusion_auto.wire.tiers import tier_told
 
 # Anthropic's stop reasons -> the hub's words; one that is not known here is a plain end.
 FINISHES: Mapping[str, str] = {
@@ -46,7 +47,6 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-FAST = "fast"  # the `speed` of Anthropic's dearer tier
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -97,12 +97,16 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
             [str(b.get("name")) for b in blocks if b.get("type") == "server_tool_use"],
             data.get("usage"),
         ),
-        fast=(as_object(data.get("usage")) or {}).get("speed") == FAST,
+        tier=tier_told((as_object(data.get("usage")) or {}).get("speed")),
+        billed_usd=read_bill(data.get("usage")),
     )
 
 
 def read_usage(value: object) -> Usage | None:
-    """Return reported tokens in the hub's terms; None when `value` is no usage or a count in it cannot be."""
+    """Return reported tokens in the hub's terms; None when `value` is no usage or a count in it cannot be.
+
+    A compaction that the upstream made on the way reads the whole history, and stands in `iterations` alone.
+    """
     usage = as_object(value)
     if usage is None or usage.keys().isdisjoint((*_INPUTS, "output_tokens")):
         return None
@@ -115,7 +119,12 @@ def read_usage(value: object) -> Usage | None:
         return None
     fresh, cached, written, output, thought, hour = (number or 0 for number in counts)
     given, hour = fresh + cached + written, min(hour, written)
-    return Usage(given, output, cached, written, min(thought, output), hour)
+    total = Usage(given, output, cached, written, min(thought, output), hour)
+    steps = usage.get("iterations")
+    for step in steps if isinstance(steps, list) else ():
+        if (as_object(step) or {}).get("type") == "compaction":
+            total += read_usage({**step, "iterations": None}) or Usage()
+    return total
 
 
 def render_usage(usage: Usage) -> dict[str, object]:

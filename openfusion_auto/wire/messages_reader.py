@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT
+from openfusion_auto.wire.chat import CUT, read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.hosted import ran_in_message
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads
 from openfusion_auto.wire.messages_answer import (
-    FAST,
     finish_of,
     has_content,
     mended_block,
@@ -23,6 +22,7 @@ from openfusion_auto.wire.messages_answer import (
 from openfusion_auto.wire.messages_relay import event_frame
 from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
+from openfusion_auto.wire.tiers import tier_told
 
 _INSIDE = ("content_block_start", "content_block_delta", "content_block_stop", "message_delta")
 _TEXTS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking"}
@@ -81,7 +81,8 @@ class MessagesReader(StreamReader):
             opaque=self._opaque,
             dialect="messages",
             searches=ran_in_message(self._ran, self._usage),
-            fast=self._usage.get("speed") == FAST,
+            tier=tier_told(self._usage.get("speed")),
+            billed_usd=read_bill(self._usage),
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:

@@ -8,14 +8,16 @@ from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import FAST_TIERS
+from openfusion_auto.wire.chat import read_bill
 from openfusion_auto.wire.chat_tools import stable_id
+from openfusion_auto.wire.counts import reconciled
 from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
 from openfusion_auto.wire.hosted import ran_in_responses
 from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import ClientTools, flat_name, render_tool
+from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
 ANSWER_ID = "resp_openfusion"
@@ -105,7 +107,8 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         opaque=sealed[-1] if sealed else "",
         dialect="responses",
         searches=ran_in_responses(str(item.get("type")) for item in listed),
-        fast=data.get("service_tier") in FAST_TIERS,
+        tier=tier_told(data.get("service_tier")),
+        billed_usd=read_bill(data.get("usage")),
     )
 
 
@@ -198,7 +201,7 @@ def call_id_of(item: Mapping[str, object]) -> str:
 def read_usage(value: object) -> Usage | None:
     """Return reported tokens; None when `value` is no usage object or a count in it cannot be.
 
-    `cached` and `cache_write` are held to `input`, `reasoning` to `output`: they are parts of these.
+    What is a part of what, `counts.reconciled` says.
     """
     usage = as_object(value)
     if usage is None or not ("input_tokens" in usage or "output_tokens" in usage):
@@ -214,8 +217,9 @@ def read_usage(value: object) -> Usage | None:
     ]
     if None in counts:
         return None
-    given, output, cached, written, reasoning = (count or 0 for count in counts)
-    return Usage(given, output, min(cached, given), min(written, given), min(reasoning, output))
+    return reconciled(
+        Usage(*(count or 0 for count in counts)), as_count(usage.get("total_tokens")) or None
+    )
 
 
 def render_usage(usage: Usage) -> dict[str, object]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
+from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
-from openfusion_auto.wire.chat import FAST_TIERS
+from openfusion_auto.wire.chat import read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.hosted import ran_in_responses
@@ -27,6 +27,7 @@ from openfusion_auto.wire.responses_answer import (
 from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import flat_name
 from openfusion_auto.wire.sse import LIMIT, Frame
+from openfusion_auto.wire.tiers import tier_told
 
 _ENDS = ("response.completed", "response.incomplete")
 _FAILURES = ("error", "response.failed", "response.cancelled", "response.error")
@@ -76,6 +77,8 @@ class ResponsesReader(StreamReader):
         self._opaque = ""
         self._finish: str | None = None
         self._usage: Usage | None = None
+        self._billed_usd: float | None = None
+        self._tier: Tier | None = None
         self._response: dict[str, object] | None = None
 
     def answer(self) -> Answer:
@@ -95,7 +98,8 @@ class ResponsesReader(StreamReader):
             opaque=self._opaque,
             dialect="responses",
             searches=ran_in_responses(item.type for item in self._items.values()),
-            fast=(self._response or {}).get("service_tier") in FAST_TIERS,
+            tier=self._tier,
+            billed_usd=self._billed_usd,
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
@@ -286,7 +290,7 @@ class ResponsesReader(StreamReader):
         response = as_object(event.get("response"))
         if response is None:
             raise UpstreamBroken("the response at its end is not an object")
-        self._usage = read_usage(response.get("usage"))  # it is billed, whatever else is wrong
+        self._bill(response)  # whatever else is wrong
         if response.get("error"):
             raise told_failure(response["error"], "the response failed")
         output = response.get("output")
@@ -313,9 +317,15 @@ class ResponsesReader(StreamReader):
         finish = Delta(b"", finish=self._finish, usage=self._usage, dialect="responses")
         return [*unseen, finish, Delta(raw, done=True, data=event, dialect="responses")]
 
+    def _bill(self, response: Mapping[str, object]) -> None:
+        """Take up what the end says of tokens and money."""
+        reported = response.get("usage")
+        self._usage, self._billed_usd = read_usage(reported), read_bill(reported)
+        self._tier = tier_told(response.get("service_tier"))
+
     def _failure(self, event: Mapping[str, object]) -> Delta:
         response = as_object(event.get("response")) or event
-        self._usage = read_usage(response.get("usage"))
+        self._bill(response)
         return self._fail_as(told_failure(response.get("error") or event, ERROR_EVENT))
 
     def _end_of_input(self) -> Delta:

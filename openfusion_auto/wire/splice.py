@@ -9,8 +9,10 @@ member (in its place, or behind the last), None takes one out with one of the co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.jsons import Body, JsonError, Member, dumps, read_body
 
@@ -49,6 +51,14 @@ def bounds_over(body: Mapping[str, object], most: int | None) -> dict[str, objec
         return {}
     found = ((field, body.get(field)) for field in BOUNDS)
     return {field: most for field, asked in found if isinstance(asked, int) and asked > most}
+
+
+def without_fields(prompt: Prompt, fields: Sequence[str]) -> Prompt:
+    """Return a request without some of its top-level fields; its other bytes stay."""
+    if prompt.raw:
+        raw = splice_top_level(prompt.body, prompt.raw, dict.fromkeys(fields))
+        return replace(prompt, raw=raw, body=read_top_level(raw))
+    return replace(prompt, body={k: v for k, v in prompt.body.items() if k not in fields})
 
 
 def splice_top_level(body: Mapping[str, object], raw: bytes, edits: Mapping[str, object]) -> bytes:

@@ -21,18 +21,18 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": PACKAGE, **more}
 
 
-def start_process(*args, env=None, **kwargs):
+def start_process(*args, env=None, program=("-m", "openfusion_auto"), **kwargs):
     return subprocess.Popen(
-        [sys.executable, "-m", "openfusion_auto", *args],
+        [sys.executable, *program, *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
         env=env or environment(), **kwargs,
     )  # fmt: skip
 
 
 @contextmanager
-def serving(*args, env=None, cwd=None):
+def serving(*args, env=None, cwd=None, **more):
     """A server as a process of its own; gives (address, what its line said, process)."""
-    process = start_process("serve", "--port", "0", *args, env=env, cwd=cwd)
+    process = start_process("serve", "--port", "0", *args, env=env, cwd=cwd, **more)
     try:
         lines = []
         for line in process.stderr:

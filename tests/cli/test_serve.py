@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,17 @@ def test_it_says_where_it_is_answers_and_ends_with_0_on_sigterm(folder):
         assert answer["openfusion"]["dry_run"] is True
         assert answer["choices"][0]["message"]["content"].startswith("DRY RUN")
         process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_and_ends_with_0_where_loops_know_no_signals(number, folder):
+    program = (str(Path(__file__).with_name("elsewhere.py")),)
+    with serving(cwd=folder, program=program) as (url, lines, process):
+        assert lines[-1].endswith("12 candidates, dry run)")
+        assert ask(url)["choices"][0]["message"]["content"].startswith("DRY RUN")
+        process.send_signal(number)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
 

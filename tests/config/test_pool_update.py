@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openfusion_auto.cli.pool_update_view import told
 from openfusion_auto.config.pool import LOCAL_SOURCE, check_pool
 from openfusion_auto.config.pool_update import Wish, plan_update
 from openfusion_auto.config.price_entry import Entry
@@ -211,6 +212,13 @@ def test_what_is_not_found_is_said_with_similar_names():
         ("no_entry", ("openrouter/vendor/coder-4",))
     ]
     assert not update.edits
+
+
+def test_a_list_that_contradicts_itself_is_not_asked_for_a_provider():
+    update = plan(candidate("c", price=OLD), entry(), entry(price={"input": 1.1, "output": 4.0}))
+    (note,) = update.notes
+    assert (note.rule, len(note.near), update.changes) == ("ambiguous", 1, [])
+    assert "several times with different numbers" in told(note) == note.detail
 
 
 def test_what_is_ambiguous_is_listed():

@@ -322,6 +322,13 @@ def test_the_worst_case_is_never_below_a_bill_within_its_bounds(model, asked, ca
         assert worst_usd(model, hourly) >= usd(model.price, written) - 1e-9
 
 
+def test_a_cache_that_is_dearer_to_read_than_the_prompt_is_in_the_worst_case():
+    # `pool check` finds it odd, and it runs all the same.
+    odd = candidate("a", price=Price(1.0, 4.0, cache_read=5.0))
+    asked = task(needs=Needs(input_tokens=1_000, max_output_tokens=100))
+    assert worst_usd(odd, asked) >= usd(odd.price, Usage(1_000, 100, cached=1_000))
+
+
 def test_a_search_is_priced_by_its_bound_and_may_fill_the_window():
     coder = candidate("c", price=Price(1.0, 4.0), context_tokens=100_000)
 

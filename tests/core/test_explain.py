@@ -32,7 +32,7 @@ from openfusion_auto.core.score import (
     price_values,
     wait_value,
 )
-from openfusion_auto.core.types import Decision, Pin, Policy, State
+from openfusion_auto.core.types import Decision, Pin, Policy, Price, State
 from tests.core import strategies
 from tests.support.pools import FOUR, Inputs, candidate, pool, scored, task
 
@@ -254,6 +254,18 @@ def test_one_sentence_names_the_model_the_turn_and_the_reason():
     assert "for a tool turn (bugfix, medium risk, medium)" in said
     assert "of 4 ranked, about" in said
     assert said.endswith("; single: a turn inside a tool loop stays with one model")
+
+
+def test_a_sum_that_is_not_0_does_not_read_as_0_in_a_sentence():
+    cheap = pool(candidate("a", price=Price(0.002, 0.002)))
+    decision = decide(task(turn="tool"), cheap, State())
+    usd = decision.ranking[0].expected_usd
+    assert 0 < usd < 5e-5
+    assert float(one_sentence(decision).split("about ")[1].split(" USD")[0]) == pytest.approx(
+        usd, rel=0.05
+    )
+    limited = decide(task(turn="tool"), cheap, State(), Policy(max_usd=1e-9))
+    assert " 0.0000 USD" not in " ".join(limited.reasons)
 
 
 def test_one_sentence_says_what_a_downgrade_came_to_and_leaves_unknown_money_out():

@@ -415,6 +415,12 @@ def test_the_page_quotes_the_knots_of_the_knob():
     assert [knob.rate(k, slopes, task()) for k in (0, 1, 5, 9, 10)] == pytest.approx(wanted)
 
 
+def test_a_skill_that_nobody_measured_does_not_call_itself_a_benchmarks():
+    some = pool(candidate("told", benchmarks=solves(60)), candidate("untold"))
+    assert terms_of("told", models=some)["skill"].source == "pool benchmarks"
+    assert "none published" in terms_of("untold", models=some)["skill"].source
+
+
 def test_strength_is_used_as_the_page_says():
     one = pool(*(candidate(n, benchmarks=solves(s)) for n, s in zip("abc", (40, 60, 80), strict=True)))  # fmt: skip
     middle = strength.strengths(one, "bugfix").logit[1]

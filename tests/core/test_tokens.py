@@ -75,6 +75,8 @@ def test_a_file_costs_by_its_size_and_at_least_one_picture():
 
 def test_sound_counts_like_a_picture_and_other_parts_by_their_text():
     assert attachment_tokens(prompt(Part("audio", size=5))) == IMAGE_TOKENS
+    # A quarter of an hour of MP3 is not what a beep is.
+    assert attachment_tokens(prompt(Part("audio", size=9_600_000))) == 9_600
     assert attachment_tokens(prompt(Part("other", "x" * 36))) == 10
 
 

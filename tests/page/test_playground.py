@@ -264,6 +264,9 @@ async def test_hostile_answers_stay_text_while_they_come_and_after(router, look,
 @pytest.mark.clients
 async def test_who_signed_in_asks_without_a_key_in_the_browser(locked, look):
     page = await look(f"{locked.root}/ui/playground", allowed=[401])
+    await page.wait_for_selector(
+        "input[name=key]:focus"
+    )  # the page puts the cursor there by itself
     await page.keyboard.type(KEY)
     await page.keyboard.press("Enter")
     await page.wait_for_selector("textarea")

@@ -159,7 +159,7 @@ async def test_without_a_usable_answer_the_words_are_read_and_the_trace_says_so(
     body, trace = await found.ask(WORDS)
     assert body["choices"][0]["message"]["content"] == "done"
     assert len(asked(found)) == 1  # never retried
-    (note,) = trace.notes
+    note = trace.notes[-1]  # before it, that the call was cut
     assert says in note
     assert "the words were read without it" in note
     plain = Rig([Reply("done")])

@@ -19,6 +19,7 @@ from tests.wire import responses_samples as items
 
 DIALECTS = ("chat", "responses", "messages")
 PATHS = {"chat": "/chat/completions", "responses": "/responses", "messages": "/messages"}
+SPEEDS = {"priority": "fast", "default": "standard"}  # Anthropic's words for OpenAI's tiers
 CONTEXT = {
     "chat": {
         "message": "This model's maximum context length is 1000 tokens, you sent 2000.",
@@ -56,10 +57,11 @@ class Says:
     error: object = "it failed"
     headers: tuple[tuple[str, str], ...] = ()
     extra: tuple[object, ...] = ()  # items or blocks of no known type, behind all others
-    cost: float | None = None  # [USD], in the usage of a chat upstream
+    cost: float | None = None  # [USD], in its usage
     sleep_s: float = 0.0  # before the answer; of a stream, behind its head
+    sound: int = 0  # of a chat upstream: tokens of its input that are sound
     untold: bool = False  # a chat upstream says nothing of usage
-    fast: bool = False  # it comes from the dearer tier
+    tier: str = ""  # the service tier it says it comes from, in OpenAI's words
 
 
 @dataclass
@@ -172,13 +174,16 @@ def _calls(says):
 def _usage(says):
     if says.untold:
         return None
-    billed = {} if says.cost is None else {"cost": says.cost}
-    return billed | {
+    return _billed(says) | {
         "prompt_tokens": 20,
         "completion_tokens": 7,
         "total_tokens": 27,
-        "prompt_tokens_details": {"cached_tokens": says.cached},
+        "prompt_tokens_details": {"cached_tokens": says.cached, "audio_tokens": says.sound},
     }
+
+
+def _billed(says):
+    return {} if says.cost is None else {"cost": says.cost}
 
 
 def _chat(says, model):
@@ -195,7 +200,7 @@ def _chat(says, model):
 
 
 def _tier(says):
-    return {"service_tier": "priority"} if says.fast else {}
+    return {"service_tier": says.tier} if says.tier else {}
 
 
 def _finish(says):
@@ -257,7 +262,7 @@ def _response(says, model):
 
 
 def _response_usage(says):
-    return {
+    return _billed(says) | {
         "input_tokens": 20,
         "input_tokens_details": {"cached_tokens": says.cached},
         "output_tokens": 7,
@@ -310,11 +315,11 @@ def _stop(says):
 
 
 def _message_usage(says):
-    return {
+    return _billed(says) | {
         "input_tokens": 20 - says.cached,
         "cache_read_input_tokens": says.cached,
         "output_tokens": 7,
-        **({"speed": "fast"} if says.fast else {}),
+        **({"speed": SPEEDS[says.tier]} if says.tier in SPEEDS else {}),
     }
 
 

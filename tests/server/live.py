@@ -14,6 +14,7 @@ from aiohttp import web
 from openfusion_auto.config.load import load
 from openfusion_auto.page.mount import mount
 from openfusion_auto.server.build import build
+from openfusion_auto.server.incoming import listen
 from openfusion_auto.server.keys import ENGINE
 from tests.server.conftest import KEY_ENV, Router, candidate
 from tests.support.faulty import FaultyUpstream
@@ -68,13 +69,21 @@ async def serving(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
         )
         await runner.setup()
+        door = await listen(runner.server, "127.0.0.1", 0)
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            root = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            root = f"http://127.0.0.1:{door.sockets[0].getsockname()[1]}"
             async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
                 yield Live(f"{root}/v1", root, app[ENGINE], http, up, app)
         finally:
+            door.close()
             await runner.cleanup()
+
+
+async def put_away(app):
+    """Close what an application holds that never served."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await runner.cleanup()
 
 
 def upstream_entry(name, url):

@@ -187,6 +187,18 @@ async def test_an_answer_without_usage_is_booked_by_its_bytes(start_router, upst
     assert 0 < line["input_tokens"] < 60
 
 
+async def test_what_the_upstream_bills_is_believed(start_router, upstream):
+    told = json.loads(vectors({"model": "m", "input": "x"}))
+    told["usage"]["cost"] = 0.0042
+    upstream.script.append(json.dumps(told).encode())
+    async with start_router(upstream.url, candidates=[embedder()], offers=["provider"]) as router:
+        body = json.dumps({"model": "embed-a", "input": "x"}).encode()
+        status, _, raw = await router.post("/v1/embeddings", body)
+        assert status == 200, raw
+        (line,) = json.loads(raw)["openfusion"]["usage"]
+        assert (line["usd"], line["billed"]) == (0.0042, True)
+
+
 async def test_a_large_answer_comes_whole(start_router, upstream):
     asked = {"model": "embed-a", "input": ["x"] * 20_000, "encoding_format": "base64"}
     async with start_router(upstream.url, candidates=TWO) as router:

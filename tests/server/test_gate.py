@@ -25,6 +25,7 @@ from tests.server.live import (
     HOST,
     check_alive,
     check_refusal,
+    put_away,
     raw,
     replies,
     request,
@@ -491,12 +492,12 @@ def settings(folder, host, keys=""):
 async def test_s45_listening_beyond_this_machine_asks_for_keys(tmp_path, host):
     with pytest.raises(ConfigError, match="OPENFUSION_API_KEYS"):
         build(settings(tmp_path, host), dry_run=True)
-    assert build(settings(tmp_path, host, CLIENT_KEY), dry_run=True)
+    await put_away(build(settings(tmp_path, host, CLIENT_KEY), dry_run=True))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 async def test_s45_listening_on_this_machine_needs_no_key(tmp_path, host):
-    assert build(settings(tmp_path, host), dry_run=True)
+    await put_away(build(settings(tmp_path, host), dry_run=True))
 
 
 async def test_s45_the_default_is_this_machine_only(tmp_path):

@@ -25,7 +25,7 @@ from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.build import build
 from openfusion_auto.server.keyring import OPERATOR, PASS_S, Keyring
 from tests.server.conftest import FOUR, candidate
-from tests.server.live import HOST, request, send, serving
+from tests.server.live import HOST, put_away, request, send, serving
 
 NOW = 1_800_000_000.0
 SAY = "[[say:fine]] Name the states of the parser"
@@ -463,7 +463,7 @@ async def test_beyond_this_machine_a_key_of_the_file_is_enough_and_an_expired_or
     with pytest.raises(ConfigError, match="openfusion keys create"):
         build(exposed(tmp_path), dry_run=True)
     create(path_in(tmp_path), Wish("new"), NOW)
-    assert build(exposed(tmp_path), dry_run=True)
+    await put_away(build(exposed(tmp_path), dry_run=True))
     assert exposed(tmp_path).warnings == ()
 
 
@@ -471,6 +471,6 @@ async def test_to_serve_everybody_it_must_be_told_twice(tmp_path):
     twice = exposed(tmp_path, "insecure_no_keys = true\n")
     with pytest.raises(ConfigError, match="Only one of"):
         build(twice, dry_run=True)
-    assert build(twice, dry_run=True, insecure=True)
+    await put_away(build(twice, dry_run=True, insecure=True))
     with pytest.raises(ConfigError, match="Only one of"):
         build(exposed(tmp_path), dry_run=True, insecure=True)

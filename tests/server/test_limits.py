@@ -7,7 +7,7 @@ import pytest
 
 from openfusion_auto.config.keyfile import Wish, create, path_in
 from openfusion_auto.config.load import load
-from openfusion_auto.core.limits import Spending
+from openfusion_auto.core.limits import Spending, to_units
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.limits import SERVER
 from openfusion_auto.server.build import build
@@ -123,6 +123,20 @@ async def test_tokens_are_counted_by_what_was_used_and_told_on_streams_too(tmp_p
         assert abs(me.body["left"]["tokens"] - (5000 - used)) <= 100  # some came back since
 
 
+async def test_who_leaves_before_the_answer_has_used_the_tokens_of_the_prompt(tmp_path):
+    wish = Wish("ci", tokens_per_minute=100_000)
+    long = {**body(CHAT), "messages": [{"role": "user", "content": "word " * 40_000}]}
+    async with keyed(tmp_path, wish) as (router, texts):
+        router.up.script = ["gate:never:ok"]
+        asked = asyncio.create_task(send(router, long, key=texts["ci"]))
+        await until(lambda: router.up.requests)
+        asked.cancel()
+        await until(lambda: router.engine.traces.latest(1))
+        await until(lambda: router.engine.traces.latest(1)[0].outcome != "running")
+        me = (await send(router, None, path="/keys/me", method="GET", key=texts["ci"])).body
+        assert me["left"]["tokens"] < 90_000  # they come back within a minute
+
+
 async def test_a_request_larger_than_a_minutes_tokens_is_told_not_to_try_again(tmp_path):
     async with keyed(tmp_path, Wish("ci", tokens_per_minute=10)) as (router, texts):
         reply = await send(router, body(CHAT), key=texts["ci"])
@@ -189,6 +203,22 @@ async def test_what_was_really_spent_is_what_the_budget_loses(tmp_path):
         assert total > 0
         assert me["used"]["usd_today"] == pytest.approx(total, abs=1e-10)
         assert me["left"]["usd"] == pytest.approx(1.0 - total, abs=1e-10)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_before_the_answer_uses_the_budget_up_all_the_same(tmp_path, stream):
+    async with serving(tmp_path, limits={"usd_per_day": 5.0}) as router:
+        router.up.script = ["gate:never:ok"]
+        asked = asyncio.create_task(send(router, body(CHAT, stream=stream), path=CHAT))
+        await until(lambda: router.up.requests)
+        asked.cancel()
+        await until(lambda: not counters(router).running(SERVER))
+        trace = router.engine.traces.latest(1)[0]
+        (line,) = trace.attempts
+        assert (line.status, line.usage, line.usd) == ("cancelled", None, None)
+        assert any("only budgets count it" in note for note in trace.notes)
+        ((_, spent),) = counters(router).spending(SERVER).day
+        assert spent == to_units(line.known_usd) > 0
 
 
 async def test_the_route_shows_what_the_budget_would_do_and_takes_nothing(tmp_path):

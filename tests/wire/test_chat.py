@@ -314,7 +314,7 @@ def test_usage_is_read_with_its_details():
         (198, 10723, None, 603, 405),  # as Gemini, which does not say what the rest is
         (0, 10180, 60, 60, 60),
         (1499, 11619, 400, 1499, 400),  # as OpenAI
-        (1499, 15000, 2809, 1499, 1499),  # nobody's rule: nothing is made of it
+        (1499, 12000, 2809, 1499, 1499),  # nobody's rule: nothing is made of it
         (1499, 10, 0, 1499, 0),
         (1499, "14428", 0, 1499, 0),
     ],
@@ -342,10 +342,15 @@ def test_junk_is_no_usage(junk):
     assert read_usage(junk) is None
 
 
-def test_parts_are_never_more_than_their_whole():
+def test_a_cache_that_stands_beside_the_input_is_in_it():
+    portkey = {
+        "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 515,
+        "cache_read_input_tokens": 450, "cache_creation_input_tokens": 50,
+    }  # fmt: skip
+    assert read_usage(portkey) == Usage(510, 5, 450, 50)
     details = {"prompt_tokens_details": {"cached_tokens": 50, "cache_write_tokens": 60}}
     assert read_usage({"prompt_tokens": 10, "completion_tokens": 1, **details}) == Usage(
-        10, 1, 10, 10
+        120, 1, 50, 60
     )
 
 

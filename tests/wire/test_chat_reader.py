@@ -124,6 +124,24 @@ def test_usage_in_the_last_choice_is_read():
     assert read(sse(chunk({"content": "hi"}), ended))[1].usage is None
 
 
+def test_usage_that_comes_in_pieces_is_put_together():
+    begun = chunk({"content": "hi"})
+    begun["usage"] = {
+        "prompt_tokens": 900,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "cost": 0.5,
+    }
+    ended = chunk({}, "stop")
+    for rest in ({"completion_tokens": 7}, {"prompt_tokens": 0, "completion_tokens": 7}):
+        ended["usage"] = rest
+        deltas, answer = read(sse(begun, ended))
+        assert answer.usage == deltas[1].usage == Usage(900, 7, 4)
+        assert answer.billed_usd == 0.5
+    ended["usage"] = {"prompt_tokens": 800, "completion_tokens": 2, "cost": 0.4}
+    _, answer = read(sse(begun, ended))
+    assert (answer.usage, answer.billed_usd) == (Usage(800, 2), 0.4)
+
+
 def test_usage_beside_no_choices_is_read_but_not_passed_on():
     data = sse(chunk({"content": "hi"}, "stop"), {"choices": None, "usage": {"prompt_tokens": 3}})
     deltas, answer = read(data)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Answer, Prompt, Tool, ToolCall, Usage
 from openfusion_auto.errors import BadRequest, Overloaded, UpstreamBroken
-from openfusion_auto.wire.codec import CODECS, Codec, custom_names, usage_of, with_custom
+from openfusion_auto.wire.codec import CODECS, Codec, custom_names, told_of, with_custom
 from openfusion_auto.wire.jsons import dumps
 
 DIALECTS = ("chat", "responses", "messages")
@@ -196,8 +196,12 @@ def test_what_a_body_says_was_used_is_read_whether_it_holds_an_answer_or_not(dia
     empty = dumps({"usage": json.loads(body)["usage"]})
     with pytest.raises(UpstreamBroken):
         codec.read_answer(empty)
-    assert usage_of(codec, empty) == usage_of(codec, body) == Usage(9, 4, 5)
-    assert all(usage_of(codec, said) is None for said in (b"", b"[]", b"{}", b'{"usage": 3}'))
+    assert told_of(codec, empty) == (Usage(9, 4, 5), None, 0)
+    assert told_of(codec, body) == (Usage(9, 4, 5), None, len(body))
+    nothing = (b"", b"[]", b"{}", b'{"usage": 3}', b'{"error": {"message": "no"}}', b"<html>" * 99)
+    assert all(told_of(codec, said) == (None, None, 0) for said in nothing)
+    assert told_of(codec, body[:-9]) == (None, None, len(body) - 9)  # a model's, cut
+    assert told_of(codec, b'{"usage": {"cost": 0.5}}') == (None, 0.5, 0)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -55,6 +55,7 @@ def prompt_of(dialect, **more):
         ("messages", {"tools": [search()]}, [("m", 0.01, None)]),
         ("messages", {"tools": [search(max_uses=2), FETCH]}, [("m", 0.01, 2)]),
         ("messages", {"tools": [FETCH]}, [("m", 0.01, 0)]),
+        ("messages", {"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "m"}]}, [("m", None, None)]),
         ("messages", {"tools": [{"type": "bash_20250124", "name": "bash"}]}, []),
     ],
 )  # fmt: skip

@@ -148,6 +148,19 @@ def test_what_is_cached_for_an_hour_is_told_apart(lives, hour):
     assert read_usage(render_usage(usage)) == usage
 
 
+def test_a_compaction_on_the_way_is_used_tokens_too():
+    # As Anthropic's guide shows it: the top level is the answer alone. An advisor is another model.
+    steps = [
+        {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500},
+        {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000},
+        {"type": "advisor_message", "input_tokens": 9, "output_tokens": 9},
+    ]
+    told = {"input_tokens": 23_000, "output_tokens": 1_000, "iterations": steps}
+    assert read_usage(told) == Usage(203_000, 4_500)
+    for junk in (None, "x", [None, 5, {"type": "compaction", "input_tokens": -1}]):
+        assert read_usage({**told, "iterations": junk}) == Usage(23_000, 1_000)
+
+
 def test_a_count_of_an_hour_that_cannot_be_spoils_the_whole_usage():
     assert (
         read_usage({"input_tokens": 3, "cache_creation": {"ephemeral_1h_input_tokens": -1}}) is None

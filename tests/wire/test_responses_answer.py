@@ -130,8 +130,8 @@ def test_an_errors_code_is_named_and_its_words_are_not():
     [
         (USAGE, Usage(9, 5, 4, 1, 2)), (None, None), ({}, None), ("x", None), ({"input_tokens": 3}, Usage(3)),
         ({"input_tokens": -1}, None), ({"input_tokens": True}, None), ({"output_tokens": 10**13}, None),
-        ({"input_tokens": 3, "input_tokens_details": {"cached_tokens": 9}}, Usage(3, 0, 3)),
-        ({"output_tokens": 2, "output_tokens_details": {"reasoning_tokens": 9}}, Usage(0, 2, 0, 0, 2)),
+        ({"input_tokens": 3, "input_tokens_details": {"cached_tokens": 9}}, Usage(12, 0, 9)),
+        ({"output_tokens": 2, "output_tokens_details": {"reasoning_tokens": 9}}, Usage(0, 11, 0, 0, 9)),
     ],
 )  # fmt: skip
 def test_usage_is_read_or_none(value, usage):

@@ -57,6 +57,8 @@ def test_they_stand_behind_the_clients_own_and_each_once():
      ({"cost": 0.25, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.25}}, 0.25),
      ({"cost": 0.25, "is_byok": True, "cost_details": {"upstream_inference_cost": 5}}, 5.25),
      ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, None),
+     ({"cost": 0.95, "cost_details": {"upstream_inference_cost": 19}}, 19.95),  # as its guide shows it
+     ({"cost": 0.95, "cost_details": {"upstream_inference_cost": None}}, 0.95),
      ({"cost": 0, "is_byok": True}, None)],
 )  # fmt: skip
 def test_a_bill_is_an_amount_or_none(usage, usd):

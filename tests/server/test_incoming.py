@@ -1,0 +1,80 @@
+"""What comes from clients is read into shared room and passed on; the rest of the server's tests read through it, too."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+from aiohttp import web
+
+from openfusion_auto.errors import ConfigError
+from openfusion_auto.server.incoming import ROOM, listen
+
+
+async def echoing(request):
+    return web.Response(body=await request.read())
+
+
+@contextlib.asynccontextmanager
+async def connected(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def head(size, *lines):
+    said = ("POST / HTTP/1.1", "Host: x", f"Content-Length: {size}", *lines, "", "")
+    return "\r\n".join(said).encode()
+
+
+@pytest.fixture
+async def port():
+    server = web.Server(echoing)
+    door = await listen(server, "127.0.0.1", 0)
+    yield door.sockets[0].getsockname()[1]
+    door.close()
+    await server.shutdown(0.1)
+
+
+async def sent_in_pieces(port, body):
+    async with connected(port) as (reader, writer):
+        writer.write(head(len(body)))
+        for at in range(0, len(body), 50_000):
+            writer.write(body[at : at + 50_000])
+            await asyncio.sleep(0.001)
+        await reader.readuntil(b"\r\n\r\n")
+        return await reader.readexactly(len(body))
+
+
+async def test_connections_that_read_in_turn_keep_their_own(port):
+    bodies = [bytes([65 + k]) * (3 * ROOM + k) for k in range(8)]
+    assert await asyncio.gather(*(sent_in_pieces(port, body) for body in bodies)) == bodies
+
+
+async def test_a_client_that_sends_nothing_more_still_gets_its_answer(port):
+    async with connected(port) as (reader, writer):
+        writer.write(head(2, "Connection: close") + b"hi")
+        assert (await reader.read()).endswith(b"hi")
+
+
+async def test_a_client_that_is_behind_is_waited_for(port):
+    """More than sockets hold: what is written waits until the client reads, and arrives whole."""
+    body = bytes(range(256)) * 4_000  # within what the library takes
+    async with connected(port) as (reader, writer):
+        for _ in range(12):
+            writer.write(head(len(body)) + body)
+        await asyncio.sleep(0.05)
+        for _ in range(12):
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(body)) == body
+
+
+async def test_an_address_that_is_taken_is_said():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match="--port"):
+            await listen(web.Server(echoing), "127.0.0.1", taken.getsockname()[1])

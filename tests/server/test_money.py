@@ -1,0 +1,186 @@
+"""What calls cost where list prices do not say it: service tiers, sound, bills, and answers that come to nothing."""
+
+import json
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from openfusion_auto.evals.runner import recorded
+from openfusion_auto.evals.verify import money
+from tests.server.conftest import candidate, price
+from tests.server.dialects import DIALECTS, Says, Scripted, request_for
+from tests.server.test_surfaces import tell, ways
+
+LISTED = (16 * 1.0 + 4 * 0.1 + 7 * 4.0) / 1e6  # 20 tokens of which 4 are cached, and 7
+FIELD = {"chat": "service_tier", "responses": "service_tier", "messages": "speed"}
+FAST = {"chat": "priority", "responses": "priority", "messages": "fast"}
+
+
+def asking(dialect):
+    return {**request_for(dialect), FIELD[dialect]: FAST[dialect]}
+
+
+@ways
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_call_in_a_dearer_tier_costs_an_unknown_sum_and_its_tokens_at_least(
+    start_router, dialect, streamed
+):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, dialect=dialect, candidates=[candidate()]) as router,
+    ):
+        told = [
+            (request_for(dialect), "priority", True),
+            (request_for(dialect), "", False),
+            (asking(dialect), "default", False),  # the provider was busy, and says so
+            (asking(dialect), "", True),  # one that does not say came from where it was asked for
+        ]
+        for body, tier, dearer in told:
+            up.script.append(Says("ok", tier=tier))
+            status, _, raw = await tell(router, dialect, body, streamed=streamed)
+            assert status == 200, raw
+            trace = router.engine.traces.latest(1)[0]
+            (line,) = trace.attempts
+            known = (line.usd, line.billed, line.known_usd)
+            usd = None if dearer else pytest.approx(LISTED)
+            assert known == (usd, dearer, pytest.approx(LISTED)), (body, tier)
+            assert any("faster tier" in note for note in trace.notes) is dearer
+            assert list(money(recorded(trace), router.engine.means.pool, "", dry=False)) == []
+
+
+@ways
+async def test_tokens_of_sound_have_no_known_price_and_cost_that_of_text_at_least(
+    start_router, streamed
+):
+    async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
+        up.script.append(Says("ok", sound=9))
+        status, _, raw = await tell(router, "chat", request_for("chat"), streamed=streamed)
+        assert status == 200, raw
+        trace = router.engine.traces.latest(1)[0]
+        (line,) = trace.attempts
+        assert (line.usd, line.billed, line.known_usd) == (None, True, pytest.approx(LISTED))
+        assert any("sound" in note for note in trace.notes)
+
+
+async def test_a_call_in_a_cheaper_tier_is_booked_at_its_list_price_and_says_so(start_router):
+    async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
+        up.script.append(Says("ok", tier="flex"))
+        await tell(router, "chat", {**request_for("chat"), "service_tier": "flex"})
+        trace = router.engine.traces.latest(1)[0]
+        assert trace.attempts[0].usd == pytest.approx(LISTED)
+        assert any("slower tier" in note for note in trace.notes)
+
+
+async def test_a_tier_that_the_model_refuses_is_none_and_its_price_is_known(start_router):
+    async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
+        no = {
+            "message": "Unsupported parameter: 'service_tier'",
+            "code": "unsupported_parameter",
+            "param": "service_tier",
+        }
+        up.script += [Says(fail=400, error=no), Says("ok")]
+        status, _, raw = await tell(router, "chat", asking("chat"))
+        assert status == 200, raw
+        assert [FIELD["chat"] in r.body for r in up.requests] == [True, False]
+        line = router.engine.traces.latest(1)[0].attempts[-1]
+        assert (line.usd, line.billed) == (pytest.approx(LISTED), False)
+
+
+async def test_a_free_model_is_free_in_any_tier(start_router):
+    free = candidate(price_usd_per_mtok=price(0.0, 0.0))
+    async with Scripted("chat") as up, start_router(up.url, candidates=[free]) as router:
+        up.script.append(Says("ok", tier="priority"))
+        await tell(router, "chat", asking("chat"))
+        trace = router.engine.traces.latest(1)[0]
+        assert (trace.attempts[0].usd, trace.attempts[0].billed) == (0, False)
+        assert trace.decision.plan.worst_case_usd == 0
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_an_estimate_knows_no_price_of_a_dearer_tier(start_router, dialect):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, dialect=dialect, candidates=[candidate()]) as router,
+    ):
+        told = []
+        for body in (asking(dialect), request_for(dialect)):
+            named = {"anthropic-version": "2023-06-01"} if dialect == "messages" else {}
+            status, _, raw = await router.post("/v1/estimate", body, **named)
+            assert status == 200, raw
+            told.append(json.loads(raw))
+        fast, usual = told
+        assert fast["tiers"] == [{"upstream": "relay", "tier": "dearer"}]
+        assert (fast["usd"]["expected"], fast["usd"]["worst_case"]) == (None, None)
+        assert usual["tiers"] == []
+        assert usual["usd"]["worst_case"] > usual["usd"]["expected"] > 0
+
+
+@ways
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_under_a_limit_of_money_a_dearer_tier_is_not_asked_for_and_the_session_goes_on(
+    start_router, dialect, streamed
+):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, dialect=dialect, candidates=[candidate()], limits={"usd_per_day": 1.0}) as router,
+    ):  # fmt: skip
+        status, _, raw = await tell(router, dialect, asking(dialect), streamed=streamed)
+        assert status == 200, raw
+        assert FIELD[dialect] not in up.requests[0].body
+        trace = router.engine.traces.latest(1)[0]
+        assert "service tier left out" in trace.notes[0]
+        assert trace.decision.plan.worst_case_usd >= trace.usd() > 0
+
+
+@ways
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_what_an_upstream_bills_is_believed_in_every_dialect(start_router, dialect, streamed):
+    async with (
+        Scripted(dialect) as up,
+        start_router(up.url, dialect=dialect, candidates=[candidate()], offers=["provider"]) as router,
+    ):  # fmt: skip
+        up.script.append(Says("ok", cost=0.0421, tier="priority"))
+        status, _, raw = await tell(router, dialect, request_for(dialect), streamed=streamed)
+        assert status == 200, raw
+        (line,) = router.engine.traces.latest(1)[0].attempts
+        assert (line.usd, line.billed) == (0.0421, True)
+
+
+@ways
+async def test_what_is_billed_for_an_answer_that_comes_to_nothing_is_believed(
+    start_router, streamed
+):
+    async with (
+        Scripted("chat") as up,
+        start_router(up.url, candidates=[candidate()], offers=["provider"]) as router,
+    ):
+        up.script += [Says("", cost=0.0421), Says("ok", cost=0.01)]
+        status, _, raw = await tell(router, "chat", request_for("chat"), streamed=streamed)
+        assert status == 200, raw
+        lines = router.engine.traces.latest(1)[0].attempts
+        assert [(a.status, a.usd, a.billed) for a in lines] == [
+            ("error", 0.0421, True),
+            ("ok", 0.01, True),
+        ]
+
+
+async def test_an_error_page_with_status_200_is_no_models_writing(start_router):
+    told = {"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}]}
+    bodies = [json.dumps(told).encode(), b"<html>" + b"x" * 50_000]
+
+    async def answer(request):
+        await request.read()
+        return web.Response(body=bodies.pop())
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    async with (
+        TestServer(app) as up,
+        start_router(str(up.make_url("/v1")), candidates=[candidate()]) as router,
+    ):
+        status, _, raw = await tell(router, "chat", request_for("chat"))
+        assert status == 200, raw
+        page_line, good = router.engine.traces.latest(1)[0].attempts
+        assert (page_line.status, page_line.usage.output) == ("error", 0)
+        assert page_line.usage.input == good.usage.input > 0
