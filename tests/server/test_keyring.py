@@ -304,6 +304,11 @@ async def test_options_reach_no_further_than_the_key(tmp_path):
                 router, body("/chat/completions", openfusion=options), key=texts["some"]
             )
             assert (reply.status, reply.error["code"]) == (400, "unknown_candidate")
+        asked = len(router.up.requests)
+        handed = body("/chat/completions", fallbacks=["vendor/reasoner-a"])  # LiteLLM would ask it
+        reply = await send(router, handed, key=texts["some"])
+        assert (reply.status, reply.error["code"]) == (404, "model_not_found")
+        assert len(router.up.requests) == asked
         panel = body("/chat/completions", openfusion={"mode": "panel"})
         reply = await send(router, panel, key=texts["some"])
         assert reply.status == 200
