@@ -32,6 +32,7 @@ or an upstream's body.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -261,13 +262,14 @@ class UpstreamWants(UpstreamRejected):
     """The model refuses a request for a thing that can be said otherwise; from then on it is.
 
     Attributes:
-        want: `REASONING` before each answer of the history, a `SIGNATURE` on its calls, or what must not be there; see
-            `wire/refused.py`.
+        want: `REASONING` before each answer of the history, a `SIGNATURE` on its calls, what is sealed in it left out
+            (`UNSEALED`), or what must not be there; see `wire/refused.py`.
         anew: The next try says it otherwise. The same once more would be refused once more.
     """
 
     REASONING: ClassVar[str] = "reasoning_content"
     SIGNATURE: ClassVar[str] = "thought_signature"
+    UNSEALED: ClassVar[str] = "unsealed"
     want: str = ""
     anew: bool = False
 
@@ -287,7 +289,9 @@ class InternalError(FusionError):
 
 def cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
     """Return the error for an address that cannot be had."""
-    return ConfigError(
-        f"cannot listen on {host}:{port} ({error.strerror}): "
-        "is another openfusion running? Choose another port with --port"
-    )
+    why = str(error.strerror or error).rpartition(": ")[2]  # asyncio says the address again before
+    hint = {
+        errno.EADDRINUSE: "is another openfusion running? Choose another port with --port",
+        errno.EACCES: "choose a port from 1024 on with --port",
+    }.get(error.errno or 0, "is that an address of this machine?")
+    return ConfigError(f"cannot listen on {host}:{port} ({why}): {hint}")

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,6 +42,11 @@ class Adapters(click.Group):
         """Find the command; what is no command is a client to show, so that a typo names the nearest."""
         if args[0] in self.commands or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
+        near = get_close_matches(args[0][:40], self.commands, n=1)
+        # A client's name has options behind it and no further name: this is a command, mistyped.
+        if near and len(args) > 1 and not args[1].startswith("-"):
+            said = output.clean(args[0][:40])
+            raise click.UsageError(f"No such command {said!r}. Did you mean {near[0]!r}?", ctx)
         return super().resolve_command(ctx, ["show", *args])
 
 
@@ -147,7 +153,7 @@ def row(adapter: Adapter, values: Values) -> dict[str, object]:
     }
 
 
-@command.command("show")
+@command.command("show", short_help="Show what a client needs; nothing is written.")
 @client_argument
 @mcp_option
 @json_option
@@ -288,7 +294,7 @@ def status_command(
         raise click.exceptions.Exit(1)
 
 
-@command.command("uninstall")
+@command.command("uninstall", short_help="Take our part out of a client's files again.")
 @client_argument
 @mcp_option
 @json_option
@@ -327,10 +333,14 @@ def filled(
     url: str | None, model: str, config: Path | None, *, mcp: bool = False, known: bool = False
 ) -> Values:
     """Return what fills templates, for the smallest window behind `model`; `known`: a record has the address."""
+    from openfusion_auto.cli.models import doubt
     from openfusion_auto.cli.remote import server_of
     from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked, windows
 
     settings = load_settings(config)
+    # A client would learn of a slip at its first request; another router may know other names.
+    if not known and url is None and (why := doubt(settings, model)):
+        output.problem(f"warning: {why}")
     context, bound = windows(settings.pool, model)
     open_port = known and settings.config.server.port == 0
     at = url or (URL if open_port else server_of(settings, None, option="--url").url)

@@ -22,6 +22,7 @@ from openfusion_auto.cli.common import (
     readable,
     stdin_is_terminal,
 )
+from openfusion_auto.errors import FusionError
 
 if TYPE_CHECKING:
     from openfusion_auto.cli.talk import Talk
@@ -61,7 +62,7 @@ def command(
     if not question.strip():
         raise click.UsageError("there is nothing to ask: TEXT and standard input are empty")
 
-    from openfusion_auto.cli.talk import start, summary
+    from openfusion_auto.cli.talk import failed, start, summary
 
     talk = start(config, dry_run=dry_run, model=model, options={"mode": mode})
     if estimate:
@@ -76,6 +77,11 @@ def command(
         for trace in talk.traces:
             output.note(f"stopped | {summary(trace, talk.engine)}")
         raise
+    except FusionError as error:
+        output.problem(error.message)
+        for line in (said for trace in talk.traces for said in failed(trace, talk)):
+            output.note(line)
+        raise click.exceptions.Exit(output.exit_code(error)) from None
     output.note(summary(talk.traces[-1], talk.engine))
 
 

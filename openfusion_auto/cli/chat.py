@@ -125,7 +125,7 @@ def converse(chat: Chat, read: Callable[[], str], *, as_json: bool) -> int:
 def turn(talk: Talk, runner: asyncio.Runner, line: str, *, as_json: bool) -> bool:
     """Ask once and print the answer; return whether there was one."""
     from openfusion_auto.cli.answer_view import print_stream
-    from openfusion_auto.cli.talk import summary
+    from openfusion_auto.cli.talk import failed, summary
 
     before = len(talk.traces)
     try:
@@ -139,6 +139,8 @@ def turn(talk: Talk, runner: asyncio.Runner, line: str, *, as_json: bool) -> boo
         return False
     except FusionError as error:
         output.problem(error.message)
+        for said in (text for trace in talk.traces[before:] for text in failed(trace, talk)):
+            output.note(said)
         return False
     output.note(summary(talk.traces[-1], talk.engine))
     return True

@@ -43,14 +43,22 @@ class Check(NamedTuple):
     todo: str = ""
 
 
+def mend(said: str) -> str:
+    """Return what to do about one problem of the configuration."""
+    if said.startswith("env:"):
+        return f"set {said.removeprefix('env:').partition(':')[0]} to what it must be, or unset it"
+    if "cannot be read (" in said:
+        return "make it readable, or name another file with --config or OPENFUSION_CONFIG"
+    return "mend it; `openfusion init --path new.toml` shows every key"
+
+
 def examine(config: Path | None, *, probe: bool) -> tuple[list[Check], list[dict[str, object]]]:
     """Return all checks, and the settings that are not the defaults with where each was set."""
     checks = [installed()]
     try:
         settings = load_settings(config)
     except ConfigError as error:
-        todo = "mend it; `openfusion init --path new.toml` shows every key"
-        failed = [Check("config", "FAIL", line, todo) for line in error.message.splitlines()]
+        failed = [Check("config", "FAIL", said, mend(said)) for said in error.message.splitlines()]
         return [*checks, *failed], []
     checks += configuration(settings)
     checks += keys(settings)

@@ -97,7 +97,7 @@ def mode_of(model: str | None, provider: str | None, *, there: bool) -> str:
     )
 
 
-@command.command("enable-auto")
+@command.command("enable-auto", short_help="Let Codex ask for openfusion/auto.")
 @json_option
 @url_option
 @file_option
@@ -123,7 +123,7 @@ def enable_fusion(
     enable(FUSION, url, file, config, as_json=as_json, dry_run=dry_run)
 
 
-@command.command("use-role")
+@command.command("use-role", short_help="Let Codex ask for the best model of a role.")
 @click.argument("role", metavar="ROLE", shell_complete=complete.roles)
 @json_option
 @url_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 MODES = ("auto", "single", "verify", "panel")
+
+
+class FiniteRange(click.FloatRange):
+    """A number between bounds. `nan` lies between all, since it compares with none; here it is refused."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or say what is wrong with it."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def config_option(command: Command) -> Command:
@@ -103,18 +117,21 @@ def notices(settings: Settings, *, dry_run: bool, asked: bool) -> list[str]:
     """Return what must be said before anything is answered, one line each; the last one loudest."""
     lines = [f"warning: {text}" for text in settings.warnings]
     names = " or ".join(missing_keys(settings))
+    unready = sorted(settings.unready.items())
+    said = {name: f"warning: upstream {name} cannot be called: {why}" for name, why in unready}
     if dry_run:
+        # What has no key at all is said below; a key that cannot be one was meant to be used.
+        lines += [line for name, line in said.items() if settings.key(name) is not None]
         leave = [f"set {names}"] if names else []
         leave += ["leave out --dry-run"] if asked else []
-        said = "DRY RUN: NO MODEL IS CALLED, ANSWERS ARE MADE UP"
-        return [*lines, f"*** {said}. To leave it: {' and '.join(leave)}. ***"]
-    lines += [
-        f"warning: upstream {name} cannot be called: {why}"
-        for name, why in sorted(settings.unready.items())
-    ]
+        loud = "DRY RUN: NO MODEL IS CALLED, ANSWERS ARE MADE UP"
+        return [*lines, f"*** {loud}. To leave it: {' and '.join(leave)}. ***"]
+    lines += said.values()
     if len(settings.unready) == len(settings.config.upstreams):
-        said = "NO UPSTREAM CAN BE CALLED: EVERY REQUEST WILL FAIL"
-        lines.append(f"*** {said}. See above; to try it without a key: --dry-run. ***")
+        loud = "NO UPSTREAM CAN BE CALLED: EVERY REQUEST WILL FAIL"
+        lines.append(
+            f"*** {loud}. See above, and openfusion doctor; to try it without a key: --dry-run. ***"
+        )
     return lines
 
 
@@ -141,6 +158,7 @@ def start_engine(settings: Settings, *, asked: bool, keyless: bool = False) -> E
     from openfusion_auto.server.build import build_store
 
     dry = is_dry_run(settings, asked=asked or keyless)
+    output.log_as_notes()
     announce_state(settings, dry_run=dry, asked=asked)
     return local_engine(
         settings, dry_run=dry, store=build_store(settings, dry_run=dry, clock=Clock())

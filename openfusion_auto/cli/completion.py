@@ -9,7 +9,7 @@ VARIABLE = "_OPENFUSION_COMPLETE"  # in which click tells the program that a key
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")), metavar="SHELL")
 def command(shell: str) -> None:
     """Print what makes a shell complete commands, options and names.
 

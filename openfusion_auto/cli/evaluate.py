@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import click
 
 from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
+    FiniteRange,
     announce_state,
     config_option,
     dry_run_option,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from openfusion_auto.evals.cases import Case
     from openfusion_auto.evals.contenders import Contender
     from openfusion_auto.evals.receipt import Kind
-    from openfusion_auto.evals.runner import How, Run
+    from openfusion_auto.evals.runner import How, Purse, Run
     from openfusion_auto.runtime.engine import Engine
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,7 +62,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
                  help="Ask every case so often."),
     click.option("--parallel", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
                  help="So many cases at once. Times are those of a busy machine then."),
-    click.option("--max-usd", type=click.FloatRange(min=0), metavar="X",
+    click.option("--max-usd", type=FiniteRange(min=0), metavar="X",
                  help="Begin nothing further once this is spent, or a price is unknown; what is left out is counted."),
     click.option("--excerpts", type=click.IntRange(0, 100_000), default=0, metavar="N",
                  help="Keep the first N characters of questions and answers; else only their digests and sizes."),
@@ -114,14 +116,17 @@ def evaluate(
     """
     from openfusion_auto.evals import receipt, signing
     from openfusion_auto.evals.contenders import contender, contenders
-    from openfusion_auto.evals.runner import check_requests
+    from openfusion_auto.evals.runner import Purse, check_requests
     from openfusion_auto.evals.seal import rendered
+    from openfusion_auto.evals.shelf import FOLDER, Shelf
 
     settings = load_settings(wanted.config)
     dry = is_dry_run(settings, asked=wanted.dry_run)
     key = signing.load_key(wanted.sign.expanduser()) if wanted.sign else None
     if wanted.out is not None:
         check_folder(wanted.out)
+    elif not dry:
+        Shelf(settings.state_path / FOLDER).check()
     unready = {} if dry else settings.unready
     who = contenders(baselines, settings.pool, unready)
     grader = contender(wanted.grader or default_grader(settings.pool), settings.pool, unready)
@@ -129,7 +134,12 @@ def evaluate(
     announce_state(settings, dry_run=dry, asked=wanted.dry_run)
     engine = engine_of(settings, dry=dry)
     how = how_of(wanted)
-    runs, grading = asyncio.run(play(engine, cases, who, how, grader, pairs=pairs))
+    purse = Purse(how.max_usd)
+    try:
+        runs, grading = asyncio.run(play(engine, cases, who, how, grader, purse, pairs=pairs))
+    except KeyboardInterrupt:
+        output.note(stopped(purse, dry=dry))
+        raise
     origin = receipt.origin_of(settings, dry_run=dry)
     now = engine.means.clock.wall()
 
@@ -154,6 +164,7 @@ def engine_of(settings: Settings, *, dry: bool) -> Engine:
     from openfusion_auto.runtime.clock import Clock
     from openfusion_auto.server.build import build_store
 
+    output.log_as_notes()
     return local_engine(
         settings, dry_run=False, store=build_store(settings, dry_run=False, clock=Clock())
     )
@@ -179,12 +190,13 @@ async def play(
     who: Sequence[Contender],
     how: How,
     grader: Contender,
+    purse: Purse,
     *,
     pairs: bool,
 ) -> tuple[list[Run], dict[str, object] | None]:
     """Run everything; returns the runs and the judged pairs."""
     from openfusion_auto.evals import judge
-    from openfusion_auto.evals.runner import Purse, run_all
+    from openfusion_auto.evals.runner import run_all
 
     judged = len(who) - 1 if pairs else 0
     bar = Progress(len(cases) * how.repeat * (len(who) + judged))
@@ -193,7 +205,6 @@ async def play(
         bar.step(f"{run.case.id}  {run.contender.name}")
 
     try:
-        purse = Purse(how.max_usd)
         runs = await run_all(engine, cases, who, how, count, purse)
         judging = judge.Grader(engine, grader, purse=purse)
         runs = [await judge.checked(judging, run) for run in runs]
@@ -204,6 +215,14 @@ async def play(
             await upstream.close()
         await asyncio.to_thread(engine.means.books.store.close)
     return runs, grading
+
+
+def stopped(purse: Purse, *, dry: bool) -> str:
+    """Return what Ctrl-C leaves: no receipt, and what was paid until then; calls that were cut stand in the books."""
+    if dry:
+        return "stopped: no receipt was made, nothing was spent (dry run)"
+    spent = output.usd(purse.spent) if math.isfinite(purse.spent) else "an unknown sum"
+    return f"stopped: no receipt was made; {spent} was spent on what had ended, openfusion stats has all of it"
 
 
 def check_folder(out: Path) -> None:

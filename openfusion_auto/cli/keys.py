@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openfusion_auto.cli import complete, output
-from openfusion_auto.cli.common import config_option, json_option, load_settings
+from openfusion_auto.cli.common import FiniteRange, config_option, json_option, load_settings
 
 if TYPE_CHECKING:
     from openfusion_auto.config.keyfile import Key
@@ -23,6 +23,8 @@ LIMITS = (
     ("max_usd_per_day", "USD/day"),
     ("max_usd_per_month", "USD/month"),
 )
+
+BUDGET = FiniteRange(min=0, min_open=True)  # [USD]
 
 
 @click.group()
@@ -42,10 +44,10 @@ def command() -> None:
     "are named are the only ones behind virtual models too.",
 )
 @click.option(
-    "--max-usd-per-day", type=float, metavar="USD", help="Budget of 24 hours. Without it: none."
+    "--max-usd-per-day", type=BUDGET, metavar="USD", help="Budget of 24 hours. Without it: none."
 )
 @click.option(
-    "--max-usd-per-month", type=float, metavar="USD", help="Budget of 30 days. Without it: none."
+    "--max-usd-per-month", type=BUDGET, metavar="USD", help="Budget of 30 days. Without it: none."
 )
 @click.option(
     "--requests-per-minute", type=int, metavar="N", help="More get a 429. Without it: no limit."
@@ -86,6 +88,10 @@ def create_command(
 
     settings, now_s = load_settings(config), Clock().wall()
     named = tuple(dict.fromkeys(m.strip() for text in models for m in text.split(",") if m.strip()))
+    if models and not named:  # a variable that is empty must not open everything
+        raise click.BadParameter(
+            "names none; leave it out where a key may ask for all", param_hint="--models"
+        )
     check(settings, named)
     until = None if expires is None else moment_of(expires, now_s)
     wish = Wish(name, named, until, **limits)  # type: ignore[arg-type]  # click has seen to the types
@@ -99,7 +105,7 @@ def create_command(
     output.emit(text)
 
 
-@command.command("list")
+@command.command("list", short_help="List the keys: limits, last use, spending.")
 @json_option
 @config_option
 def list_command(as_json: bool, config: Path | None) -> None:
@@ -119,7 +125,7 @@ def list_command(as_json: bool, config: Path | None) -> None:
         output.emit("no keys yet: openfusion keys create NAME")
 
 
-@command.command("revoke")
+@command.command("revoke", short_help="Take a key's right away.")
 @click.argument("name_or_id", metavar="NAME|ID")
 @json_option
 @config_option

@@ -17,7 +17,7 @@ import click
 
 from openfusion_auto import __version__
 from openfusion_auto.cli import output
-from openfusion_auto.errors import ConfigError, FusionError
+from openfusion_auto.errors import FusionError
 
 # Name -> what `openfusion --help` says of it; a test holds these against the commands' own words.
 COMMANDS: Mapping[str, str] = {
@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "Check configuration, keys, pool, port and folders.",
     "compat": "Probe gateways: do their answers have the form that clients read?",
     "keys": "Make and revoke the keys that clients show.",
-    "trace": "Show what a running server recorded.",
+    "trace": "Show what was recorded of requests.",
     "top": "Watch the requests of a running server.",
     "stats": "Show what was measured of each candidate, and what calls cost.",
     "eval": "Ask Auto every case and write a receipt of it.",
@@ -152,5 +152,5 @@ def run(args: list[str]) -> int:
     except FusionError as error:
         for line in error.message.splitlines():
             output.problem(line)
-        return 2 if isinstance(error, ConfigError) or error.scope == "client" else 1
+        return output.exit_code(error)
     return code if isinstance(code, int) else 0

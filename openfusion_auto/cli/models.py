@@ -88,3 +88,18 @@ def row(c: Candidate, *, wide: bool) -> list[str]:
         " ".join(c.roles) or "-",
     ]
     return [*cells, c.model] if wide else cells
+
+
+def doubt(settings: Settings, model: str) -> str | None:
+    """Return why the configured router would not know a model's name, with near ones; None when it does."""
+    from openfusion_auto.core.prompt import Options
+    from openfusion_auto.errors import FusionError
+    from openfusion_auto.runtime.names import wanted
+
+    offers = {u.name: u.offers for u in settings.config.upstreams}
+    own = {one.name: one for one in settings.models}
+    try:
+        wanted(model, Options(), settings.pool, offers, own)
+    except FusionError as error:
+        return error.message
+    return None

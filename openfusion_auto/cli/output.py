@@ -16,6 +16,8 @@ from openfusion_auto.core import words
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from openfusion_auto.errors import FusionError
+
 NAME = "openfusion"
 clean, count, many, usd = words.clean, words.count, words.many, words.usd
 
@@ -48,6 +50,21 @@ def emit(text: str = "", *, newline: bool = True) -> None:
 def note(text: str) -> None:
     """Say something on stderr."""
     click.echo(clean(text), err=True)
+
+
+def exit_code(error: FusionError) -> int:
+    """Return what a command ends with: 2 for what its user asked for or configured, else 1."""
+    from openfusion_auto.errors import ConfigError
+
+    return 2 if isinstance(error, ConfigError) or error.scope == "client" else 1
+
+
+def log_as_notes() -> None:
+    """Let what is logged where nobody set up logging look like all else that is said on stderr."""
+    import logging
+
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter(f"{NAME}: %(message)s"))
 
 
 def problem(text: str) -> None:

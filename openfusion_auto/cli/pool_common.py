@@ -35,10 +35,10 @@ def choose(name: str | None, config: Path | None) -> Chosen:
     if name is None:
         settings = load_settings(config)
         return Chosen(settings.pool, settings.pool_source)
-    from openfusion_auto.config.load import SHIPPED_POOLS, shipped_pool
+    from openfusion_auto.config.load import find_pool
     from openfusion_auto.config.pool import load_pool
 
-    source = shipped_pool(name) if name in SHIPPED_POOLS else Path(name).expanduser()
+    source = find_pool(name, Path(), "--pool")
     return Chosen(load_pool(source), source)
 
 

@@ -28,7 +28,7 @@ class View(NamedTuple):
     keys: dict[str, str]
 
 
-@click.command("front")
+@click.command("front", short_help="Show the cost-quality front of the pool.")
 @json_option
 @pool_option
 @click.option(
@@ -91,8 +91,9 @@ def text_of(chosen: Chosen, view: View) -> Iterator[str]:
     yield "quality  chance to solve a task of the kind as hard as the benchmarks', 0..1"
     yield ""
     if view.worth.front.members:
-        yield from picture(view)
-        yield ""
+        if len(view.worth.priced) > 1:  # one point shows nothing
+            yield from picture(view)
+            yield ""
         yield from members(view)
         yield from others(view)
     for row, why in view.worth.unplaced:

@@ -27,7 +27,7 @@ class Written(NamedTuple):
     backup: Path | None = None
 
 
-@click.command("update")
+@click.command("update", short_help="Take new prices from a public list.")
 @json_option
 @click.option(
     "--from",

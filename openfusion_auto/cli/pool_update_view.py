@@ -48,7 +48,7 @@ def show_update(
     output.emit(f"pool  {chosen.source}, {output.many(len(chosen.pool.candidates), 'candidate')}")
     short = listed.digest[: len("sha256:") + 12]
     output.emit(
-        f"list  {listed.path}, {listed.kind}, {len(listed.entries)} models, {short}, "
+        f"list  {listed.path}, {listed.kind}, {output.many(len(listed.entries), 'model')}, {short}, "
         f"as of {listed.as_of} ({listed.as_of_from})"
     )
     notes = {name: list(rows) for name, rows in groupby(update.notes, key=lambda n: n.candidate)}

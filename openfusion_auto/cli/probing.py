@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openfusion_auto.cli import output
+from openfusion_auto.cli.common import FiniteRange
 from openfusion_auto.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ STYLES: Mapping[Outcome, str] = {
 }
 timeout_option = click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1, max=600),
+    type=FiniteRange(min=0.1, max=600),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

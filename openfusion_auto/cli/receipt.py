@@ -135,7 +135,7 @@ def replay(file: str, as_json: bool, pool: str | None, config: Path | None) -> N
         ) from None
 
 
-@command.command()
+@command.command(short_help="Make a receipt of a request, by its trace.")
 @click.argument("trace_id", metavar="TRACE", shell_complete=complete.traces)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there."
@@ -222,7 +222,7 @@ def report(found: Mapping[str, list[Finding]], *, as_json: bool) -> None:
         )
         return
     for name, rows in found.items():
-        output.emit(f"{name}: {'whole' if not rows else f'{len(rows)} findings'}")
+        output.emit(f"{name}: {'whole' if not rows else output.many(len(rows), 'finding')}")
         for row in rows:
             output.emit(f"  {row.rule:<10} {row.where}: {row.detail}")
 

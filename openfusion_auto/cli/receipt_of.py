@@ -55,6 +55,7 @@ def found(trace_id: str, settings: Settings) -> Trace:
     from openfusion_auto.server.build import build_store
     from openfusion_auto.store.records import Unreadable
 
+    output.log_as_notes()
     for dry in (False, True):
         store = build_store(settings, dry_run=dry, clock=Clock())
         try:

@@ -65,9 +65,11 @@ def usage(command: click.Command, context: click.Context, path: str) -> list[str
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     words = [p.metavar or (p.name or "").upper() for p in arguments]
     lines = ["```", " ".join([path, "[OPTIONS]", *words]), "```", ""]
-    lines += ["| option | meaning |", "| --- | --- |"]
-    lines += [option(p, context) for p in command.params if isinstance(p, click.Option)]
-    return [*lines, ""]
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    if options:
+        lines += ["| option | meaning |", "| --- | --- |"]
+        lines += [*(option(p, context) for p in options), ""]
+    return lines
 
 
 def named(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:
@@ -82,6 +84,8 @@ def option(param: click.Option, context: click.Context) -> str:
     also = "".join(f", `{name}`" for name in param.opts[1:])
     value = "" if param.is_flag else " " + placeholder(param)
     default = param.get_default(context) if param.show_default else None
+    if isinstance(default, tuple):
+        default = " ".join(map(str, default))
     ends = f" Default: `{default}`." if default is not None else ""
     return f"| `{names}{value}`{also} | {param.help}{ends} |"
 

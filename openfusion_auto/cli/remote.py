@@ -24,6 +24,10 @@ TIMEOUT_S = 10.0  # [s] these questions call no model
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
+class NobodyThere(Failure):
+    """Nothing answers at the address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running server and the key to show it."""
@@ -84,7 +88,8 @@ def ask_server(
     """Return the JSON object that a server answers with.
 
     Raises:
-        Failure: no server there, an error of its own, or something that is no openfusion.
+        NobodyThere: no server there.
+        Failure: an error of its own, or something that is no openfusion.
     """
     headers = {"Accept": "application/json", "User-Agent": "openfusion-cli"}
     if server.key:
@@ -97,7 +102,7 @@ def ask_server(
         status, raw = fetch(server.url + path, headers, body=sent, timeout_s=timeout_s)
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise Failure(
+        raise NobodyThere(
             f"no server answers at {server.url} ({why}): start one with `openfusion serve`, "
             "or name another with --server"
         ) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openfusion_auto.cli import output
-from openfusion_auto.cli.common import json_option
+from openfusion_auto.cli.common import FiniteRange, json_option
 from openfusion_auto.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--pool", metavar="FILE", help="Only the models of this pool: a file, or a shipped one."
 )
 @click.option(
-    "--check", nargs=2, type=click.FloatRange(0, 1), default=(0.7, 0.9), show_default=True,
+    "--check", nargs=2, type=FiniteRange(0, 1), default=(0.7, 0.9), show_default=True,
     metavar="SENS SPEC", help="How good the check behind an answer is: wrong ones found, right ones accepted.",
 )  # fmt: skip
 @click.option(

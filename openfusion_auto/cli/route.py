@@ -11,6 +11,7 @@ import click
 
 from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
+    FiniteRange,
     announce_state,
     config_option,
     is_dry_run,
@@ -43,7 +44,7 @@ SAMPLE_TOOL = {
 @json_option
 @click.option(
     "--cost-quality",
-    type=click.FloatRange(0, 10),
+    type=FiniteRange(0, 10),
     metavar="X",
     help="0 = quality first .. 10 = cheapest first, for this question.",
 )
@@ -85,9 +86,12 @@ def command(
     --server by a running one, which knows its sessions and live numbers. --json prints what POST /debug/route answers.
     Exit code 1 when no candidate could serve.
     """
+    asked = read_stdin() if text == "-" else readable(text)
+    if not asked.strip():
+        raise click.UsageError("there is nothing to decide: the text is empty")
     settings = load_settings(config)
     body = request_body(
-        read_stdin() if text == "-" else readable(text),
+        asked,
         options={"cost_quality": cost_quality, "session": session},
         system=system,
         tools=tools,

@@ -23,6 +23,8 @@ RISK_COLOURS = {"low": "green", "medium": "yellow", "high": "red"}
 BLOCK = "\u2588"
 WIDE = 100  # [columns] from here on there is room for the model's name
 BAR_CELLS, BAR_CELLS_WIDE = 30, 40  # [columns] of the best candidate's bar
+LEAST_CELLS = 14  # [columns] of the title above the bars
+BESIDE_CELLS = 27  # [columns] of place, total, expected price and the gaps between
 SHOWN_LOSERS = 3  # why-not sentences; --json has them all
 
 
@@ -111,18 +113,22 @@ def ranking(decision: Row, console: Console) -> None:
         table.add_column("model", overflow="fold")
     table.add_column("total", justify="right", no_wrap=True)
     table.add_column("expected", justify="right", no_wrap=True)
-    table.add_column("points by term", no_wrap=True)
+    room = console.width - BESIDE_CELLS - max(len(text_of(r, "candidate")) for r in rows)
+    cells = BAR_CELLS_WIDE if wide else min(BAR_CELLS, room)
+    drawn = cells >= LEAST_CELLS
+    if drawn:
+        table.add_column("points by term", no_wrap=True)
     best = max(r["total"] for r in rows)
-    cells = BAR_CELLS_WIDE if wide else BAR_CELLS
     for place, row in enumerate(rows, 1):
         who = [text_of(row, "candidate")] + ([text_of(row, "model")] if wide else [])
-        drawn = bar(row["terms"], best, cells, letters, fancy=fancy)
+        bars = [bar(row["terms"], best, cells, letters, fancy=fancy)] if drawn else []
         table.add_row(
-            f"{place}", *who, f"{row['total']:.3f}", usd(row["expected_usd"]), drawn,
+            f"{place}", *who, f"{row['total']:.3f}", usd(row["expected_usd"]), *bars,
             style="bold" if place == 1 else "",
         )  # fmt: skip
     console.print(table)
-    console.print(legend(names, letters, console.width, fancy=fancy))
+    if drawn:
+        console.print(legend(names, letters, console.width, fancy=fancy))
 
 
 def bar(

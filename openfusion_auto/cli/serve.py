@@ -85,6 +85,7 @@ def command(
     announce = announcer(settings, dry_run=dry, as_json=as_json)
     if worker is None and settings.config.server.workers > 1:
         announce_state(settings, dry_run=dry, asked=dry_run)
+        announce_page(settings, dry_run=dry)
         flags = [
             *(["--config", str(config)] if config else []),
             *(["--dry-run"] if dry_run else []),
@@ -94,6 +95,7 @@ def command(
         raise SystemExit(serve_by_several(settings, flags, announce))
     if worker is None:
         announce_state(settings, dry_run=dry, asked=dry_run)
+        announce_page(settings, dry_run=dry)
     else:
         announce = ready_to_serve
     serve_alone(settings, read, announce, dry_run=dry, insecure=insecure_no_keys, worker=worker)
@@ -116,6 +118,8 @@ def serve_alone(
     from openfusion_auto.server.serving import serve
     from openfusion_auto.server.worker import METRICS_FOLDER, SEALING, worker_of
 
+    if worker is not None and not {METRICS_FOLDER, SEALING} <= os.environ.keys():
+        raise click.UsageError("--worker is what `serve --workers` says to the processes it starts")
     set_up(settings.config.log)
     one = None if worker is None else worker_of(worker)
     app = build(
@@ -171,6 +175,23 @@ def ready_to_serve(_url: str) -> None:
     # What start-up made lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+
+
+def announce_page(settings: Settings, *, dry_run: bool) -> None:
+    """Say that a key which is missing can be given on the page, or why not there, where the configuration allows it."""
+    if dry_run or not settings.config.page.take_keys:
+        return
+    from openfusion_auto.server.held import lacks
+
+    names = [row.upstream for row in lacks(settings) if row.why_not is None]
+    if names and settings.config.server.workers > 1:
+        output.problem(
+            "page.take_keys does nothing with several workers; give a key to openfusion chat, and it counts for all"
+        )
+    elif names:
+        output.problem(
+            f"a key for {', '.join(names)} can be given on the page too, once it is ready: /ui/playground#keys"
+        )
 
 
 def announcer(settings: Settings, *, dry_run: bool, as_json: bool) -> Callable[[str], None]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,15 +51,25 @@ class Chat:
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is a command: a known word in front, or any word alone behind a slash."""
-    return line.partition(" ")[0] in COMMANDS or ALONE.fullmatch(line) is not None
+    """Whether a line is a command: a known word in front or one that is nearly so, or any word alone behind a slash."""
+    name = line.partition(" ")[0]
+    return name in COMMANDS or ALONE.fullmatch(line) is not None or nearest(name) is not None
+
+
+def nearest(name: str) -> str | None:
+    """Return the command that was meant by a word behind a slash, so that a slip is not sent to a model."""
+    if not name.startswith("/"):
+        return None
+    return next(iter(get_close_matches(name[:40], (*COMMANDS, "/exit"), n=1, cutoff=0.8)), None)
 
 
 def obey(chat: Chat, line: str) -> None:
-    """Carry out a command; an unknown one is answered with what there is."""
+    """Carry out a command; an unknown one is answered with the nearest, else with what there is."""
     name, _, rest = line.partition(" ")
-    done = COMMANDS.get(name)
-    if done is None:
+    done, near = COMMANDS.get(name), nearest(name)
+    if done is None and near is not None:
+        output.problem(f"there is no command {name[:40]}. Did you mean {near}?")
+    elif done is None:
         usage(chat, "")
     else:
         done[0](chat, rest.strip())

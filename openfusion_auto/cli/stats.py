@@ -72,7 +72,7 @@ def command(ctx: click.Context, as_json: bool, dry_run: bool, config: Path | Non
     stats_view.show(report, output.console())
 
 
-@command.command("reset")
+@command.command("reset", short_help="Forget what was measured and learned.")
 @click.option(
     "--candidate",
     metavar="ID",

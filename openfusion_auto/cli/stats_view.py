@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from openfusion_auto.cli.output import emit, text_of, usd
@@ -20,6 +20,7 @@ NUMBERS: Mapping[str, tuple[str, int]] = {
     "tokens/s": ("tokens_per_s", 0),
     "bytes/tok": ("bytes_per_token", 1),
 }
+NARROW = 72  # [columns] below which the tables do not fit
 UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))  # [s]
 
 
@@ -42,20 +43,36 @@ def show_numbers(rows: list[Row], console: Console) -> None:
     """Print a line for each candidate of which something was measured."""
     if not rows:
         return
-    table = new_table(("candidate", "ok", "failed", *NUMBERS, "age"), ("ok", "failed"))
-    table.columns[0].no_wrap = True
-    between = " " if console.width >= WIDE else "\n"
+    between = "\n" if NARROW <= console.width < WIDE else " "
+    lines = []
     for row in rows:
         name = text_of(row, "candidate") + ("" if row["in_pool"] else " *")
         attempts = row["attempts"]
         cells = [cell(row[member], digits, between) for member, digits in NUMBERS.values()]
-        table.add_row(
-            name, f"{attempts['ok']:.1f}", f"{attempts['failed']:.1f}", *cells, age(row["age_s"])
-        )
-    console.print(table)
+        counts = (f"{attempts['ok']:.1f}", f"{attempts['failed']:.1f}")
+        lines.append((name, *counts, *cells, age(row["age_s"])))
+    lay(("candidate", "ok", "failed", *NUMBERS, "age"), ("ok", "failed"), lines, console)
     emit("  live xN / P: N samples, halved every 15 minutes; P is the pool's own number")
     if not all(row["in_pool"] for row in rows):
         emit("  * not in the pool")
+
+
+def lay(
+    names: Sequence[str], numbers: Sequence[str], lines: Sequence[Sequence[str]], console: Console
+) -> None:
+    """Print a table, the columns in `numbers` to the right; where it would not fit, a block for each of its lines."""
+    if console.width < NARROW:
+        longest = max(map(len, names[1:]))
+        for head, *cells in lines:
+            emit(head)
+            for name, said in zip(names[1:], cells, strict=True):
+                emit(f"  {name:<{longest}}  {said}")
+        return
+    table = new_table(names, numbers)
+    table.columns[0].no_wrap = True
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
 
 
 def cell(number: Row, digits: int, between: str) -> str:
@@ -124,15 +141,15 @@ def show_money(report: Row, console: Console) -> None:
         emit("no calls are in the ledger")
         return
     columns = (f"calls {names[-1]}", *(f"usd {name}" for name in names))
-    table = new_table(("candidate", *columns), columns)
     by_name = {
         name: {r["candidate"]: r for r in window["candidates"]} for name, window in windows.items()
     }
+    lines = []
     for row in longest["candidates"]:
         found = (by_name[name].get(row["candidate"]) for name in names)
-        table.add_row(text_of(row, "candidate"), str(row["calls"]), *(amount(r) for r in found))
-    table.add_row("all", str(longest["calls"]), *(amount(windows[name]) for name in names))
-    console.print(table)
+        lines.append((text_of(row, "candidate"), str(row["calls"]), *(amount(r) for r in found)))
+    lines.append(("all", str(longest["calls"]), *(amount(windows[name]) for name in names)))
+    lay(("candidate", *columns), columns, lines, console)
     if report["keep_days"] < 30:
         emit(f"  the ledger goes back {report['keep_days']:g} days (store.keep_days)")
 

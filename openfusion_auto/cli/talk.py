@@ -13,7 +13,7 @@ from openfusion_auto.cli import output
 from openfusion_auto.cli.common import close_engine, load_settings, start_engine
 from openfusion_auto.core.estimate import estimate_json
 from openfusion_auto.core.prompt import Prompt
-from openfusion_auto.errors import FusionError
+from openfusion_auto.errors import FusionError, UpstreamDenied
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.judging import Incoming, raise_if_empty
@@ -196,5 +196,28 @@ def summary(trace: Trace, engine: Engine) -> str:
     model = found.model if found else trace.speaker() or "nobody"
     mode = trace.mode or "undecided"
     counted = "~" if any(a.estimated for a in trace.attempts) else ""
-    money = "nothing spent (dry run)" if trace.dry_run else counted + output.usd(trace.usd())
+    spent = trace.usd()
+    money = "cost unknown" if spent is None else counted + output.usd(spent)
+    if trace.dry_run:
+        money = "nothing spent (dry run)"
     return f"{model} | {mode} | {money} | {trace.ms or 0:.0f} ms | {trace.id}"
+
+
+def failed(trace: Trace, talk: Talk) -> list[str]:
+    """Return what is known of a turn without an answer: a line for each call that failed, and what it came to.
+
+    Where an upstream refused its key, the line says which key that was and where it was found.
+    """
+    if not trace.attempts:
+        return []
+    settings = talk.settings
+    variables = {u.name: u.api_key_env for u in settings.config.upstreams}
+    lines = []
+    for call in (a for a in trace.attempts if a.error):
+        line = f"  {call.candidate} at {call.upstream}: {call.detail or call.error}"
+        variable = variables.get(call.upstream)
+        if call.error == UpstreamDenied.default_code and variable is not None:
+            place = settings.key_places.get(variable)
+            line += f" Its key: {variable}{f' ({place})' if place else ', which is not set'}."
+        lines.append(line)
+    return [*dict.fromkeys(lines), f"failed | {summary(trace, talk.engine)}"]

@@ -15,6 +15,7 @@ import click
 
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import (
+    FiniteRange,
     config_option,
     json_option,
     load_settings,
@@ -33,7 +34,7 @@ END = "\x04"  # Ctrl-D
 @click.command()
 @server_option
 @click.option("--once", is_flag=True, help="Print what there is now, and end; so does a pipe.")
-@click.option("--every", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, metavar="SECONDS",
+@click.option("--every", type=FiniteRange(0.2, 60), default=1.0, show_default=True, metavar="SECONDS",
               help="How often to look.")  # fmt: skip
 @json_option
 @config_option

@@ -68,6 +68,11 @@ def money(row: Row) -> str:
     return "dry run" if row.get("dry_run") else usd(row.get("usd"))
 
 
+def spent(row: Row) -> str:
+    """Return `money` where no column says what it is: an unknown cost by that name."""
+    return "cost unknown" if not row.get("dry_run") and row.get("usd") is None else money(row)
+
+
 def outcome(row: Row) -> Any:  # noqa: ANN401 - rich's Text, imported only when something is shown
     """Return how a request or a call ended, in its colour."""
     from rich.text import Text
@@ -92,7 +97,7 @@ def show(trace: Row, console: Console) -> None:
     console.print(f"read as {text_of(task, 'kind')}: {read}" if task else "not read")
     answered = text_of(trace, "answered_by", "nobody")
     console.print(
-        f"{text_of(trace, 'mode')}, answered by {answered} after {milliseconds(trace.get('ms'))} ms, {money(trace)}"
+        f"{text_of(trace, 'mode')}, answered by {answered} after {milliseconds(trace.get('ms'))} ms, {spent(trace)}"
     )
     if trace.get("error"):
         console.print(f"error: {text_of(trace, 'error')}", style="red")

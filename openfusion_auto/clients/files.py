@@ -83,9 +83,12 @@ def write(path: Path, data: bytes, before: bytes | None) -> None:
         OSError: it cannot be written; what was there is whole.
     """
     real = path.resolve()
-    real.parent.mkdir(parents=True, exist_ok=True)
-    mode = real.stat().st_mode & 0o7777 if before is not None else _PRIVATE
-    handle, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".tmp", dir=real.parent)
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        mode = real.stat().st_mode & 0o7777 if before is not None else _PRIVATE
+        handle, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".tmp", dir=real.parent)
+    except OSError as error:  # of the file that was meant, not of one that nobody knows
+        raise OSError(error.errno, error.strerror, str(path)) from None
     fresh = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -164,10 +164,10 @@ def load(
         config = config.model_copy(update={"upstreams": builtin_upstreams(config.pool.file)})
     by_flag = overrides.get("pool.file", ("", ""))[1].startswith("flag:")
     base = cwd if file is None or by_flag else file.path.parent
-    pool_source = _pool_path(config.pool.file, base, _label(file, overrides, ("pool", "file")))
+    label = partial(_label, file, overrides)
+    pool_source = find_pool(config.pool.file, base, label(("pool", "file")))
     pool = load_pool(pool_source, shown=_shown(pool_source, cwd))
     _check_upstreams(pool, config, _shown(pool_source, cwd))
-    label = partial(_label, file, overrides)
     _check_roles(pool, config, label)
     experience = _experience(config, file.path.parent if file else cwd, cwd)
     state = state_path(env)
@@ -212,9 +212,10 @@ def _read(path: Path | None, env: Mapping[str, str], cwd: Path) -> TomlFile | No
         found = cwd / Path(named).expanduser()
         return read_toml(found, _shown(found, cwd))
     for found in (cwd / FILE_NAME, config_path(env) / FILE_NAME):
-        with contextlib.suppress(PermissionError):  # in a folder that we may not look into is none
-            if found.is_file():
-                return read_toml(found, _shown(found, cwd))
+        # A link that leads nowhere counts: to go by the defaults in silence would hide that it does. In a folder that
+        # we may not look into there is none.
+        if os.path.lexists(found):
+            return read_toml(found, _shown(found, cwd))
     return None
 
 
@@ -269,14 +270,20 @@ def _label(file: TomlFile | None, overrides: _Overrides, loc: Loc) -> str:
     return f"{file.where(loc)}: {key}" if file else f"default: {key}"
 
 
-def _pool_path(name: str, base: Path, label: str) -> Path:
+def find_pool(name: str, base: Path, label: str) -> Path:
+    """Return the file of a pool: a shipped one by its name, else a path relative to `base`.
+
+    Raises:
+        ConfigError: there is no such file; `label` says who named it.
+    """
     if name in SHIPPED_POOLS:
         return shipped_pool(name)
     found = base / Path(name).expanduser()
     if not found.is_file():
         shipped = ", ".join(f'"{n}"' for n in SHIPPED_POOLS)
+        what = "is a folder, not a file" if found.is_dir() else "no such file"
         raise ConfigError(
-            f"{label}: no such file: {found}; shipped pools are {shipped}{near(name, SHIPPED_POOLS)}"
+            f"{label}: {what}: {found}; shipped pools are {shipped}{near(name, SHIPPED_POOLS)}"
         )
     return found
 

@@ -75,7 +75,9 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be locked ({error.strerror})") from error
+        raise ConfigError(
+            f"{path.parent}: cannot be written to ({error.strerror}); set OPENFUSION_STATE_DIR to a folder that can"
+        ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -111,6 +111,8 @@ def _sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind in _BOUNDS:
         words, key = _BOUNDS[kind]
         return f"must be {words} {context[key]:g}, got {_short(value)}"
+    if kind == "string_too_short" and context["min_length"] == 1:
+        return "must not be empty"
     if kind == "value_error":
         return str(context["error"])
     return error["msg"][:1].lower() + error["msg"][1:]

@@ -247,7 +247,10 @@ def _last_words(messages: tuple[Message, ...]) -> tuple[int, envelope.Reading, b
         if is_result(message):
             result_since = result_since or not reply_since
         elif message.role == "assistant":
-            reply_since = reply_since or (not message.tool_calls and i < len(messages) - 1)
+            tail = i == len(messages) - 1
+            reply_since = reply_since or not (message.tool_calls or tail)
+            # Sent back to go on with what its upstream runs (Anthropic's `pause_turn`).
+            result_since = result_since or (tail and any(p.kind == "other" for p in message.parts))
         else:
             reading = envelope.read_text(message.text)
             if not reading.harness:

@@ -102,11 +102,12 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The structured output a request asks for: a name and a JSON Schema (None: any JSON object)."""
+    """The structured output a request asks for: a name, what it is for, and a JSON Schema (None: any JSON object)."""
 
     name: str = "answer"
     schema: Mapping[str, object] | None = None
     strict: bool | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

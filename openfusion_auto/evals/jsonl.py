@@ -48,4 +48,5 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError:
         raise ConfigError(f"{path.name}:{number}: not UTF-8") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise ConfigError(f"{path}: cannot be read ({why})") from None

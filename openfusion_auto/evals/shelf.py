@@ -38,6 +38,15 @@ class Shelf:
         found = ((NAME.fullmatch(p.name), p) for p in self.folder.iterdir())
         return sorted(Kept(int(m[1]), p) for m, p in found if m)
 
+    def check(self) -> None:
+        """See that a receipt could be kept, before anything is paid for.
+
+        Raises:
+            ConfigError: nothing can be written in the folder.
+        """
+        with private.locked(self.folder / FOLDER):
+            pass
+
     def add(self, make: Callable[[str | None], Mapping[str, object]]) -> Path:
         """Keep the receipt that `make` returns when it is told the digest of the one before it.
 

@@ -22,6 +22,7 @@ from openfusion_auto.server.surface import read_body
 from openfusion_auto.server.traces import owner
 
 HERE = "/ui/playground#keys"
+ELSEWHERE = "Set keys where the server starts, or give them to openfusion chat: that counts within a second."
 PROXIED = ("forwarded", "x-forwarded-", "x-real-ip", "via", "cf-")  # how their names begin
 
 
@@ -60,12 +61,12 @@ async def take(held: HeldKeys, follower: Follower, loaded: Loaded, lack: Lack, k
         raise Overloaded("The configuration cannot be read now, so nothing changes.")
 
 
-def lacking(request: web.Request) -> list[Lack] | None:
-    """Return which upstreams lack a key that the page would take; None when it takes none from who asks."""
+def lacking(request: web.Request) -> list[Lack] | str:
+    """Return which upstreams lack a key that the page would take; why, when it takes none from who asks."""
     try:
         held, follower = taker(request)
-    except Forbidden:
-        return None
+    except Forbidden as error:
+        return error.message
     return held.lacks(follower.settings)
 
 
@@ -76,9 +77,11 @@ def taker(request: web.Request) -> tuple[HeldKeys, Follower]:
         Forbidden: none are taken, or not from who asks.
     """
     app = request.app
-    if HELD not in app or not app[FOLLOWER].settings.config.page.take_keys:
+    if FOLLOWER not in app or not app[FOLLOWER].settings.config.page.take_keys:
+        raise Forbidden(f"No keys are taken here: page.take_keys is not set. {ELSEWHERE}")
+    if HELD not in app:
         raise Forbidden(
-            "No keys are taken here: page.take_keys is not set, or several workers serve."
+            f"Several workers serve, and a key given here would reach one of them alone. {ELSEWHERE}"
         )
     near = is_loopback(request.remote or "") and host_name(request.headers["Host"]) in LOOPBACK
     if not near or is_proxied(request):

@@ -41,7 +41,8 @@ async def shown(request: web.Request) -> dict[str, Any]:
     found, _ = await traces.found(request, {}, SUMMED, at_once=True)
     rows = whole(found)
     pool, live = pool_of(request), request.app[ENGINE].means.live
-    measure = yardstick(pool, live.snapshot(None).unready)
+    unready = live.snapshot(None).unready
+    measure = yardstick(pool, unready)
     worker = request.app.get(WORKER)
     return {
         "rows": rows[:SHOWN],
@@ -51,6 +52,7 @@ async def shown(request: web.Request) -> dict[str, Any]:
         "day": await spent(request),
         "streams": len(request.app[LIVE].streams),
         "health": health(pool, live),
+        "nobody": nobody(pool, unready),
         "workers": worker.of if worker is not None else 1,
     }
 
@@ -99,6 +101,12 @@ def day_of(rows: list[Spend]) -> Day:
         sum(r.usd for r in rows),
         sum(r.unknown for r in rows),
     )
+
+
+def nobody(pool: Pool, unready: Mapping[str, str]) -> list[str]:
+    """Return why no candidate at all can be called; empty when one can."""
+    whys = [unready.get(c.upstream) for c in pool.candidates]
+    return sorted({why for why in whys if why}) if all(whys) else []
 
 
 class Health(NamedTuple):

@@ -45,7 +45,12 @@ from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Reader, told_of
 from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
-from openfusion_auto.wire.portable import check_foreign, for_another, seals_of_answer
+from openfusion_auto.wire.portable import (
+    check_foreign,
+    for_another,
+    seals_of_answer,
+    seals_of_prompt,
+)
 from openfusion_auto.wire.refused import with_value, without_flags, without_refused
 from openfusion_auto.wire.rendered import Rendered
 from openfusion_auto.wire.tiers import was_left_out
@@ -306,8 +311,10 @@ class Attempts:
             return await upstream.open(call)
         except UpstreamWants as error:
             want = with_value(error.want, call.body, call.headers)
+            if want == UpstreamWants.UNSEALED:
+                live.disown(seals_of_prompt(prompt))
             error.anew = self._call_of(prompt, candidate, dialect, wants | {want})[0] != call
-            if error.anew:
+            if error.anew and want != UpstreamWants.UNSEALED:  # which is of this history alone
                 live.learn_want(candidate.id, want)
             raise
 

@@ -174,7 +174,11 @@ def not_found(model: str, pool: Pool, own: OwnModels = NONE_OWN) -> ModelNotFoun
     """Return the 404 for an unknown model, with the nearest names."""
     names = known_names(pool, own) + tuple(c.model for c in pool.candidates)
     near = list(dict.fromkeys(difflib.get_close_matches(model[:100], names, n=3, cutoff=0.5)))
-    hint = f" Did you mean {' or '.join(near)}?" if near else " GET /v1/models lists what there is."
+    hint = (
+        f" Did you mean {' or '.join(near)}?"
+        if near
+        else " GET /v1/models lists what there is, and so does `openfusion models`."
+    )
     shown = "".join(ch for ch in model[:80] if ch.isprintable())
     return ModelNotFound(f"The model {shown!r} does not exist.{hint}", param="model")
 

@@ -294,6 +294,12 @@ class LiveState:
         while len(self._makers) > MAX_SEALS:
             self._makers.popitem(last=False)
 
+    def disown(self, opaque: Iterable[str]) -> None:
+        """Forget who made what is sealed: the one that did no longer takes it, so it is nobody's."""
+        for seal in map(seal_of, opaque):
+            if self._makers.pop(seal, None) is not None:
+                self._store.keep(Maker, seal, None, self._epoch_s())
+
     def is_foreign(self, opaque: Iterable[str], candidate: Candidate) -> bool:
         """Whether something sealed was made elsewhere, or nobody knows where."""
         own = (candidate.upstream, candidate.model)
@@ -343,6 +349,7 @@ class LiveState:
                     Stats: self._stats,
                     Breaker: self._breakers,
                     Tally: self._tallies,
+                    Maker: self._makers,
                 }
                 kept.get(kind, {}).pop(key, None)
             case Stats():

@@ -270,5 +270,5 @@ def open_store(
         return SqliteStore(path, limits, wall, elsewhere=elsewhere)
     except (sqlite3.Error, OSError) as error:
         said = f"{path.name} cannot be used: {reason(error)}; nothing is kept beyond this process"
-        log.error("%s (%s). Move it away or set OPENFUSION_STATE_DIR, then restart.", said, path)  # noqa: TRY400 - no news in the stack
+        log.error("%s (%s). Mend or move it, or set OPENFUSION_STATE_DIR.", said, path)  # noqa: TRY400 - no news in the stack
         return MemoryStore(problem=said, max_traces=0)

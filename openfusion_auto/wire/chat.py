@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_tools import as_custom, stable_id
 from openfusion_auto.wire.counts import reconciled
 from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
@@ -32,7 +33,7 @@ MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens")
 # Fields of a message that are content of their own, beside text and calls.
-_CONTENT = ("refusal", "audio", "images", "function_call")
+_CONTENT = ("refusal", "audio", "images")
 
 
 def read_answer(raw: bytes, *, seed: str = "") -> Answer:
@@ -55,6 +56,8 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     if data.get("error"):
         raise told_failure(data["error"], HOLDS_ERROR)
     choice, message = _first(data.get("choices"))
+    if make_plain(data["choices"], "message"):
+        raw = dumps(data)
     text = text_of(message.get("content"))
     calls, unnamed = _calls(message.get("tool_calls"), seed)
     if _end_with_calls(data["choices"]) or unnamed:

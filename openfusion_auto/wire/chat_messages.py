@@ -17,7 +17,13 @@ from openfusion_auto.wire.chat_checks import (
     wrong_type,
     wrong_value,
 )
-from openfusion_auto.wire.chat_parts import DETAILS, read_attachment, read_reasoning
+from openfusion_auto.wire.chat_parts import (
+    DETAILS,
+    read_attachment,
+    read_reasoning,
+    thought_of,
+)
+from openfusion_auto.wire.jsons import as_object
 
 _SPEAKERS = ("system", "developer", "user", "assistant")
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -85,6 +91,20 @@ def read_tools(body: Mapping[str, object]) -> tuple[Tool, ...]:
         listed = enumerate(items("functions", body["functions"]))
         tools += (_function(f"functions[{i}]", f) for i, f in listed)
     return tuple(tools)
+
+
+def only_allowed(tools: tuple[Tool, ...], choice: object) -> tuple[Tool, ...]:
+    """Return the tools that a `tool_choice` of the type `allowed_tools` leaves; all of them for any other."""
+    asked = as_object(choice) or {}
+    held = as_object(asked.get("allowed_tools")) or {}
+    listed = held.get("tools")
+    if asked.get("type") != "allowed_tools" or not isinstance(listed, list):
+        return tools
+    allowed = [as_object(item) or {} for item in listed]
+    kinds = [(str(tool.get("type")), tool) for tool in allowed]
+    # One that the upstream runs is named by its type.
+    names = [(as_object(tool.get(kind)) or {}).get("name", kind) for kind, tool in kinds]
+    return tuple(tool for tool in tools if tool.name in names)
 
 
 def _simple(value: object) -> Message | None:
@@ -169,7 +189,8 @@ def _thought(at: str, part: Mapping[str, object]) -> Part:
     text = ""
     for field in _TEXT_FIELDS["reasoning"]:
         if part.get(field) is not None:
-            text = string(f"{at}.{field}", part[field])
+            said = part[field]
+            text = thought_of(said) if isinstance(said, list) else string(f"{at}.{field}", said)
             break
     sealed = part.get("signature") or part.get("data")
     opaque = sealed if isinstance(sealed, str) else ""

@@ -79,6 +79,13 @@ def read_reasoning(item: Mapping[str, object]) -> Part | None:
     return Part("reasoning", text, size=len(opaque), opaque=opaque, raw=found)
 
 
+def thought_of(value: object) -> str:
+    """Return the text of what a thinking part holds: a text, or a list of parts, as Mistral has it."""
+    if isinstance(value, list):
+        return "".join(_readable(as_object(part) or {}) for part in value)
+    return value if isinstance(value, str) else ""
+
+
 def render_content(parts: Sequence[Part], at: str) -> object:
     """Return a message's content: text as one string, which every server takes; a list only where there is more.
 
@@ -91,6 +98,16 @@ def render_content(parts: Sequence[Part], at: str) -> object:
     if all(part.kind in ("text", "refusal") for part in said):
         return "\n".join(part.text for part in said)
     return [_render(part, at) for part in said]
+
+
+def file_name(part: Part) -> str:
+    """Return the name of a file of any dialect; one by its kind where it has none."""
+    raw = part.raw or {}
+    held = as_object(raw.get("file")) or raw
+    name = held.get("filename") or held.get("title")
+    if isinstance(name, str) and name:
+        return name
+    return "document.pdf" if part.media == "application/pdf" else "file"
 
 
 def _render(part: Part, at: str) -> dict[str, object]:
@@ -107,7 +124,7 @@ def _render(part: Part, at: str) -> dict[str, object]:
     if part.kind == "audio" and data and sound:
         return {"type": "input_audio", "input_audio": {"data": data, "format": sound}}
     if part.kind == "file" and part.url.startswith("data:"):
-        return {"type": "file", "file": {"filename": _filename(part), "file_data": part.url}}
+        return {"type": "file", "file": {"filename": file_name(part), "file_data": part.url}}
     what = {"image": "An image", "audio": "A sound", "file": "A file"}.get(part.kind, "A part")
     raise BadRequest(
         f"{what} in {at} is given in a form that the chosen model's API cannot take"
@@ -138,15 +155,6 @@ def _file_data(source: Mapping[str, object], data: str) -> str:
     name = source.get("filename")
     is_pdf = isinstance(name, str) and name.lower().endswith(".pdf")
     return f"data:application/{'pdf' if is_pdf else 'octet-stream'};base64,{data}"
-
-
-def _filename(part: Part) -> str:
-    raw = part.raw or {}
-    held = as_object(raw.get("file")) or raw
-    name = held.get("filename") or held.get("title")
-    if isinstance(name, str) and name:
-        return name
-    return "document.pdf" if part.media == "application/pdf" else "file"
 
 
 def _readable(detail: Mapping[str, object]) -> str:

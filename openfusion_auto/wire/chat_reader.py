@@ -10,6 +10,7 @@ from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
 from openfusion_auto.wire.chat import CUT, has_sound, read_bill, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import latest
 from openfusion_auto.wire.errors import told_failure
@@ -18,7 +19,7 @@ from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
 from openfusion_auto.wire.tiers import tier_told
 
-_CONTENT = ("refusal", "audio", "images", "function_call")
+_CONTENT = ("refusal", "audio", "images")
 
 
 @dataclass(slots=True)
@@ -152,6 +153,8 @@ class ChatReader(StreamReader):
             return None if usage is None else Delta(b"", usage=usage, data=chunk)
         if not isinstance(choices, list):
             raise UpstreamBroken("an event's choices are not a list")
+        if make_plain(choices, "delta"):
+            raw = b"data: " + dumps(chunk) + b"\n\n"
         if len(choices) == 1:
             text, reasoning, calls, finish = self._choice(choices[0])
         else:

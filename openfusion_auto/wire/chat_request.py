@@ -19,13 +19,20 @@ from openfusion_auto.wire.chat_checks import (
     refuse_forbidden,
 )
 from openfusion_auto.wire.chat_foreign import render_foreign
-from openfusion_auto.wire.chat_messages import read_messages, read_tools
+from openfusion_auto.wire.chat_legacy import modern
+from openfusion_auto.wire.chat_messages import only_allowed, read_messages, read_tools
 from openfusion_auto.wire.chat_parts import render_content
 from openfusion_auto.wire.chat_settings import read_settings
 from openfusion_auto.wire.jsons import BOM, as_object, dumps
 from openfusion_auto.wire.naming import read_named
 from openfusion_auto.wire.options import FIELD
-from openfusion_auto.wire.splice import bounds_over, read_top_level, splice_top_level
+from openfusion_auto.wire.splice import (
+    BOUNDS,
+    bounds_over,
+    budgets_over,
+    read_top_level,
+    splice_top_level,
+)
 
 _SESSION = ("session_id", "prompt_cache_key", "user")
 _NO_HEADERS: Mapping[str, str] = {}
@@ -53,9 +60,11 @@ def parse_request(
     refuse_forbidden(body)
     named = read_named(body, raw)
     body, raw = named.body, named.raw
-    messages = read_messages(body.get("messages"))
+    edits = modern(body)
+    said = {**body, **edits} if edits else body
+    messages = read_messages(said.get("messages"))
     check_sampling(body)
-    tools = read_tools(body)
+    tools = only_allowed(read_tools(said), said.get("tool_choice"))
     most = body.get("max_completion_tokens", body.get("max_tokens"))
     most = body.get("max_tokens") if most is None else most
     return Prompt(
@@ -65,11 +74,11 @@ def parse_request(
         tools=tools,
         stream=body.get("stream") is True,
         include_usage=check_stream_options(body),
-        tool_choice_none=check_tool_choice(body, frozenset(tool.name for tool in tools)),
+        tool_choice_none=check_tool_choice(said, frozenset(tool.name for tool in tools)),
         max_output_tokens=cast("int | None", most),
         n=cast("int | None", body.get("n")) or 1,
         shape=cast("Shape", check_response_format(body)),
-        settings=read_settings(body),
+        settings=read_settings(said),
         options=named.options,
         session_fields=_session_fields(body),
         body=body,
@@ -85,11 +94,15 @@ def splice_request(
     The top-level `openfusion` goes out; when the client streams, did not ask for usage and `want_usage` is set,
     `stream_options.include_usage` goes in. All other bytes stay. A body with a top-level key that stands twice
     is written anew: which of the two an upstream reads is not ours to bet on. A bound of the answer over `most`
-    [tokens], the model's own, comes down to it: models refuse what they cannot write.
+    [tokens], the model's own, comes down to it, and a budget for reasoning below it: models refuse what they cannot
+    write.
     """
     if not prompt.raw or prompt.dialect != "chat":
         return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
-    edits = {"model": model, FIELD: None, **bounds_over(prompt.body, most)}
+    over = bounds_over(prompt.body, most)
+    edits = {"model": model, FIELD: None, **over, **modern(prompt.body)}
+    if over and most is not None:
+        edits |= budgets_over(prompt.body, most)
     if prompt.stream and want_usage and not prompt.include_usage:
         options = as_object(prompt.body.get("stream_options")) or {}
         edits["stream_options"] = {**options, "include_usage": True}
@@ -105,8 +118,11 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     """
     if prompt.dialect != "chat" or not prompt.body:
         return render_foreign(prompt, model, stream=stream, want_usage=want_usage).body
-    body: dict[str, object] = {**prompt.body, "model": model}
-    own = prompt.body.get("messages")
+    edits = modern(prompt.body)
+    gone = {key for key, value in edits.items() if value is None}
+    body = {key: v for key, v in {**prompt.body, **edits}.items() if key not in gone}
+    body["model"] = model
+    own = body.get("messages")
     messages: list[object] = list(own) if isinstance(own, list) else []
     body["messages"] = messages + [_render(message) for message in prompt.added]
     options = as_object(body.pop("stream_options", None)) or {}
@@ -115,6 +131,12 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     for field, value in prompt.overrides.items():
         body.pop(field, None)
         if value is not None and field != "stream":
+            body[field] = value
+    bounds = [bound for name in BOUNDS if isinstance(bound := body.get(name), int)]
+    for field, value in budgets_over(body, min(bounds)).items() if bounds else ():
+        if value is None:
+            del body[field]
+        else:
             body[field] = value
     if stream:
         body["stream"] = True

@@ -63,8 +63,9 @@ def render_settings(
         "seed": settings.seed,
         "reasoning_effort": _effort(settings, lost),
     }
+    choice = _render_choice(settings.tool_choice, names, lost)
     if names:
-        found["tool_choice"] = _render_choice(settings.tool_choice, names, lost)
+        found["tool_choice"] = choice
         found["parallel_tool_calls"] = settings.parallel
     if settings.form is not None:
         found["response_format"] = _render_form(settings.form)
@@ -101,7 +102,16 @@ def _form(value: object) -> Form | None:
     held = as_object(asked.get("json_schema"))
     if asked.get("type") != "json_schema" or held is None:
         return None
-    return Form(str(held["name"]), as_object(held.get("schema")), _boolean(held.get("strict")))
+    schema, said = as_object(held.get("schema")), held.get("description")
+    about = said if isinstance(said, str) else ""
+    return Form(str(held["name"]), schema, _boolean(held.get("strict")), about)
+
+
+def effort_of(budget: int, lost: list[str]) -> str:
+    """Return the effort nearest to a bound of reasoning [tokens], noting that it stands for one."""
+    said = next((word for most, word in _BUDGETS if budget <= most), "high")
+    lost.append(f"bound of reasoning tokens as effort {said}")
+    return said
 
 
 def _effort(settings: Settings, lost: list[str]) -> str | None:
@@ -112,11 +122,8 @@ def _effort(settings: Settings, lost: list[str]) -> str | None:
         elif said != settings.effort:
             lost.append(f"reasoning effort {settings.effort} as {said}")
         return said
-    if settings.thinking_tokens is None:
-        return None
-    said = next((word for most, word in _BUDGETS if settings.thinking_tokens <= most), "high")
-    lost.append(f"bound of reasoning tokens as effort {said}")
-    return said
+    budget = settings.thinking_tokens
+    return None if budget is None else effort_of(budget, lost)
 
 
 def _render_choice(choice: str | None, names: frozenset[str], lost: list[str]) -> object:
@@ -133,6 +140,8 @@ def _render_form(form: Form) -> dict[str, object]:
     if form.schema is None:
         return {"type": "json_object"}
     held: dict[str, object] = {"name": form.name, "schema": form.schema}
+    if form.description:
+        held["description"] = form.description
     if form.strict is not None:
         held["strict"] = form.strict
     return {"type": "json_schema", "json_schema": held}

@@ -100,7 +100,9 @@ def render_tools(tools: Iterable[Tool], lost: list[str]) -> list[dict[str, objec
 
 def render_call(call: ToolCall) -> dict[str, object]:
     """Return a call as a message of the history holds it, a custom call as its function's."""
-    arguments = wrap_input(call.arguments) if call.kind == "custom" else call.arguments
+    # No arguments at all are read as JSON by some servers, and fail.
+    said = call.arguments or "{}"
+    arguments = wrap_input(call.arguments) if call.kind == "custom" else said
     function = {"name": call.name, "arguments": arguments}
     return {"id": call.id, "type": "function", "function": function}
 

@@ -22,6 +22,8 @@ from openfusion_auto.errors import (
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 from openfusion_auto.wire.overflow import CODE, is_overflow, openai_words, sentence, sizes_in
 from openfusion_auto.wire.refused import refused_field
+from openfusion_auto.wire.roles import refused_role
+from openfusion_auto.wire.said import error_said
 
 HOLDS_ERROR = "The upstream's answer cannot be used: it holds an error"
 MESSAGE_LIMIT = 300  # characters of an upstream's message that may be passed on
@@ -78,6 +80,13 @@ _WANTS: Mapping[str, re.Pattern[str]] = {
         r"|(?:missing|must include|requires?)\b.{0,60}\breasoning_content",
         re.IGNORECASE,
     ),
+    # Its own reasoning, which it no longer knows: keys were changed, or another of its accounts made it.
+    UpstreamWants.UNSEALED: re.compile(
+        r"encrypted content\b.{0,200}could not be (?:verified|decrypted)"
+        r"|invalid .{0,3}signature.{0,3} in .{0,3}thinking"
+        r"|without its required .{0,3}(?:reasoning|following)\b|item with id .{0,3}rs_\w+.{0,3} not found",
+        re.IGNORECASE | re.DOTALL,
+    ),
     UpstreamWants.SIGNATURE: re.compile(r"missing an? .{0,3}thought_?signature", re.IGNORECASE),
 }
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
@@ -119,14 +128,16 @@ def upstream_failure(
         return UpstreamRateLimited("The upstream's rate limit was reached.", retry_after_s=wait_s)
     if status in (401, 402, 403):
         return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
+    if status == 500 and _is_of_roles(body):
+        status = 400
+    if status in (400, 404, 413, 422):
+        return _rejected(status, body, secrets)
     if status in (408, 409, 425) or 500 <= status <= 599:
         return UpstreamOverloaded(
             f"The upstream failed ({status}).",
             status=503 if status in (503, 529) else 502,
             retry_after_s=wait_s,
         )
-    if status in (400, 404, 413, 422):
-        return _rejected(status, body, secrets)
     return UpstreamBroken(f"The upstream answered with status {status}, which is no answer.")
 
 
@@ -140,9 +151,8 @@ def told_failure(error: object, what: str) -> FusionError:
         error: Its error object.
         what: What happened, for a broken answer's message.
     """
-    found = as_object(error) or {}
-    said = found.get("message")
-    message = said if isinstance(said, str) else error if isinstance(error, str) else ""
+    found = error_said(error)
+    message = str(found.get("message") or "")
     names = (found.get("code"), found.get("type"))
     if is_overflow(message[: 4 * MESSAGE_LIMIT], *names):
         return too_long(sentence(sizes_in(message[: 4 * MESSAGE_LIMIT])))
@@ -154,9 +164,9 @@ def told_failure(error: object, what: str) -> FusionError:
         return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
     if status in (400, 404, 413, 422):
         code = next((n for name in names if (n := identifier(name))), None)
-        why = f"The upstream refused the request{safe_reason(error)}."
+        why = f"The upstream refused the request{safe_reason(found)}."
         return UpstreamRejected(why, status=status, code=None if code == str(status) else code)
-    return UpstreamBroken(f"{what}{safe_reason(error)}")
+    return UpstreamBroken(f"{what}{safe_reason(found)}")
 
 
 def too_long(message: str) -> UpstreamRejected:
@@ -231,6 +241,12 @@ def _wait_in(message: str) -> float | None:
     return wait_s if wait_s is not None and wait_s <= RETRY_LIMIT_S else None
 
 
+def _is_of_roles(body: bytes) -> bool:
+    """Whether a failure is a template's that does not take the roles of the messages: llama.cpp's status is 500."""
+    message = _said(body).get("message")
+    return isinstance(message, str) and refused_role(message) is not None
+
+
 def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
     said = _said(body)
     raw_message = said.get("message")
@@ -238,7 +254,9 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
     code = identifier(said.get("code"))
     if is_overflow(message, code, said.get("type")):
         return too_long(openai_words(message))
-    if status == 404 or code == "model_not_found":
+    words = raw_message[: 4 * MESSAGE_LIMIT] if isinstance(raw_message, str) else ""
+    want = next((w for w, form in _WANTS.items() if form.search(words)), refused_field(said))
+    if want is None and (status == 404 or code == "model_not_found"):
         return UpstreamRejected(
             "The upstream does not serve this model." + (f" It said: {message}" if message else ""),
             status=404,
@@ -246,7 +264,6 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
             param="model",
         )
     message = message or f"The upstream refused the request ({status}) without a reason."
-    want = next((w for w, words in _WANTS.items() if words.search(message)), refused_field(said))
     param = _param(said.get("param"))
     if want is None:
         return UpstreamRejected(message, status=status, code=code, param=param)
@@ -258,22 +275,9 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
 def _said(body: bytes) -> Mapping[str, object]:
     """Return what an error body says, from the shapes in use; {} for anything else."""
     try:
-        held = loads(body[:BODY_LIMIT])
+        return error_said(loads(body[:BODY_LIMIT]))
     except JsonError:
         return {}
-    # Google's servers put a list around the object.
-    found = as_object(held[0] if isinstance(held, list) and held else held)
-    if found is None:
-        return {}
-    error = found.get("error")
-    if isinstance(error, str):
-        return {"message": error}
-    inner = as_object(error)
-    if inner is not None:
-        return inner
-    if isinstance(found.get("message"), str):
-        return found
-    return {"message": found.get("detail")}
 
 
 def _param(value: object) -> str | None:

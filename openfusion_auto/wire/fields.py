@@ -18,9 +18,9 @@ from openfusion_auto.wire.rendered import counted
 CONVERTED: Mapping[str, frozenset[str]] = {
     "chat": frozenset(
         {
-            "model", "messages", "tools", "functions", "tool_choice", "parallel_tool_calls", "max_tokens",
-            "max_completion_tokens", "stream", "stream_options", "stop", "temperature", "top_p", "seed", "n",
-            "response_format", "reasoning_effort", "reasoning", "thinking", FIELD,
+            "model", "messages", "tools", "functions", "function_call", "tool_choice", "parallel_tool_calls",
+            "max_tokens", "max_completion_tokens", "stream", "stream_options", "stop", "temperature", "top_p", "seed",
+            "n", "response_format", "reasoning_effort", "reasoning", "thinking", FIELD,
         }
     ),
     "responses": frozenset(
@@ -64,4 +64,18 @@ def unsaid(prompt: Prompt, carried: frozenset[str] = frozenset()) -> tuple[str, 
     deferred = sum(
         (as_object(tool.raw) or {}).get("defer_loading") is True for tool in prompt.tools
     )
-    return (*fields, *counted("deferred loading", deferred, "tool"))
+    text = as_object(prompt.body.get("text")) or {}
+    verbose = prompt.dialect == "responses" and text.get("verbosity") is not None
+    return (
+        *fields,
+        *(("verbosity of the text",) if verbose else ()),
+        *counted("name", _named(prompt) if prompt.dialect == "chat" else 0),
+        *counted("deferred loading", deferred, "tool"),
+    )
+
+
+def _named(prompt: Prompt) -> int:
+    """Return how many messages of a chat request say which of several people speaks."""
+    listed = prompt.body.get("messages")
+    said = [as_object(m) or {} for m in listed] if isinstance(listed, list) else []
+    return sum(m.get("role") != "function" and bool(m.get("name")) for m in said)

@@ -24,7 +24,7 @@ from openfusion_auto.wire.tiers import tier_told
 FINISHES: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "pause_turn": "stop",
+    "pause_turn": "length",  # cut between two steps of the upstream's own tools, to be sent back and gone on with
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",

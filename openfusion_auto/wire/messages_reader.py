@@ -25,6 +25,7 @@ from openfusion_auto.wire.sse import LIMIT, Frame
 from openfusion_auto.wire.tiers import tier_told
 
 _INSIDE = ("content_block_start", "content_block_delta", "content_block_stop", "message_delta")
+_KNOWN = frozenset({*_INSIDE, "message_start", "message_stop", "ping", "error"})
 _TEXTS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking"}
 
 
@@ -86,9 +87,10 @@ class MessagesReader(StreamReader):
         )
 
     def _read(self, frame: Frame, data: bytes, *, last: bool) -> Sequence[Delta]:
-        return (self._read_event(frame, data, last=last),)
+        delta = self._read_event(frame, data, last=last)
+        return () if delta is None else (delta,)
 
-    def _read_event(self, frame: Frame, data: bytes, *, last: bool) -> Delta:
+    def _read_event(self, frame: Frame, data: bytes, *, last: bool) -> Delta | None:
         try:
             event = loads(data)
         except JsonError:
@@ -96,13 +98,17 @@ class MessagesReader(StreamReader):
         if not isinstance(event, dict):
             return self._fail("an event is not an object")
         raw, kind = frame.raw, event.get("type", frame.event)
+        if not isinstance(kind, str):
+            return self._fail("an event's type is not text")
+        if not (kind in _KNOWN or "type" in event or event.get("error")):
+            return None  # the server's own, which SSE lets a reader skip, and which breaks clients that check types
         if "type" not in event:
             event = {**event, "type": kind}
             raw = event_frame(event)
         if kind == "error" or event.get("error"):
             return self._fail_as(told_failure(event.get("error"), ERROR_EVENT))
         try:
-            return self._event(str(kind), raw, event)
+            return self._event(kind, raw, event)
         except UpstreamBroken as error:
             return self._fail(error.message)
 
@@ -144,7 +150,7 @@ class MessagesReader(StreamReader):
             raise UpstreamBroken("a content_block_start has no block")
         block = _Block(self._count)
         self._count += 1
-        self._blocks[event.get("index")] = block
+        self._blocks[_place(event)] = block
         self._content = self._content or (has_content(given) and given.get("type") != "text")
         calls: tuple[CallDelta, ...] = ()
         if given.get("type") == "tool_use":
@@ -175,7 +181,7 @@ class MessagesReader(StreamReader):
         return (CallDelta(0, block.call, call_id, name, ""),)
 
     def _block_delta(self, raw: bytes, event: Mapping[str, object]) -> Delta:
-        block = self._blocks.get(event.get("index"))
+        block = self._blocks.get(_place(event))
         delta = as_object(event.get("delta"))
         if block is None or delta is None:
             raise UpstreamBroken("a delta belongs to no content block")
@@ -193,7 +199,7 @@ class MessagesReader(StreamReader):
 
     def _block_stop(self, raw: bytes, event: Mapping[str, object]) -> Delta:
         """Read the end of a block; a call whose input stood in its start, or nowhere, is written then."""
-        block = self._blocks.get(event.get("index"))
+        block = self._blocks.get(_place(event))
         if block is None:
             raise UpstreamBroken("a content_block_stop belongs to no content block")
         calls: tuple[CallDelta, ...] = ()
@@ -262,6 +268,14 @@ class MessagesReader(StreamReader):
             return self._fail("empty answer: neither text nor a tool call")
         self._over = True
         return Delta(raw, done=True, data=event, dialect="messages")
+
+
+def _place(event: Mapping[str, object]) -> object:
+    """Return the index of an event's block, whatever an upstream takes for one."""
+    index = event.get("index")
+    if isinstance(index, dict | list):
+        raise UpstreamBroken("a block's index is not a number")
+    return index
 
 
 def _string(held: Mapping[str, object], key: str) -> str:

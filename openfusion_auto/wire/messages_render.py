@@ -9,6 +9,7 @@ from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.messages_blocks import is_unsigned
+from openfusion_auto.wire.messages_schema import fitted
 from openfusion_auto.wire.messages_turns import (
     Turn,
     called_tools,
@@ -19,10 +20,10 @@ from openfusion_auto.wire.messages_turns import (
 )
 from openfusion_auto.wire.options import FIELD
 from openfusion_auto.wire.rendered import Rendered, each_once
+from openfusion_auto.wire.splice import MIN_THINKING
 
 # [tokens] where neither the client nor the pool names a bound; what Claude Code asks for.
 DEFAULT_MAX_TOKENS = 32_000
-MIN_THINKING = 1024  # [tokens], the least that Anthropic's API takes as a budget
 JSON_ONLY = "Answer with one JSON object and nothing else."
 _EFFORTS: Mapping[str, str] = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max",
@@ -159,15 +160,18 @@ def _settings(
     _sampling(settings, out, lost)
     config: dict[str, object] = {}
     if form is not None and form.schema is not None:
-        config["format"] = {"type": "json_schema", "schema": form.schema}
+        schema = fitted(form.schema)
+        if schema != form.schema:
+            lost.append("schema of the answer, made one that the API takes")
+        config["format"] = {"type": "json_schema", "schema": schema}
     elif form is not None:
         lost.append("form json_object, asked for in words")
     _reasoning(settings, out, config, lost)
     if config:
         out["output_config"] = config
-    if names:
-        choice = _choice(settings.tool_choice, settings.parallel, names, lost)
-        out |= {"tool_choice": choice} if choice else {}
+    choice = _choice(settings.tool_choice, settings.parallel, names, lost)
+    if names and choice:
+        out["tool_choice"] = choice
     return out
 
 

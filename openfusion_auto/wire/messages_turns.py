@@ -14,6 +14,7 @@ from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.chat_tools import INPUT_SCHEMA, NO_ARGUMENTS, describe_custom
 from openfusion_auto.wire.jsons import JsonError, as_object, loads_text
 from openfusion_auto.wire.messages_blocks import split_data_url
+from openfusion_auto.wire.messages_schema import fitted
 from openfusion_auto.wire.ordered import in_order
 from openfusion_auto.wire.rendered import counted
 
@@ -90,6 +91,8 @@ def render_tools(tools: Iterable[Tool], lost: list[str]) -> list[Block]:
         if tool.kind == "custom" and tool.grammar:
             lost.append(f"grammar of custom tool {tool.name}")
         found.append(_tool(tool))
+        if tool.strict and found[-1].get("strict") is None and tool.kind == "function":
+            lost.append(f"strictness of tool {tool.name}")
     return found
 
 
@@ -202,8 +205,11 @@ def _source(part: Part, what: str) -> Block:
 
 
 def _document(part: Part) -> Block:
+    held = part.raw or {}
+    name = (as_object(held.get("file")) or held).get("filename")
+    titled: Block = {"title": name} if isinstance(name, str) and name else {}
     if part.text:
-        return {"type": "document", "source": _plain(part.text)}
+        return {"type": "document", "source": _plain(part.text), **titled}
     source = _source(part, "a file")
     media = source.get("media_type")
     if isinstance(media, str) and media.startswith("text/"):
@@ -213,7 +219,7 @@ def _document(part: Part) -> Block:
             raise _unsayable("a text file that is not UTF-8 in base64") from None
     elif media not in (None, "application/pdf"):
         raise _unsayable(f"a file of type '{media}'")
-    return {"type": "document", "source": source}
+    return {"type": "document", "source": source, **titled}
 
 
 def _plain(text: str) -> Block:
@@ -237,8 +243,8 @@ def _tool(tool: Tool) -> Block:
     schema = dict(INPUT_SCHEMA if custom else tool.schema or NO_ARGUMENTS)
     # The API takes objects alone, and wants it said.
     out["input_schema"] = {"type": "object", **schema} if "type" not in schema else schema
-    if tool.strict and not custom:
-        out["strict"] = True
+    if tool.strict and not custom and fitted(schema) == schema:
+        out["strict"] = True  # else the API refuses the tool
     return out
 
 

@@ -35,6 +35,13 @@ def in_order(messages: Sequence[Message]) -> list[Message]:
     ]
 
 
+def answered(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return messages as they are where each call has a result somewhere; else as `in_order` does."""
+    told = {message.tool_call_id for message in messages}
+    whole = all(call.id in told for message in messages for call in message.tool_calls)
+    return messages if whole else in_order(messages)
+
+
 def _joined(first: Message, second: Message) -> Message:
     return replace(
         first,

@@ -32,6 +32,13 @@ def undroppable(prompt: Prompt) -> Iterator[str]:
                 yield from seals_of(part, prompt.dialect)
 
 
+def seals_of_prompt(prompt: Prompt) -> Iterator[str]:
+    """Yield all seals of a history."""
+    for message in prompt.messages:
+        for part in message.parts:
+            yield from seals_of(part, prompt.dialect)
+
+
 def seals_of(part: Part, dialect: Dialect) -> Iterator[str]:
     """Yield the seals of one part; none for what anybody can read."""
     raw = part.raw or {}
@@ -73,7 +80,7 @@ def item_seals(item: Mapping[str, object]) -> Iterator[str]:
     from openfusion_auto.wire.responses_items import opaque_of
     from openfusion_auto.wire.responses_request import SEALED
 
-    if item.get("type") not in SEALED:
+    if str(item.get("type")) not in SEALED:
         return
     value = opaque_of(item) or item.get("id")
     if isinstance(value, str) and value:

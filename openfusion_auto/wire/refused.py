@@ -4,8 +4,9 @@ Clients say what most models take (`temperature: 0`, `max_tokens`), and do not k
 models refuse a request for one such field; who serves Claude models for Anthropic refuses what Claude Code turns on
 with a beta flag, and the flag.
 
-What is refused is called `FIELD` or `tools.KEY`. Where it is a value alone (`reasoning_effort` `xhigh`, a beta flag),
-other values are fine, other clients' among them: it is `PATH=` and, once it is known what was sent, `PATH=DIGEST`.
+What is refused is called `FIELD`, `tools.KEY`, `messages.KEY` (of the history), or as `roles.py` and `call_ids.py`
+say. Where it is a value alone (`reasoning_effort` `xhigh`, a beta flag), other values are fine, other clients' among
+them: it is `PATH=` and, once it is known what was sent, `PATH=DIGEST`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import re
 from collections.abc import Collection, Mapping
 
 from openfusion_auto.core.digest import digest
+from openfusion_auto.wire.call_ids import refused_ids, take_ids
 from openfusion_auto.wire.jsons import as_object
 from openfusion_auto.wire.rendered import Rendered
+from openfusion_auto.wire.roles import refused_role, take_roles
 from openfusion_auto.wire.splice import read_top_level, splice_top_level
 
 # Fields without which a request means the same: how to write, not what to answer with.
@@ -23,21 +26,51 @@ LEFT_OUT = frozenset({
     "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "stop", "logprobs",
     "top_logprobs", "parallel_tool_calls", "reasoning_effort", "reasoning", "verbosity", "user", "store", "metadata",
     "service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "context_management", "speed",
-    "diagnostics", "output_config",
+    "diagnostics", "output_config", "include", "client_metadata", "truncation", "stream_options", "enable_thinking",
+    "chat_template_kwargs", "min_p", "repetition_penalty",
 })  # fmt: skip
-# The same of a tool; as a refused thing with `tools.` before it.
-TOOL_KEYS = frozenset({
-    "defer_loading", "eager_input_streaming", "strict", "allowed_callers", "input_examples",
-})  # fmt: skip
+# The same of a tool, and of a message of the history or its parts; as a refused thing with the field before it.
+INSIDE: Mapping[str, frozenset[str]] = {
+    "tools": frozenset({
+        "defer_loading", "eager_input_streaming", "strict", "allowed_callers", "input_examples", "cache_control",
+    }),
+    "messages": frozenset({
+        "reasoning_content", "reasoning", "reasoning_details", "refusal", "annotations", "cache_control",
+        "extra_content",
+    }),
+}  # fmt: skip
+_NESTED = frozenset(
+    {"content", "tool_calls", "function"}
+)  # parts and calls of a message, what chat says of a tool
 BETA = "anthropic-beta"  # the header in which clients of Anthropic's API turn things on
-_IN_TOOLS = "tools."
 # Refused -> what it is called instead.
-RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens"}
+RENAMED: Mapping[str, str] = {
+    "max_tokens": "max_completion_tokens",
+    "max_completion_tokens": "max_tokens",
+}
 _VALUE = "unsupported_value"
-_CODES = ("unsupported_parameter", _VALUE)
-_EXTRA = re.compile(r"([a-z_]+(?:\.[a-z0-9_]+)*): extra inputs are not permitted", re.IGNORECASE)
+_CODES = ("unsupported_parameter", "unknown_parameter", _VALUE)
 _BETAS = re.compile(r"invalid beta flag|anthropic-beta`? header", re.IGNORECASE)
-_NAMED = re.compile(r"unsupported (parameter|value): ['`\"]([a-z_]+)", re.IGNORECASE)
+_PATH = r"([a-z_]+(?:\.\w+)*)"
+_QUOTE = r"[`'\"]"
+# How servers name what they refuse, and whether only its value: OpenAI, Azure, Anthropic, Google, xAI, Groq and
+# Cerebras, and those that check with pydantic.
+_SAYINGS = tuple(
+    (re.compile(words, re.IGNORECASE), of_value)
+    for words, of_value in (
+        (_PATH + ": extra inputs are not permitted", False),
+        (f"property {_QUOTE}{_PATH}{_QUOTE} is unsupported", False),
+        (f"(?:unsupported|unknown) (?:parameter|name|field):? {_QUOTE}{_PATH}", False),
+        (f"unsupported value: {_QUOTE}{_PATH}", True),
+        (f"unrecognized request arguments? supplied: {_PATH}", False),
+        (f"argument not supported on this model: {_PATH}", False),
+        (f"{_QUOTE}{_PATH}{_QUOTE} is deprecated for this model", False),
+        (f"and {_QUOTE}{_PATH}{_QUOTE} cannot both be specified", True),
+        (f"(?<![.\\w]){_PATH}: input should be ", True),
+    )
+)
+# OpenAI's models that do not reason say no more, and Codex asks for it whoever answers.
+_ENCRYPTED = re.compile(r"encrypted content is not supported", re.IGNORECASE)
 
 
 def refused_field(error: Mapping[str, object]) -> str | None:
@@ -49,20 +82,32 @@ def refused_field(error: Mapping[str, object]) -> str | None:
     said = message if isinstance(message, str) else ""
     if _BETAS.search(said):
         return BETA + "="
-    named = _NAMED.search(said)
-    found = error.get("param") if error.get("code") in _CODES else None
-    of_value = error.get("code") == _VALUE
-    if not isinstance(found, str):
-        extra = _EXTRA.search(said)
-        found = extra[1] if extra is not None else named[2] if named is not None else ""
-        of_value = extra is None and named is not None and named[1].lower() == "value"
+    other = refused_role(said) or refused_ids(said)
+    if other is not None:
+        return other
+    found, of_value = _named(error, said)
     name, _, inner = found.partition(".")
-    if name == "tools":
+    if not inner and "messages." in said and name in INSIDE["messages"]:
+        name, inner = "messages", name
+    if name in INSIDE:
         key = inner.rpartition(".")[2]
-        return _IN_TOOLS + key if key in TOOL_KEYS else None
+        return f"{name}.{key}" if key in INSIDE[name] else None
     if of_value and name in LEFT_OUT:
         return ".".join(found.split(".")[:2]) + "="
     return name if name in LEFT_OUT or name in RENAMED else None
+
+
+def _named(error: Mapping[str, object], said: str) -> tuple[str, bool]:
+    """Return the path of what is refused, "" for none, and whether only its value is."""
+    if _ENCRYPTED.search(said):
+        return "include", True
+    found, of_value = error.get("param"), error.get("code") == _VALUE
+    if error.get("code") not in _CODES or not isinstance(found, str):
+        told = next(((m[1], v) for words, v in _SAYINGS if (m := words.search(said))), ("", False))
+        found, of_value = told
+    # xAI names fields as its own protocol does (`presencePenalty`).
+    plain = re.sub(r"(?<=[a-z])[A-Z]", lambda upper: "_" + upper[0].lower(), found)
+    return re.sub(r"\[(\d+)\]", r".\1", plain), of_value
 
 
 def with_value(want: str, body: bytes, headers: Mapping[str, str]) -> str:
@@ -88,7 +133,11 @@ def without_flags(
 def without_refused(sent: Rendered, refused: Collection[str]) -> Rendered:
     """Return a request without the fields and values that its model refuses, and what is lost by that."""
     body = read_top_level(sent.body)
-    edits, lost = _without_tool_keys(body.get("tools"), refused)
+    edits: dict[str, object] = {}
+    lost = [*take_roles(body, refused, edits)]
+    take_ids(body, refused, edits)
+    for field in INSIDE:
+        lost += _take_inside(body, field, refused, edits)
     lost += _take_values(body, refused, edits)
     for field in sorted(refused):
         if field not in body:
@@ -128,19 +177,35 @@ def _at(body: Mapping[str, object], path: str) -> object:
     return (as_object(value) or {}).get(inner) if inner else value
 
 
-def _without_tool_keys(
-    tools: object, refused: Collection[str]
-) -> tuple[dict[str, object], list[str]]:
-    """Return the edit that takes refused keys out of tools, and what is lost; nothing where none has one."""
-    keys = {want.removeprefix(_IN_TOOLS) for want in refused if want.startswith(_IN_TOOLS)}
-    if not keys or not isinstance(tools, list):
-        return {}, []
-    held = [as_object(tool) or {} for tool in tools]
-    found = sorted(keys & {key for tool in held for key in tool})
-    if not found:
-        return {}, []
-    kept = [{k: v for k, v in tool.items() if k not in keys} for tool in held]
-    return {"tools": kept}, [f"{key} of tools, which the model refuses" for key in found]
+def _take_inside(
+    body: Mapping[str, object], field: str, refused: Collection[str], edits: dict[str, object]
+) -> list[str]:
+    """Add to `edits` what takes refused keys out of tools or messages; returns what is lost."""
+    keys = {want.removeprefix(f"{field}.") for want in refused if want.startswith(f"{field}.")}
+    listed = edits.get(field, body.get(field))
+    if not keys or not isinstance(listed, list):
+        return []
+    found: set[str] = set()
+    kept = [_without(item, keys, found) for item in listed]
+    if found:
+        edits[field] = kept
+    return [f"{key} of {field}, which the model refuses" for key in sorted(found)]
+
+
+def _without(item: object, keys: set[str], found: set[str]) -> object:
+    """Return a tool, message or part without some keys, noting those that it had; its schema and words stay."""
+    held = as_object(item)
+    if held is None:
+        return item
+    found |= keys & held.keys()
+    kept = {key: value for key, value in held.items() if key not in keys}
+    for inner in _NESTED & kept.keys():
+        value = kept[inner]
+        if isinstance(value, list):
+            kept[inner] = [_without(part, keys, found) for part in value]
+        else:
+            kept[inner] = _without(value, keys, found)
+    return kept
 
 
 def _rest_of(config: object) -> object:

@@ -85,6 +85,8 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     listed = [item for item in found if item is not None]
     if len(listed) != len(found):
         raise broken("an item of its output is not an object")
+    if not all(isinstance(item.get("type"), str | None) for item in listed):
+        raise broken("the type of an item of its output is not text")
     calls = tuple(
         read_call(item, i, seed)
         for i, item in enumerate(item for item in listed if item.get("type") in CALLS)
@@ -96,7 +98,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     thoughts = [item for item in listed if item.get("type") == "reasoning"]
     sealed = [blob for item in thoughts if (blob := opaque_of(item))]
     return Answer(
-        text="".join(text_of(item) for item in listed),
+        text="\n\n".join(filter(None, map(text_of, listed))),
         reasoning="\n\n".join(filter(None, map(reasoning_of, thoughts))),
         tool_calls=calls,
         finish=finish,

@@ -221,7 +221,9 @@ class ResponsesReader(StreamReader):
         begins = part not in item.grown
         item.grown.add(part)
         if item.type == "message":
-            said.text += text
+            # A message behind another one begins a paragraph of its own.
+            apart = "\n\n" if len(item.grown) == 1 and begins and (self._text or said.text) else ""
+            said.text += apart + text
             return
         # A summary and the reasoning's own words say the same: the one that begins is read.
         self._thought = self._thought or part[0]

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import Form, Message, Part, Prompt, Tool, ToolCall
 from openfusion_auto.errors import BadRequest
+from openfusion_auto.wire.chat_parts import file_name
+from openfusion_auto.wire.chat_settings import effort_of
 from openfusion_auto.wire.fields import unsaid
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.options import FIELD
+from openfusion_auto.wire.ordered import answered
 from openfusion_auto.wire.rendered import Rendered, counted, each_once
 from openfusion_auto.wire.responses_items import without_made
 from openfusion_auto.wire.responses_tools import (
@@ -99,9 +102,13 @@ def _foreign_body(prompt: Prompt, losses: _Losses) -> dict[str, object]:
         )
     body: dict[str, object] = {"model": ""}  # first, as the caller fills it
     tools = _tools(prompt.tools, losses)
+    choice = "none" if prompt.tool_choice_none else prompt.settings.tool_choice
+    wanted = (choice or "").partition("tool:")[2]
+    if wanted and wanted not in {tool["name"] for tool in tools}:
+        losses.said.append(f"choice of tool {wanted}")
+        choice = None
     if tools:
         body["tools"] = tools
-        choice = "none" if prompt.tool_choice_none else prompt.settings.tool_choice
         custom = frozenset(tool.name for tool in prompt.tools if tool.kind == "custom")
         _set(body, "tool_choice", None if choice is None else render_choice(choice, custom))
         _set(body, "parallel_tool_calls", prompt.settings.parallel)
@@ -115,11 +122,16 @@ def _settings(prompt: Prompt, body: dict[str, object], losses: _Losses) -> None:
     settings = prompt.settings
     _set(body, "temperature", settings.temperature)
     _set(body, "top_p", settings.top_p)
-    if settings.effort is not None:
-        body["reasoning"] = {"effort": settings.effort}
+    effort = settings.effort
+    if effort == "max":
+        effort = "xhigh"  # the highest of OpenAI's
+        losses.said.append("reasoning effort max as xhigh")
+    if effort is None and settings.thinking_tokens is not None:
+        effort = effort_of(settings.thinking_tokens, losses.said)
+    if effort is not None:
+        body["reasoning"] = {"effort": effort}
     _set(body, "text", _text(prompt) or None)
     unsaid = {
-        "thinking budget": settings.thinking_tokens,
         "stop sequences": settings.stop or None,
         "seed": settings.seed,
     }
@@ -150,6 +162,8 @@ def _text(prompt: Prompt) -> dict[str, object]:
 
 def _schema(form: Form) -> dict[str, object]:
     out: dict[str, object] = {"type": "json_schema", "name": form.name, "schema": form.schema}
+    if form.description:
+        out["description"] = form.description
     return out if form.strict is None else {**out, "strict": form.strict}
 
 
@@ -171,13 +185,14 @@ def _items(
     custom = {
         c.id for m in (*prompt.messages, *prompt.added) for c in m.tool_calls if c.kind == "custom"
     }
-    for i, message in enumerate((*messages, *prompt.added)):
+    said = (*messages, *prompt.added)
+    for i, message in enumerate(answered(said) if messages else said):
         if message.role == "assistant":
             yield from _assistant(message, known, losses)
         elif message.role == "tool":
             yield _result(f"messages[{i}]", message, custom, losses)
         else:
-            content = [_given(f"messages[{i}]", part) for part in message.parts]
+            content = [_given(f"messages[{i}]", part) for part in message.parts] or ""
             yield {"type": "message", "role": message.role, "content": content}
 
 
@@ -208,7 +223,8 @@ def call_item(call: ToolCall, known: ClientTools) -> dict[str, object]:
         named["namespace"] = space
     if call.kind == "custom":
         return {"type": "custom_tool_call", "call_id": call.id, **named, "input": call.arguments}
-    return {"type": "function_call", "call_id": call.id, **named, "arguments": call.arguments}
+    said = call.arguments or "{}"  # what stands there is read as JSON
+    return {"type": "function_call", "call_id": call.id, **named, "arguments": said}
 
 
 def _result(at: str, message: Message, custom: set[str], losses: _Losses) -> dict[str, object]:
@@ -246,10 +262,8 @@ def _given(at: str, part: Part) -> dict[str, object]:
         return {**image, "detail": detail} if isinstance(detail, str) else image
     if part.kind == "file" and part.url:
         where = "file_data" if part.url.startswith("data:") else "file_url"
-        name = _inner(part, "file").get("filename")
-        named = {"filename": name} if isinstance(name, str) else {}
-        if where == "file_data" and not named:
-            named = {"filename": "file"}  # required beside data
+        # A name is required beside data, and tells there what kind of file it is.
+        named = {"filename": file_name(part)} if where == "file_data" else {}
         return {"type": "input_file", **named, where: part.url}
     if part.kind == "file" and part.text:
         return {"type": "input_text", "text": part.text}

@@ -271,11 +271,12 @@ def _form(body: Mapping[str, object]) -> tuple[Shape, Form | None]:
     for field in ("name", "schema"):
         if wanted.get(field) is None:
             raise missing(f"text.format.{field}")
-    strict = wanted.get("strict")
+    strict, about = wanted.get("strict"), wanted.get("description")
     form = Form(
         string("text.format.name", wanted["name"]),
         members("text.format.schema", wanted["schema"]),
         None if strict is None else boolean("text.format.strict", strict),
+        about if isinstance(about, str) else "",
     )
     return "json_schema", form
 

@@ -107,7 +107,7 @@ def read_choice(value: object, tools: tuple[Tool, ...]) -> Choice:
             )
         return Choice(f"tool:{wanted}")
     if kind != "allowed_tools":
-        return Choice()
+        return Choice(f"tool:{kind}")  # one that the upstream runs, named as its tool is here
     mode = string("tool_choice.mode", value.get("mode", "auto"))
     if mode not in ("auto", "required"):
         raise wrong_value("tool_choice.mode", one_of(("auto", "required")))

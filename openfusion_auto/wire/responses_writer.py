@@ -209,10 +209,11 @@ class ResponsesWriter:
         """Follow the calls in the stream: open with their first event, closed when done and whole."""
         inner = as_object(data.get("item")) or {}
         place = data.get("output_index", data.get("item_id"))
+        place = place if isinstance(place, int | str) else None
         if kind == "response.output_item.done":
             self._note_done(place, inner)
             return
-        begins = kind == "response.output_item.added" and inner.get("type") in CALLS
+        begins = kind == "response.output_item.added" and str(inner.get("type")) in CALLS
         if begins or delta.calls:
             pieces = self._open.setdefault(place, [])
             pieces += (call.arguments for call in delta.calls)
@@ -221,7 +222,7 @@ class ResponsesWriter:
 
     def _note_done(self, place: object, item: Mapping[str, object]) -> None:
         """Close a call that is done. One that says itself that it was cut waits for the response to say so too."""
-        if item.get("type") not in CALLS and place not in self._open:
+        if str(item.get("type")) not in CALLS and place not in self._open:
             return
         whole = item.get("arguments")
         said = whole if isinstance(whole, str) else "".join(self._open.get(place, ()))

@@ -14,10 +14,13 @@ from dataclasses import replace
 
 from openfusion_auto.core.prompt import Prompt
 from openfusion_auto.errors import BadRequest
-from openfusion_auto.wire.jsons import Body, JsonError, Member, dumps, read_body
+from openfusion_auto.wire.jsons import Body, JsonError, Member, as_object, dumps, read_body
 
 # Fields that bound an answer, in every dialect.
 BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+MIN_THINKING = 1024  # [tokens], the least that Anthropic's API takes as a budget
+# Where a chat request bounds reasoning: OpenRouter's way, and that of vendors who took Anthropic's.
+_BUDGETS = (("reasoning", "max_tokens"), ("thinking", "budget_tokens"))
 _Edit = tuple[int, int, bytes]  # start, end, what stands there then
 
 
@@ -51,6 +54,25 @@ def bounds_over(body: Mapping[str, object], most: int | None) -> dict[str, objec
         return {}
     found = ((field, body.get(field)) for field in BOUNDS)
     return {field: most for field, asked in found if isinstance(asked, int) and asked > most}
+
+
+def budgets_over(body: Mapping[str, object], bound: int) -> dict[str, object]:
+    """Return the edits that bring a chat request's budgets for reasoning below the bound of its answer [tokens].
+
+    A budget that is not below it is refused (OpenRouter, Anthropic's models). Half is left for the answer, as for a
+    Messages request; a budget that would be too small to be taken goes.
+    """
+    edits: dict[str, object] = {}
+    for field, name in _BUDGETS:
+        held = as_object(body.get(field)) or {}
+        budget = held.get(name)
+        if not isinstance(budget, int) or budget < bound:
+            continue
+        kept = {**held, name: bound // 2}
+        if bound // 2 < MIN_THINKING:
+            kept = {} if field == "thinking" else {k: v for k, v in held.items() if k != name}
+        edits[field] = kept or None
+    return edits
 
 
 def without_fields(prompt: Prompt, fields: Sequence[str]) -> Prompt:

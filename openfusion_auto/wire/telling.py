@@ -55,6 +55,8 @@ def telling(prompt: Prompt, *, answer_id: str, created: int) -> Telling:
     custom = custom_names(prompt)
     match prompt.dialect:
         case "chat":
+            if "functions" in prompt.body:
+                return _with_functions(prompt, answer_id, custom)
             made = partial(
                 codec.Writer, include_usage=prompt.include_usage, custom=custom, answer_id=answer_id
             )
@@ -80,6 +82,24 @@ def telling(prompt: Prompt, *, answer_id: str, created: int) -> Telling:
                 partial(responses.render_answer, tools=tools, echo=echo),
                 lambda model: writer(guarded=True).open(model),
             )
+
+
+def _with_functions(prompt: Prompt, answer_id: str, custom: frozenset[str]) -> Telling:
+    """Return how answers are written for a chat client that may speak chat's first way of calling."""
+    from openfusion_auto.wire import chat_legacy as legacy
+    from openfusion_auto.wire.chat import render_answer
+    from openfusion_auto.wire.chat_writer import ChatWriter
+
+    made = partial(
+        ChatWriter, include_usage=prompt.include_usage, custom=custom, answer_id=answer_id
+    )
+    if not legacy.is_legacy(prompt.body):
+        return Telling(prompt, made, render_answer)
+    return Telling(
+        prompt,
+        lambda **more: legacy.LegacyWriter(made(**more)),
+        lambda *args, **more: legacy.legacy_body(render_answer(*args, **more)),
+    )
 
 
 def stream_of(answer: Answer) -> tuple[Delta, ...]:

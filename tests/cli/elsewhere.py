@@ -14,7 +14,7 @@ from importlib import import_module
 LIBRARIES = "aiohttp click numpy platformdirs prometheus_client pydantic rich.console sqlite3 subprocess zoneinfo"
 MODULES = ("fcntl", "grp", "pwd", "resource", "termios", "tty", "uvloop")
 SIGNALS = ("SIGHUP", "SIGUSR1", "SIGUSR2")
-CALLS = ("fchmod", "fork", "geteuid", "getuid", "sched_getaffinity")
+CALLS = ("fchmod", "fork", "geteuid", "getuid")
 
 
 def refuse(*_):

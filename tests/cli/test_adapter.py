@@ -199,6 +199,21 @@ def test_a_broken_file_is_left_with_its_line_said_and_code_2(run, codex):
     assert codex.read_text() == "a = 1\nmodel = \n"
 
 
+def test_a_model_that_the_router_does_not_know_is_said_and_written_all_the_same(run, codex):
+    done = run("adapter", "install", "codex", "--model", "openfusion/atuo")
+    assert (done.code, 'model = "openfusion/atuo"' in codex.read_text()) == (0, True)
+    assert (
+        "warning: The model 'openfusion/atuo' does not exist. Did you mean openfusion/auto"
+        in done.err
+    )
+    for fine in (
+        ["--model", "openfusion/coder"],
+        ["--model", "opus-4.8,gpt-5.5"],
+        ["--model", "x", "--url", "http://127.0.0.1:9"],
+    ):
+        assert "warning" not in run("adapter", "install", "codex", *fine, "--dry-run").err
+
+
 def test_a_dry_run_writes_nothing(run, codex, folder):
     done = run("adapter", "install", "codex", "--dry-run")
     assert done.code == 0
@@ -234,6 +249,7 @@ def test_the_old_bytes_are_named_when_the_file_was_edited_since(run, codex):
     ("args", "said"),
     [
         (["coedx"], "Did you mean 'codex'?"),
+        (["nstall", "codex"], "No such command 'nstall'. Did you mean 'install'?"),
         (["install", "zzz"], "there is no adapter 'zzz'"),
         (["install", "litellm"], "--file"),
         (["install", "codex", "--url", "nowhere"], "--url"),

@@ -112,13 +112,15 @@ def test_a_chosen_mode_is_taken(run, configured, scripted):
     assert done.json["openfusion"]["mode"] == "verify"
 
 
-def test_a_failed_answer_is_one_line_and_code_1(run, configured, scripted):
+def test_a_failed_answer_is_said_with_who_failed_and_ends_with_1(run, configured, scripted):
     scripted([Reply(status=400, text="no")] * 9)
     done = run("ask", "x", "--model", "coder-a")
     assert done.code == 1
     assert done.out == ""
-    assert done.err.startswith("openfusion: ")
-    assert "Traceback" not in done.err
+    first, call, last = done.err.splitlines()
+    assert first.startswith("openfusion: ")
+    assert call.startswith("  coder-a at relay: ")
+    assert last.startswith("failed | ")
 
 
 def test_an_answer_that_breaks_off_keeps_what_came_and_ends_with_1(run, configured, scripted):

@@ -271,3 +271,18 @@ def test_several_workers_are_possible_or_not_and_it_says_what_they_share_through
     assert "OPENFUSION_REDIS_URL" in found.detail
     monkeypatch.setenv("OPENFUSION_REDIS_URL", "redis://127.0.0.1:1")
     assert "share through OPENFUSION_REDIS_URL" in of("workers", examine())[0].detail
+
+
+@pytest.mark.parametrize(
+    ("said", "todo"),
+    [
+        (
+            "env:OPENFUSION_PORT: server.port: must be a whole number, not a string",
+            "set OPENFUSION_PORT to",
+        ),
+        ("/nope.toml: cannot be read (No such file or directory)", "OPENFUSION_CONFIG"),
+        ("openfusion.toml:2: auto.cost: is not a known key", "openfusion init --path new.toml"),
+    ],
+)
+def test_what_to_do_fits_the_place_of_the_mistake(said, todo):
+    assert todo in checks.mend(said)

@@ -30,6 +30,23 @@ def test_with_a_key_nothing_is_made_up_unless_asked(monkeypatch):
     assert "To leave it: leave out --dry-run." in line
 
 
+def test_a_key_that_cannot_be_one_is_said_even_where_answers_are_made_up(monkeypatch):
+    monkeypatch.setenv("OPENROUTER_API_KEY", "k\u00e4y")
+    first, _loud = notices(load_settings(None), dry_run=True, asked=False)
+    assert "OPENROUTER_API_KEY holds characters that no key has" in first
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_a_number_that_is_none_is_refused_by_its_option(run, text):
+    for line in (
+        ("route", "hi", "--cost-quality", text),
+        ("eval", "--dry-run", "--max-usd", text),
+        ("doctor", "--timeout", text),
+    ):
+        done = run(*line)
+        assert (done.code, f"Invalid value for '{line[-2]}'" in done.err) == (2, True), line
+
+
 def test_a_file_without_any_key_is_never_answered_with_made_up_answers(configured, capsys):
     configured(url="https://relay.invalid/v1")
     settings = load_settings(None)

@@ -58,4 +58,5 @@ def test_each_shell_gets_its_script(run, shell, says):
 
 
 def test_another_shell_is_wrong_usage(run):
-    assert run("completion", "tcsh").code == 2
+    done = run("completion", "tcsh")
+    assert (done.code, "Invalid value for 'SHELL': 'tcsh' is not one of" in done.err) == (2, True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from openfusion_auto.data import data_root
 from openfusion_auto.upstream.reply import Reply
+
+from .conftest import POOL
 
 CASES = """\
 schema = 1
@@ -107,6 +110,22 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_not_the_receipt(run, ca
     assert "the receipt was not kept" in result.err
 
 
+@pytest.mark.parametrize(("dry", "said"), [(False, r"no receipt was made; \$0\.0\d+ was spent on what had ended"), (True, r"nothing was spent \(dry run\)")])  # fmt: skip
+def test_ctrl_c_says_what_was_spent(run, cases, configured, scripted, monkeypatch, dry, said):
+    configured(pool=POOL.partition("\n\n")[0])  # whose price is known
+    scripted([Reply("Retry-After")] * 3)
+    seen = []
+
+    def stop(_bar, what):
+        seen.append(what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openfusion_auto.cli.progress.Progress.step", stop)
+    done = run("eval", "--cases", cases, *(["--dry-run"] if dry else []))
+    assert (done.code, done.out, len(seen)) == (130, "", 1)
+    assert re.search(said, done.err)
+
+
 def test_what_would_be_found_out_too_late_is_said_before_anything_is_asked(run, cases, folder):
     missing = run("eval", "--dry-run", "--cases", cases, "--out", "no/such/folder.json")
     assert (missing.code, missing.out) == (2, "")
@@ -118,6 +137,17 @@ def test_what_would_be_found_out_too_late_is_said_before_anything_is_asked(run, 
     bad = run("eval", "--dry-run", "--cases", "bad.jsonl")
     assert (bad.code, bad.out) == (2, "")
     assert "case odd: " in bad.err
+
+
+def test_no_model_is_paid_for_a_receipt_that_cannot_be_kept(run, cases, folder, configured, scripted, monkeypatch):  # fmt: skip
+    configured()
+    asked = scripted([])
+    (folder / "file").write_text("")
+    monkeypatch.setenv("OPENFUSION_STATE_DIR", str(folder / "file"))
+    result = run("eval", "--cases", cases)
+    assert (result.code, result.out, asked.calls) == (2, "", [])
+    assert "cannot be written to" in result.err
+    assert "set OPENFUSION_STATE_DIR" in result.err
 
 
 def test_a_receipt_that_its_file_does_not_take_is_kept_with_the_others(run, cases, folder):

@@ -83,11 +83,16 @@ def test_a_revoked_key_stays_in_the_list_and_its_name_is_free(run):
     [
         (["a b"], "name of a key"),
         (["a", "--models", "openfusion/fats"], "Did you mean openfusion/fast"),
+        (["a", "--models", ""], "names none"),
+        (["a", "--models", " , "], "names none"),
         (["a", "--expires", "soon"], "2027-01-31"),
         (["a", "--expires", "2020-01-01"], "over already"),
         (["a", "--concurrent", "0"], "concurrent"),
-        (["a", "--max-usd-per-day", "nan"], "max_usd_per_day"),
-        (["a", "--max-usd-per-day", "-1"], "max_usd_per_day"),
+        (
+            ["a", "--max-usd-per-day", "nan"],
+            "Invalid value for '--max-usd-per-day': nan is not a finite number.",
+        ),
+        (["a", "--max-usd-per-day", "-1"], "Invalid value for '--max-usd-per-day'"),
         (["a", "--requests-per-minute", "1.5"], "requests-per-minute"),
     ],
 )

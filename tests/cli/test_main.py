@@ -52,6 +52,15 @@ def test_the_table_says_what_each_command_says_of_itself():
         assert cli.get_command(context, name).help.split("\n")[0] == said
 
 
+def test_no_sentence_of_a_group_is_cut_off(run):
+    context = click.Context(cli)
+    groups = [n for n in COMMANDS if isinstance(cli.get_command(context, n), click.Group)]
+    assert "keys" in groups
+    for name in groups:
+        said = run(name, "--help").out.splitlines()[1:]
+        assert [line for line in said if line.endswith("...")] == [], name
+
+
 def test_the_group_lists_its_commands_to_programs_too():
     assert cli.list_commands(click.Context(cli)) == list(COMMANDS)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 
 import pytest
 from hypothesis import given
@@ -103,3 +104,13 @@ def test_a_colour_is_left_out_under_no_color(monkeypatch):
 def test_paint_keeps_foreign_text_plain(capsys):
     output.paint(output.coloured("PASS", "green"), " \x1b[2Jx")
     assert capsys.readouterr().out == "PASS [2Jx\n"
+
+
+def test_what_is_logged_without_logging_looks_like_all_else():
+    formatter = logging.lastResort.formatter
+    try:
+        output.log_as_notes()
+        record = logging.makeLogRecord({"msg": "it is %s", "args": ("odd",)})
+        assert logging.lastResort.format(record) == "openfusion: it is odd"
+    finally:
+        logging.lastResort.setFormatter(formatter)

@@ -49,9 +49,10 @@ def test_a_pool_can_be_named_without_any_configuration(run, folder):
 
 
 def test_a_pool_that_is_not_there_is_a_configuration_error(run):
-    done = run("pool", "check", "--pool", "nope.toml")
+    done = run("pool", "check", "--pool", "defalt")
     assert done.code == 2
-    assert "nope.toml" in done.err
+    assert "--pool: no such file: defalt; shipped pools are" in done.err
+    assert 'did you mean "default"?' in done.err
 
 
 def test_warnings_alone_are_fine_unless_strict(run, configured):

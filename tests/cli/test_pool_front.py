@@ -96,6 +96,13 @@ def test_one_that_only_a_mixture_beats_says_so(run, folder):
     assert "cheap and best in turn give 0." in run("pool", "front", "--pool", "p.toml").out
 
 
+def test_one_point_is_no_picture(run, folder):
+    (folder / "p.toml").write_text("schema = 1\n" + candidate("only", 1, 40))
+    lines = run("pool", "front", "--pool", "p.toml").out.splitlines()
+    assert not [line for line in lines if "|" in line or "+--" in line]
+    assert [line for line in lines if line.startswith("  A only ")]
+
+
 def test_the_kind_decides_what_quality_means(run, folder):
     text = "schema = 1\n"
     for name, price, prose, code in (("writer", 1, 90, 30), ("coder", 2, 30, 90)):

@@ -70,7 +70,7 @@ def test_a_receipt_taken_out_of_the_folder_is_found(run, folder):
     next((folder / "state" / "receipts").glob("000002-*")).unlink()
     result = run("receipt", "verify")
     assert result.code == 1
-    assert "chain: 1 findings" in result.out
+    assert "chain: 1 finding\n" in result.out
 
 
 def test_decisions_are_replayed_from_the_receipt_alone(run, sample):

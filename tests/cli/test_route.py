@@ -143,3 +143,10 @@ def test_a_model_that_is_not_there_or_no_object_is_one_line(run):
     assert (done.code, done.err.splitlines()[-1].count("Did you mean sonnet-5")) == (2, 1)
     done = run("route", "Explain it", "--model", "{oops")
     assert (done.code, "is not a JSON object" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "-"])
+def test_nothing_to_decide_is_wrong_usage(run, text):
+    done = run("route", "--dry-run", text, stdin="  ")
+    assert (done.code, done.out) == (2, "")
+    assert "there is nothing to decide" in done.err

@@ -49,13 +49,23 @@ def test_everything_that_decided_is_there(decision):
     assert "(8 more with --json)" in text
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_no_line_is_wider_than_the_terminal_and_nothing_is_cut(decision, width):
-    text = shown(decision, width)
-    assert max(map(len, text.splitlines())) <= width
+@pytest.mark.parametrize("width", [44, 60, 80, 120])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_line_is_wider_than_the_terminal_and_nothing_is_cut(decision, width, terminal):
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(decision, width, terminal=terminal))
+    lines = text.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("digest ")) <= width
     assert "..." not in text
-    for row in decision["ranking"]:
-        assert row["candidate"] in text
+    assert "\u2026" not in text
+    for place, row in enumerate(decision["ranking"], 1):
+        (line,) = (each for each in lines if re.match(rf" *{place}  {row['candidate']} ", each))
+        assert f" {row['total']:.3f} " in line
+
+
+def test_a_terminal_without_room_for_bars_has_no_legend_either(decision):
+    assert "points by term" not in shown(decision, 44)
+    assert "s=skill" not in shown(decision, 44)
+    assert "s=skill" in shown(decision, 60)
 
 
 def test_a_pipe_gets_plain_ascii(decision):

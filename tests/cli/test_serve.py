@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from openfusion_auto.cli import output, serve
+from openfusion_auto.cli.common import load_settings
 
 from .processes import READY, serving, start_process
 
@@ -80,6 +81,25 @@ def test_with_a_file_and_no_key_it_starts_warns_and_makes_nothing_up(configured,
             ask(url)
         assert refused.value.code == 503
         refused.value.close()
+
+
+def test_a_worker_is_not_started_by_hand(run):
+    done = run("serve", "--dry-run", "--worker", "0/2/3/0")
+    assert (done.code, "what `serve --workers` says" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[page]\ntake_keys = true\n", "a key for relay can be given on the page too, once it is ready: /ui/playground#keys"),
+        ("[page]\ntake_keys = true\n[server]\nworkers = 2\n", "page.take_keys does nothing with several workers; give a key to openfusion chat, and it counts for all"),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_it_points_to_the_page_where_a_key_can_be_typed(configured, capsys, more, said):
+    configured(url="https://relay.invalid/v1", more=more)
+    serve.announce_page(load_settings(None), dry_run=False)
+    assert capsys.readouterr().err == (f"openfusion: {said}\n" if said else "")
 
 
 def test_the_log_is_json_with_a_line_for_every_answer_when_asked(folder):

@@ -16,9 +16,27 @@ ARGS = ("chat", "--model", "coder-a")
 
 
 def test_what_is_a_command_and_what_is_a_question():
-    for line in ("/", "/nope", "/help", "/preset fast", "/models a/b", "/save my file.md"):
+    for line in (
+        "/",
+        "/nope",
+        "/help",
+        "/preset fast",
+        "/models a/b",
+        "/save my file.md",
+        "/model coder-a",
+        "/keys X",
+    ):
         assert slash.is_command(line), line
-    for line in ("", "/etc/hosts is broken", "/tmp is full", "/nope x", "why", "a /why"):
+    for line in (
+        "",
+        "/etc/hosts is broken",
+        "/tmp is full",
+        "/nope x",
+        "why",
+        "a /why",
+        "/hosts x",
+        "models a",
+    ):
         assert not slash.is_command(line), line
 
 
@@ -26,6 +44,14 @@ def test_help_says_every_command(run, configured):
     said = run("chat", stdin="/help\n").err
     for name in (*slash.COMMANDS, "/exit"):
         assert f"\n{name} " in said
+
+
+@pytest.mark.parametrize(("line", "near"), [("/model fast-b", "/models"), ("/prest fast", "/preset"), ("/exti", "/exit")])  # fmt: skip
+def test_a_slip_of_a_command_goes_to_no_model_and_names_the_nearest(run, configured, scripted, line, near):  # fmt: skip
+    fake = scripted([Reply("a")])
+    done = run(*ARGS, stdin=f"{line}\n")
+    assert (done.out, fake.calls) == ("", [])
+    assert f"there is no command {line.split()[0]}. Did you mean {near}?" in done.err
 
 
 def test_a_preset_goes_with_every_later_turn_until_it_is_off(run, configured, scripted):

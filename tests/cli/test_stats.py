@@ -1,5 +1,6 @@
 """What was measured and what it cost, read from the file while a server runs and while none does."""
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -149,7 +150,7 @@ def test_dry_runs_have_a_file_of_their_own(run, kept):
 
 
 def test_a_broken_file_is_a_failure_and_a_newer_one_a_matter_of_configuration(run, kept):
-    with sqlite3.connect(kept) as db:
+    with contextlib.closing(sqlite3.connect(kept)) as db, db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     done = run("stats")

@@ -98,6 +98,14 @@ def test_lines_fit_the_terminal_and_names_stay_whole(show, columns):
     assert shown.count("0.75 x4.0") == 2
 
 
+def test_where_a_table_would_not_fit_each_candidate_has_a_block(show):
+    shown = show(report(candidate("deepseek-v4-flash")), 60)
+    (at,) = (i for i, line in enumerate(shown.splitlines()) if line == "deepseek-v4-flash")
+    block = shown.splitlines()[at + 1 : at + 8]
+    assert [line.split()[0] for line in block] == ["ok", "failed", "works", "first", "tokens/s", "bytes/tok", "age"]  # fmt: skip
+    assert "0.75 x4.0 / " in block[2]
+
+
 def test_candidates_without_measurements_are_named_in_one_line(show):
     shown = show(
         report(candidate(age_s=None, attempts=None), candidate("b", age_s=None, attempts=None))

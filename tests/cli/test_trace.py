@@ -50,12 +50,32 @@ def test_an_unknown_id_is_a_failure_in_one_line(run, server):
     assert "No trace with this id" in done.err
 
 
+def test_an_id_that_is_no_text_is_an_unknown_one(run, server):
+    done = run("trace", "\udcff", "--server", server)
+    assert (done.code, "No trace with this id" in done.err) == (1, True)
+
+
 def test_without_a_server_it_says_how_to_start_one(run, monkeypatch):
     monkeypatch.setenv("OPENFUSION_PORT", "9")
     done = run("trace")
     assert done.code == 1
     assert "no server answers at http://127.0.0.1:9" in done.err
     assert "openfusion serve" in done.err
+
+
+def test_without_a_server_what_ask_has_left_is_shown(run, monkeypatch):
+    monkeypatch.setenv("OPENFUSION_PORT", "9")
+    name = run("ask", "Explain recursion", "--dry-run").err.split(" | ")[-1].strip()
+    assert name.startswith("tr_")
+    listed = run("trace", "--json")
+    assert [row["trace_id"] for row in listed.json["data"]] == [name]
+    assert "no server answers at http://127.0.0.1:9; this is from " in listed.err
+    assert name in run("trace").out
+    one = run("trace", name)
+    assert (one.code, "read as explain" in one.out) == (0, True)
+    for other in (("trace", "tr_other"), ("trace", "--server", "http://127.0.0.1:9")):
+        done = run(*other)
+        assert (done.code, done.out, "start one with" in done.err) == (1, "", True)
 
 
 def test_a_server_without_requests_says_so(run, canned):

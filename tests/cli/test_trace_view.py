@@ -71,6 +71,7 @@ def test_counted_tokens_are_marked_and_unknown_money_is_said():
     text = render(trace_view.show, trace(attempts=[call(estimated=True, usd=None)], usd=None))
     assert "~1,200" in text
     assert text.count("unknown") == 2
+    assert "cost unknown" in text
 
 
 def test_a_request_that_was_refused_has_neither_task_nor_calls():

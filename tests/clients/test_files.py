@@ -96,6 +96,17 @@ def test_a_failure_on_the_way_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
 
 
+def test_a_folder_that_takes_no_file_is_said_by_the_files_own_name(tmp_path, monkeypatch):
+    def denied(**named):
+        raise PermissionError(13, "Permission denied", f"{named['dir']}/{named['prefix']}x.tmp")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", denied)
+    path = tmp_path / "config.toml"
+    with pytest.raises(PermissionError) as refused:
+        files.write(path, b"x", None)
+    assert refused.value.filename == str(path)
+
+
 def test_only_empty_folders_go(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "mine").write_text("x")

@@ -255,6 +255,20 @@ def test_a_pool_that_is_not_there_is_refused_with_the_shipped_names(home):
     assert '"default", "local" (did you mean "default"?)' in text
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [(".", "is a folder, not a file"), ("", "must not be empty")]
+)
+def test_a_pool_that_is_no_file_is_said_to_be_none(home, name, why):
+    put(home[0], f'[pool]\nfile = "{name}"\n')
+    assert refusal(home).startswith(f"openfusion.toml:2: pool.file: {why}")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_what_is_called_like_the_configuration_and_is_none_is_never_passed_over(home, make):
+    make(home[0] / "openfusion.toml")
+    assert refusal(home).startswith("openfusion.toml: cannot be read (")
+
+
 def test_a_mistake_in_the_pool_names_the_pool(home):
     cwd, _ = home
     put(cwd)
@@ -326,14 +340,14 @@ def test_an_env_file_that_others_can_read_is_a_warning(home):
 
 def test_a_folder_that_we_may_not_look_into_has_no_configuration_for_us(home, monkeypatch):
     """As after `sudo -u openfusion openfusion keys create alice` in one's own home."""
-    is_file = Path.is_file
+    lstat = os.lstat
 
-    def denied(path):
-        if path.parent == home[0]:
+    def denied(path, **how):
+        if Path(path).parent == home[0]:
             raise PermissionError(13, "Permission denied")
-        return is_file(path)
+        return lstat(path, **how)
 
-    monkeypatch.setattr(Path, "is_file", denied)
+    monkeypatch.setattr(os, "lstat", denied)
     assert load(None, home[1], {}, home[0]).builtin
 
 

@@ -135,7 +135,7 @@ def test_any_change_of_content_changes_the_digest(write, change):
         ({"performance__source": None}, 'candidate "coder-a": performance.source: is missing'),
         ({"performance__as_of": None}, 'candidate "coder-a": performance.as_of: is missing'),
         ({"benchmarks": [{"name": "x", "score": 1, "as_of": "2026-01"}]}, 'candidate "coder-a": benchmarks[0].source: is missing'),
-        ({"price_usd_per_mtok__source": ""}, "string should have at least 1 character"),
+        ({"price_usd_per_mtok__source": ""}, "must not be empty"),
         ({"price_usd_per_mtok__input": -0.1}, "price_usd_per_mtok.input: must be at least 0, got -0.1"),
         ({"price_usd_per_mtok__output": float("nan")}, "price_usd_per_mtok.output: must be a finite number"),
         ({"price_usd_per_mtok__output": float("inf")}, "price_usd_per_mtok.output: must be a finite number"),

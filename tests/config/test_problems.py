@@ -47,7 +47,7 @@ def problems(data):
         ({"auto": {"cost_quality": float("nan")}}, "auto.cost_quality: must be a finite number"),
         ({"timeouts": {"total_s": float("inf")}}, "timeouts.total_s: must be a finite number"),
         ({"auto": {"preferences": {"fail_open": "yes"}}}, "auto.preferences.fail_open: must be true or false, not a string"),
-        ({"pool": {"file": ""}}, "pool.file: string should have at least 1 character"),
+        ({"pool": {"file": ""}}, "pool.file: must not be empty"),
     ],
 )  # fmt: skip
 def test_each_kind_of_mistake_gives_one_clear_line(data, line):

@@ -280,6 +280,14 @@ def test_a_prefilled_answer_does_not_hide_the_result():
 TITLE = said("system", "You are a title generator.")
 
 
+@pytest.mark.parametrize(("kind", "turn"), [("other", "tool"), ("text", "user")])
+def test_an_answer_that_its_upstream_paused_goes_on_like_a_tool_turn(kind, turn):
+    asked = Message("user", (Part("text", "find the newest release"),))
+    paused = Message("assistant", (Part("text", "Searching."), Part(kind, raw={"type": "x"})))
+    prompt = Prompt(dialect="messages", model="m", messages=(asked, paused))
+    assert read_facts(prompt).turn == turn
+
+
 def test_auxiliary_turns_come_without_tools():
     assert read_facts(chat([TITLE, said("user", TASK)])).turn == "aux"
     with_tools = read_facts(chat([TITLE, said("user", TASK)], tools=[function("bash")]))

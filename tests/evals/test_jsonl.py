@@ -53,3 +53,12 @@ def test_what_is_wrong_is_said_with_its_place_and_without_its_text(file, monkeyp
     with pytest.raises(ConfigError, match=says) as refused:
         list(objects(path))
     assert "secret" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_said_once(tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        list(objects(tmp_path / "no.jsonl"))
+    assert (
+        refused.value.message
+        == f"{tmp_path / 'no.jsonl'}: cannot be read (No such file or directory)"
+    )

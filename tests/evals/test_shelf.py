@@ -75,3 +75,10 @@ def test_other_files_are_left_alone(shelf):
 def test_a_broken_file_is_a_finding_of_the_chain_and_no_traceback(shelf):
     shelf.kept()[1].path.write_bytes(b"{")
     assert [f.rule for f in shelf.chain()] == ["chain", "chain"]
+
+
+def test_whether_one_could_be_kept_is_known_beforehand(tmp_path):
+    Shelf(tmp_path / "receipts").check()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        Shelf(tmp_path / "file" / "receipts").check()

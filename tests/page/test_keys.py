@@ -167,6 +167,31 @@ async def test_without_the_switch_none_is_taken_and_nothing_offers_to(shut):
     assert 'name="key"' not in (await get(shut, "/ui/playground")).raw.decode()
 
 
+async def test_why_no_key_is_taken_stands_on_the_page(tmp_path, shut, monkeypatch):
+    """With the way that there is instead: who lacks a key looks for it where the page says that it is missing."""
+
+    async def said(router):
+        html = (await get(router, "/ui/playground")).raw.decode()
+        return html.partition('id="keys"')[2].partition("</section>")[0]
+
+    away = [{"name": "relay", "base_url": "https://relay.invalid/v1", "api_key_env": KEY_ENV}]
+    async with serving(
+        tmp_path, api_key="", candidates=FOUR, follow=True, upstreams=away
+    ) as running:
+        assert f"relay (set {KEY_ENV})" in await said(running)
+        assert "page.take_keys is not set" in await said(running)
+        assert "openfusion chat" in await said(running)
+    async with serving(
+        tmp_path, api_key="", candidates=FOUR, follow=True, upstreams=away, **ON
+    ) as running:
+        assert 'name="key"' in await said(running)
+        monkeypatch.setattr("openfusion_auto.page.keys.HELD", object())  # as where several serve
+        assert "Several workers serve" in await said(running)
+        assert 'name="key"' not in await said(running)
+        assert "Several workers serve" in (await give(running))[2]
+    assert await said(shut) == ""  # it is called without a key, as servers on this machine are
+
+
 async def test_a_team_s_key_gives_none_and_sees_none(tmp_path):
     """Who has a gateway key of its own sees no keys of upstreams; an operator's key does."""
     _, team = create(path_in(tmp_path / "state"), Wish("team"), 0.0)

@@ -7,11 +7,12 @@ import pytest
 import pytest_asyncio
 
 from openfusion_auto.core.types import Breaker
-from openfusion_auto.page.live import broken_says, day_of, health, rate
+from openfusion_auto.page.live import broken_says, day_of, health, nobody, rate
 from openfusion_auto.store.base import Spend
 from tests.page.asking import get
 from tests.server.conftest import FOUR, candidate
 from tests.server.live import GOOD, send, serving
+from tests.support import pools
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,6 +37,8 @@ async def test_before_the_first_request_it_says_what_to_do(tmp_path):
         reply = await get(running, "/ui")
     assert "No request yet" in reply.shown
     assert "openfusion ask" in reply.shown
+    assert "openfusion adapter list" in reply.shown
+    assert "No candidate can be called" not in reply.shown
 
 
 async def test_a_request_is_a_row_with_who_answered_and_what_it_cost(router):
@@ -99,11 +102,18 @@ async def test_the_worst_of_the_pool_stands_first_and_says_why(router):
     assert found[0].says in (await get(router, "/ui/live")).shown
     live.configure({"relay": "set RELAY_API_KEY"}, pin_ttl_s=60.0, cache_ttl_s=60.0)
     assert {h.state for h in health(router.engine.means.pool, live)} == {"bad"}
+    shown = (await get(router, "/ui/live")).shown
+    assert "No candidate can be called, so every request fails: set RELAY_API_KEY." in shown
+    assert 'href="/ui/playground#keys"' in shown
     live.configure({}, pin_ttl_s=60.0, cache_ttl_s=60.0)
     del live._breakers["reasoner-a"]
 
 
 async def test_small_words():
+    pair = pools.pool(pools.candidate("a"), pools.candidate("b", upstream="other"))
+    assert nobody(pair, {}) == []
+    assert nobody(pair, {"other": "set A"}) == []
+    assert nobody(pair, {"other": "set A", "relay": "set A"}) == ["set A"]
     assert broken_says({"phase": "half_open", "failures": 3, "open_for_s": 0.0}).startswith(
         "the next call"
     )
@@ -136,6 +146,17 @@ async def test_a_request_appears_by_itself_and_pause_holds_it_off(router, look):
     await asyncio.sleep(1.3)
     assert await newest.get_attribute("href") == held
     assert await page.locator("[data-state]").inner_text() == "paused"
+
+
+@pytest.mark.clients
+async def test_on_a_phone_two_names_that_begin_alike_can_be_told_apart(tmp_path, look):
+    twins = [candidate(name) for name in ("deepseek-v4-flash", "deepseek-v4-pro")]
+    async with serving(tmp_path, candidates=twins) as running:
+        for one in twins:
+            await send(running, {**GOOD, **SAY, "model": one["id"]})
+        page = await look(f"{running.root}/ui", width=360)
+        whole = "all => all.map(e => [e.scrollWidth <= e.clientWidth, e.scrollHeight <= e.clientHeight])"
+        assert await page.locator("td .cut").evaluate_all(whole) == [[True, True], [True, True]]
 
 
 @pytest.mark.clients

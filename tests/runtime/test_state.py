@@ -13,7 +13,8 @@ from openfusion_auto.core.stats import HALF_LIFE_S, decayed
 from openfusion_auto.core.types import Breaker, Cached, Pin
 from openfusion_auto.runtime import state as module
 from openfusion_auto.runtime.clock import Clock
-from openfusion_auto.runtime.state import MAX_CACHES, CacheRule, LiveState
+from openfusion_auto.runtime.state import MAX_CACHES, CacheRule, LiveState, seal_of
+from openfusion_auto.store.base import Maker
 from openfusion_auto.store.memory import MemoryStore
 from tests.support.pools import CODER, FAST, candidate, pool
 
@@ -319,6 +320,17 @@ def test_a_seal_is_its_makers_and_nobody_elses(live):
     assert not live.is_foreign(["one", "two"], CODER)
     assert live.is_foreign(["one", "three"], CODER)
     assert live.is_foreign(["one"], FAST)
+
+
+def test_what_its_maker_refuses_is_nobodys_until_it_is_made_again(live):
+    live.first_seen(["one", "two"], CODER)
+    live.disown(["one", "unknown"])
+    assert live.is_foreign(["one"], CODER)
+    assert not live.is_foreign(["two"], CODER)
+    live.first_seen(["one"], CODER)
+    assert not live.is_foreign(["one"], CODER)
+    live.adopt(Maker, seal_of("one"), None)  # another process was told so
+    assert live.is_foreign(["one"], CODER)
 
 
 @pytest.mark.parametrize("change", [{"upstream": "other"}, {"model": "vendor/next"}])

@@ -311,7 +311,7 @@ def _content(says):
 
 def _stop(says):
     words = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
-    return "tool_use" if says.calls else words[says.finish]
+    return "tool_use" if says.calls else words.get(says.finish, says.finish)
 
 
 def _message_usage(says):

@@ -61,6 +61,30 @@ async def test_a_budget_for_thinking_stays_below_the_bound(start_router):
         assert 1024 <= sent["thinking"]["budget_tokens"] < MOST
 
 
+@ways
+@pytest.mark.parametrize("more", [{}, {"provider": {"sort": "price"}}], ids=["as it came", "anew"])
+async def test_a_chat_clients_budget_stays_below_the_bound_too(start_router, streamed, more):
+    reasoning = {"max_tokens": 20_000, "exclude": True}
+    thinking = {"type": "enabled", "budget_tokens": 9_000}
+    body = {**request_for("chat"), "max_tokens": 32_000, "reasoning": reasoning, **more}
+    async with Scripted("chat") as up, start_router(up.url, candidates=SMALL) as router:
+        for said in (body, {**body, "reasoning": None, "thinking": thinking}):
+            assert (await tell(router, "chat", said, streamed=streamed))[0] == 200
+        first, second = (r.body for r in up.requests)
+        assert first["max_tokens"] == MOST
+        assert first["reasoning"] == {"max_tokens": MOST // 2, "exclude": True}
+        assert second["thinking"] == {"type": "enabled", "budget_tokens": MOST // 2}
+
+
+async def test_a_budget_below_the_bound_stays_and_so_does_what_no_bound_has_changed(start_router):
+    low, own = {"max_tokens": 7_000}, {"max_tokens": 400}
+    async with Scripted("chat") as up, start_router(up.url, candidates=SMALL) as router:
+        for most, reasoning in ((32_000, low), (400, own)):
+            body = {**request_for("chat"), "max_tokens": most, "reasoning": reasoning}
+            assert (await tell(router, "chat", body))[0] == 200
+        assert [r.body["reasoning"] for r in up.requests] == [low, own]
+
+
 async def test_calls_behind_an_answer_are_bounded_too(start_router):
     body = {
         **request_for("chat", "Fix the SQL injection in the login endpoint"),

@@ -1,9 +1,13 @@
 """Models that refuse a field by name: the request goes on without it, and so do those behind it."""
 
+import json
+import re
+
 import pytest
 
 from tests.server.conftest import candidate
 from tests.server.dialects import DIALECTS, Says, Scripted, request_for
+from tests.server.test_reasoning import HISTORIES
 from tests.server.test_surfaces import each, tell, ways
 from tests.wire.test_refused import BOUND, HEAT
 
@@ -117,3 +121,190 @@ async def test_claude_code_behind_who_serves_claude_for_anthropic(start_router, 
             assert "defer_loading" not in request.body["tools"][0]
             assert request.body["metadata"] == body["metadata"]
             assert request.body["messages"] == body["messages"]
+
+
+@ways
+@pytest.mark.parametrize(
+    ("status", "said", "roles"),
+    [
+        (400, "messages[0].role: unknown variant `developer`", ["system", "user", "system"]),
+        (400, "Jinja: System message must be at the beginning.", ["developer", "user", "user"]),
+        (500, "Jinja: System message must be at the beginning.", ["developer", "user", "user"]),
+    ],
+)
+async def test_roles_that_a_template_refuses(start_router, streamed, status, said, roles):
+    talk = [("developer", "be brief"), ("user", "do it"), ("developer", "in French")]
+    body = {
+        **request_for("chat"),
+        "messages": [{"role": role, "content": text} for role, text in talk],
+    }
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=status, error=said))
+        for _ in range(2):
+            status, _, raw = await tell(router, "chat", body, streamed=streamed)
+            assert status == 200, raw
+        first, *later = up.requests
+        assert first.body["messages"] == body["messages"]
+        assert len(later) == 2  # the second request knows
+        for request in later:
+            messages = request.body["messages"]
+            assert [m["role"] for m in messages] == roles
+            assert [m["content"] for m in messages] == [text for _, text in talk]
+
+
+async def test_codex_before_a_template_that_wants_one_system_message_and_turns(start_router):
+    said = [
+        ("developer", "you are an agent"),
+        ("user", "<environment/>"),
+        ("user", "fix it"),
+        ("developer", "sandbox changed"),
+    ]
+    body = {
+        **request_for("responses"),
+        "input": [{"role": role, "content": text} for role, text in said],
+    }
+    words = [
+        "System message must be at the beginning.",
+        "Conversation roles must alternate user/assistant/user/assistant/...",
+    ]
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.extend(Says(fail=400, error=text) for text in words)
+        assert (await tell(router, "responses", body))[0] == 200
+        assert up.requests[-1].body["messages"] == [
+            {"role": "system", "content": "you are an agent"},
+            {"role": "user", "content": "<environment/>\n\nfix it\n\nsandbox changed"},
+        ]
+        lost = router.engine.traces.latest(1)[0].attempts[-1].lost
+        assert "instructions as user text of 1 message" in lost
+
+
+@ways
+async def test_claude_codes_system_messages_before_who_knows_none(start_router, streamed):
+    body = request_for("messages")
+    body["messages"] = [
+        {"role": "user", "content": "do it"},
+        {"role": "system", "content": [{"type": "text", "text": "be brief"}]},
+    ]
+    said = "messages[1].role: unknown variant `system`, expected `user` or `assistant`"
+    async with Scripted("messages") as up, start_router(up.url, dialect="messages") as router:
+        up.script.append(Says(fail=400, error={"message": said}))
+        status, _, raw = await tell(router, "messages", body, streamed=streamed)
+        assert status == 200, raw
+        (turn,) = up.requests[-1].body["messages"]
+        texts = [part["text"] for part in turn["content"]]
+        assert (turn["role"], texts) == ("user", ["do it", "be brief"])
+
+
+@ways
+async def test_a_providers_refusal_inside_a_gateways_teaches_too(start_router, streamed):
+    raw = json.dumps({"error": REFUSALS[1].error})
+    error = {
+        "message": "Provider returned error",
+        "code": 400,
+        "metadata": {"raw": raw, "provider_name": "OpenAI"},
+    }
+    body = {**request_for("chat"), "temperature": 0}
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=400, error=error))
+        status, _, raw = await tell(router, "chat", body, streamed=streamed)
+        assert status == 200, raw
+        assert "temperature" not in up.requests[-1].body
+
+
+async def test_reasoning_in_the_history_goes_where_a_server_refuses_it(start_router):
+    body = request_for("chat")
+    body["messages"] = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm"},
+        {"role": "user", "content": "c"},
+    ]
+    said = "property 'messages.1.assistant.reasoning_content' is unsupported"
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=400, error={"message": said, "code": "wrong_api_format"}))
+        assert (await router.chat(body))[0] == 200
+        assert up.requests[-1].body["messages"][1] == {"role": "assistant", "content": "b"}
+
+
+THINKS = Says("ok", reasoning="let me see", seal="c2VhbA==")
+GONE = {
+    "responses": {
+        "message": "The encrypted content gAAA...DQ== could not be verified.",
+        "code": "invalid_encrypted_content",
+    },
+    "messages": {"message": "messages.1.content.0: Invalid `signature` in `thinking` block"},
+}
+
+
+def after(client, raw):
+    """The history behind a whole answer, as a client sends it on."""
+    said = json.loads(raw)
+    again = request_for(client, "go on")
+    if client == "responses":
+        first = request_for(client)["input"]
+        return {**again, "input": [*first, *said["output"], *again["input"]]}
+    first = request_for(client)["messages"]
+    spoken = {"role": "assistant", "content": said["content"]}
+    return {**again, "messages": [*first, spoken, *again["messages"]]}
+
+
+@ways
+@pytest.mark.parametrize("dialect", ["responses", "messages"])
+async def test_reasoning_that_its_maker_no_longer_knows_ends_no_session(
+    start_router, dialect, streamed
+):
+    async with Scripted(dialect) as up, start_router(up.url, dialect=dialect) as router:
+        up.script.append(THINKS)
+        _, _, raw = await tell(router, dialect, request_for(dialect))
+        body = after(dialect, raw)
+        up.script.extend([Says("fine"), Says(fail=400, error=GONE[dialect])])
+        for _ in range(3):
+            status, _, raw = await tell(router, dialect, body, streamed=streamed)
+            assert status == 200, raw
+        known, refused, anew, later = up.requests[1:]
+        assert b"c2VhbA==" in known.raw
+        assert b"c2VhbA==" in refused.raw
+        assert b"c2VhbA==" not in anew.raw + later.raw
+        up.script.append(THINKS)
+        _, _, raw = await tell(router, dialect, request_for(dialect))
+        assert (await tell(router, dialect, after(dialect, raw)))[0] == 200
+        assert b"c2VhbA==" in up.requests[-1].raw  # what it makes now it gets back
+
+
+async def test_an_item_that_was_never_stored_is_no_unknown_model(start_router):
+    error = {
+        "message": "Item with id 'rs_0c1f' not found. Items are not persisted when `store` is false."
+    }
+    async with (
+        Scripted("responses") as up,
+        start_router(up.url, dialect="responses") as router,
+    ):
+        up.script.append(THINKS)
+        _, _, raw = await tell(router, "responses", request_for("responses"))
+        up.script.append(Says(fail=404, error=error))
+        assert (await tell(router, "responses", after("responses", raw)))[0] == 200
+        assert b"c2VhbA==" not in up.requests[-1].raw
+
+
+@each
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.", "[a-z0-9]{9}"),
+        (
+            "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with maximum length 40.",
+            "call_x{26}_[0-9a-f]{8}",
+        ),
+    ],
+)
+async def test_ids_of_calls_get_the_form_that_a_model_takes(start_router, client, said, form):
+    body = {**request_for(client, tools=True), **HISTORIES[client]("call_" + "x" * 55)[1]}
+    async with Scripted("chat") as up, start_router(up.url) as router:
+        up.script.append(Says(fail=400, error=said))
+        for _ in range(2):
+            assert (await tell(router, client, body))[0] == 200
+        assert len(up.requests) == 3
+        for request in up.requests[1:]:
+            call, result = request.body["messages"][1:3]
+            call_id = call["tool_calls"][0]["id"]
+            assert re.fullmatch(form, call_id)
+            assert result["tool_call_id"] == call_id

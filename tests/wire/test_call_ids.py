@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.wire import messages, responses
-from openfusion_auto.wire.call_ids import fit_id, with_fit_ids
+from openfusion_auto.wire.call_ids import (
+    NINE,
+    UP_TO,
+    fit_id,
+    refused_ids,
+    take_ids,
+    with_fit_ids,
+)
 from openfusion_auto.wire.chat_request import parse_request
 
 KIMI = "functions.edit:0"
@@ -83,3 +90,44 @@ def test_a_prompt_with_fit_ids_stays_as_it_came(make):
     parse, body = make("toolu_01-A")
     prompt = parse(json.dumps({"model": "m", **body}).encode())
     assert with_fit_ids(prompt) is prompt
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        ("Tool call id was a_b but must be a-z, A-Z, 0-9, with a length of 9.", NINE),
+        (
+            "Invalid 'messages[2].tool_calls[0].id': string too long. Expected a string with maximum length 40, but got",
+            UP_TO + "40",
+        ),
+        (
+            "Invalid 'input[5].call_id': string too long. Expected a string with maximum length 64, but got",
+            UP_TO + "64",
+        ),
+        ("Invalid 'user': string too long. Expected a string with maximum length 64", None),
+        ("Invalid 'tool_call_id': string too long. Expected a string with maximum length 4", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_the_form_of_ids_that_is_wanted_is_known(said, want):
+    assert refused_ids(said) == want
+
+
+def test_ids_of_a_body_get_the_form_and_those_that_have_it_stay():
+    long, fit = "functions.edit:" + "1" * 60, "abcDEF123"
+    calls = [{"type": "function_call", "call_id": i, "id": "fc_1"} for i in (long, fit)]
+    body = {"input": [*calls, {"type": "function_call_output", "call_id": long, "output": fit}]}
+    edits: dict[str, object] = {}
+    take_ids(body, {UP_TO + "64", UP_TO + "40"}, edits)
+    first, second, result = edits["input"]
+    assert len(first["call_id"]) == 40
+    assert first["call_id"] == result["call_id"]
+    assert (first["id"], second, result["output"]) == ("fc_1", calls[1], fit)
+    nine: dict[str, object] = {}
+    take_ids(body, {NINE}, nine)
+    assert re.fullmatch("[a-z0-9]{9}", nine["input"][0]["call_id"])
+    assert nine["input"][1] == calls[1]
+    for wants in (set(), {"temperature"}, {UP_TO + "99"}):
+        none: dict[str, object] = {}
+        take_ids(body, wants, none)
+        assert none == {}

@@ -277,6 +277,7 @@ def test_every_loss_that_the_page_names_is_one_and_the_other_way_round():
         1
     ]
     lost += render(replace(everything, settings=Settings(effort="?")))[1]
+    lost += render(prompt(dialect="responses", body={"text": {"verbosity": "low"}}))[1]
     page = PAGE.read_text(encoding="utf-8")
     cells = [line.split("|") for line in page.splitlines() if line.count("|") == 4]
     told = {row[3].strip(" `") for row in cells[2:]} - {""}
@@ -294,6 +295,7 @@ def test_every_loss_that_the_page_names_is_one_and_the_other_way_round():
         "bound of reasoning tokens as effort low": "bound of reasoning tokens as effort E",
         "field top_k": "field NAME",
         "deferred loading of 1 tool": "deferred loading of N tools",
+        "verbosity of the text": "verbosity of the text",
         "an unknown part": "an unknown part",
         "an unknown reasoning effort": "an unknown reasoning effort",
     }

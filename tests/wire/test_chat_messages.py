@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Message, Part, Tool, ToolCall
 from openfusion_auto.errors import BadRequest
-from openfusion_auto.wire.chat_messages import read_messages, read_tools
+from openfusion_auto.wire.chat_messages import only_allowed, read_messages, read_tools
 
 from .chats import outcome
 
@@ -348,3 +348,29 @@ def test_any_json_is_read_or_a_400(value):
     ):
         found = outcome(read, arg, of=BadRequest)
         assert isinstance(found, tuple) or (found.status == 400 and found.param)
+
+
+def test_the_thinking_of_mistrals_models_is_a_list_of_parts():
+    thinking = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    part = {"type": "thinking", "thinking": thinking}
+    said = {"role": "assistant", "content": [part, {"type": "text", "text": "c"}]}
+    (message,) = read_messages([said])
+    assert [(p.kind, p.text) for p in message.parts] == [("reasoning", "ab"), ("text", "c")]
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("auto", ["f", "g", "web_search"]),
+        ({"type": "allowed_tools"}, ["f", "g", "web_search"]),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"tools": [{"type": "function", "function": {"name": "g"}}]}},
+            ["g"],
+        ),
+        ({"type": "allowed_tools", "allowed_tools": {"tools": [{"type": "web_search"}, 3]}}, ["web_search"]),
+        ({"type": "allowed_tools", "allowed_tools": {"tools": [{"type": "function", "function": {"name": {}}}]}}, []),
+    ],
+)  # fmt: skip
+def test_a_choice_may_leave_only_some_tools(choice, names):
+    tools = (Tool("f"), Tool("g"), Tool("web_search", "server"))
+    assert [tool.name for tool in only_allowed(tools, choice)] == names

@@ -40,8 +40,8 @@ NAMES = frozenset({"f", "g"})
         ({"response_format": {"type": "text"}}, Settings()),
         ({"response_format": {"type": "json_object"}}, Settings(form=Form())),
         (
-            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"a": 1}, "strict": True}}},
-            Settings(form=Form("n", {"a": 1}, strict=True)),
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"a": 1}, "strict": True, "description": "d"}}},
+            Settings(form=Form("n", {"a": 1}, strict=True, description="d")),
         ),
     ],
 )  # fmt: skip
@@ -64,7 +64,13 @@ SETTINGS = st.builds(
     tool_choice=st.none() | st.sampled_from(["auto", "none", "required", "tool:f"]),
     parallel=st.none() | st.booleans(),
     form=st.none()
-    | st.builds(Form, WORDS, st.fixed_dictionaries({"type": WORDS}), st.none() | st.booleans()),
+    | st.builds(
+        Form,
+        WORDS,
+        st.fixed_dictionaries({"type": WORDS}),
+        st.none() | st.booleans(),
+        st.just("") | WORDS,
+    ),
 )
 
 

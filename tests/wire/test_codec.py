@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import copy
 import gc
 import inspect
+import itertools
 import json
 import subprocess
 import sys
@@ -14,9 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Answer, Prompt, Tool, ToolCall, Usage
-from openfusion_auto.errors import BadRequest, Overloaded, UpstreamBroken
+from openfusion_auto.errors import BadRequest, Overloaded, UpstreamBroken, UpstreamError
 from openfusion_auto.wire.codec import CODECS, Codec, custom_names, told_of, with_custom
 from openfusion_auto.wire.jsons import dumps
+from openfusion_auto.wire.portable import Seals, seals_of_answer
+from openfusion_auto.wire.telling import telling
+from tests.server.dialects import Says, request_for, stream, whole
 
 DIALECTS = ("chat", "responses", "messages")
 ANSWER = Answer(
@@ -215,3 +221,75 @@ def test_a_reader_that_is_let_go_is_gone_without_the_collector(dialect):
         assert kept() is None
     finally:
         gc.enable()
+
+
+# --- what an upstream may say instead --------------------------------------------------------------------------------
+
+SAYS = Says(
+    "Hello", "hm", "c2VhbA==", calls=(("function", "edit", '{"path": "a"}', "call_1"),), cost=0.1
+)
+INSTEAD = ({"a": []}, [{}], "x")
+
+
+def places(value, path=()):
+    """Every place in a JSON value but its root."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, held in inner:
+        yield (*path, key)
+        if isinstance(held, dict | list):
+            yield from places(held, (*path, key))
+
+
+def changed(value, path, new):
+    whole = copy.deepcopy(value)
+    held = whole
+    for key in path[:-1]:
+        held = held[key]
+    held[path[-1]] = new
+    return whole
+
+
+def odd_streams(dialect):
+    """A stream with one value of one event after the other replaced by what cannot be there."""
+    frames = stream(dialect, SAYS, "m").split(b"\n\n")
+    for at, frame in enumerate(frames):
+        head, data, said = frame.partition(b"data: ")
+        if not said.startswith(b"{"):
+            continue
+        event = json.loads(said)
+        for path, new in itertools.product(places(event), INSTEAD):
+            odd = json.dumps(changed(event, path, new)).encode()
+            yield b"\n\n".join([*frames[:at], head + data + odd, *frames[at + 1 :]])
+
+
+@pytest.mark.parametrize("upstream", DIALECTS)
+def test_whatever_stands_in_a_stream_is_read_or_refused(upstream):
+    prompts = [CODECS[d].parse_request(json.dumps(request_for(d)).encode()) for d in DIALECTS]
+    for raw in odd_streams(upstream):
+        reader = CODECS[upstream].Reader()
+        deltas = [*reader.feed(raw), *reader.close()]
+        assert deltas[-1].done or deltas[-1].error
+        list(Seals().take(deltas))
+        for prompt in prompts:
+            writer = telling(prompt, answer_id="", created=0).writer(guarded=True)
+            with contextlib.suppress(UpstreamBroken):
+                for delta in deltas:
+                    writer.write(delta)
+                writer.finish(None, None)
+
+
+@pytest.mark.parametrize("upstream", DIALECTS)
+def test_whatever_stands_in_a_body_is_read_or_refused(upstream):
+    prompts = [CODECS[d].parse_request(json.dumps(request_for(d)).encode()) for d in DIALECTS]
+    body = json.loads(whole(upstream, SAYS, "m"))
+    for path, new in itertools.product(places(body), INSTEAD):
+        raw = json.dumps(changed(body, path, new)).encode()
+        try:
+            answer = CODECS[upstream].read_answer(raw)
+        except UpstreamError:
+            continue
+        list(seals_of_answer(answer))
+        for prompt in prompts:
+            telling(prompt, answer_id="", created=0).body(
+                answer, None, model="m", usage=None, answer_id="", created=0
+            )

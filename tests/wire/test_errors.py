@@ -104,7 +104,7 @@ def test_a_refused_request_keeps_status_code_param_and_the_words_agents_match(st
         b"[1]",
         b"\xff\xfe",
         b"<html>",
-        {"detail": ["x"]},
+        {"detail": [5]},
         {"error": None},
         {"error": {"message": 5}},
         {"a": 1},

@@ -44,6 +44,14 @@ def fields_of(mark: str, row: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", line))
 
 
+def test_verbosity_of_responses_and_names_of_chat_are_told():
+    text = {"verbosity": "low", "format": {"type": "text"}}
+    assert unsaid(Prompt("responses", "m", (), body={"text": text})) == ("verbosity of the text",)
+    assert unsaid(Prompt("responses", "m", (), body={"text": {}})) == ()
+    said = [{"role": "user", "name": "bob"}, {"role": "function", "name": "f"}, {"role": "user"}]
+    assert unsaid(Prompt("chat", "m", (), body={"messages": said})) == ("name of 1 message",)
+
+
 @pytest.mark.parametrize("dialect", CONVERTED)
 def test_the_page_lists_what_is_converted(dialect):
     assert fields_of(f"fields-{dialect}", "converted") == CONVERTED[dialect]

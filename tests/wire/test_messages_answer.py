@@ -99,13 +99,13 @@ def test_an_answer_that_was_cut_may_be_empty(stop):
 
 def test_what_a_server_tool_did_is_content():
     used = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
-    assert read(used, stop="pause_turn").finish == "stop"
+    assert read(used).finish == "stop"
 
 
 @pytest.mark.parametrize(
     ("reason", "calls", "finish"),
     [("end_turn", True, "tool_calls"), ("max_tokens", True, "length"), ("brand_new", False, "stop"),
-     ("model_context_window_exceeded", False, "length"), (None, True, None), (3, False, None)],
+     ("model_context_window_exceeded", False, "length"), ("pause_turn", False, "length"), (None, True, None), (3, False, None)],
 )  # fmt: skip
 def test_stop_reasons_are_the_hubs_words(reason, calls, finish):
     assert finish_of(reason, calls=calls) == finish

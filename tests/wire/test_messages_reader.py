@@ -149,6 +149,13 @@ def test_an_event_without_a_type_takes_the_name_of_its_event():
     assert parsed(first.raw) == [{"x": 1, "type": "ping"}]
 
 
+def test_an_event_of_the_servers_own_is_skipped():
+    own = b'event: x.status\ndata: {"queue": 3}\n\n'
+    error = b'event: x\ndata: {"error": {"type": "overloaded_error"}}\n\n'
+    assert MessagesReader().feed(own) == []
+    assert MessagesReader().feed(error)[0].error
+
+
 def test_citations_of_null_are_taken_out():
     cited = block(0, {"type": "text", "text": "", "citations": None})
     _, first, *_ = deltas(start(), cited)

@@ -377,6 +377,14 @@ LOSSES = {
     "bound of reasoning tokens, which is not below that of the answer": chat(
         max_output_tokens=10, settings=Settings(thinking_tokens=2000)
     ),
+    "schema of the answer, made one that the API takes": chat(
+        settings=Settings(form=Form("n", {"type": "integer", "minimum": 1}))
+    ),
+    "strictness of tool T": chat(
+        tools=(Tool("f", schema={"type": "integer", "minimum": 1}, strict=True),)
+    ),
+    "verbosity of the text": replace(chat(HI), dialect="responses", body={"text": {"verbosity": "low"}}),
+    "name of N messages": chat(body={"messages": [{"role": "user", "name": "bob"}]}),
     "field T": chat(body={"logprobs": True}),
 }  # fmt: skip
 

@@ -220,6 +220,12 @@ def conversations(draw: st.DrawFn) -> list[Message]:
     return out
 
 
+def test_a_file_keeps_its_name():
+    part = Part("file", url="data:application/pdf;base64,QQ==", raw={"file": {"filename": "a.pdf"}})
+    ((_, (block,)),), _ = turns(Message("user", (part,)))
+    assert (block["type"], block["title"]) == ("document", "a.pdf")
+
+
 @given(conversations())
 def test_turns_are_what_the_api_wants(messages):
     try:

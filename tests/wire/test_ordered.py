@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Message, Part, ToolCall
-from openfusion_auto.wire.ordered import NOT_RUN, in_order
+from openfusion_auto.wire.ordered import NOT_RUN, answered, in_order
 
 
 def user(text):
@@ -67,3 +67,10 @@ def test_each_call_is_answered_before_anybody_else_speaks(messages):
             assert not open_calls
             open_calls = {call.id for call in message.tool_calls}
     assert not open_calls
+
+
+def test_where_every_call_has_a_result_nothing_moves():
+    whole = [asks("a"), user("wait"), result("a"), asks("b"), result("b")]
+    assert answered(whole) is whole
+    stopped = [asks("a"), user("stop")]
+    assert answered(stopped) == [asks("a"), result("a", NOT_RUN), user("stop")]

@@ -41,12 +41,67 @@ HEAT = "Unsupported value: 'temperature' does not support 0 with this model. Onl
         ),
         ({"message": "invalid beta flag"}, BETA + "="),
         ({"message": "Unexpected value(s) `x-1` for the `anthropic-beta` header."}, BETA + "="),
+        (
+            {"message": "Unsupported value: 'messages[0].role' does not support 'system'."},
+            "role system",
+        ),
+        # Strict servers name what they do not know, each in its own words.
+        ({"message": "property 'enable_thinking' is unsupported"}, "enable_thinking"),
+        (
+            {
+                "message": "'messages.2' : for 'role:assistant' the following must be satisfied[('messages.2' : property "
+                "'reasoning_content' is unsupported)]"
+            },
+            "messages.reasoning_content",
+        ),
+        (
+            {"message": "messages.1.assistant.reasoning_content: property 'x' is unsupported"},
+            None,
+        ),
+        (
+            {"message": "property 'messages.1.assistant.reasoning_content' is unsupported"},
+            "messages.reasoning_content",
+        ),
+        (
+            {"param": "messages[3].reasoning_content", "code": "unknown_parameter"},
+            "messages.reasoning_content",
+        ),
+        (
+            {
+                "message": "messages.0.system.content.0.cache_control: Extra inputs are not permitted"
+            },
+            "messages.cache_control",
+        ),
+        (
+            {"message": "Unrecognized request argument supplied: parallel_tool_calls"},
+            "parallel_tool_calls",
+        ),
+        (
+            {"message": 'Invalid JSON payload received. Unknown name "store": Cannot find field.'},
+            "store",
+        ),
+        (
+            {"message": "Argument not supported on this model: presencePenalty"},
+            "presence_penalty",
+        ),
+        ({"message": "`temperature` is deprecated for this model."}, "temperature"),
+        (
+            {"message": "`temperature` and `top_p` cannot both be specified for this model."},
+            "top_p=",
+        ),
+        (
+            {"message": "reasoning_effort: Input should be 'low', 'medium' or 'high'"},
+            "reasoning_effort=",
+        ),
+        (
+            {"message": "Encrypted content is not supported with this model.", "param": "include"},
+            "include=",
+        ),
         # A request without these asks for another thing.
         ({"message": "messages.1.content.0.x: Extra inputs are not permitted"}, None),
         ({"message": "tools.0.custom.input_schema: Extra inputs are not permitted"}, None),
         ({"param": "tools", "code": "unsupported_parameter"}, None),
         ({"param": "response_format", "code": "unsupported_value"}, None),
-        ({"message": "Unsupported value: 'messages[0].role' does not support 'system'."}, None),
         ({"param": "temperature", "code": "invalid_value", "message": "too high"}, None),
         ({"param": 3, "code": "unsupported_parameter", "message": None}, None),
         ({}, None),
@@ -72,6 +127,8 @@ def test_a_bound_gets_the_name_that_the_model_knows():
     found = without_refused(sent(max_tokens=7), {"max_tokens"})
     assert json.loads(found.body) == {"model": "m", "x": 1, "max_completion_tokens": 7}
     assert found.lost == ("a loss",)
+    other = without_refused(sent(max_completion_tokens=7), {"max_completion_tokens"})
+    assert json.loads(other.body) == {"model": "m", "x": 1, "max_tokens": 7}
     both = without_refused(sent(max_tokens=7, max_completion_tokens=5), {"max_tokens"})
     assert json.loads(both.body)["max_completion_tokens"] == 5
 
@@ -99,6 +156,42 @@ def test_keys_of_tools_and_an_effort_go_and_all_else_of_them_stays():
     assert "defer_loading of tools, which the model refuses" in found.lost
     bare = without_refused(sent(output_config={"effort": "low"}), {"output_config"})
     assert "output_config" not in json.loads(bare.body)
+
+
+def test_what_a_history_holds_beside_its_words_goes_where_it_is_refused():
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = [
+        {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]},
+        {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [call]},
+        {"role": "tool", "content": "cache_control", "tool_call_id": "c"},
+    ]
+    wants = {"messages.reasoning_content", "messages.cache_control"}
+    found = without_refused(sent(messages=said), wants)
+    assert json.loads(found.body)["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        said[2],
+    ]
+    assert found.lost[1:] == (
+        "cache_control of messages, which the model refuses",
+        "reasoning_content of messages, which the model refuses",
+    )
+    bare = sent(messages=[said[2]])
+    assert without_refused(bare, wants) is bare
+
+
+def test_a_key_goes_from_what_chat_says_of_a_function_and_stays_in_its_schema():
+    schema = {"properties": {"strict": {"type": "boolean"}}}
+    function = {"name": "f", "parameters": schema}
+    tools = [{"type": "function", "function": {**function, "strict": True}}]
+    found = without_refused(sent(tools=tools), {"tools.strict"})
+    assert json.loads(found.body)["tools"] == [{"type": "function", "function": function}]
+
+
+def test_roles_and_keys_of_one_history_go_together():
+    said = [{"role": "developer", "content": "d", "reasoning": "r"}]
+    found = without_refused(sent(messages=said), {"role developer", "messages.reasoning"})
+    assert json.loads(found.body)["messages"] == [{"role": "system", "content": "d"}]
 
 
 def refused(want: str, **fields: object) -> str:

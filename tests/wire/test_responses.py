@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -219,7 +220,7 @@ def test_every_wording_of_a_loss_stands_on_the_page():
     )
     results = (Part("text", "x"), Part("other", raw={"type": "odd"}))
     prompt = Prompt(
-        "messages",
+        "chat",
         "m",
         (
             Message("user", (Part("text", "x"),)),
@@ -227,13 +228,16 @@ def test_every_wording_of_a_loss_stands_on_the_page():
             Message("tool", results, tool_call_id="c", failed=True),
         ),
         tools=(Tool("web_search", "server"),),
-        settings=Settings(stop=("x",), seed=1, thinking_tokens=5),
-        body={"top_k": 3},
+        settings=Settings(stop=("x",), seed=1, thinking_tokens=5, tool_choice="tool:web_search"),
+        body={"top_k": 3, "messages": [{"role": "user", "name": "bob"}]},
     )
     lost = responses.render_request(prompt, "m", stream=False, want_usage=False).lost
+    harder = replace(prompt, settings=Settings(effort="max"))
+    lost += responses.render_request(harder, "m", stream=False, want_usage=False).lost
+    lost = tuple(dict.fromkeys(lost))
     told = [row[2].strip("`") for row in rows("## A request of another dialect, to a Responses upstream") if row[2]]  # fmt: skip
     for wording in told:
-        start, _, end = re.sub(r"\b(TYPE|NAME|N)\b", "*", wording).partition("*")
+        start, _, end = re.sub(r"\b(TYPE|NAME|N|E)\b", "*", wording).partition("*")
         end = end.rpartition("*")[2].removesuffix("s")
         found = [entry for entry in lost if entry.startswith(start) and end in entry]
         assert found, wording

@@ -74,7 +74,7 @@ def test_texts_and_reasoning_of_several_items_are_joined():
     raw_words = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "b"}]}  # fmt: skip
     refusal = {**message(), "content": [{"type": "refusal", "refusal": " no"}, {"type": "odd"}]}
     answer = read_answer(data(reasoning("a", None), raw_words, message("x"), refusal))
-    assert (answer.text, answer.reasoning, answer.opaque) == ("x no", "a\n\nb", "")
+    assert (answer.text, answer.reasoning, answer.opaque) == ("x\n\n no", "a\n\nb", "")
     assert answer.finish == "stop"
 
 

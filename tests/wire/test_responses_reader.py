@@ -215,6 +215,29 @@ def test_reasoning_said_twice_is_read_once():
     assert answer_of(stream).reasoning == "long"
 
 
+def test_messages_of_one_answer_stand_apart():
+    """GPT-5's models comment on what they do in a message of its own, before the calls."""
+    items = message("Looking."), function("f", "{}", "c1"), message("Found it.")
+    stream = sse(
+        created(),
+        added(0, {**message(), "content": []}),
+        text("Look", 0),
+        text("ing.", 0),
+        done(0, items[0]),
+        added(1, items[1]),
+        done(1, items[1]),
+        added(2, {**message(), "content": []}),
+        text("Found ", 2),
+        text("it.", 2),
+        done(2, items[2]),
+        completed(*items),
+    )
+    reader = ResponsesReader()
+    found = "".join(delta.text for delta in reader.feed(stream))
+    whole = read_answer(json.dumps(response(*items)).encode()).text
+    assert found == reader.answer().text == whole == "Looking.\n\nFound it."
+
+
 def test_parts_of_reasoning_stand_apart():
     two = reasoning("b", "blob")
     stream = sse(

@@ -152,7 +152,7 @@ def test_reasoning_of_other_models_and_odd_parts_are_listed_as_lost():
         "reasoning of 2 messages",
         "reasoning signature of 1 message",
         "server tool web_search",
-        "thinking budget",
+        "bound of reasoning tokens as effort medium",
         "stop sequences",
         "seed",
         "part server_tool_use",
@@ -370,3 +370,46 @@ def test_a_function_call_of_the_history_keeps_its_arguments_bytes():
     prompt = parse_request(raw({"role": "user", "content": "x"}, function("f", odd)))
     foreign = Prompt("chat", "m", prompt.messages)
     assert written(foreign)["input"][1]["arguments"] == odd
+
+
+def test_what_this_dialect_would_refuse_is_said_otherwise():
+    call = Message("assistant", (), (ToolCall("c", "f", ""),))
+    prompt = chat(user(), call, Message("tool", (), tool_call_id="c"), Message("user"))
+    _, called, _, empty = written(prompt)["input"]
+    assert called["arguments"] == "{}"
+    assert empty == {"type": "message", "role": "user", "content": ""}
+    hard = chat(user(), settings=Settings(effort="max"))
+    assert written(hard)["reasoning"] == {"effort": "xhigh"}
+    assert lost(hard) == ("reasoning effort max as xhigh",)
+    forced = chat(
+        user(),
+        tools=(Tool("f"), Tool("web_search", "server")),
+        settings=Settings(tool_choice="tool:web_search"),
+    )
+    assert "tool_choice" not in written(forced)
+    assert lost(forced) == ("server tool web_search", "choice of tool web_search")
+
+
+def test_a_file_is_named_as_its_client_named_it_or_by_its_kind():
+    url = "data:application/pdf;base64,B"
+    media = "application/pdf"
+    for raw_, name in (({"title": "a.pdf"}, "a.pdf"), ({}, "document.pdf")):
+        part = Part("file", url=url, media=media, raw=raw_)
+        (item,) = written(chat(Message("user", (part,))))["input"]
+        assert item["content"][0]["filename"] == name
+
+
+def test_what_a_form_is_for_goes_along():
+    form = Form("n", {"type": "object"}, description="for the log")
+    assert written(chat(user(), settings=Settings(form=form)))["text"]["format"] == {
+        "type": "json_schema",
+        "name": "n",
+        "schema": {"type": "object"},
+        "description": "for the log",
+    }
+
+
+def test_a_call_that_was_not_run_gets_a_result():
+    prompt = chat(user(), Message("assistant", (), (ToolCall("c", "f", "{}"),)), user())
+    kinds = [item["type"] for item in written(prompt)["input"]]
+    assert kinds == ["message", "function_call", "function_call_output", "message"]

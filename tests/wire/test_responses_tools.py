@@ -113,7 +113,7 @@ def test_a_tool_that_cannot_be_is_refused_by_its_place(tools, param):
         (None, None), ("auto", "auto"), ("none", "none"), ("required", "required"),
         ({"type": "function", "name": "read"}, "tool:read"), ({"type": "custom", "name": "apply_patch"}, "tool:apply_patch"),
         ({"type": "function", "name": "read", "namespace": "crm"}, "tool:crm__read"),
-        ({"type": "web_search"}, None),
+        ({"type": "web_search"}, "tool:web_search"),
     ],
 )  # fmt: skip
 def test_a_choice_in_the_hubs_words(value, choice):

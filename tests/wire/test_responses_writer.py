@@ -451,6 +451,14 @@ def test_any_foreign_answer_reads_back_the_same(said, finish, guarded):
     reader = ResponsesReader()
     assert (reader.feed(stream) + reader.close())[-1].done
     back = reader.answer()
-    assert back.text == "".join(t for t, _, _ in said)
+    paragraphs, apart = [], True
+    for words, thought, seal in said:
+        apart = apart or bool(thought or seal)
+        if words and apart:
+            paragraphs.append(words)
+        elif words:
+            paragraphs[-1] += words
+        apart = apart and not words
+    assert back.text == "\n\n".join(paragraphs)
     assert back.reasoning.replace("\n\n", "") == "".join(r for _, r, _ in said).replace("\n\n", "")
     assert (back.finish, back.usage) == (finish, Usage(1, 2))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.jsons import read_body
-from openfusion_auto.wire.splice import read_top_level, splice_top_level
+from openfusion_auto.wire.splice import budgets_over, read_top_level, splice_top_level
 
 KEYS = ("a", "b", "c", "model", "ü")
 VALUES = st.sampled_from([1, "x", [1, {"a": 2}], {"model": "no"}, True, "日"])
@@ -79,3 +79,18 @@ def test_the_message_names_what_the_dialect_needs():
     with pytest.raises(BadRequest, match="expected one with 'model' and 'input'"):
         read_top_level(b"[]", "'model' and 'input'")
     assert read_top_level(b'{"a":1}').members == read_body(b'{"a":1}').members
+
+
+def test_budgets_for_reasoning_come_below_a_bound_or_go_where_too_little_is_left():
+    said = {
+        "reasoning": {"max_tokens": 5000, "exclude": True},
+        "thinking": {"type": "enabled", "budget_tokens": 5000},
+    }
+    assert budgets_over(said, 5001) == {}
+    assert budgets_over(said, 5000) == {
+        "reasoning": {"max_tokens": 2500, "exclude": True},
+        "thinking": {"type": "enabled", "budget_tokens": 2500},
+    }
+    assert budgets_over(said, 1000) == {"reasoning": {"exclude": True}, "thinking": None}
+    assert budgets_over({"reasoning": {"max_tokens": 9}}, 5) == {"reasoning": None}
+    assert budgets_over({"reasoning": "high", "thinking": {"budget_tokens": "all"}}, 5) == {}
