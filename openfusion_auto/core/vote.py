@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 
 from openfusion_auto.core import checks
 from openfusion_auto.core.prompt import Answer, Prompt
@@ -17,12 +17,13 @@ from openfusion_auto.core.prompt import Answer, Prompt
 Said = tuple[str, Answer]  # a candidate's id and its answer
 
 _RESULT = re.compile(
-    r"(?:^|\n)[ \t>*_#]*(?:final )?(?:answer|result)[ *_]*(?:is|:|=)[ *_]*(?P<said>\S[^\n]*)\s*\Z",
+    r"(?:^|\n)[ \t>*_#]*(?:final )?(?:answer|result)[ *_]*+(?:is|:|=)[ *_]*+(?P<said>\S[^\n]*+)\s*+\Z",
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\boxed\{([^{}]+)\}")
 _MARKS = re.compile(r"[*_`$]+")
 CHECKABLE = 60  # [characters] of one word that is a whole answer: right or wrong, nothing to blend
+_EXACT = Context(prec=CHECKABLE)  # two numbers that differ in their last digit are two answers
 
 
 def one_side(good: list[Said]) -> list[Said]:
@@ -54,11 +55,13 @@ def key_of(prompt: Prompt, answer: Answer) -> str:
 
 def number(words: str) -> str:
     """Return the one way to write a number, or "" for what is none."""
-    try:
-        value = Decimal(words.replace(",", "").removeprefix("+"))
-    except InvalidOperation:
+    if len(words) > CHECKABLE:
         return ""
-    return str(value.normalize()) if value.is_finite() and len(words) <= CHECKABLE else ""
+    try:
+        value = Decimal(words.replace(",", "").removeprefix("+")).normalize(_EXACT)
+    except ArithmeticError:  # no number, or one beyond all bounds, such as 1e999999999
+        return ""
+    return str(value) if value.is_finite() else ""
 
 
 def checkable(key: str) -> bool:

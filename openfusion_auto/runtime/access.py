@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from openfusion_auto.core.digest import digest
-from openfusion_auto.core.types import Pool
+from openfusion_auto.core.types import Pool, State
 from openfusion_auto.errors import ModelNotFound
 from openfusion_auto.runtime.names import NONE_OWN, OwnModels, known_names, not_found
 from openfusion_auto.runtime.session import session_hash
@@ -46,6 +46,21 @@ class View:
             return
         for name in names_in(model):
             self._check_one(name)
+
+    def within(self, state: State, everything: Pool) -> State:
+        """Return live state without candidates that are not there for this key: a trace shows all of it.
+
+        Args:
+            state: What is known live.
+            everything: The whole pool.
+        """
+        if self.pool is everything:
+            return state
+        return replace(
+            state,
+            stats={k: v for k, v in state.stats.items() if k in self.names},
+            breakers={k: v for k, v in state.breakers.items() if k in self.names},
+        )
 
     def own(self, models: OwnModels, everything: Pool) -> OwnModels:
         """Return the operator's own models without those outside the pool that this key may not use.

@@ -180,7 +180,7 @@ class Engine:
         client: ClientStream | None,
     ) -> bytes:
         """Give a kept answer: no call, no cost, nothing learnt (`Learner.again`), no pin."""
-        session = session_of(incoming.prompt, incoming.headers, incoming.identity)
+        session = session_of(incoming.prompt, incoming.headers, incoming.identity, incoming.client)
         trace.session, trace.session_source = session_hash(session.key), session.source
         if self.reader.learner is not None:
             self.reader.learner.again(session.key, kept.candidate)

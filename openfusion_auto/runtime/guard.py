@@ -37,16 +37,19 @@ class Guard:
         self.kept: list[Delta] = []
         self._fits = fits
         self._calls: dict[tuple[int, int], _Call] = {}
+        self._unseen: set[tuple[int, int]] = set()  # calls that were not looked at since they grew
 
     def holds(self, delta: Delta) -> bool:
         """Take an event; return whether it must not be written."""
         if self.misfit is None and (self._calls or delta.calls):
             grown = self._note(delta)
             ended = delta.finish is not None
-            for key, call in self._calls.items():
-                if call.kind != "custom" and (ended or (key not in grown and call.may_be_whole)):
+            for key in [*self._calls] if ended else sorted(self._unseen - grown):
+                call = self._calls[key]
+                if call.kind != "custom" and (ended or call.may_be_whole):
                     said = "".join(call.pieces)
                     self.misfit = self.misfit or self._fits.misfit(call.name, said)
+            self._unseen &= grown
         if self.misfit is None:
             return False
         self.kept.append(delta)
@@ -61,6 +64,7 @@ class Guard:
             if call is None:
                 call = self._calls[key] = _Call(kind=fragment.kind)
             call.name = call.name or fragment.name or ""
+            self._unseen.add(key)
             if fragment.arguments:
                 if call.pieces:
                     grown.add(key)

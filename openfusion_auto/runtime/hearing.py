@@ -43,7 +43,7 @@ class Hearing:
         prompt = incoming.prompt
         if not goes_on(prompt):
             return
-        session = session_of(prompt, incoming.headers, incoming.identity).key
+        session = session_of(prompt, incoming.headers, incoming.identity, incoming.client).key
         seal = newest_seal(prompt)
         if not self._live.lacks(session, seal) or not self._first_time(session, seal):
             return

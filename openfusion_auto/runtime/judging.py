@@ -114,8 +114,10 @@ class Judging:
         want = wanted(prompt.model, prompt.options, pool, self.offers, own)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
-        session = session_of(prompt, incoming.headers, incoming.identity)
+        session = session_of(prompt, incoming.headers, incoming.identity, incoming.client)
         state = self.means.live.snapshot(session.key)
+        if incoming.view is not None:
+            state = incoming.view.within(state, self.means.pool)
         policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
         left = None
         if incoming.allowance is not None:
@@ -150,7 +152,9 @@ class Judging:
         """
         known, learner = self.reader.classifier, self.reader.learner
         if learner is not None:
-            key = session_of(incoming.prompt, incoming.headers, incoming.identity).key
+            key = session_of(
+                incoming.prompt, incoming.headers, incoming.identity, incoming.client
+            ).key
             trace.notes += learner.observe(incoming.prompt, key, incoming.identity)
         judged = self.judge(incoming)
         number = await self._turn(judged)

@@ -1,7 +1,8 @@
 """Which session a request belongs to: said by the client, or read from how the conversation begins.
 
 The order is what real clients send (`docs/reference/sessions.md`). An implicit key holds the client's credential and
-address too, so that two users with the same first words never share a pin.
+address too, so that two users with the same first words never share a pin. Of one that a client says itself two
+gateway keys make two: what one may not ask for is not shown to it, nor moved by it.
 """
 
 from __future__ import annotations
@@ -33,25 +34,29 @@ class Session(NamedTuple):
     source: str
 
 
-def session_of(prompt: Prompt, headers: Mapping[str, str], identity: str) -> Session:
+def session_of(
+    prompt: Prompt, headers: Mapping[str, str], identity: str, client: str | None = None
+) -> Session:
     """Return the session of a request.
 
     Args:
         prompt: The request.
         headers: Its headers, names looked up in any case.
         identity: What tells this client from others: its credential and address.
+        client: Id of its gateway key, None without keys.
     """
+    own = "" if client is None else f"{client}:"
     if prompt.options.session:
-        return Session("option:" + prompt.options.session[:MAX_KEY], "option")
+        return Session(f"option:{own}{prompt.options.session[:MAX_KEY]}", "option")
     given = {name.lower(): value for name, value in headers.items()}
     for name in HEADERS:
         value = given.get(name)
         if value:
-            return Session(f"id:{value[:MAX_KEY]}", f"header {name}")
+            return Session(f"id:{own}{value[:MAX_KEY]}", f"header {name}")
     for name in BODY_FIELDS:
         value = prompt.session_fields.get(name)
         if value:
-            return Session(f"id:{value[:MAX_KEY]}", f"body {name}")
+            return Session(f"id:{own}{value[:MAX_KEY]}", f"body {name}")
     for name in WEAK_HEADERS:
         value = given.get(name)
         if value:

@@ -266,10 +266,17 @@ def cookie_of(request: web.Request) -> str:
 
 
 def check_media(request: web.Request) -> None:
-    """Refuse bodies that are not declared as JSON; the page's own forms pass (`check_origin` looked at them)."""
-    if request.method != "POST" or "Content-Type" not in request.headers:
+    """Refuse bodies that are not declared as JSON; the page's own forms pass (`check_origin` looked at them).
+
+    A program may leave the type out. A web page, also of this machine, may not: it would send unasked.
+    """
+    if request.method != "POST":
         return
-    kind = request.headers["Content-Type"].split(";")[0].strip().lower()
+    if "Content-Type" not in request.headers and (
+        "Origin" not in request.headers or is_page(request.path)
+    ):
+        return
+    kind = request.headers.get("Content-Type", "").split(";")[0].strip().lower()
     if kind == FORM and is_page(request.path):
         return
     if kind in SIMPLE_TYPES or not (kind.endswith(("/json", "+json"))):

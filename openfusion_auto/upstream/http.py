@@ -35,6 +35,9 @@ from openfusion_auto.upstream.inflate import PLAIN, Garbled, Inflater
 from openfusion_auto.wire.errors import upstream_failure
 
 MAX_BODY = 64 * 2**20  # [bytes] an answer larger than this is a defect of the upstream
+# [bytes] of a stream, inflated. What is held of it is in memory, and one without an end would take all of it. 128,000
+# tokens, an event each, with 20 alternatives and their log-probabilities, stay below.
+MAX_STREAM = 512 * 2**20
 MAX_ERROR_BODY = 64 * 2**10  # [bytes] read of an error answer
 PATH_SAFE = "/%:@!$&'()*+,;=~"  # beside letters, digits and `-._`: RFC 3986, section 3.3
 
@@ -100,7 +103,7 @@ class HttpOpened:
         self._loop = asyncio.get_running_loop()
         self._encoding = ""
         self._seen = 0  # [bytes] of the body
-        self._most = float(MAX_BODY)
+        self._most = MAX_BODY
         now = self._loop.time()
         # An answer that is not streamed shows its head only when it is whole.
         first_s = timeouts.first_token_s if stream else max(timeouts.first_token_s, timeouts.idle_s)
@@ -135,7 +138,7 @@ class HttpOpened:
             elif name == b"content-encoding":
                 self._encoding = value.decode("latin-1").strip().lower()
         if self.content_type == "text/event-stream":
-            self._most = float("inf")
+            self._most = MAX_STREAM
         return self._connection.status
 
     def headers(self) -> dict[str, str]:
@@ -143,7 +146,7 @@ class HttpOpened:
         return {n.decode("latin-1"): v.decode("latin-1") for n, v in self._connection.fields}
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Return the body as it comes, at most `MAX_BODY` bytes when it is not an event stream."""
+        """Return the body as it comes, at most `MAX_BODY` bytes of it, of an event stream `MAX_STREAM`."""
         return self if self._encoding in PLAIN else self._inflated()
 
     async def pour(self, sink: Sink) -> None:
@@ -209,7 +212,7 @@ class HttpOpened:
         self._seen += size
         if self._seen > self._most:
             raise UpstreamBroken(
-                f"upstream {self._name}: the answer is larger than {MAX_BODY} bytes"
+                f"upstream {self._name}: the answer is larger than {self._most} bytes"
             )
 
     async def close(self) -> None:

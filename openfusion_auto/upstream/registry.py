@@ -17,6 +17,7 @@ PATHS: Mapping[Dialect, str] = {
     "messages": "/messages",
 }
 ANTHROPIC_VERSION = "2023-06-01"  # the version of the Messages API that is spoken here
+LEAST_SECRET = 12  # [characters] of a header's value that may be a key
 
 
 def build_upstreams(
@@ -33,6 +34,9 @@ def build_upstreams(
 def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts) -> HttpUpstream:
     """Return one upstream over HTTP, with its key in the header its dialect wants."""
     headers = dict(upstream.extra_headers)
+    values = (
+        upstream.extra_headers.values()
+    )  # keys do not belong there; one that does must not come back
     if upstream.dialect == "messages":
         headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
     if key and upstream.dialect == "messages":
@@ -46,5 +50,5 @@ def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts)
         path=PATHS[upstream.dialect],
         headers=headers,
         timeouts=timeouts,
-        secrets=(key,) if key else (),
+        secrets=(*((key,) if key else ()), *(v for v in values if len(v) >= LEAST_SECRET)),
     )

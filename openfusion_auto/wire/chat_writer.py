@@ -63,6 +63,8 @@ class ChatWriter:
         self._head: list[bytes] = []  # before any content
         self._queue: list[bytes] = []  # from a tool call's first fragment on
         self._open: set[CallKey] = set()  # calls in the queue
+        self._grown: set[CallKey] = set()  # of these, those that were not looked at since they grew
+        self._half: set[CallKey] = set()  # and those that were, and are not whole
         self._arguments: dict[CallKey, list[str]] = {}
         self._custom: set[CallKey] = set()  # their input is free text
         self._finishes: list[Delta] = []
@@ -149,9 +151,12 @@ class ChatWriter:
             return self._release(frame)
         out = b""
         keys = {(call.choice, call.index) for call in delta.calls}
+        self._half -= keys
+        self._grown |= keys & self._open
         if self._open and not keys <= self._open and self._try_release():
             out = self._release(b"")
         self._open |= keys
+        self._grown |= keys
         self._queue.append(frame)
         return out
 
@@ -207,12 +212,16 @@ class ChatWriter:
 
         Only arguments that end like an object are looked at: the rest is not whole yet, or is told at the finish.
         """
-        for key in self._open:
+        while self._grown:
+            key = self._grown.pop()
             pieces = self._arguments[key]
             ends = key in self._custom or pieces[-1].endswith("}")
             if not ends or not self._whole(key, "".join(pieces)):
-                return False
+                self._half.add(key)
+        if not self._half.isdisjoint(self._open):
+            return False
         self._open.clear()
+        self._half.clear()
         return True
 
     def _check(self, keys: set[CallKey]) -> None:

@@ -124,19 +124,32 @@ def tells_bill(prompt: Prompt, offers: tuple[str, ...]) -> bool:
     return takes or any(t.kind == "server" for t in prompt.tools)
 
 
+_FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+
+
 def models_beside(body: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the names of models that a request hands on to its upstream beside its own: in `models`, in plugins, and
-    in tools that OpenRouter runs itself.
+    """Return the names of models that a request hands on to its upstream beside its own: in `models`, in plugins, in
+    tools that OpenRouter runs itself, and in the fallbacks that LiteLLM takes from clients.
 
     One that lets OpenRouter choose counts as the model of OpenRouter's that does the same.
     """
-    found = _texts(body.get("models"))
+    found = [*_texts(body.get("models")), *_fallbacks(body)]
     for kind, given in (*_plugins(body.get("plugins")), *_server_tools(body.get("tools"))):
         found += [n for key in _PLUGIN_MODELS for n in _texts(given.get(key))]
         lists, chooser = _CHOOSERS.get(kind, ("", None))
         if chooser is not None and not given.get(lists):
             found.append(chooser)
     return tuple(dict.fromkeys(found))
+
+
+def _fallbacks(body: Mapping[str, object]) -> Iterator[str]:
+    """Yield models that LiteLLM may answer with: listed, as requests of their own, or by the model that fails."""
+    for field in _FALLBACKS:
+        value = body.get(field)
+        for entry in value if isinstance(value, list) else []:
+            given = as_object(entry)
+            for named in [entry] if given is None else [given.get("model"), *given.values()]:
+                yield from _texts(named)
 
 
 def _plugins(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -32,6 +32,7 @@ class _Call:
     pieces: list[str] = field(default_factory=list)
     opened: bool = False
     sent: int = 0
+    given: bool = False  # all of it is with the client: it has ended
 
     @property
     def arguments(self) -> str:
@@ -67,6 +68,8 @@ class Build:
         self._index = -1  # of the latest block
         self._queue: list[_Item] = []
         self._calls: dict[int, _Call] = {}
+        self._grown: set[int] = set()  # calls that were not looked at since they grew
+        self._half: set[int] = set()  # calls that were, and are not whole
         self._finish: str | None = None
         self._usage: Usage | None = None
 
@@ -134,13 +137,15 @@ class Build:
                 out = self._release()
             call = self._calls[fragment.index] = _Call(fragment.index)
             self._queue.append(call)
-        elif call not in self._queue:
+        elif call.given:
             raise UpstreamBroken("The upstream went on with a tool call that had ended.")
         call.id = call.id or fragment.id or ""
         call.name = call.name or fragment.name or ""
         if fragment.kind == "custom":
             call.kind = "custom"
         call.pieces.append(fragment.arguments)
+        self._half.discard(call.index)
+        self._grown.add(call.index)
         if self._guarded or call is not self._queue[0] or call.kind == "custom" or not call.name:
             return out
         return out + self._pass_on(call)
@@ -152,8 +157,12 @@ class Build:
         return self._release()
 
     def _all_whole(self) -> bool:
-        calls = (item for item in self._queue if isinstance(item, _Call))
-        return all(call.kind == "custom" or is_json(call.arguments) for call in calls)
+        """Whether every call that waits is whole; each is looked at again only when it has grown."""
+        while self._grown:
+            call = self._calls[self._grown.pop()]
+            if call.kind != "custom" and not is_json(call.arguments):
+                self._half.add(call.index)
+        return not self._half
 
     def _release(self) -> bytes:
         """Give out all that waits."""
@@ -161,11 +170,15 @@ class Build:
         for item in self._queue:
             if isinstance(item, tuple):
                 out.append(self._speak(*item))
-            elif item.opened:
+                continue
+            item.given = True
+            if item.opened:
                 out += (self._pass_on(item), self._close())
             else:
                 out.append(self._whole_call(item))
         self._queue.clear()
+        self._grown.clear()
+        self._half.clear()
         return b"".join(out)
 
     def _speak(self, kind: str, text: str) -> bytes:

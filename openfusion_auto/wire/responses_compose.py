@@ -6,6 +6,7 @@ the one that real clients were seen to take: an item is added, its parts grow an
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -50,6 +51,7 @@ class _Call:
     item: dict[str, object] | None = None
     at: int = 0
     done: bool = False
+    half_at: int = -1  # so many pieces of it were seen not to be whole
 
     @property
     def said(self) -> str:
@@ -76,6 +78,7 @@ class Composer:
         self._guarded = guarded
         self._open: _Open | None = None
         self._calls: dict[int, _Call] = {}
+        self._unshown: deque[_Call] = deque()  # those that `_whole_calls` has not got behind yet
 
     def add(self, delta: Delta) -> list[Event]:
         """Return the events that a delta of any dialect makes; calls of further choices are not this dialect's."""
@@ -170,6 +173,7 @@ class Composer:
         if call is None:
             events += self._whole_calls()
             call = self._calls[delta.index] = _Call(delta.index)
+            self._unshown.append(call)
         call.id = call.id or delta.id or ""
         call.name = call.name or delta.name or ""
         if delta.kind == "custom":
@@ -191,12 +195,13 @@ class Composer:
         In their order: behind one that is not whole yet (or has a blank at its end), none is shown.
         """
         events: list[Event] = []
-        for call in self._calls.values():
-            if call.item is not None:
-                continue
-            if not call.name or not self._is_whole(call):
+        while self._unshown:
+            call = self._unshown[0]
+            if call.item is None and (not call.name or not self._is_whole(call)):
                 break
-            events += self._end_call(call, cut=False)
+            self._unshown.popleft()
+            if call.item is None:
+                events += self._end_call(call, cut=False)
         return events
 
     def _disguised(self, call: _Call) -> bool:
@@ -206,7 +211,12 @@ class Composer:
     def _is_whole(self, call: _Call) -> bool:
         if call.kind == "custom":
             return True
-        return call.said.endswith("}") and _is_json(call.said)
+        if call.half_at == len(call.pieces):
+            return False
+        said = call.said
+        whole = said.endswith("}") and _is_json(said)
+        call.half_at = -1 if whole else len(call.pieces)
+        return whole
 
     def _end_call(self, call: _Call, *, cut: bool) -> list[Event]:
         call.done = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -297,11 +297,13 @@ class ResponsesReader(StreamReader):
             raise told_failure(response["error"], "the response failed")
         output = response.get("output")
         unseen: list[Delta] = []
+        known = {mark for key, item in self._items.items() for mark in _marks(key, item)}
         for at, inner in enumerate(output if isinstance(output, list) else []):
-            if isinstance(inner, dict) and not self._seen(at, inner):
-                said = _Said()
-                self._done({"item_id": f"output[{at}]", "item": inner}, said)
+            if isinstance(inner, dict) and not _seen(known, at, inner):
+                said, key = _Said(), f"output[{at}]"
+                self._done({"item_id": key, "item": inner}, said)
                 unseen.append(self._delta(b"", said, None))
+                known.update(_marks(key, self._items[key]))
         if not all(call.name for call in self._calls):
             raise UpstreamBroken("a tool call has no name")
         items = [item.item for item in self._items.values() if item.item is not None]
@@ -322,22 +324,6 @@ class ResponsesReader(StreamReader):
         reported = response.get("usage")
         self._usage, self._billed_usd = read_usage(reported), read_bill(reported)
         self._tier = tier_told(response.get("service_tier"))
-
-    def _seen(self, at: int, inner: Mapping[str, object]) -> bool:
-        """Whether an item of the finished response came as events: by its ids, or at its place.
-
-        Servers leave items out of the output that counted in the stream; a call taken twice would be run twice.
-        """
-        own, called = inner.get("id"), call_id_of(inner)
-        return any(
-            item.type == inner.get("type")
-            and (
-                key in (None, at, own)
-                or bool(own and (item.item or {}).get("id") == own)
-                or bool(called and item.id == called)
-            )
-            for key, item in self._items.items()
-        )
 
     def _failure(self, event: Mapping[str, object]) -> Delta:
         response = as_object(event.get("response")) or event
@@ -396,3 +382,25 @@ def _part_place(event: Mapping[str, object]) -> tuple[str, object]:
     index = "summary_index" if kind == "reasoning_summary_text" else "content_index"
     place = event.get(index)
     return kind, place if isinstance(place, int) else 0
+
+
+def _marks(key: object, item: _Item) -> Iterator[tuple[object, ...]]:
+    """Yield by what an item that came is known again: its place or id, and a call's own id."""
+    yield item.type, key
+    own = (item.item or {}).get("id")
+    if own and isinstance(own, str):
+        yield item.type, own
+    if item.id:
+        yield item.type, "call", item.id
+
+
+def _seen(known: set[tuple[object, ...]], at: int, inner: Mapping[str, object]) -> bool:
+    """Whether an item of the finished response came as events: by its ids, or at its place.
+
+    Servers leave items out of the output that counted in the stream; a call taken twice would be run twice.
+    """
+    kind, own, called = inner.get("type"), inner.get("id"), call_id_of(inner)
+    if not isinstance(kind, str):
+        return False
+    places = (None, at, own) if isinstance(own, str) else (None, at)
+    return (kind, "call", called) in known or any((kind, place) in known for place in places)

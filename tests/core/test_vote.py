@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -34,10 +35,28 @@ def test_answers_that_say_the_same_have_one_key(one, other):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("yes", "no"), ("42", "43"), ("-1", "1"), ("a b", "ab"), ("1e3x", "1000")]
+    ("one", "other"),
+    [
+        ("yes", "no"),
+        ("42", "43"),
+        ("-1", "1"),
+        ("a b", "ab"),
+        ("1e3x", "1000"),
+        ("1e999999999", "1e999999998"),
+        ("1" * 40, "1" * 39 + "2"),
+    ],
 )
 def test_answers_that_differ_have_two_keys(one, other):
     assert key_of(PROMPT, said(one)) != key_of(PROMPT, said(other))
+
+
+@pytest.mark.parametrize(
+    "text", ["answer: a" + " " * 20_000 + "b\nc", "answer: " + "*" * 20_000 + "b\nc"]
+)
+def test_a_text_made_to_be_slow_takes_no_longer_than_it_is_long(text):
+    began = time.process_time()
+    assert key_of(PROMPT, said(text)).startswith("answer:")
+    assert time.process_time() - began < 0.2
 
 
 def test_json_is_the_same_by_its_value_only_where_json_was_asked_for():

@@ -181,3 +181,15 @@ def test_once_text_is_out_nothing_is_held(client):
         assert not guarded.stream.held
 
     asyncio.run(both())
+
+
+def test_a_call_is_looked_at_again_only_when_it_has_grown(monkeypatch):
+    looks = []
+    judge = fits()
+    monkeypatch.setattr(Fits, "misfit", lambda _self, _name, said: looks.append(said))
+    guard = Guard(judge)
+    for i in range(50):
+        assert not guard.holds(part(GOOD, name="edit", index=i))
+    assert len(looks) == 50
+    assert not guard.holds(part("", index=0, finish="tool_calls"))
+    assert len(looks) == 100

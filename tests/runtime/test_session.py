@@ -51,6 +51,20 @@ def test_among_its_kind_the_first_of_the_list_counts(names):
         assert got.source.endswith(f" {name}")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "headers"),
+    [
+        (replace(PLAIN, options=Options(session="s1")), {}),
+        (PLAIN, {"session-id": "s1"}),
+        (replace(PLAIN, session_fields={"prompt_cache_key": "s1"}), {}),
+    ],
+)
+def test_two_gateway_keys_never_share_a_session_whatever_they_call_it(prompt, headers):
+    keys = [session_of(prompt, headers, "x", client).key for client in (None, "key:a", "key:b")]
+    assert len(set(keys)) == 3
+    assert session_of(prompt, headers, "elsewhere", "key:a").key == keys[1]
+
+
 @pytest.mark.parametrize("make", [dict, CIMultiDict])
 @pytest.mark.parametrize(
     "name", ["X-Claude-Code-Session-Id", "x-claude-code-session-id", "SESSION_ID", "Session-Id"]

@@ -152,6 +152,14 @@ async def test_a_page_from_a_host_of_ours_is_served_and_granted_nothing(router, 
     check_grants_nothing(reply)
 
 
+async def test_a_page_of_this_machine_cannot_send_unasked_by_leaving_the_type_out(router):
+    untyped = {"Content-Type": None}
+    before = len(router.up.requests)
+    reply = await send(router, GOOD, headers={"Origin": "http://localhost:3000", **untyped})
+    refused(router, before, reply, 415)
+    assert (await send(router, GOOD, headers=untyped)).status == 200
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:3000"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/", "*"])
 async def test_s04_s06_a_preflight_grants_nothing(router, origin, path):

@@ -304,11 +304,33 @@ async def test_options_reach_no_further_than_the_key(tmp_path):
                 router, body("/chat/completions", openfusion=options), key=texts["some"]
             )
             assert (reply.status, reply.error["code"]) == (400, "unknown_candidate")
+        asked = len(router.up.requests)
+        handed = body("/chat/completions", fallbacks=["vendor/reasoner-a"])  # LiteLLM would ask it
+        reply = await send(router, handed, key=texts["some"])
+        assert (reply.status, reply.error["code"]) == (404, "model_not_found")
+        assert len(router.up.requests) == asked
         panel = body("/chat/completions", openfusion={"mode": "panel"})
         reply = await send(router, panel, key=texts["some"])
         assert reply.status == 200
         used = {a["candidate"] for a in reply.body["openfusion"]["attempts"]}
         assert used <= {"coder-a", "fast-a"}
+
+
+async def test_a_traces_state_shows_a_key_its_own_models_and_sessions(tmp_path):
+    wish = Wish("some", models=("openfusion/auto", "fast-a"))
+    async with keyed(tmp_path, wish, Wish("all"), candidates=FOUR) as (router, texts):
+        asked = body("/chat/completions", openfusion={"trace": "full", "session": "same"})
+        for model in ("coder-a", "reasoner-a"):
+            reply = await send(router, {**asked, "model": model}, key=texts["all"])
+            assert reply.status == 200
+        assert set(reply.body["openfusion"]["state"]["stats"]) == {"coder-a"}
+        reply = await send(router, {**asked, "model": "fast-a"}, key=texts["some"])
+        assert reply.body["openfusion"]["session"]["pinned"] is False
+        reply = await send(router, asked, key=texts["some"])
+        assert set(reply.body["openfusion"]["state"]["stats"]) == {"fast-a"}
+        shown = json.dumps(reply.body)
+        assert "coder-a" not in shown
+        assert "reasoner-a" not in shown
 
 
 async def test_lists_and_routes_show_a_key_its_own_models(tmp_path):

@@ -291,14 +291,18 @@ async def test_the_time_a_client_takes_is_not_the_upstreams_silence(upstream, pe
 # -- bodies ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_body_over_the_bound_is_broken_but_a_stream_has_no_bound(
+async def test_a_body_over_the_bound_is_broken_and_a_stream_has_a_bound_of_its_own(
     upstream, peer, monkeypatch
 ):
     monkeypatch.setattr(http, "MAX_BODY", 8)
-    peer.script = [(ok(b"123456789"),), (ok(b"123456789", "text/event-stream"),)]
+    monkeypatch.setattr(http, "MAX_STREAM", 9)
+    sse = "text/event-stream"
+    peer.script = [(ok(b"123456789"),), (ok(b"123456789", sse),), (ok(b"1234567890", sse),)]
     with pytest.raises(UpstreamBroken, match="larger than 8 bytes"):
         await whole(await upstream.open(call()))
     assert await whole(await upstream.open(call(stream=True))) == b"123456789"
+    with pytest.raises(UpstreamBroken, match="larger than 9 bytes"):
+        await whole(await upstream.open(call(stream=True)))
 
 
 async def test_a_bomb_is_not_inflated_beyond_the_bound(upstream, peer, monkeypatch):
@@ -307,6 +311,16 @@ async def test_a_bomb_is_not_inflated_beyond_the_bound(upstream, peer, monkeypat
     peer.script = [(ok(bomb, "application/json", "Content-Encoding: gzip"),)]
     with pytest.raises(UpstreamBroken, match="larger"):
         await whole(await upstream.open(call()))
+
+
+async def test_a_stream_that_is_a_bomb_is_not_inflated_beyond_the_bound(
+    upstream, peer, monkeypatch
+):
+    monkeypatch.setattr(http, "MAX_STREAM", 3_000_000)
+    bomb = gzip.compress(b": endless\n\n" * 3_000_000)
+    peer.script = [(ok(bomb, "text/event-stream", "Content-Encoding: gzip"),)]
+    with pytest.raises(UpstreamBroken, match="larger than 3000000 bytes"):
+        await whole(await upstream.open(call(stream=True)))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])

@@ -8,6 +8,7 @@ from openfusion_auto.config.schema import Config
 from openfusion_auto.upstream.fake import FakeUpstream
 from openfusion_auto.upstream.http import HttpUpstream, Timeouts
 from openfusion_auto.upstream.registry import build_upstreams
+from openfusion_auto.wire.errors import sanitise
 
 CONFIG = Config.model_validate(
     {
@@ -95,6 +96,17 @@ def test_a_key_goes_to_its_own_upstream_only():
     assert made["relay"]._headers["Authorization"] == "Bearer secret-of-relay"
     assert "Authorization" not in made["open"]._headers
     assert "secret-of-relay" not in str(made["open"]._headers)
+
+
+def test_a_header_that_may_be_a_key_does_not_come_back_in_an_errors_text():
+    entry = {
+        "name": "relay",
+        "base_url": "http://127.0.0.1:9/v1",
+        "extra_headers": {"X-Team": "my team", "Portal-Auth": "pt-of-the-portal"},
+    }
+    made = build_upstreams(Config.model_validate({"upstreams": [entry]}), KEYS.get, dry_run=False)
+    said = sanitise("no pt-of-the-portal of my team", made["relay"]._secrets)
+    assert said == "no [redacted] of my team"
 
 
 def test_configured_headers_and_timeouts_arrive():

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
+from openfusion_auto.wire import chat_writer
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.chat_writer import DONE, ChatWriter
+from openfusion_auto.wire.jsons import loads_text
 
 from .chats import call, chunk, parsed, sse, usage_chunk
 
@@ -520,3 +522,17 @@ def test_relaying_a_chunk_costs_little_beside_parsing_it():
     relay_s = min(repeat(relay, number=1, repeat=7))
     parse_s = min(repeat(lambda: [json.loads(f[6:]) for f in frames], number=1, repeat=7))
     assert relay_s < 6 * parse_s
+
+
+def test_calls_that_wait_are_read_again_only_when_they_have_grown(monkeypatch):
+    looks: list[str] = []
+    monkeypatch.setattr(
+        chat_writer, "loads_text", lambda said: looks.append(said) or loads_text(said)
+    )
+    out = writer()
+    begun = [call(0, "c0", "f", '{"a": 1')] + [call(i, f"c{i}", "f", "{}") for i in range(1, 100)]
+    fragments = [*begun, call(0, args="}"), call(100, "d", "f", "{}")]
+    came = steps(out, *fragments, CALLS)
+    assert b"".join(came[:101]) == b""
+    assert came[101].count(b"data: ") == 101
+    assert len(looks) < 250

@@ -108,6 +108,9 @@ def test_a_request_written_for_another_dialect_takes_along_what_the_upstream_tak
         ({"plugins": [{"id": "auto-router"}]}, ("openrouter/auto",)),
         ({"tools": [{"type": "openrouter:x", "parameters": {"model": "m"}}, {"type": "function"}]}, ("m",)),
         ({"tools": [{"type": "openrouter:web_search"}, 3]}, ()),
+        ({"fallbacks": ["a", {"model": "b", "messages": [{}]}, 3, None]}, ("a", "b")),
+        ({"fallbacks": "a", "context_window_fallbacks": [{"a": ["b", "c"]}], "content_policy_fallbacks": [["d"]]},
+         ("b", "c", "d")),
     ],
 )  # fmt: skip
 def test_models_that_are_handed_on_are_known_by_name(body, names):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Usage
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire import messages_build
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.chat_stream import deltas_of as chat_deltas
 from openfusion_auto.wire.messages_blocks import UNSIGNED
@@ -301,3 +302,20 @@ def test_any_answer_of_another_dialect_is_the_sdks(answer: Answer, guarded):
 
 def test_a_ping_is_what_clients_know():
     assert PING == b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+def test_calls_that_wait_are_read_again_only_when_they_have_grown(monkeypatch):
+    looks: list[str] = []
+    monkeypatch.setattr(messages_build, "is_json", lambda said: looks.append(said) or said != "{")
+    out = build()
+    held = [call(i, f"c{i}", "f", "{") for i in range(50)]
+    ended = [call(i, said="}") for i in range(49)]
+    behind = [call(i, f"c{i}", "f", "{}") for i in range(50, 100)]
+    assert b"tool_use" not in b"".join(map(out.write, (*held, *ended, *behind)))
+    assert looks.count("{}") == 49 + 49
+    assert (
+        kinds(out.write(call(49, said="}")) + out.write(end("tool_calls"))).count(
+            "content_block_start"
+        )
+        == 100
+    )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import CallDelta, Delta, ToolCall
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire import responses_compose
 from openfusion_auto.wire.responses_compose import PIECE, Composer, item_events
 from openfusion_auto.wire.responses_tools import ClientTools
 
@@ -292,3 +293,14 @@ def test_calls_keep_their_order_when_an_earlier_one_is_not_whole_yet(first):
         out.add(piece(0, '"}'))
     out.end(cut=False)
     assert [item["call_id"] for item in out.output] == ["c0", "c1", "c2"]
+
+
+def test_calls_that_wait_behind_a_half_one_are_not_read_again_and_again(monkeypatch):
+    looks = []
+    monkeypatch.setattr(
+        responses_compose, "_is_json", lambda said: looks.append(said) or said != "{}}"
+    )
+    out = composer()
+    for i in range(200):
+        out.add(piece(i, "{}}" if i == 0 else "{}", f"c{i}", "f"))
+    assert looks.count("{}}") == 1

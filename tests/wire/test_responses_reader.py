@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -388,3 +389,24 @@ def test_calls_at_other_places_of_the_finished_output_are_not_taken_twice():
     assert found[-1].done
     assert [c.id for c in reader.answer().tool_calls] == ["c1", "c2"]
     assert reader.answer().text == "hi"
+
+
+def test_the_items_of_a_long_answer_are_found_again_in_little_time():
+    calls = [{**function("f", "{}", f"c{i}"), "id": f"fc_{i}"} for i in range(3_000)]
+    begun = [
+        e
+        for i, call in enumerate(calls)
+        for e in (added(i, {**call, "arguments": ""}), done(i, call))
+    ]
+    stream = sse(*begun, completed(*calls))
+    began = time.process_time()
+    found = answer_of(stream)
+    assert time.process_time() - began < 0.8
+    assert [call.id for call in found.tool_calls] == [f"c{i}" for i in range(3_000)]
+
+
+def test_an_item_that_stands_twice_in_the_response_alone_counts_once():
+    call = function("f", "{}", "c1")
+    assert answer_of(sse(created(), completed(call, call))).tool_calls == (
+        ToolCall("c1", "f", "{}"),
+    )

@@ -14,26 +14,28 @@ import textwrap
 import warnings
 
 from openfusion_auto.core.checks.fences import Fence, fences
-from openfusion_auto.core.checks.grammars import grammar_break
+from openfusion_auto.core.checks.grammars import LANGUAGES, grammar_break
 from openfusion_auto.core.checks.jsons import is_json
 
-MAX_CODE = (
-    40_000  # [characters] of a block that is parsed: about 50 ms, and no answer waits for more
-)
+MAX_CODE = 40_000  # [characters] of an answer's blocks that are parsed: about 50 ms, and no answer waits for more
 MAX_BLOCKS = 20
 _PYTHON = ("python", "py", "python3")
+_READ = frozenset({*_PYTHON, "json", *LANGUAGES})
+# Where a line begins: `^\s*` would look at all blank lines below from each of them, which is quadratic.
 _ELIDED = re.compile(
-    r"\.\.\.|…|^\s*(?:#|//) *(?:rest|existing|other|same|unchanged)\b", re.MULTILINE | re.IGNORECASE
+    r"\.\.\.|…|^[^\S\n]*(?:#|//) *(?:rest|existing|other|same|unchanged)\b",
+    re.MULTILINE | re.IGNORECASE,
 )
 _FRAGMENT = re.compile(r"\s*(?:elif|else|except|finally|case)\b")
 _SESSION = re.compile(
-    r"^\s*(?:>>> |In \[\d+\]|\$ |%\w|!\w|<{5,9} SEARCH|@@ |[+-] ?\w.*\n[+-])", re.MULTILINE
+    r"^[^\S\n]*(?:>>> |In \[\d+\]|\$ |%\w|!\w|<{5,9} SEARCH|@@ |[+-] ?\w.*\n[+-])", re.MULTILINE
 )
-_SIGNATURE = re.compile(r"\s*(?:async +)?(?:def|class)\b[^\n]*\s*\Z")
+_SIGNATURE = re.compile(r"\s*(?:async +)?(?:def|class)\b[^\n]*+\s*+\Z")
 _BLANKS = re.compile(r"<[A-Za-z][\w -]*>|\{\{|\{%")  # placeholders of a template
 # Newer than the oldest Python that this runs on: type statements and parameters, exceptions without brackets.
 _NEWER = re.compile(
-    r"^\s*(?:type \w+|(?:async )?def \w+\[|class \w+\[|except\*? [\w.]+, )|\bt[\"']", re.MULTILINE
+    r"^[^\S\n]*(?:type \w+|(?:async )?def \w+\[|class \w+\[|except\*? [\w.]+, )|\bt[\"']",
+    re.MULTILINE,
 )
 _NOT_OURS = (
     "Missing parentheses in call to",
@@ -45,9 +47,11 @@ _QUOTE = re.compile(r"[:(‘\"]| '")
 
 def code_findings(text: str) -> list[str]:
     """Return one sentence for the first code block that says its language and does not parse."""
+    room = MAX_CODE
     for fence in fences(text)[:MAX_BLOCKS]:
-        if not fence.closed or len(fence.body) > MAX_CODE:
+        if not fence.closed or fence.language not in _READ or len(fence.body) > room:
             continue
+        room -= len(fence.body)
         if fence.language in _PYTHON and (wrong := python_break(fence.body)):
             return [f"a block of Python does not parse: {wrong}"]
         if fence.language == "json" and not json_holds(fence):
@@ -86,7 +90,7 @@ def json_holds(fence: Fence) -> bool:
     body = fence.body.strip()
     if not body or is_json(body) or _ELIDED.search(body) or _BLANKS.search(body):
         return True
-    if re.search(r"^\s*(?://|/\*|#)|[,{\[\d\"] *(?://|/\*)", body, re.MULTILINE):
+    if re.search(r"^[^\S\n]*(?://|/\*|#)|[,{\[\d\"] *(?://|/\*)", body, re.MULTILINE):
         return True  # comments: another language under that name, and its readers know
     if re.match(r'"[^"\n]*"\s*:', body):
         return is_json("{" + body.rstrip(",") + "}")

@@ -63,15 +63,19 @@ LANGUAGES = {
     "java": _JAVA,
     **dict.fromkeys(("ruby", "rb"), _RUBY),
 }
+# [characters] of code that is tried as a fragment: each frame is a parse more, and what a model wrote to be slow takes
+# 300 ms at this size. Longer code that does not parse is not judged.
+MOST_FRAGMENT = 10_000
 _ALSO = {_JS: _TSX}  # blocks of JavaScript are often TypeScript
 # A session, a line that shows what one above comes to, options in brackets, a remark in the place of a value.
 _SHOWN = re.compile(
-    r"^> ?|^\s*(?:(?://|#) *)?=>|^[A-Z]\w* \{$|\[, ?\w|[(:=,] */\*[^*]*\*/ *[),;]", re.MULTILINE
+    r"^> ?|^[^\S\n]*(?:(?://|#) *)?=>|^[A-Z]\w* \{$|\[, ?\w|[(:=,] */\*[^*]*\*/ *[),;]",
+    re.MULTILINE,
 )
 # Cut on purpose, or a template: three dots that spread nothing, a remark that says so, a blank to fill in.
 _CUT = re.compile(
-    r"\.\.\.(?![\w$\[({])|…|^\s*(?:#|//|/\*) *(?:rest|existing|other|same|unchanged)\b|\{\{|\{%"
-    r"|<[a-z]\w*(?:-\w+)+>|<your\b[^>\n]*>|[:=(,] *<[a-z]\w*(?:\[\])?> *[,;)\n]"
+    r"\.\.\.(?![\w$\[({])|…|^[^\S\n]*(?:#|//|/\*) *(?:rest|existing|other|same|unchanged)\b|\{\{|\{%"
+    r"|<[a-z]\w*(?:-\w+)+>|<your\b[^>\n]{0,80}>|[:=(,] *<[a-z]\w*(?:\[\])?> *[,;)\n]"
     r"|^[+-] ?\w.*\n[+-]|^\$ |^<{5,9} SEARCH|^@@ ",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -85,7 +89,9 @@ def grammar_break(tag: str, code: str) -> str:
     if language is None or parse is None or "\n" not in code.strip():
         return ""  # one line is shown rather than run: a signature, a call with its options
     root = parse(code)
-    if not root.has_error or is_shown(code) or is_fragment(language, code):
+    if not root.has_error or len(code) > MOST_FRAGMENT:
+        return ""
+    if is_shown(code) or is_fragment(language, code):
         return ""
     return f"a block of {language.name} does not parse (line {first_line(root)})"
 

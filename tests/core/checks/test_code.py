@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 
 import pytest
@@ -36,6 +37,27 @@ def test_what_the_parser_chokes_on_raises_nothing(code):
 
 def test_a_very_long_block_is_not_parsed():
     assert code_findings(block("(" + " " * MAX_CODE)) == []
+
+
+def test_the_blocks_of_one_answer_share_what_is_parsed():
+    long = block("x = 1\n" * (MAX_CODE // 10))
+    assert code_findings(long + "\n" + block("x = (")) != []
+    assert code_findings(long + "\n" + long + "\n" + block("x = (")) != []
+    assert code_findings(long + "\n" + block("y = 2\n" * (MAX_CODE // 10) + "x = (")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "language"),
+    [
+        ("\n" * 20_000 + "x = (", "python"),
+        ("def " + " " * 20_000 + "\nx", "python"),
+        ("x" + "\n" * 20_000 + "y", "json"),
+    ],
+)
+def test_what_was_made_to_be_slow_takes_no_longer_than_it_is_long(code, language):
+    began = time.process_time()
+    assert code_findings(block(code, language)) != []
+    assert time.process_time() - began < 0.3
 
 
 def test_a_block_that_was_cut_is_another_checks_finding():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.checks import grammars
 from openfusion_auto.core.checks.code import code_findings
-from openfusion_auto.core.checks.grammars import LANGUAGES, grammar_break, parser
+from openfusion_auto.core.checks.grammars import LANGUAGES, grammar_break, is_shown, parser
 from tests.conftest import missing
 
 BROKEN = "function f() {\n  secret(1;\n}"
@@ -52,12 +52,26 @@ def test_python_json_and_unknown_tags_are_not_its_matter():
     assert [grammar_break(tag, BROKEN) for tag in ("python", "json", "", "kotlin")] == [""] * 4
 
 
-def test_a_longest_block_is_read_in_little_time(there):
-    code = "function f() {\n" + "  g([1, {a: (b) => c}]);\n" * 1_600 + "\n"
+@pytest.mark.parametrize(
+    "code", ["x\n" + "[({" * 13_000, '"a":[\n<' * 5_500, "x\n" + "\n" * 39_000 + "("]
+)
+def test_a_block_that_was_made_to_be_slow_is_read_in_little_time(there, code):
     began = time.process_time()
+    grammar_break("js", code)
+    assert time.process_time() - began < 1.0
+
+
+def test_only_what_can_be_tried_as_a_fragment_is_judged(there):
+    code = "function f() {\n" + "  g([1, {a: (b) => c}]);\n" * 380
     assert grammar_break("js", code).startswith("a block of JavaScript")
-    assert grammar_break("js", "x\n" + "[({" * 13_000)
-    assert time.process_time() - began < 3.0
+    assert grammar_break("js", code + code) == ""
+
+
+@pytest.mark.parametrize("code", ["x\n" + "\n" * 9_000 + "y", "<your " * 1_600])
+def test_looking_for_what_is_shown_takes_no_longer_than_the_code_is_long(code):
+    began = time.process_time()
+    assert not is_shown(code)
+    assert time.process_time() - began < 0.2
 
 
 @given(st.sampled_from(sorted(LANGUAGES)), st.text(max_size=80))
