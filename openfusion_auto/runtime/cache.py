@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from threading import BoundedSemaphore
 from typing import NamedTuple, Protocol, TypeVar
 
 from openfusion_auto.core.digest import canonical
@@ -199,7 +200,7 @@ class FileShelf:
         self._near = near
         self._ttl_s, self._most = ttl_s, most
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
-        self._waiting = 0
+        self._room = BoundedSemaphore(MOST_PUTS)
         self._broken = False
 
     async def get(self, key: str) -> bytes | None:
@@ -215,10 +216,9 @@ class FileShelf:
     def put(self, key: str, value: bytes) -> None:
         """See `Shelf`."""
         self._near.put(key, value)
-        if self._waiting < MOST_PUTS:
-            self._waiting += 1
+        if self._room.acquire(blocking=False):
             put = partial(self._file.put, key, value, ttl_s=self._ttl_s, most=self._most)
-            self._thread.submit(self._tried, put).add_done_callback(self._done)
+            self._thread.submit(self._tried, put).add_done_callback(lambda _: self._room.release())
 
     def resize(self, *, ttl_s: float, most: int) -> None:
         """See `Shelf`; what the file holds shrinks with the next answer."""
@@ -235,9 +235,6 @@ class FileShelf:
             return None
         self._broken = False
         return found
-
-    def _done(self, _put: object) -> None:
-        self._waiting -= 1
 
 
 class SharedShelf:
