@@ -34,15 +34,15 @@ def build_upstreams(
 def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts) -> HttpUpstream:
     """Return one upstream over HTTP, with its key in the header its dialect wants."""
     headers = dict(upstream.extra_headers)
-    values = (
-        upstream.extra_headers.values()
-    )  # keys do not belong there; one that does must not come back
     if upstream.dialect == "messages":
         headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
     if key and upstream.dialect == "messages":
         headers["x-api-key"] = key
     elif key:
         headers["Authorization"] = f"Bearer {key}"
+    # Keys do not belong into other headers; one that stands there all the same must not come back.
+    secrets = [value for value in upstream.extra_headers.values() if len(value) >= LEAST_SECRET]
+    secrets += [key] if key else []
     return HttpUpstream(
         upstream.name,
         upstream.base_url,
@@ -50,5 +50,5 @@ def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts)
         path=PATHS[upstream.dialect],
         headers=headers,
         timeouts=timeouts,
-        secrets=(*((key,) if key else ()), *(v for v in values if len(v) >= LEAST_SECRET)),
+        secrets=tuple(secrets),
     )
