@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -35,6 +36,11 @@ settings.load_profile("ci")
 # tests that ran before in this process, so a test would play other examples in each run: it gets none of these.
 providers._get_local_constants = lambda: NO_CONSTANTS
 NO_CONSTANTS = providers.Constants()
+
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # -- collecting ---------------------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_a_turn_that_came_to_nothing_has_a_summary_too(begin, configured, script
     assert failed(talk.traces[0], talk) == []  # nobody was called: the message says all
 
 
-def test_a_refused_key_is_named_with_where_it_was_found(configured, scripted):
+def test_a_refused_key_is_named_with_where_it_was_found(begin, configured, scripted):
     scripted([Reply(status=401, text="no")] * 9)
     talk = begin(mode="single")
     with pytest.raises(UpstreamError):
