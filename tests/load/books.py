@@ -131,7 +131,8 @@ def match(trace: str, lines: Sequence[Line], calls: Sequence[Metered], found: Fo
     for line in unsure:
         same = [c for c in open_calls if c.model == line.model]
         # Of several that broke, the one that fits best: right ones last, they are the exact lines' own.
-        same.sort(key=lambda c: (c.whole, c.sent < 1 if line.estimated else c.sent))
+        said = (line.output or 0) * BYTES_PER_TOKEN
+        same.sort(key=lambda c: (c.whole, abs(c.sent - said)))
         if same:
             open_calls.remove(same[0])
         unsure_one(trace, line, same[0] if same else None, found)

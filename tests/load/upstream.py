@@ -187,13 +187,14 @@ class Exchange:
         else:
             self.told = True
             await self.plain(whole)
+            self.sent += len(json.dumps(whole).encode())
             self.whole = True
 
     async def plain(self, value: Mapping, status: str = "200", more: str = "") -> None:
+        """Send a body; an error is nobody's writing, so who sends an answer counts it."""
         data = json.dumps(value).encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{more}"
         await self.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-        self.sent += len(data)
 
     async def half(self, data: bytes, fault: str) -> None:
         """Send half of a whole answer, as if it were all (`clean end`), or as half."""
