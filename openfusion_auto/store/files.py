@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 BUSY_S = (
     5.0  # [s] how long another process may hold the file before a write fails and is tried again
 )
+TRIES, AGAIN_S = 50, 0.01  # of what SQLite itself does not wait for, and [s] between two
 MIGRATING_S = 60.0  # [s] the same while another process brings an older file up to date
 STEPS = 2_000  # of SQLite's machine between two questions whether to stop, each of which waits for Python: 100 rows
 WAL_BYTES = 4_000_000  # [bytes] to which the file beside the file is cut back
@@ -48,7 +50,7 @@ def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     )
     try:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts only while the file is still empty
-        db.execute("PRAGMA journal_mode = WAL").fetchone()
+        write_ahead(db)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA recursive_triggers = ON")  # for the words of a row that is replaced
         db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}").fetchone()
@@ -59,6 +61,22 @@ def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def write_ahead(db: sqlite3.Connection) -> None:
+    """Have a file keep a write-ahead log; SQLite does not wait for somebody who is just making the same file, so we do.
+
+    Raises:
+        sqlite3.Error: as `connect`, busy after all tries.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            db.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not left:
+                raise
+        time.sleep(AGAIN_S)
 
 
 class Reading:

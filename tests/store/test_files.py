@@ -49,6 +49,34 @@ def test_it_writes_ahead_and_gives_room_back(tmp_path):
     assert asked == {"journal_mode": "wal", "synchronous": 1, "auto_vacuum": 2}
 
 
+class Busy:
+    """A connection that is told so many times that the file is locked."""
+
+    def __init__(self, times, code=sqlite3.SQLITE_BUSY):
+        self.times, self.code, self.asked = times, code, 0
+
+    def execute(self, _statement):
+        self.asked += 1
+        if self.asked > self.times:
+            return self
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = self.code
+        raise error
+
+    def fetchone(self):
+        return ("wal",)
+
+
+def test_a_file_that_another_is_just_making_is_tried_again_and_not_for_ever(monkeypatch):
+    monkeypatch.setattr(files, "AGAIN_S", 0.0)
+    soon, never, broken = Busy(3), Busy(10**6), Busy(10**6, sqlite3.SQLITE_CORRUPT)
+    files.write_ahead(soon)
+    for db in (never, broken):
+        with pytest.raises(sqlite3.OperationalError):
+            files.write_ahead(db)
+    assert (soon.asked, never.asked, broken.asked) == (4, files.TRIES, 1)
+
+
 def test_what_is_no_database_is_an_error_and_stays_as_it_is(tmp_path):
     path = tmp_path / "s.sqlite3"
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
