@@ -22,6 +22,7 @@ from openfusion_auto.wire.chat_chunks import CallKey, ChunkMaker
 from openfusion_auto.wire.errors import openai_error
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
 from openfusion_auto.wire.sse import SseReader
+from openfusion_auto.wire.waiting import Waiting
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -63,8 +64,7 @@ class ChatWriter:
         self._head: list[bytes] = []  # before any content
         self._queue: list[bytes] = []  # from a tool call's first fragment on
         self._open: set[CallKey] = set()  # calls in the queue
-        self._grown: set[CallKey] = set()  # of these, those that were not looked at since they grew
-        self._half: set[CallKey] = set()  # and those that were, and are not whole
+        self._waiting = Waiting(self._stands)
         self._arguments: dict[CallKey, list[str]] = {}
         self._custom: set[CallKey] = set()  # their input is free text
         self._finishes: list[Delta] = []
@@ -151,12 +151,11 @@ class ChatWriter:
             return self._release(frame)
         out = b""
         keys = {(call.choice, call.index) for call in delta.calls}
-        self._half -= keys
-        self._grown |= keys & self._open
+        self._waiting.grew(keys & self._open)
         if self._open and not keys <= self._open and self._try_release():
             out = self._release(b"")
+        self._waiting.grew(keys - self._open)
         self._open |= keys
-        self._grown |= keys
         self._queue.append(frame)
         return out
 
@@ -167,7 +166,9 @@ class ChatWriter:
         if self._guarded:
             if delta.finish not in CUT:
                 self._check({key for key in self._arguments if key[0] in ended})
-            self._open = {key for key in self._open if key[0] not in ended}
+            gone = {key for key in self._open if key[0] in ended}
+            self._open -= gone
+            self._waiting.forget(gone)
         self._finished |= ended
         self._finishes.append(delta)
         return self._release(b"") if self._queue and not self._open else b""
@@ -208,21 +209,18 @@ class ChatWriter:
             self._arguments[key].append(call.arguments)
 
     def _try_release(self) -> bool:
-        """Close the held calls when all are whole as they stand.
-
-        Only arguments that end like an object are looked at: the rest is not whole yet, or is told at the finish.
-        """
-        while self._grown:
-            key = self._grown.pop()
-            pieces = self._arguments[key]
-            ends = key in self._custom or pieces[-1].endswith("}")
-            if not ends or not self._whole(key, "".join(pieces)):
-                self._half.add(key)
-        if not self._half.isdisjoint(self._open):
+        """Close the held calls when all are whole as they stand."""
+        if not self._waiting.all_whole():
             return False
         self._open.clear()
-        self._half.clear()
+        self._waiting.clear()
         return True
+
+    def _stands(self, key: CallKey) -> bool:
+        """Whether a call may be whole: one that does not end like an object is told at the finish."""
+        pieces = self._arguments[key]
+        ends = key in self._custom or pieces[-1].endswith("}")
+        return ends and self._whole(key, "".join(pieces))
 
     def _check(self, keys: set[CallKey]) -> None:
         """Raise when a call's arguments are not whole; none at all is a call without arguments."""

@@ -17,6 +17,7 @@ from openfusion_auto.wire.messages_answer import render_usage, stop_reason
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_relay import HALF_CALL, STOP, UNFINISHED, event_frame, is_json
 from openfusion_auto.wire.messages_turns import input_of
+from openfusion_auto.wire.waiting import Waiting
 
 PING = event_frame({"type": "ping"})
 
@@ -68,8 +69,7 @@ class Build:
         self._index = -1  # of the latest block
         self._queue: list[_Item] = []
         self._calls: dict[int, _Call] = {}
-        self._grown: set[int] = set()  # calls that were not looked at since they grew
-        self._half: set[int] = set()  # calls that were, and are not whole
+        self._waiting = Waiting(self._is_whole)
         self._finish: str | None = None
         self._usage: Usage | None = None
 
@@ -126,14 +126,14 @@ class Build:
         if not self._queue:
             return self._speak(kind, text)
         self._queue.append((kind, text))
-        return self._release() if self._all_whole() else b""
+        return self._release() if self._waiting.all_whole() else b""
 
     def _take(self, fragment: CallDelta) -> bytes:
         """Take up a fragment of a call. One that begins says that those before it have ended."""
         call = self._calls.get(fragment.index)
         out = b""
         if call is None:
-            if self._all_whole():
+            if self._waiting.all_whole():
                 out = self._release()
             call = self._calls[fragment.index] = _Call(fragment.index)
             self._queue.append(call)
@@ -144,25 +144,20 @@ class Build:
         if fragment.kind == "custom":
             call.kind = "custom"
         call.pieces.append(fragment.arguments)
-        self._half.discard(call.index)
-        self._grown.add(call.index)
+        self._waiting.grew((call.index,))
         if self._guarded or call is not self._queue[0] or call.kind == "custom" or not call.name:
             return out
         return out + self._pass_on(call)
 
     def _end(self, finish: str) -> bytes:
-        if self._guarded and finish not in CUT and not self._all_whole():
+        if self._guarded and finish not in CUT and not self._waiting.all_whole():
             raise UpstreamBroken(HALF_CALL)
         self._finish = finish
         return self._release()
 
-    def _all_whole(self) -> bool:
-        """Whether every call that waits is whole; each is looked at again only when it has grown."""
-        while self._grown:
-            call = self._calls[self._grown.pop()]
-            if call.kind != "custom" and not is_json(call.arguments):
-                self._half.add(call.index)
-        return not self._half
+    def _is_whole(self, index: int) -> bool:
+        call = self._calls[index]
+        return call.kind == "custom" or is_json(call.arguments)
 
     def _release(self) -> bytes:
         """Give out all that waits."""
@@ -177,8 +172,7 @@ class Build:
             else:
                 out.append(self._whole_call(item))
         self._queue.clear()
-        self._grown.clear()
-        self._half.clear()
+        self._waiting.clear()
         return b"".join(out)
 
     def _speak(self, kind: str, text: str) -> bytes:
