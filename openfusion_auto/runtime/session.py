@@ -1,7 +1,7 @@
 """Which session a request belongs to: said by the client, or read from how the conversation begins.
 
 The order is what real clients send. Claude Code and Codex run several agents in one session: each has a conversation,
-and so a model, of its own, while what the session may cost is counted for all of them. An implicit key holds the client's
+and so a model, of its own; what the session may cost is counted for all of them. An implicit key holds the client's
 credential and address too, so that two users with the same first words never share a pin. Of one that a client says
 itself two gateway keys make two: what one may not ask for is not shown to it, nor moved by it.
 """
