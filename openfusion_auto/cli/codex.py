@@ -47,6 +47,8 @@ def status_command(as_json: bool, url: str | None, file: Path | None, config: Pa
 
     Exit code 1 when its file is broken, or when our part in it was changed.
     """
+    from openfusion_auto.cli.models import doubt
+
     adapter = adapters.loaded("codex")
     (status,) = adapters.statuses(adapter, adapters.filled(url, AUTO, config), file)
     now = current(status)
@@ -58,6 +60,12 @@ def status_command(as_json: bool, url: str | None, file: Path | None, config: Pa
             output.emit(line)
         if now["profile"]:
             output.emit(f"Note: profile {now['profile']} is active and may set another model")
+        model = now["model"] if now["enabled"] and url is None else None
+        if isinstance(model, str) and (why := doubt(load_settings(config), model)):
+            output.emit(f"Note: {why}")
+            output.emit(
+                "Note: /model in Codex lists its maker's; `openfusion codex enable-auto` sets it back"
+            )
     if status.state in ("broken", "changed"):
         raise click.exceptions.Exit(1)
 

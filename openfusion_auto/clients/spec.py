@@ -71,7 +71,8 @@ class Values:
         inputs = ("text", "image") if self.images else ("text",)
         for name, value in (
             ("url", self.url), ("model", self.model), ("context", self.context), ("output", self.output),
-            ("compact", compact), ("images", json.dumps(self.images)), ("inputs", written(inputs)), ("command", written(self.command)[1:-1]), ("args", written(self.args)),
+            ("compact", compact), ("images", json.dumps(self.images)), ("inputs", written(inputs)),
+            ("command", written(self.command)[1:-1]), ("args", written(self.args)),
             ("call", written((self.command, *self.args))), ("env", written(self.env)),
         ):  # fmt: skip
             text = text.replace("{{" + name + "}}", str(value))

@@ -14,7 +14,8 @@ from openfusion_auto.errors import ConfigError
 from tests.support.pools import candidate, pool
 
 ALL = (
-    "aider", "claude-code", "cline", "codex", "continue", "crush", "litellm", "opencode", "pi", "qwen-code",
+    "aider", "claude-code", "cline", "codex", "continue", "crush", "goose", "kilo", "litellm", "opencode", "pi",
+    "qwen-code",
 )  # fmt: skip
 
 
