@@ -24,9 +24,8 @@ from openfusion_auto.evals.plot_types import (
 WIDTH, HEIGHT = 860, 540  # [pixels]
 LEFT, RIGHT, TOP, BOTTOM = 78, 832, 92, 452  # the frame of the axes [pixels]
 SIZE = 12.0  # of labels and ticks [pixels]
-CHARACTER = (
-    0.58  # mean width of a character, as a share of the size; the fonts used are a little narrower
-)
+# Mean width of a character, as a share of the size; the fonts used are a little narrower.
+CHARACTER = 0.58
 LOG_FROM = 20.0  # ratio of largest to smallest x from which an axis is logarithmic
 STEPS = 24  # pieces of a line between two points
 FAR = 40.0  # what a label pays for each ring that it is farther away, as area that it covers [pixels^2]
