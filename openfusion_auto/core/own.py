@@ -71,6 +71,10 @@ class OwnModel:
         return replace(own, **said)
 
 
+OwnModels = Mapping[str, OwnModel]  # by name
+NONE_OWN: OwnModels = {}
+
+
 def host_of(offers: Mapping[str, tuple[str, ...]]) -> str | None:
     """Return the upstream that takes models outside the pool, the first by name; None when none does."""
     return min((name for name, offered in offers.items() if ANY_MODEL in offered), default=None)
