@@ -23,9 +23,8 @@ NO_FRONT = 0.2  # slope taken for a pool whose front has one member or whose pri
 FLATTEST, STEEPEST = 1e-3, 1e3
 # Money counts less where a wrong answer is dear, more where it costs a glance.
 BY_RISK: dict[Level, float] = {"low": 1.5, "medium": 1.0, "high": 0.35}
-FOR_ITSELF = (
-    1e4  # calls that a client makes for itself (titles, summaries) are bought by price alone
-)
+# Calls that a client makes for itself (titles, summaries) are bought by price alone.
+FOR_ITSELF = 1e4
 
 
 def scale(cost_quality: float) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.own import NONE_OWN, OwnModels
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
 from openfusion_auto.core.strategy import IN_TURN
@@ -24,7 +25,6 @@ from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.judging import Incoming, Judged, Judging, raise_if_empty
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import NONE_OWN, OwnModels
 from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from openfusion_auto.core import tokens, turns
 from openfusion_auto.core.decide import decide, tightest, worst_of
 from openfusion_auto.core.facts import read_facts
-from openfusion_auto.core.own import ad_hoc
+from openfusion_auto.core.own import OwnModels, ad_hoc
 from openfusion_auto.core.plan import is_locked
 from openfusion_auto.core.prompt import Prompt, WebTool
 from openfusion_auto.core.strategy import IN_TURN
@@ -19,7 +19,7 @@ from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import OwnModels, Wanted, wanted
+from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace

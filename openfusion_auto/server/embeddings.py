@@ -37,7 +37,7 @@ from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VI
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
-from openfusion_auto.wire.chat import read_bill, read_usage
+from openfusion_auto.wire.chat_answer import read_bill, read_usage
 from openfusion_auto.wire.chat_checks import check_model, missing, refuse_forbidden
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.extensions import provider_of, without_extensions

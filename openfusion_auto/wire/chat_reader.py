@@ -9,7 +9,14 @@ from typing import Literal
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
-from openfusion_auto.wire.chat import CUT, has_sound, read_bill, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.chat_answer import (
+    CUT,
+    has_sound,
+    read_bill,
+    read_usage,
+    reasoning_of,
+    text_of,
+)
 from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import latest

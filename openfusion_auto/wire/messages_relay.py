@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE
+from openfusion_auto.wire.chat_answer import CUT, TRACE
 from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads_text
 from openfusion_auto.wire.messages_answer import has_content, render_usage
 
