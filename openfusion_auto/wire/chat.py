@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.chat_parts import media_of
 from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import reconciled
@@ -33,7 +34,8 @@ MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens")
 # Fields of a message that are content of their own, beside text and calls.
-_CONTENT = ("refusal", "audio", "images")
+CONTENT = ("refusal", "audio", "images")
+UNTOLD = "\n[a picture ({}), which this API has no place for]\n"
 
 
 def read_answer(raw: bytes, *, seed: str = "") -> Answer:
@@ -66,12 +68,11 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     finish = ended if isinstance(ended, str) and ended else None
     if finish == "error" or choice.get("error"):
         raise told_failure(choice.get("error"), "its choice ended with an error")
-    refusal = message.get("refusal")
-    if not (text or calls or finish in CUT or any(message.get(f) for f in _CONTENT)):
+    if not (text or calls or finish in CUT or any(message.get(f) for f in CONTENT)):
         raise _broken("empty answer: neither text nor a tool call")
     model = data.get("model")
     return Answer(
-        text=text or (refusal if isinstance(refusal, str) else ""),
+        text=with_aside(text, message),
         reasoning=reasoning_of(message),
         tool_calls=calls,
         finish=finish,
@@ -264,6 +265,23 @@ def text_of(content: object) -> str:
         raise _broken("its content is neither text nor a list of parts")
     texts = [part.get("text") for part in content if isinstance(part, dict)]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def with_aside(text: str, said: Mapping[str, object]) -> str:
+    """Return the text of a message or delta with what clients of other dialects have no field for.
+
+    Where there is no text, a refusal or the words of a sound are it. Pictures are told behind it: by their address, or
+    that there was one; its data would come back as text of the next request.
+    """
+    words = said.get("refusal") or (as_object(said.get("audio")) or {}).get("transcript")
+    found = [text or (words if isinstance(words, str) else "")]
+    pictures = said.get("images")
+    for picture in pictures if isinstance(pictures, list) else ():
+        url = (as_object((as_object(picture) or {}).get("image_url")) or {}).get("url")
+        if isinstance(url, str) and url:
+            in_line = url.startswith("data:")
+            found.append(UNTOLD.format(media_of(url)) if in_line else f"\n![picture]({url})\n")
+    return "".join(found)
 
 
 def reasoning_of(message: Mapping[str, object]) -> str:
