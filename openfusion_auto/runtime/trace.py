@@ -146,10 +146,15 @@ class Trace:
 
     @property
     def mode(self) -> str | None:
-        """Return the mode in which the answer was made, as far as that is decided."""
+        """Return the mode in which the answer was made, as far as that is decided.
+
+        Where there is nothing to decide (embeddings), one model is asked.
+        """
         if self.cached is not None:
             return self.cached.mode
-        return self.decision.mode if self.decision else None
+        if self.decision is None:
+            return "single" if self.attempts else None
+        return self.decision.mode
 
     def usage(self) -> Usage:
         """Return the tokens of all calls together."""
