@@ -44,6 +44,13 @@ async def alive(request: web.Request) -> web.Response:
     return answer_json(said)
 
 
+async def front(request: web.Request) -> web.Response:
+    """`GET /`: leads a browser to the page, where one is served; tells everybody else what `GET /health` does."""
+    if PAGE in request.app and "text/html" in request.headers.get("Accept", ""):
+        return web.Response(status=303, headers={"Location": "/ui", "Vary": "Accept"})
+    return await alive(request)
+
+
 async def ready(request: web.Request) -> web.Response:
     """`GET /ready`: at least one candidate's upstream can be called, and the server is not draining."""
     means = request.app[ENGINE].means

@@ -190,6 +190,12 @@ class TestHealth:
                 assert r.status == 200
         assert (status, body["ok"]) == (200, True)
 
+    async def test_without_a_page_a_browser_is_told_the_same(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            accept = {"Accept": "text/html"}
+            async with router.http.get(router.root + "/", headers=accept) as r:
+                assert (await r.json())["ok"] is True
+
     async def test_ready_means_that_somebody_can_be_called(self, start_router):
         async with start_router("https://relay.example/v1", api_key="") as router:
             status, body = await router.get("/ready")
