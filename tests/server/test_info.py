@@ -174,7 +174,9 @@ class TestTraces:
         assert (status, body["error"]["type"]) == (404, "invalid_request_error")
         assert [t["trace_id"] for t in listed["data"]] == ids[:0:-1]
 
-    @pytest.mark.parametrize("limit", ["0", "x", "-1", "201", "1e9", "٣", ""])
+    @pytest.mark.parametrize(
+        "limit", ["0", "x", "-1", "201", "1e9", "٣", "", "1\n", "0000000019999"]
+    )
     async def test_a_bad_limit_is_refused(self, start_router, limit):
         async with FaultyUpstream() as up, start_router(up.url) as router:
             status, body = await router.get(f"/v1/traces?limit={quote(limit)}")
