@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
-from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_parts import media_of
 from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import reconciled
-from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
-from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
+from openfusion_auto.wire.errors import answer_object, told_failure, unusable
+from openfusion_auto.wire.jsons import as_count, as_object, dumps
 from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
@@ -48,15 +47,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         UpstreamBroken: not a chat completion: no JSON, an error object, no choices, no message, or an answer
             without content that no bound has cut. The message never quotes the body.
     """
-    raw = raw.removeprefix(BOM)
-    try:
-        data = as_object(loads(raw))
-    except JsonError as error:
-        raise _broken(f"its body is not JSON ({error})") from None
-    if data is None:
-        raise _broken("its body is not an object")
-    if data.get("error"):
-        raise told_failure(data["error"], HOLDS_ERROR)
+    raw, data = answer_object(raw)
     choice, message = _first(data.get("choices"))
     if make_plain(data["choices"], "message"):
         raw = dumps(data)
@@ -69,7 +60,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     if finish == "error" or choice.get("error"):
         raise told_failure(choice.get("error"), "its choice ended with an error")
     if not (text or calls or finish in CUT or any(message.get(f) for f in CONTENT)):
-        raise _broken("empty answer: neither text nor a tool call")
+        raise unusable("empty answer: neither text nor a tool call")
     model = data.get("model")
     return Answer(
         text=with_aside(text, message),
@@ -262,7 +253,7 @@ def text_of(content: object) -> str:
     if content is None:
         return ""
     if not isinstance(content, list):
-        raise _broken("its content is neither text nor a list of parts")
+        raise unusable("its content is neither text nor a list of parts")
     texts = [part.get("text") for part in content if isinstance(part, dict)]
     return "".join(text for text in texts if isinstance(text, str))
 
@@ -296,13 +287,13 @@ def reasoning_of(message: Mapping[str, object]) -> str:
 def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the first choice and its message; every choice must have one."""
     if not isinstance(choices, list) or not choices:
-        raise _broken("it has no choices")
+        raise unusable("it has no choices")
     found: list[tuple[Mapping[str, object], Mapping[str, object]]] = []
     for value in choices:
         choice = as_object(value)
         message = None if choice is None else as_object(choice.get("message"))
         if choice is None or message is None:
-            raise _broken("a choice has no message")
+            raise unusable("a choice has no message")
         found.append((choice, message))
     return next((pair for pair in found if pair[0].get("index") == 0), found[0])
 
@@ -322,7 +313,7 @@ def _calls(value: object, seed: str) -> tuple[tuple[ToolCall, ...], bool]:
     if value is None:
         return (), False
     if not isinstance(value, list):
-        raise _broken("its tool calls are not a list")
+        raise unusable("its tool calls are not a list")
     calls: list[ToolCall] = []
     unnamed = False
     for at, item in enumerate(value):
@@ -342,7 +333,7 @@ def _call(item: Mapping[str, object]) -> ToolCall:
     said = held.get("input" if custom else "arguments")
     said = "" if said is None else said
     if not isinstance(name, str) or not name or not isinstance(said, str):
-        raise _broken("a tool call has no name, or arguments that are not text")
+        raise unusable("a tool call has no name, or arguments that are not text")
     return ToolCall(
         call_id if isinstance(call_id, str) else "", name, said, "custom" if custom else "function"
     )
@@ -357,7 +348,3 @@ def _with(
     if trace is not None:
         out[TRACE] = trace
     return out
-
-
-def _broken(why: str) -> UpstreamBroken:
-    return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")

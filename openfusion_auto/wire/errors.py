@@ -19,13 +19,15 @@ from openfusion_auto.errors import (
     UpstreamRejected,
     UpstreamWants,
 )
-from openfusion_auto.wire.jsons import JsonError, as_object, loads
+from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads
 from openfusion_auto.wire.overflow import CODE, is_overflow, openai_words, sentence, sizes_in
 from openfusion_auto.wire.refused import refused_field
 from openfusion_auto.wire.roles import refused_role
 from openfusion_auto.wire.said import error_said
 
+UNFINISHED = "The upstream's stream ended before its answer was finished."
 HOLDS_ERROR = "The upstream's answer cannot be used: it holds an error"
+HALF_CALL = "The upstream cut a tool call: its arguments are not JSON."
 MESSAGE_LIMIT = 300  # characters of an upstream's message that may be passed on
 BODY_LIMIT = 64 * 1024  # [bytes] of an error body that are read at all
 RETRY_LIMIT_S = 10 * 365 * 86400.0  # longer waits are junk
@@ -172,6 +174,29 @@ def told_failure(error: object, what: str) -> FusionError:
     code = None if code is None or _STATUS.fullmatch(code) else code
     why = f"The upstream refused the request{safe_reason(found)}."
     return _refusal(want, why, status=status if status in REFUSALS else 400, code=code)
+
+
+def unusable(why: str) -> UpstreamBroken:
+    """Return the error for an answer that is not what its dialect promises; `why` quotes nothing of it."""
+    return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")
+
+
+def answer_object(raw: bytes) -> tuple[bytes, Mapping[str, object]]:
+    """Return an answer's body, without a byte order mark, and the object in it.
+
+    Raises:
+        UpstreamError: no JSON, no object, or an error in its place.
+    """
+    raw = raw.removeprefix(BOM)
+    try:
+        data = as_object(loads(raw))
+    except JsonError as error:
+        raise unusable(f"its body is not JSON ({error})") from None
+    if data is None:
+        raise unusable("its body is not an object")
+    if data.get("error") or data.get("type") == "error":
+        raise told_failure(data.get("error"), HOLDS_ERROR)
+    return raw, data
 
 
 def too_long(message: str) -> UpstreamRejected:
