@@ -122,7 +122,7 @@ class Judging:
         policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
         left = None
         if incoming.allowance is not None:
-            left = incoming.allowance.left_usd(session.key)
+            left = incoming.allowance.left_usd(session.whole)
             policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         most = tightest(policy.max_usd, prompt.options.max_usd)
         prompt, notes = self._searching(*self._tiered(prompt, most), most)
