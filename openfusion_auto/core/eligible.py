@@ -29,12 +29,10 @@ from openfusion_auto.core.types import (
 
 # Offered for `web_search` by an upstream whose dialect lacks others of the web tools that are asked for.
 SEARCH_ALONE = "web_search alone"
-MIN_OUTPUT = (
-    1024  # [tokens] room for an answer that the context window must leave when no bound is asked
-)
-ROOM = (
-    1.05  # token counts are estimates from bytes: ask for five percent more window than estimated
-)
+# [tokens] room for an answer that the context window must leave when no bound is asked.
+MIN_OUTPUT = 1024
+# Token counts are estimates from bytes: ask for five percent more window than estimated.
+ROOM = 1.05
 NO_WISHES = (Preferences(), Preferences(fail_open=True))
 
 Rule = Callable[[Candidate, Task, State], "str | None"]

@@ -198,8 +198,8 @@ def spoken(request: web.Request, raw: bytes) -> Dialect:
 
 async def count_tokens(request: web.Request) -> web.Response:
     """`POST /v1/messages/count_tokens`: an estimate of the input, tools and pictures included; calls nobody."""
-    from openfusion_auto.wire.count import count_tokens as count
-    from openfusion_auto.wire.count import render_count
+    from openfusion_auto.wire.count_tokens import count_tokens as count
+    from openfusion_auto.wire.count_tokens import render_count
     from openfusion_auto.wire.messages import parse_count_request
 
     prompt = parse_count_request(await read_body(request))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core.prompt import CallDelta, Delta, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, finish_reason, render_usage
+from openfusion_auto.wire.chat_answer import CUT, finish_reason, render_usage
 from openfusion_auto.wire.chat_tools import stable_id, unwrap_input
 from openfusion_auto.wire.errors import HALF_CALL
 from openfusion_auto.wire.jsons import as_object, dumps, is_json

@@ -9,7 +9,7 @@ from typing import Literal
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
-from openfusion_auto.wire.chat import (
+from openfusion_auto.wire.chat_answer import (
     CONTENT,
     CUT,
     has_sound,

@@ -17,7 +17,7 @@ from functools import partial
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE, render_usage
+from openfusion_auto.wire.chat_answer import CUT, TRACE, render_usage
 from openfusion_auto.wire.chat_chunks import CallKey, ChunkMaker
 from openfusion_auto.wire.errors import HALF_CALL, UNFINISHED, openai_error
 from openfusion_auto.wire.jsons import as_object, dumps, is_json, loads

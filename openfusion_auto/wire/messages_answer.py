@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
 from openfusion_auto.errors import FusionError
-from openfusion_auto.wire.chat import CUT, TRACE, read_bill
+from openfusion_auto.wire.chat_answer import CUT, TRACE, read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import answer_object, unusable
 from openfusion_auto.wire.hosted import ran_in_message

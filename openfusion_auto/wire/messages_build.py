@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE
+from openfusion_auto.wire.chat_answer import CUT, TRACE
 from openfusion_auto.wire.chat_tools import stable_id, wrap_input
 from openfusion_auto.wire.errors import HALF_CALL, UNFINISHED
 from openfusion_auto.wire.jsons import as_object, dumps

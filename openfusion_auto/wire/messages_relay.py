@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE
+from openfusion_auto.wire.chat_answer import CUT, TRACE
 from openfusion_auto.wire.errors import HALF_CALL, UNFINISHED
 from openfusion_auto.wire.jsons import as_object, dumps, is_json
 from openfusion_auto.wire.messages_answer import has_content, render_usage

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
 from openfusion_auto.errors import FusionError
-from openfusion_auto.wire.chat import read_bill
+from openfusion_auto.wire.chat_answer import read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import reconciled
 from openfusion_auto.wire.errors import answer_object, openai_error, unusable
