@@ -67,7 +67,7 @@ SIMPLE_TYPES = ("text/plain", FORM, "multipart/form-data")
 COOKIE = "openfusion_pass"  # the cookie of who has signed in on the page
 # [s] told with a 429 for which the upstream names no time: Codex ends its session on one without any.
 RETRY_AFTER_S = 1.0
-# In which the SDKs of OpenAI and of Anthropic look for the id that their errors show.
+# In which the SDKs of OpenAI and of Anthropic look for the id that their answers and errors show.
 REQUEST_ID: Mapping[Dialect, str] = {
     "chat": "x-request-id",
     "responses": "x-request-id",
