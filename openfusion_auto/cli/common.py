@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +22,26 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 MODES = ("auto", "single", "verify", "panel")
+
+
+def asking(
+    kind: type[Any], options: Sequence[Callable[[Any], Any]]
+) -> Callable[[Callable[..., None]], Any]:
+    """Return what gives a command these arguments and options, as one value of the dataclass `kind`.
+
+    What other decorators add stays a parameter of its own behind it.
+    """
+    names = [field.name for field in fields(kind)]
+
+    def decorate(body: Callable[..., None]) -> Any:  # noqa: ANN401 - what click's decorators take and give
+        @wraps(body)
+        def command(**values: Any) -> None:  # noqa: ANN401 - as click gives them
+            own = {name: values.pop(name) for name in names if name in values}
+            body(kind(**own), **values)
+
+        return reduce(lambda made, add: add(made), reversed(options), command)
+
+    return decorate
 
 
 class FiniteRange(click.FloatRange):
