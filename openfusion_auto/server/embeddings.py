@@ -272,7 +272,7 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
         # A made-up vector cannot say that it is one, and would stay in somebody's index.
         raise NoCandidate("This is a dry run: no embeddings are made up.", code="dry_run")
     allowance, ceiling = asked.allowance, tightest(engine.policy.max_usd, options.max_usd)
-    key = session_of(prompt, asked.headers, asked.identity, asked.client).key
+    key = session_of(prompt, asked.headers, asked.identity, asked.client).whole
     left_usd = allowance.left_usd(key) if allowance is not None else None
     caller = EmbeddingsCaller(
         means,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
-from openfusion_auto.errors import UpstreamBroken
+from openfusion_auto.wire.chat_parts import media_of
 from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import reconciled
-from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
-from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
+from openfusion_auto.wire.errors import answer_object, told_failure, unusable
+from openfusion_auto.wire.jsons import as_count, as_object, dumps
 from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
@@ -33,7 +33,8 @@ MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens")
 # Fields of a message that are content of their own, beside text and calls.
-_CONTENT = ("refusal", "audio", "images")
+CONTENT = ("refusal", "audio", "images")
+UNTOLD = "\n[a picture ({}), which this API has no place for]\n"
 
 
 def read_answer(raw: bytes, *, seed: str = "") -> Answer:
@@ -46,15 +47,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         UpstreamBroken: not a chat completion: no JSON, an error object, no choices, no message, or an answer
             without content that no bound has cut. The message never quotes the body.
     """
-    raw = raw.removeprefix(BOM)
-    try:
-        data = as_object(loads(raw))
-    except JsonError as error:
-        raise _broken(f"its body is not JSON ({error})") from None
-    if data is None:
-        raise _broken("its body is not an object")
-    if data.get("error"):
-        raise told_failure(data["error"], HOLDS_ERROR)
+    raw, data = answer_object(raw)
     choice, message = _first(data.get("choices"))
     if make_plain(data["choices"], "message"):
         raw = dumps(data)
@@ -66,12 +59,11 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
     finish = ended if isinstance(ended, str) and ended else None
     if finish == "error" or choice.get("error"):
         raise told_failure(choice.get("error"), "its choice ended with an error")
-    refusal = message.get("refusal")
-    if not (text or calls or finish in CUT or any(message.get(f) for f in _CONTENT)):
-        raise _broken("empty answer: neither text nor a tool call")
+    if not (text or calls or finish in CUT or any(message.get(f) for f in CONTENT)):
+        raise unusable("empty answer: neither text nor a tool call")
     model = data.get("model")
     return Answer(
-        text=text or (refusal if isinstance(refusal, str) else ""),
+        text=with_aside(text, message),
         reasoning=reasoning_of(message),
         tool_calls=calls,
         finish=finish,
@@ -261,9 +253,26 @@ def text_of(content: object) -> str:
     if content is None:
         return ""
     if not isinstance(content, list):
-        raise _broken("its content is neither text nor a list of parts")
+        raise unusable("its content is neither text nor a list of parts")
     texts = [part.get("text") for part in content if isinstance(part, dict)]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def with_aside(text: str, said: Mapping[str, object]) -> str:
+    """Return the text of a message or delta with what clients of other dialects have no field for.
+
+    Where there is no text, a refusal or the words of a sound are it. Pictures are told behind it: by their address, or
+    that there was one; its data would come back as text of the next request.
+    """
+    words = said.get("refusal") or (as_object(said.get("audio")) or {}).get("transcript")
+    found = [text or (words if isinstance(words, str) else "")]
+    pictures = said.get("images")
+    for picture in pictures if isinstance(pictures, list) else ():
+        url = (as_object((as_object(picture) or {}).get("image_url")) or {}).get("url")
+        if isinstance(url, str) and url:
+            in_line = url.startswith("data:")
+            found.append(UNTOLD.format(media_of(url)) if in_line else f"\n![picture]({url})\n")
+    return "".join(found)
 
 
 def reasoning_of(message: Mapping[str, object]) -> str:
@@ -278,13 +287,13 @@ def reasoning_of(message: Mapping[str, object]) -> str:
 def _first(choices: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the first choice and its message; every choice must have one."""
     if not isinstance(choices, list) or not choices:
-        raise _broken("it has no choices")
+        raise unusable("it has no choices")
     found: list[tuple[Mapping[str, object], Mapping[str, object]]] = []
     for value in choices:
         choice = as_object(value)
         message = None if choice is None else as_object(choice.get("message"))
         if choice is None or message is None:
-            raise _broken("a choice has no message")
+            raise unusable("a choice has no message")
         found.append((choice, message))
     return next((pair for pair in found if pair[0].get("index") == 0), found[0])
 
@@ -304,7 +313,7 @@ def _calls(value: object, seed: str) -> tuple[tuple[ToolCall, ...], bool]:
     if value is None:
         return (), False
     if not isinstance(value, list):
-        raise _broken("its tool calls are not a list")
+        raise unusable("its tool calls are not a list")
     calls: list[ToolCall] = []
     unnamed = False
     for at, item in enumerate(value):
@@ -324,7 +333,7 @@ def _call(item: Mapping[str, object]) -> ToolCall:
     said = held.get("input" if custom else "arguments")
     said = "" if said is None else said
     if not isinstance(name, str) or not name or not isinstance(said, str):
-        raise _broken("a tool call has no name, or arguments that are not text")
+        raise unusable("a tool call has no name, or arguments that are not text")
     return ToolCall(
         call_id if isinstance(call_id, str) else "", name, said, "custom" if custom else "function"
     )
@@ -339,7 +348,3 @@ def _with(
     if trace is not None:
         out[TRACE] = trace
     return out
-
-
-def _broken(why: str) -> UpstreamBroken:
-    return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")

@@ -57,6 +57,10 @@ def test_a_whole_answer_is_read_and_its_bytes_kept():
     )
 
 
+def picture(url):
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
 @pytest.mark.parametrize(
     ("message", "text", "reasoning"),
     [
@@ -65,9 +69,15 @@ def test_a_whole_answer_is_read_and_its_bytes_kept():
         ({"content": [{"type": "text", "text": "a"}, {"type": "x"}, "y", {"text": "b"}]}, "ab", ""),
         ({"content": None, "refusal": "no"}, "no", ""),
         ({"content": None, "audio": {"id": "a"}}, "", ""),
+        ({"content": "", "audio": {"data": "UklGR", "transcript": "hello"}}, "hello", ""),
+        ({"content": "here:", "images": [picture("https://x.test/a.png")]},
+         "here:\n![picture](https://x.test/a.png)\n", ""),
+        ({"content": "", "images": [picture("data:image/png;base64,iVBO"), None, {}, {"image_url": 1}]},
+         "\n[a picture (image/png), which this API has no place for]\n", ""),
+        ({"content": "", "images": "many"}, "", ""),
         ({"content": "x", "tool_calls": None, "reasoning_content": None, "new": 1}, "x", ""),
     ],
-)
+)  # fmt: skip
 def test_the_forms_of_content_in_use_are_read(message, text, reasoning):
     answer = read_answer(data(message))
     assert (answer.text, answer.reasoning) == (text, reasoning)
