@@ -45,7 +45,6 @@ class Engine:
         means: Means,
         policy: Policy,
         traces: TraceStore,
-        offers: Mapping[str, tuple[str, ...]],
         *,
         dry_run: bool,
         report_requested: bool = False,
@@ -58,7 +57,6 @@ class Engine:
         self.means = means
         self.policy = policy
         self.traces = traces
-        self.offers = offers
         self.dry_run = dry_run
         self.report_requested = report_requested
         self.report_answering = report_answering
@@ -72,16 +70,12 @@ class Engine:
         return copy.copy(self)
 
     def take(self, other: Engine) -> None:
-        """Serve requests from now on as `other` would; traces and live state stay."""
-        self.means, self.policy, self.offers = other.means, other.policy, other.offers
-        self.report_requested, self.reader = other.report_requested, other.reader
-        self.report_answering = other.report_answering
-        self.cache, self.own = other.cache, other.own
-        self.keep_texts = other.keep_texts
+        """Serve requests from now on as `other` would, which has the same traces and live state."""
+        vars(self).update(vars(other))
 
     @property
     def _judging(self) -> Judging:
-        return Judging(self.means, self.policy, self.offers, self.reader, self.own)
+        return Judging(self.means, self.policy, self.reader, self.own)
 
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; see `Judging.judge`."""

@@ -135,19 +135,17 @@ def engine_of(
 ) -> Engine:
     """Return the engine that answers by a configuration with certain means, and what the reader `before` knows."""
     config = settings.config
-    offers = {u.name: u.offers for u in config.upstreams}
     return Engine(
         replace(
             means,
             max_calls=settings.policy.max_calls,
             total_s=config.timeouts.total_s,
             ceilings=config.max_tokens.ceilings(),
-            offers=offers,
+            offers={u.name: u.offers for u in config.upstreams},
             search_usd={u.name: u.search_usd for u in config.upstreams if u.search_usd is not None},
         ),
         settings.policy,
         traces,
-        offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
         report_answering=config.server.report_usage == "answering",

@@ -266,7 +266,7 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
     if asked.view is not None:
         asked.view.check(prompt.model, prompt.body)
         pool = asked.view.pool
-    state = replace(means.live.snapshot(None), offers=engine.offers)
+    state = replace(means.live.snapshot(None), offers=means.offers)
     found = as_demanded(candidates_for(prompt.model, pool, state), prompt, state)
     if engine.dry_run:
         # A made-up vector cannot say that it is one, and would stay in somebody's index.

@@ -60,7 +60,6 @@ class Rig:
             means,
             policy or Policy(mode="single"),
             TraceStore(100),
-            offers or {},
             dry_run=False,
             **engine,
         )
