@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.decide import bounds
 from openfusion_auto.core.own import NONE_OWN, OwnModels
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
@@ -206,13 +206,14 @@ class Engine:
         if client is not None:
             client.patient = len(judged.decision.plan.steps) > 1
         hedger, named = self.means.hedger, bool(judged.want.only)
+        max_calls, max_usd = bounds(self.policy, judged.prompt.options)
         caller = Caller(
             self._means_of(judged),
             trace,
             client,
             began_s=began_s,
-            max_calls=self._max_calls(judged.prompt),
-            max_usd=self._ceiling(judged.prompt),
+            max_calls=max_calls,
+            max_usd=max_usd,
             headers=forwarded(incoming.headers),
             allowance=allowance,
             hedge=hedger.turn(judged.decision, named=named) if hedger is not None else None,
@@ -233,19 +234,13 @@ class Engine:
         plan = judged.decision.plan
         if judged.decision.ranking:
             worst_usd = plan.worst_case_usd if plan.steps else None
-            await incoming.allowance.reserve(worst_usd, self._ceiling(judged.prompt))
+            _, ceiling = bounds(self.policy, judged.prompt.options)
+            await incoming.allowance.reserve(worst_usd, ceiling)
         return incoming.allowance
 
     def _means_of(self, judged: Judged) -> Means:
         same = judged.pool is self.means.pool
         return self.means if same else replace(self.means, pool=judged.pool)
-
-    def _ceiling(self, prompt: Prompt) -> float | None:
-        """Return what the operator or the request lets it cost [USD]; budgets come besides."""
-        return tightest(self.policy.max_usd, prompt.options.max_usd)
-
-    def _max_calls(self, prompt: Prompt) -> int:
-        return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)
 
     async def _deliver(
         self, judged: Judged, outcome: Outcome, trace: Trace, client: ClientStream | None

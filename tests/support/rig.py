@@ -51,7 +51,6 @@ class Rig:
             {"relay": self.upstream},
             self.live,
             self.clock,
-            12,
             900.0,
             Books(self.store),
             offers=offers or {},
