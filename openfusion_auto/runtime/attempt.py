@@ -90,7 +90,6 @@ class Means:
     upstreams: Mapping[str, Upstream]
     live: LiveState
     clock: Clock
-    max_calls: int
     total_s: float
     books: Books = field(default_factory=Books)
     hedger: Hedger | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.decide import bounds
 from openfusion_auto.core.eligible import provider_unmet
 from openfusion_auto.core.prompt import Answer, Prompt, Usage
 from openfusion_auto.core.recipes import Ask
@@ -270,12 +270,13 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
     if asked.view is not None:
         asked.view.check(prompt.model, prompt.body)
         pool = asked.view.pool
-    state = replace(means.live.snapshot(None), offers=engine.offers)
+    state = replace(means.live.snapshot(None), offers=means.offers)
     found = as_demanded(candidates_for(prompt.model, pool, state), prompt, state)
     if engine.dry_run:
         # A made-up vector cannot say that it is one, and would stay in somebody's index.
         raise NoCandidate("This is a dry run: no embeddings are made up.", code="dry_run")
-    allowance, ceiling = asked.allowance, tightest(engine.policy.max_usd, options.max_usd)
+    allowance = asked.allowance
+    max_calls, ceiling = bounds(engine.policy, options)
     key = session_of(prompt, asked.headers, asked.identity, asked.client).whole
     left_usd = allowance.left_usd(key) if allowance is not None else None
     caller = EmbeddingsCaller(
@@ -283,7 +284,7 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
         trace,
         None,
         began_s=began_s,
-        max_calls=min(engine.policy.max_calls, options.max_calls or engine.policy.max_calls),
+        max_calls=max_calls,
         max_usd=ceiling,
         allowance=allowance if left_usd is not None else None,
     )

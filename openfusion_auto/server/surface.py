@@ -189,7 +189,7 @@ async def stream(
     request: web.Request, engine: Engine, asked: Incoming, trace: Trace
 ) -> web.StreamResponse:
     """Answer with an event stream; the head goes out with the first byte, so an early failure is a real status."""
-    options, live = request.app[OPTIONS], request.app[LIVE]
+    live = request.app[LIVE]
     response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
     if request.version >= HttpVersion11:
@@ -222,7 +222,7 @@ async def stream(
         telling(asked.prompt, answer_id=answer_id(trace), created=int(trace.at)),
         send,
         request.app[CLOCK],
-        guarded=options.guarded,
+        guarded=engine.means.guarded,
         model=asked.prompt.model if engine.report_requested else None,
         send_now=send_now,
     )
