@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 from openfusion_auto.core.prompt import Message, Prompt
 
-SYSTEM_CHARS = (
-    2_500  # a system prompt above this is an agent's, not an instruction for one small answer
-)
+# A system prompt above this is an agent's, not an instruction for one small answer.
+SYSTEM_CHARS = 2_500
 ASK_CHARS = 600  # [characters] of a user's words that may ask for something auxiliary
 NEXT_WORD_CHARS = 12
 PROBE_TOKENS = 1  # an answer of one token is a quota probe, whatever it asks

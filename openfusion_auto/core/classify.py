@@ -26,11 +26,8 @@ from openfusion_auto.core.types import KINDS, LEVELS, Evidence, Kind, Level, Nee
 
 # What a wrong answer costs is little whatever these mention: it is read by a person before anything happens.
 HARMLESS: frozenset[Kind] = frozenset({"test", "docs", "explain", "aux", "chat"})
-THOUGHTFUL = (
-    "compaction",
-    "memory",
-    SAFETY_CHECK,
-)  # of the calls that a client makes for itself, those that take thought
+# Of the calls that a client makes for itself, those that take thought.
+THOUGHTFUL = ("compaction", "memory", SAFETY_CHECK)
 # Added to the log-odds of high risk: missing one costs more than a check too many.
 HIGH_RISK_BIAS = 0.6
 # [characters] of words and pastes beyond which a text is not taken for a client's own call by its words alone: such

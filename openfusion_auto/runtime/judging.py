@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import tokens, turns
 from openfusion_auto.core.decide import decide, tightest, worst_of
+from openfusion_auto.core.eligible import SEARCH_ALONE
 from openfusion_auto.core.facts import read_facts
-from openfusion_auto.core.own import ad_hoc
+from openfusion_auto.core.own import OwnModels, ad_hoc
 from openfusion_auto.core.plan import is_locked
 from openfusion_auto.core.prompt import Prompt, WebTool
 from openfusion_auto.core.strategy import IN_TURN
@@ -19,7 +20,7 @@ from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import OwnModels, Wanted, wanted
+from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
@@ -83,14 +84,12 @@ class Judging:
     Attributes:
         means: What is decided over: the pool, and live state.
         policy: The operator's settings.
-        offers: Upstream name -> what it offers.
         reader: How requests are read.
         own: The operator's own models, by name.
     """
 
     means: Means
     policy: Policy
-    offers: Mapping[str, tuple[str, ...]]
     reader: Reader
     own: OwnModels = field(default_factory=dict)
 
@@ -111,7 +110,7 @@ class Judging:
             incoming.view.check(prompt.model, prompt.body)
             own = incoming.view.own(own, pool)
             pool = incoming.view.pool
-        want = wanted(prompt.model, prompt.options, pool, self.offers, own)
+        want = wanted(prompt.model, prompt.options, pool, self.means.offers, own)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity, incoming.client)
@@ -214,25 +213,25 @@ class Judging:
         if not asks_apart(prompt):
             return prompt, notes
         spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
-        found = searched_at(prompt, spoken, self.offers, self.means.search_usd)
+        found = searched_at(prompt, spoken, self.means.offers, self.means.search_usd)
         if not found:
             return prompt, notes
         unknown = any(s.cost(s.most) is None for s in found)
         fewer = without_hosted(prompt) if max_usd is not None and unknown else None
         if fewer is not None:
             names = ", ".join(t.name for t in hosted_tools(prompt))
-            left = searched_at(fewer, spoken, self.offers, self.means.search_usd)
+            left = searched_at(fewer, spoken, self.means.offers, self.means.search_usd)
             options = replace(fewer.options, searching=left)
             why = f"{names} left out: its price is unknown here, and there is a limit of money"
             return replace(fewer, options=options), (*notes, why)
         return replace(prompt, options=replace(prompt.options, searching=found)), notes
 
     def _offered(self, web: tuple[WebTool, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Return what upstreams offer; web tools only where their dialect has those that are asked for."""
-        spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
+        """Return what upstreams offer; `SEARCH_ALONE` where their dialect lacks some of the web tools asked for."""
+        short = {n for n, u in self.means.upstreams.items() if not has_web(u.dialect, web)}
         return {
-            n: tuple(o for o in offered if o != "web_search" or has_web(spoken.get(n, "chat"), web))
-            for n, offered in sorted(self.offers.items())
+            n: tuple(SEARCH_ALONE if o == "web_search" and n in short else o for o in offered)
+            for n, offered in sorted(self.means.offers.items())
         }
 
     def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:

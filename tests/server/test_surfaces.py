@@ -53,6 +53,22 @@ async def ask(start_router, client, upstream, says, body, *, streamed, **tables)
 
 
 class TestAnswers:
+    @each
+    @ways
+    async def test_a_picture_alone_is_an_answer(self, start_router, client, streamed):
+        says = Says("", pictures=(PIXEL, "https://x.test/a.png"))
+        body = request_for(client, "draw it")
+        async with Scripted("chat") as up, start_router(up.url) as router:
+            up.script.append(says)
+            status, _, raw = await tell(router, client, body, streamed=streamed)
+            assert (status, len(up.requests)) == (200, 1)
+            said = heard(client, raw, streamed=streamed).text
+            if client == "chat":
+                assert (PIXEL.encode() in raw, said) == (True, "")
+            else:
+                assert "[a picture (image/png)" in said
+                assert "![picture](https://x.test/a.png)" in said
+
     @pairs
     @ways
     async def test_text_usage_and_trace_arrive(self, start_router, client, upstream, streamed):
@@ -567,22 +583,25 @@ class TestModes:
 
 
 class SlowScripted(Scripted):
-    """Answers after a while."""
+    """Answers after a while: some looks at who waits."""
 
     async def _answer(self, request):
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.4)
         return await super()._answer(request)
 
 
 class TestWaiting:
     @pytest.mark.parametrize("upstream", DIALECTS)
     @pytest.mark.parametrize("says", [Says("the plan"), Says(fail=500)], ids=["answer", "failure"])
-    async def test_clients_of_a_panel_are_kept_by_events(self, start_router, upstream, says):
+    async def test_clients_of_a_panel_are_kept_by_events(
+        self, start_router, upstream, says, monkeypatch
+    ):
+        monkeypatch.setattr("openfusion_auto.server.app.TICK_S", 0.05)
         for client in ("responses", "messages"):
             async with (
                 SlowScripted(upstream) as up,
                 start_router(
-                    up.url, dialect=upstream, candidates=FOUR, server={"keep_alive_s": 0.2}
+                    up.url, dialect=upstream, candidates=FOUR, server={"keep_alive_s": 0.1}
                 ) as router,
             ):
                 up.script.extend([says] * 12)
