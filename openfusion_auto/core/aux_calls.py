@@ -58,6 +58,7 @@ _MEMORY = (
     "memory consolidation subagent",
 )
 
+_SUMMARIZER = "you are a context summarization a"  # OpenCode's and Kilo's agent, pi's assistant
 _MONITOR = "You are a security monitor for autonomous"
 
 # -- what a person or a client asks in words ---------------------------------------------------------------------------
@@ -283,6 +284,8 @@ def _read_system(text: str) -> Aux | None:
     memory = next((m for m in _MEMORY if m in folded), None)
     if memory:
         return Aux("memory", memory, with_tools=True)
+    if _SUMMARIZER in folded:  # it speaks of the coding agent that it summarises for
+        return Aux("compaction", _SUMMARIZER)
     return None if _AGENT.search(folded) else _first_rule(folded)
 
 
