@@ -72,7 +72,7 @@ _MARKED = ((_COMPACTION, "compaction"), (_MEMORY, "memory"), (_SUGGESTION, "sugg
 
 _VERB = (
     r"(?:write|generate|suggest|draft|give|create|propose|make|come up with|pick|find|need|provide|compose|"
-    r"produce|return|output|invent|choose|craft|schreib\w*|erstell\w*|gib|génère|écris|rédige|propose|donne|"
+    r"produce|return|reply|respond|output|invent|choose|craft|schreib\w*|erstell\w*|gib|génère|écris|rédige|propose|donne|"
     r"genera|escribe|sugiere|propón|scrivi|proponi|gere|escreva|sugira|schrijf|maak|bedenk|напиши|придумай|"
     r"предложи|сгенерируй|napisz)"
 )

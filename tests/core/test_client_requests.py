@@ -1,7 +1,8 @@
 """Real requests of named clients, as they stood on the wire: what is a call of their own, and what is a turn.
 
 `client_requests.jsonl` holds one request a line, from headless runs of Aider 0.86.2 and OpenCode 1.18.33 (2026-11-21)
-and from terminals of Claude Code 2.1.330, OpenCode and Qwen Code 0.24.4 (2026-11-26); paths are replaced, a long system prompt and list of tools are cut.
+and from terminals of Claude Code 2.1.330, OpenCode, Qwen Code 0.24.4
+and Continue 1.5.47 (2026-11-26); paths are replaced, a long system prompt and list of tools are cut.
 """
 
 import json
