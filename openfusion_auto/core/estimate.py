@@ -56,6 +56,7 @@ def estimate_json(
     """
     first = decision.plan.steps[0].candidates[0]
     candidate, task = pool.get(first), decision.task
+    longer = None if candidate is None else cost.longer(candidate, task.needs.input_tokens)
     return {
         "object": "openfusion.estimate",
         "mode": decision.mode,
@@ -71,6 +72,7 @@ def estimate_json(
             "worst_case": decision.plan.worst_case_usd,
             "left": left_usd,
         },
+        "price_above_tokens": None if longer is None else longer.above_tokens,
         "searching": [
             {"upstream": s.upstream, "usd": s.usd, "most": s.most} for s in task.options.searching
         ],

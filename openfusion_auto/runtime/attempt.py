@@ -238,6 +238,11 @@ class Attempts:
             self._book_searches(line, prompt, candidate, told.searches)
             if listed and tier == "cheaper":
                 self._trace.notes.append(f"{candidate.id} {CHEAPER}")
+            longer = cost.longer(candidate, line.usage.input)
+            if longer is not None:
+                self._trace.notes.append(
+                    f"{candidate.id} read {line.usage.input:,} tokens: {longer}"
+                )
         line.least_usd = listed if line.usd is None else None
         if self._trace.dry_run:
             line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid
