@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
@@ -45,6 +45,7 @@ PAUSE_S = 60.0  # [s] half of all turns come sooner: a person reads an answer an
 HOUR_WRITE = (
     2.0  # [input rates] a prefix that is cached for an hour: Anthropic, who alone tells of such
 )
+US_ONLY = 1.1  # times all token prices, for an answer computed in the US alone: Anthropic (see `wire/region.py`)
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
@@ -80,6 +81,16 @@ def charged(price: Price | LongPrice, usage: Usage) -> float:
         + usage.output * price.output
     )
     return round(total * MTOK, 10)
+
+
+def times(usd: float, factor: float) -> float:
+    """Return a price times what an answer costs over its list price [USD]."""
+    return usd if factor == 1.0 else round(usd * factor, 10)
+
+
+def asked_times(candidate: Candidate, task: Task) -> float:
+    """Return how many times its list price a call will cost by what the request asks for."""
+    return US_ONLY if candidate.upstream in task.options.us_only else 1.0
 
 
 def effort(candidate: Candidate) -> float:
@@ -139,6 +150,11 @@ class Prices:
             if tokens > above:
                 found = rates
         return found
+
+    def times(self, factors: Vector) -> Prices:
+        """Return the prices of candidates that cost so many times what they are listed at, (n,)."""
+        longer = tuple((n, rates.times(factors)) for n, rates in self.longer)
+        return replace(self, work=self.work * factors, longer=longer)
 
 
 class Expected(NamedTuple):
@@ -220,6 +236,8 @@ def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
     the prompt, later turns have the price of the middle one of them.
     """
     tokens_in, tokens_out = task.needs.input_tokens, output_tokens(task) * task.needs.n
+    if task.options.us_only:
+        rates = rates.times(np.array([asked_times(c, task) for c in pool.candidates]))
     now = rates.at(tokens_in)
     cold = uncached_usd(now, tokens_in, tokens_out)
     saved = (now.input - now.read) * now.work
@@ -349,7 +367,8 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
     if task.needs.hour_cache and price.cache_write is not None:
         dearest = max(dearest, HOUR_WRITE * price.input)
     tokens_out = bound * task.needs.n
-    return round((tokens_in * dearest + tokens_out * price.output) * MTOK + fees, 10)
+    worst = (tokens_in * dearest + tokens_out * price.output) * MTOK * asked_times(candidate, task)
+    return round(worst + fees, 10)
 
 
 def is_dearer(candidate: Candidate, task: Task) -> bool:

@@ -77,6 +77,7 @@ def estimate_json(
             {"upstream": s.upstream, "usd": s.usd, "most": s.most} for s in task.options.searching
         ],
         "tiers": [{"upstream": t.upstream, "tier": t.tier} for t in task.options.tiers],
+        "us_only": list(task.options.us_only),
         "steps": [
             {"phase": s.phase, "candidate": s.candidates[0], "fallbacks": list(s.candidates[1:])}
             for s in decision.plan.steps
