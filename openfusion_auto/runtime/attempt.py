@@ -25,9 +25,11 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
-    UpstreamBroken,
+    UpstreamDenied,
     UpstreamError,
     UpstreamMisfit,
+    UpstreamRateLimited,
+    UpstreamRejected,
     UpstreamTimeout,
     UpstreamWants,
 )
@@ -46,7 +48,7 @@ from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Codec, Reader, told_of
-from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
+from openfusion_auto.wire.extensions import with_extensions, without_extensions
 from openfusion_auto.wire.portable import (
     check_foreign,
     for_another,
@@ -60,6 +62,8 @@ from openfusion_auto.wire.web import web_headers, with_web
 NO_HEADERS: Mapping[str, str] = {}
 SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
 SILENT = "was cut before it said anything: whether its prompt is billed nobody knows, only budgets count it"
+# Nobody has read the prompt, and nobody bills it, even where the answer had been opened.
+REFUSED = (UpstreamDenied, UpstreamRateLimited, UpstreamRejected)
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -83,7 +87,6 @@ class Means:
     upstreams: Mapping[str, Upstream]
     live: LiveState
     clock: Clock
-    max_calls: int
     total_s: float
     books: Books = field(default_factory=Books)
     hedger: Hedger | None = None
@@ -208,7 +211,7 @@ class Attempts:
         self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
     ) -> None:
         offers = self._means.offers.get(candidate.upstream, ())
-        charge(self._trace, line, prompt, candidate, told, believed=tells_bill(prompt, offers))
+        charge(self._trace, line, prompt, candidate, told, offers=offers)
 
     async def _exchange(
         self,
@@ -279,8 +282,9 @@ class Attempts:
             reader = codec.Reader(keep=client is None, seed=seed)
             try:
                 return await self._read_stream(opened, reader, candidate, client, received)
-            except BaseException:
+            except BaseException as error:
                 received.tell(reader.answer(), prompt.n)
+                received.began = received.began and not isinstance(error, REFUSED)
                 raise
             finally:
                 self._note_first(line, received)
@@ -289,8 +293,7 @@ class Attempts:
             answer = codec.read_answer(body, seed=seed)
         except UpstreamError as error:
             received.usage, received.billed_usd, received.size = told_of(codec, body)
-            received.final = True
-            received.began = isinstance(error, UpstreamBroken)  # else refused, and not billed
+            received.final, received.began = True, not isinstance(error, REFUSED)
             raise
         self._means.live.first_seen(seals_of_answer(answer), candidate)
         if client is not None:

@@ -7,6 +7,7 @@ from openfusion_auto.core.prompt import Answer, Prompt
 from openfusion_auto.core.types import Candidate
 from openfusion_auto.runtime.relay import Received
 from openfusion_auto.runtime.trace import Attempt, Trace
+from openfusion_auto.wire.extensions import tells_bill
 from openfusion_auto.wire.tiers import was_left_out
 
 DEARER = "answered in a faster tier: it costs more than its list price, nobody says how much"
@@ -22,11 +23,19 @@ def charge(
     candidate: Candidate,
     told: Answer | Received,
     *,
-    believed: bool,
+    offers: tuple[str, ...] = (),
 ) -> None:
-    """Let the upstream's own bill stand before tokens at the pool's price, where it is `believed`.
+    """Let the upstream's own bill stand before tokens at the pool's price, where it is believed.
 
     Of what nobody says the price of, the tokens at that price are what the call cost at least.
+
+    Args:
+        trace: Of the request; its notes say what was dearer, or is not known.
+        line: The call, with its tokens booked at the pool's price.
+        prompt: As it was sent.
+        candidate: Who was asked.
+        told: What came of it.
+        offers: What its upstream takes besides its dialect.
     """
     if line.usage is None:
         return
@@ -35,7 +44,7 @@ def charge(
     asked = None if was_left_out(line.lost) else prompt.options.tier_at(candidate.upstream)
     tier = told.tier or asked
     unlisted = DEARER if tier == "dearer" else SOUND if told.sound else ""
-    if usd is not None and (prompt.web or believed):
+    if usd is not None and (prompt.web or tells_bill(prompt, offers)):
         line.usd, line.billed = usd, True
     elif listed and unlisted:
         line.usd, line.billed = None, True

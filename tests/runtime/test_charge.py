@@ -21,12 +21,12 @@ PROMPT = CODECS["messages"].parse_request(
 )
 
 
-def charged(answer, options=None, *, model=CODER, believed=False, dry_run=False, lost=()):
+def charged(answer, options=None, *, model=CODER, offers=(), dry_run=False, lost=()):
     trace = Trace("tr_1", "openfusion/auto", "messages", False, 1.8e9, dry_run=dry_run)
     line = Attempt("primary", model.id, model.model, model.upstream, 1.0, status="ok", lost=lost)
     line.book(model, USED)
     prompt = replace(PROMPT, options=options or Options())
-    charge(trace, line, prompt, model, answer, believed=believed)
+    charge(trace, line, prompt, model, answer, offers=offers)
     return line, [note.removeprefix(f"{model.id} ") for note in trace.notes]
 
 
@@ -62,7 +62,7 @@ def test_a_long_prompt_is_said_and_both_surcharges_meet():
 
 
 def test_a_bill_stands_before_everything():
-    line, notes = charged(Answer(us_only=True, billed_usd=7.0, tier="dearer"), believed=True)
+    line, notes = charged(Answer(us_only=True, billed_usd=7.0, tier="dearer"), offers=("provider",))
     assert (line.usd, line.billed, line.times, notes) == (7.0, True, 1.0, [])
 
 
