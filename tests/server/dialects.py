@@ -63,6 +63,7 @@ class Says:
     sound: int = 0  # of a chat upstream: tokens of its input that are sound
     untold: bool = False  # a chat or Responses upstream says nothing of usage
     judged: tuple[object, ...] = ()  # a messages upstream's `safeguard_results`
+    where: str = ""  # a messages upstream: where it says that it computed its answer
     tier: str = ""  # the service tier it says it comes from, in OpenAI's words
     pictures: tuple[str, ...] = ()  # of a chat upstream: addresses, as OpenRouter sends them
 
@@ -333,6 +334,7 @@ def _message_usage(says):
         "cache_read_input_tokens": says.cached,
         "output_tokens": 7,
         **({"speed": SPEEDS[says.tier]} if says.tier in SPEEDS else {}),
+        **({"inference_geo": says.where} if says.where else {}),
     }
 
 
