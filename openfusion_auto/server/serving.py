@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
-from openfusion_auto.server.files import allow_connections
+from openfusion_auto.server.files import allow_connections, most_clients
 from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.incoming import listen
 from openfusion_auto.server.keys import CLOCK, LIVE
-from openfusion_auto.server.logs import unhandled
+from openfusion_auto.server.logs import Unhandled
 from openfusion_auto.server.memory import large_apart
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.worker import Worker
@@ -98,10 +98,10 @@ async def serve(
         ConfigError: the address cannot be bound.
     """
     server = settings.config.server
-    allow_connections()
+    most = most_clients(allow_connections())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(unhandled)
+    loop.set_exception_handler(Unhandled(loop.time))
     heed_signals(loop, app, stop)
     if worker is not None:
         app[WORKER] = worker
@@ -118,7 +118,11 @@ async def serve(
     watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
     try:
         door = await listen(
-            runner_server(runner), server.host, server.port, shared=worker is not None
+            runner_server(runner),
+            server.host,
+            server.port,
+            shared=worker is not None,
+            most=most,
         )
         host, port = door.sockets[0].getsockname()[:2]
         with contextlib.closing(door), tuned():

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
@@ -61,6 +62,13 @@ def verifying() -> ssl.SSLContext:
     return context
 
 
+def wall_s() -> float:
+    """Return the wall clock [s since 1970]. The loop's own stands still while a machine sleeps; what was kept over that
+    looks fresh to it, and the other side, or a router between, has forgotten it: a request on it meets silence.
+    """
+    return time.time()  # noqa: TID251 - see above
+
+
 class Connections:
     """Connections to the host of a base URL.
 
@@ -87,7 +95,7 @@ class Connections:
         """Return a connection that has carried a request before, None when there is none."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.usable and 0.0 <= wall_s() - connection.idle_wall_s < IDLE_S:
                 return connection
             connection.close()
         return None
@@ -101,9 +109,14 @@ class Connections:
         """
         loop = asyncio.get_running_loop()
         async with patience(self._connect_s):
-            sock = await start_connection(
-                await self._find(), happy_eyeballs_delay=HEAD_START_S, loop=loop
-            )
+            addresses = await self._find()
+            try:
+                sock = await start_connection(
+                    addresses, happy_eyeballs_delay=HEAD_START_S, loop=loop
+                )
+            except BaseException:
+                self._addresses = ()  # the host may have moved, or this machine: looked up anew next time
+                raise
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 _, connection = await loop.create_connection(
@@ -140,7 +153,7 @@ class Connections:
             connection.close()
             return
         loop = asyncio.get_running_loop()
-        connection.idle_s = loop.time()
+        connection.idle_s, connection.idle_wall_s = loop.time(), wall_s()
         self._idle.append(connection)
         if self._sweeper is None:
             self._sweeper = loop.call_later(IDLE_S, self._sweep)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -124,6 +125,35 @@ async def test_a_name_is_looked_up_once_for_many(peer, monkeypatch):
     assert asked == ["models.invalid"]
     for connection in made:
         connection.close()
+
+
+async def test_after_a_host_was_not_reached_it_is_looked_up_anew(peer, monkeypatch):
+    moved = iter([closed_url(), peer.url, peer.url])
+    asked = []
+
+    async def find(host, _port, **_kwargs):
+        asked.append(host)
+        port = urlsplit(next(moved)).port
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", find)
+    connections = Connections("http://models.invalid", 1.0)
+    with pytest.raises(OSError):
+        await connections.make()
+    for _ in range(2):
+        (await connections.make()).close()
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+async def test_one_that_was_kept_while_the_machine_slept_is_not_used(peer, monkeypatch, jump_s):
+    connections = Connections(peer.url, 1.0)
+    connections.give_back(await used(connections))
+    now_s = module.wall_s()
+    monkeypatch.setattr(module, "wall_s", lambda: now_s + jump_s)
+    assert connections.take_idle() is None
+    await peer.settled(0)
+    connections.close()
 
 
 async def test_a_dead_address_holds_the_next_one_up_for_a_moment_only(peer, monkeypatch):
