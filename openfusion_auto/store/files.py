@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from openfusion_auto.store.migrations import migrate
+from openfusion_auto.store.migrations import LATEST, migrate, version
 
 FILE = "state.sqlite3"
 DRY_RUN_FILE = "dry-run.sqlite3"  # made-up answers must not teach anything about real models
@@ -22,6 +22,7 @@ BUSY_S = (
 TRIES, AGAIN_S = 50, 0.01  # of what SQLite itself does not wait for, and [s] between two
 MIGRATING_S = 60.0  # [s] the same while another process brings an older file up to date
 STEPS = 2_000  # of SQLite's machine between two questions whether to stop, each of which waits for Python: 100 rows
+LOOK_S = 2.0  # [s] a file is looked at for damage
 WAL_BYTES = 4_000_000  # [bytes] to which the file beside the file is cut back
 
 
@@ -61,6 +62,26 @@ def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def damage(path: Path) -> str | None:
+    """Return what is wrong with a file that is there, looked at for `LOOK_S` at most; None where nothing was found.
+
+    Nothing is changed, and a server may work with it meanwhile.
+    """
+    until_s = time.monotonic() + LOOK_S  # noqa: TID251 - a person waits
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as db:
+            db.set_progress_handler(lambda: time.monotonic() > until_s, STEPS)  # noqa: TID251 - as above
+            if version(db) > LATEST:
+                return f"written by a newer openfusion (its version {version(db)}, this one knows {LATEST})"
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        too_long = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+        return None if too_long else reason(error)
+    return None if found == "ok" else "database disk image is malformed"
 
 
 def write_ahead(db: sqlite3.Connection) -> None:
