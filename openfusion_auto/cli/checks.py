@@ -29,12 +29,14 @@ from openfusion_auto.config.pool import check_pool
 from openfusion_auto.config.schema import Config, UpstreamConfig
 from openfusion_auto.core.words import many
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.files import allow_connections, most_clients
 from openfusion_auto.store.files import damage, file_in
 
 Status = Literal["PASS", "WARN", "FAIL"]
 FASTER = ("uvloop", "orjson")  # the extra `fast`
 FEW_CLIENTS = 100
+LOOK_S = 2.0  # [s] the store is looked at for damage
 LOW_MB = 100.0  # [MB] below which the store may soon not be written
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 PROBE_S = 10.0  # [s] GET /models answers at once or not at all
@@ -287,7 +289,9 @@ def state_folder(path: Path) -> Check:
 
 def state_file(path: Path) -> Iterator[Check]:
     """Whether what was kept can be read, and there is room for more."""
-    found = damage(path) if path.exists() else None
+    now = Clock().now
+    until_s = now() + LOOK_S
+    found = damage(path, lambda: now() > until_s) if path.exists() else None
     if found is not None:
         todo = "move it away, and the server makes a new one; until then it keeps nothing"
         if "newer" in found:

@@ -22,7 +22,6 @@ BUSY_S = (
 TRIES, AGAIN_S = 50, 0.01  # of what SQLite itself does not wait for, and [s] between two
 MIGRATING_S = 60.0  # [s] the same while another process brings an older file up to date
 STEPS = 2_000  # of SQLite's machine between two questions whether to stop, each of which waits for Python: 100 rows
-LOOK_S = 2.0  # [s] a file is looked at for damage
 WAL_BYTES = 4_000_000  # [bytes] to which the file beside the file is cut back
 
 
@@ -64,17 +63,17 @@ def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     return db
 
 
-def damage(path: Path) -> str | None:
-    """Return what is wrong with a file that is there, looked at for `LOOK_S` at most; None where nothing was found.
+def damage(path: Path, stop: Callable[[], bool]) -> str | None:
+    """Return what is wrong with a file that is there; None where nothing was found.
 
-    Nothing is changed, and a server may work with it meanwhile.
+    Nothing is changed, and a server may work with it meanwhile. `stop` is asked now and then whether it has taken long
+    enough.
     """
-    until_s = time.monotonic() + LOOK_S  # noqa: TID251 - a person waits
     try:
         with contextlib.closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         ) as db:
-            db.set_progress_handler(lambda: time.monotonic() > until_s, STEPS)  # noqa: TID251 - as above
+            db.set_progress_handler(stop, STEPS)
             if version(db) > LATEST:
                 return f"written by a newer openfusion (its version {version(db)}, this one knows {LATEST})"
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()

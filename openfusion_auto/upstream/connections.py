@@ -7,8 +7,7 @@ import contextlib
 import functools
 import socket
 import ssl
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -62,22 +61,20 @@ def verifying() -> ssl.SSLContext:
     return context
 
 
-def wall_s() -> float:
-    """Return the wall clock [s since 1970]. The loop's own stands still while a machine sleeps; what was kept over that
-    looks fresh to it, and the other side, or a router between, has forgotten it: a request on it meets silence.
-    """
-    return time.time()  # noqa: TID251 - see above
-
-
 class Connections:
     """Connections to the host of a base URL.
 
     Args:
         base_url: http or https; what `config/addresses.py` lets through.
         connect_s: Time for finding, connecting and securing [s].
+        wall: Returns the wall clock [s]. The loop's own stands still while a machine sleeps: what was kept over that
+            looks fresh to it, but the other side, or a router between, has forgotten it. Without one nobody notices.
     """
 
-    def __init__(self, base_url: str, connect_s: float) -> None:
+    def __init__(
+        self, base_url: str, connect_s: float, wall: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self._wall = wall
         parts = urlsplit(base_url)
         self._secure = parts.scheme == "https"
         self._host = parts.hostname or ""
@@ -95,7 +92,7 @@ class Connections:
         """Return a connection that has carried a request before, None when there is none."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable and 0.0 <= wall_s() - connection.idle_wall_s < IDLE_S:
+            if connection.usable and 0.0 <= self._wall() - connection.idle_wall_s < IDLE_S:
                 return connection
             connection.close()
         return None
@@ -153,7 +150,7 @@ class Connections:
             connection.close()
             return
         loop = asyncio.get_running_loop()
-        connection.idle_s, connection.idle_wall_s = loop.time(), wall_s()
+        connection.idle_s, connection.idle_wall_s = loop.time(), self._wall()
         self._idle.append(connection)
         if self._sweeper is None:
             self._sweeper = loop.call_later(IDLE_S, self._sweep)

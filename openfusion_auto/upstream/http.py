@@ -94,6 +94,11 @@ def translated(name: str, error: Exception) -> FusionError:
     return ours(f"upstream {name}: {says}")
 
 
+def wall_s() -> float:
+    """Return the wall clock [s since 1970]."""
+    return time.time()  # noqa: TID251 - a Retry-After may be a date, and other clocks stop while a machine sleeps
+
+
 class HttpOpened:
     """A call over HTTP: its request, then its answer, piece by piece.
 
@@ -278,7 +283,7 @@ class HttpUpstream:
         self._timeouts = timeouts
         # What must not come back in an error's text: the key, and where we call.
         self._secrets = (*secrets, parts.netloc, parts.hostname or "")
-        self._connections = Connections(base_url, timeouts.connect_s)
+        self._connections = Connections(base_url, timeouts.connect_s, wall_s)
 
     async def open(self, call: Call) -> HttpOpened:
         """Send the call and wait for the head; see `Upstream.open`."""
@@ -331,9 +336,8 @@ class HttpUpstream:
         finally:
             headers = opened.headers()
             await opened.close()
-        now_s = time.time()  # noqa: TID251 - a Retry-After may be a date
         return upstream_failure(
-            status, headers, bytes(body[:MAX_ERROR_BODY]), now_s, secrets=self._secrets
+            status, headers, bytes(body[:MAX_ERROR_BODY]), wall_s(), secrets=self._secrets
         )
 
     async def close(self) -> None:

@@ -146,11 +146,11 @@ async def test_after_a_host_was_not_reached_it_is_looked_up_anew(peer, monkeypat
 
 
 @pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
-async def test_one_that_was_kept_while_the_machine_slept_is_not_used(peer, monkeypatch, jump_s):
-    connections = Connections(peer.url, 1.0)
+async def test_one_that_was_kept_while_the_machine_slept_is_not_used(peer, jump_s):
+    moments = [1e9]
+    connections = Connections(peer.url, 1.0, lambda: moments[-1])
     connections.give_back(await used(connections))
-    now_s = module.wall_s()
-    monkeypatch.setattr(module, "wall_s", lambda: now_s + jump_s)
+    moments.append(1e9 + jump_s)
     assert connections.take_idle() is None
     await peer.settled(0)
     connections.close()
