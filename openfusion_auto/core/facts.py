@@ -15,12 +15,9 @@ from openfusion_auto.core import envelope
 from openfusion_auto.core.aux_calls import Aux, find_aux
 from openfusion_auto.core.lexicon import word_set
 from openfusion_auto.core.prompt import Message, Prompt
-from openfusion_auto.core.tokens import prompt_bytes, text_bytes
 from openfusion_auto.core.types import Turn
 
-STRUGGLE_RUN = (
-    3  # the same tool error so many times in a row means that the session's model is stuck
-)
+STRUGGLE_RUN = 3  # the same tool error so many times in a row: the session's model is stuck
 FAILED_EDITS = 2  # so many edits, each followed by a failing run, say the same
 OUTCOMES = 6  # tool results looked at, newest last
 RESULT_HEAD = 500  # [characters] of a tool result that are read, besides its tail
@@ -59,8 +56,6 @@ class Facts:
         images: Pictures in the request.
         tool_calls: The history holds tool calls.
         calls: Names and arguments of the tool calls since the standing task, heads only, the newest last.
-        task_bytes: UTF-8 bytes of `words` [bytes].
-        envelope_bytes: All other readable bytes of the request [bytes].
     """
 
     turn: Turn
@@ -77,8 +72,6 @@ class Facts:
     images: int = 0
     tool_calls: bool = False
     calls: tuple[tuple[str, str], ...] = ()
-    task_bytes: int = 0
-    envelope_bytes: int = 0
 
 
 # -- agreement -----------------------------------------------------------------------------------------------------
@@ -170,7 +163,6 @@ def read_facts(prompt: Prompt) -> Facts:
         if not closing:
             words, proposal = _standing_task(messages, last, heard, asked=asked)
     outcomes = _outcomes(messages, last)
-    task_bytes = text_bytes(words.words)
     return Facts(
         turn=_turn(prompt, aux, tail_is_tool=tail_is_tool),
         words=words.words,
@@ -186,8 +178,6 @@ def read_facts(prompt: Prompt) -> Facts:
         images=_count_images(messages),
         tool_calls=any(m.tool_calls for m in messages),
         calls=_calls(messages, last),
-        task_bytes=task_bytes,
-        envelope_bytes=max(0, prompt_bytes(prompt) - task_bytes),
     )
 
 
@@ -346,25 +336,11 @@ _ERROR_LINE = re.compile(
 _START_CHARS = 160  # an error that does not stand in the first line counts only with an exit code or a traceback
 # One of these stands in every result that the patterns can call failed.
 _TROUBLE = (
-    *(
-        "error",
-        "exit",
-        "code",
-        "status",
-        "fail",
-        "fatal",
-        "panic",
-        "exception",
-        "traceback",
-        "not found",
-        "no such",
-    ),
-    *("denied", "cannot", "could not", "unable", "invalid", "\ne   "),
+    *("error", "exit", "code", "status", "fail", "fatal", "panic", "exception", "traceback"),
+    *("not found", "no such", "denied", "cannot", "could not", "unable", "invalid", "\ne   "),
 )
-_HTTP_FINE, _HTTP_BAD = (
-    200,
-    400,
-)  # "status: 204" is an HTTP status; exit codes end at 255, but nobody uses 200
+# "status: 204" is an HTTP status; exit codes end at 255, but nobody uses 200.
+_HTTP_FINE, _HTTP_BAD = 200, 400
 _VARIES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27,}|\d+")
 
 
@@ -392,11 +368,7 @@ def read_outcome(tool: str, text: str) -> Outcome:
             or "command not found" in start
             or '"is_error":true' in seen[:400].replace(" ", "")
         )
-    return (
-        Outcome(tool, ok=False, fingerprint=_fingerprint(seen))
-        if failed
-        else Outcome(tool, ok=True)
-    )
+    return Outcome(tool, ok=not failed, fingerprint=_fingerprint(seen) if failed else "")
 
 
 def _fingerprint(folded: str) -> str:
