@@ -8,8 +8,15 @@ import logging
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
-from openfusion_auto.errors import Overloaded, cannot_listen
+from openfusion_auto.errors import (
+    BadRequest,
+    FusionError,
+    Overloaded,
+    UnsupportedMedia,
+    cannot_listen,
+)
 from openfusion_auto.wire.errors import openai_error
 
 log = logging.getLogger("openfusion.server")
@@ -85,6 +92,34 @@ def no_place() -> bytes:
     return head.encode() + body
 
 
+class Handler(web.RequestHandler):
+    """The HTTP library's handler, whose own errors (no HTTP, an encoding that it lacks) are JSON, too."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what no handler of ours gets to see."""
+        super().handle_error(request, status, exc, message)
+        error = FusionError("Internal error of the router; its log names the kind.")
+        if isinstance(exc, ContentEncodingError):
+            error = UnsupportedMedia(
+                "The body's encoding cannot be read: send it as it is, or as gzip or deflate.",
+                param="Content-Encoding",
+            )
+        elif status < 500:
+            error = BadRequest("The request is not HTTP as it should be.", status=status)
+        body = json.dumps(openai_error(error)).encode()
+        response = web.Response(body=body, content_type="application/json", status=error.status)
+        response.force_close()
+        return response
+
+
 class Incoming(asyncio.BufferedProtocol):
     """Hands the HTTP library's protocol what a connection brings, read into room that all connections share."""
 
@@ -144,7 +179,9 @@ async def listen(
     def incoming() -> Incoming | TurnedAway:
         if places.full:
             return TurnedAway(places)
-        return Incoming(cast("asyncio.Protocol", server()), room, places)
+        handler = server()
+        handler.__class__ = Handler  # its maker cannot be told which
+        return Incoming(cast("asyncio.Protocol", handler), room, places)
 
     try:
         return await asyncio.get_running_loop().create_server(

@@ -74,6 +74,44 @@ async def test_a_client_that_is_behind_is_waited_for(port):
             assert await reader.readexactly(len(body)) == body
 
 
+@pytest.mark.parametrize(
+    ("sent", "status", "param"),
+    [
+        (b"GARBAGE\r\n\r\n", 400, None),
+        (head(2, "Content-Encoding: zstd") + b"{}", 415, "Content-Encoding"),
+        (head(2, "Content-Length: 3") + b"{}", 400, None),
+    ],
+)
+async def test_what_the_http_library_refuses_by_itself_is_told_as_json(
+    port, sent, status, param, monkeypatch
+):
+    monkeypatch.setattr("aiohttp.http_parser.HAS_ZSTD", False)
+    async with connected(port) as (reader, writer):
+        writer.write(sent)
+        start, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert int(start.split()[1]) == status
+    assert b"Content-Type: application/json\r\n" in start + b"\r\n"
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+    assert json.loads(body)["error"]["param"] == param
+    assert b"GARBAGE" not in body
+
+
+async def test_a_defect_before_any_handler_of_ours_is_told_as_json():
+    async def broken(_request):
+        raise RuntimeError("with a key")
+
+    server = web.Server(broken)
+    door = await listen(server, "127.0.0.1", 0)
+    async with connected(door.sockets[0].getsockname()[1]) as (reader, writer):
+        writer.write(head(0))
+        start, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert start.split()[1] == b"500"
+    assert json.loads(body)["error"]["type"] == "server_error"
+    assert b"key" not in body
+    door.close()
+    await server.shutdown(0.1)
+
+
 async def told(port, *, send=b""):
     async with connected(port) as (reader, writer):
         writer.write(send)
