@@ -74,6 +74,7 @@ def examine(config: Path | None, *, probe: bool) -> tuple[list[Check], list[dict
     checks += keys(settings)
     checks.append(pool(settings))
     checks += several(settings)
+    checks += redis(settings)
     checks.append(port(settings))
     if checks[-1].detail.endswith(RUNNING):
         checks += running(settings)
@@ -206,6 +207,35 @@ def several(settings: Settings) -> Iterator[Check]:
     if count > cores:
         said = f"{count} workers on {cores} cores: more than there are gain nothing"
         yield Check("workers", "WARN", said, f"set server.workers = {cores}")
+
+
+def redis(settings: Settings) -> Iterator[Check]:
+    """Whether the Redis that is named can be shared through."""
+    if settings.redis_url is None:
+        return
+    import asyncio
+
+    from openfusion_auto.server.sharing import build_link
+
+    async def asked() -> str | None:
+        link = build_link(settings, dry_run=False)
+        if link is None:
+            return None
+        problem = await link.look()
+        await link.close()
+        return problem
+
+    name = settings.config.redis.url_env
+    try:
+        problem = asyncio.run(asked())
+    except ConfigError as error:
+        yield Check("redis", "FAIL", error.message, "mend it, or unset the variable")
+        return
+    if problem is None:
+        yield Check("redis", "PASS", f"{name}: it answers and can be written to")
+    else:
+        said = f"{name}: it cannot be shared through ({problem}): each server goes on for itself"
+        yield Check("redis", "WARN", said, "is it running, writable, not full, and the URL right?")
 
 
 def port(settings: Settings) -> Check:

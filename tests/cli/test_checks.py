@@ -1,5 +1,6 @@
 """Each check of doctor, good and bad."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 from openfusion_auto.cli import checks
 from openfusion_auto.cli.common import load_settings
 from openfusion_auto.store.files import connect
+from tests.support.redis_server import RedisServer
 
 
 def of(name, found):
@@ -312,6 +314,27 @@ def test_several_workers_are_possible_or_not_and_it_says_what_they_share_through
     assert "OPENFUSION_REDIS_URL" in found.detail
     monkeypatch.setenv("OPENFUSION_REDIS_URL", "redis://127.0.0.1:1")
     assert "share through OPENFUSION_REDIS_URL" in of("workers", examine())[0].detail
+
+
+def test_a_redis_that_is_named_is_asked(configured, tmp_path, tool, monkeypatch):
+    configured()
+    assert of("redis", examine()) == []
+    monkeypatch.setenv("OPENFUSION_REDIS_URL", f"unix://:secret@{tmp_path}/nobody")
+    (gone,) = of("redis", examine())
+    assert (gone.status, "ConnectionError" in gone.detail) == ("WARN", True)
+    assert "secret" not in repr(gone)
+    monkeypatch.setenv("OPENFUSION_REDIS_URL", "127.0.0.1:6379")
+    (odd,) = of("redis", examine())
+    assert odd.status == "FAIL"
+
+    server = RedisServer(tool("redis-server"))
+    try:
+        asyncio.run(server.start())
+        monkeypatch.setenv("OPENFUSION_REDIS_URL", server.url)
+        (good,) = of("redis", examine())
+        assert good.status == "PASS"
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,12 @@ async def test_one_that_takes_nothing_is_not_back_for_saying_hello(tool, caplog)
         assert await way.script(WRITES, ["k"], "x") is None
         await way.probe()
         assert way.status().state == "local"
+        assert await way.look() == "OutOfMemoryError"
         await way._redis.config_set("maxmemory", 0)
         await way.probe()
         assert way.status().state == "shared"
         assert await way.script(WRITES, ["k"], "x") == "x"
+        assert await way.look() is None
         await way.close()
     assert len([r for r in caplog.records if r.name == "openfusion.redis"]) == 2
 
