@@ -15,6 +15,7 @@ from functools import partial
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
+from openfusion_auto.errors import Overloaded
 from openfusion_auto.server.files import allow_connections, most_clients
 from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.incoming import listen
@@ -34,6 +35,7 @@ SWITCH_S = 0.0005
 # [s] a connection may have no whole request on it, at its start (a head that never ends) or between two. Longer than
 # clients keep theirs (reqwest 90 s, httpx 5 s, undici 4 s), so that they and not we close one that both believe in.
 IDLE_CONNECTION_S = 120.0
+TAKING_S = 1.0  # [s] for a client to take the last bytes of what was cut
 AFTER_S = 5.0  # [s] for what was cut to be booked
 
 
@@ -164,25 +166,40 @@ async def serve(
                 )
     finally:
         watching.cancel()
-        await clean_up(runner, server.drain_s, ending.now)
+        await clean_up(runner, app, server.drain_s, ending.now)
 
 
-async def clean_up(runner: web.AppRunner, drain_s: float, now: asyncio.Event) -> None:
+async def clean_up(
+    runner: web.AppRunner, app: web.Application, drain_s: float, now: asyncio.Event
+) -> None:
     """Let what runs end, cut what runs for longer than `drain_s` [s] or when `now` is set, and let go of all."""
-    cutting = asyncio.create_task(cut_late(runner_server(runner), drain_s, now))
+    cutting = asyncio.create_task(cut_late(runner_server(runner), app, drain_s, now))
     try:
         await runner.cleanup()
     finally:
         cutting.cancel()
 
 
-async def cut_late(server: web.Server, drain_s: float, now: asyncio.Event) -> None:
+async def cut_late(
+    server: web.Server, app: web.Application, drain_s: float, now: asyncio.Event
+) -> None:
     """Cut the clients whose answers still run after `drain_s` [s], or at once when `now` is set.
 
-    Their handlers are cancelled, and the books say so. The HTTP library itself would wait once more as long for each.
+    A stream ends with its dialect's error event. Their handlers are cancelled, and the books say so. The HTTP library
+    itself would wait once more as long for each.
     """
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(now.wait(), drain_s)
-    for connection in server.connections:
-        if connection.transport is not None:
-            connection.transport.abort()
+    for client in list(app[LIVE].streams):
+        with contextlib.suppress(ConnectionError):
+            client.cut(Overloaded("The server is shutting down; the answer was broken off."))
+    for transport in transports(server):
+        transport.close()  # what is on its way goes out before
+    await app[CLOCK].sleep(TAKING_S)
+    for transport in transports(server):
+        transport.abort()
+
+
+def transports(server: web.Server) -> list[asyncio.Transport]:
+    """Return the transports of the connections that are open."""
+    return [c.transport for c in server.connections if c.transport is not None]
