@@ -27,9 +27,13 @@ from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.wire.hosted import asks_apart, hosted_tools, searched_at, without_hosted
 from openfusion_auto.wire.hour_cache import caches_an_hour
 from openfusion_auto.wire.portable import is_bound, undroppable
+from openfusion_auto.wire.region import FIELD as REGION
+from openfusion_auto.wire.region import us_asked
 from openfusion_auto.wire.tiers import FIELDS, tiers_asked, without_tier
 from openfusion_auto.wire.web import has_web, web_tools_of
 
+# Fields that change what an answer costs.
+ASKED = (*FIELDS, REGION)
 # Rules that a request brings itself: where they alone shut out everybody, the request is at fault.
 BY_REQUEST = frozenset(
     {
@@ -84,14 +88,12 @@ class Judging:
     Attributes:
         means: What is decided over: the pool, and live state.
         policy: The operator's settings.
-        offers: Upstream name -> what it offers.
         reader: How requests are read.
         own: The operator's own models, by name.
     """
 
     means: Means
     policy: Policy
-    offers: Mapping[str, tuple[str, ...]]
     reader: Reader
     own: OwnModels = field(default_factory=dict)
 
@@ -112,7 +114,7 @@ class Judging:
             incoming.view.check(prompt.model, prompt.body)
             own = incoming.view.own(own, pool)
             pool = incoming.view.pool
-        want = wanted(prompt.model, prompt.options, pool, self.offers, own)
+        want = wanted(prompt.model, prompt.options, pool, self.means.offers, own)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity, incoming.client)
@@ -194,9 +196,11 @@ class Judging:
         Under a limit of money a dearer one, of which nobody says the price, is left out: it is a wish, and else the
         whole session would be refused for it.
         """
-        if prompt.body.keys().isdisjoint(FIELDS):
+        if prompt.body.keys().isdisjoint(ASKED):
             return prompt, ()
-        found = tiers_asked(prompt, {n: u.dialect for n, u in self.means.upstreams.items()})
+        spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
+        prompt = replace(prompt, options=replace(prompt.options, us_only=us_asked(prompt, spoken)))
+        found = tiers_asked(prompt, spoken)
         if max_usd is not None and any(t.tier == "dearer" for t in found):
             why = "service tier left out: its price is unknown here, and there is a limit of money"
             return without_tier(prompt), (why,)
@@ -215,14 +219,14 @@ class Judging:
         if not asks_apart(prompt):
             return prompt, notes
         spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
-        found = searched_at(prompt, spoken, self.offers, self.means.search_usd)
+        found = searched_at(prompt, spoken, self.means.offers, self.means.search_usd)
         if not found:
             return prompt, notes
         unknown = any(s.cost(s.most) is None for s in found)
         fewer = without_hosted(prompt) if max_usd is not None and unknown else None
         if fewer is not None:
             names = ", ".join(t.name for t in hosted_tools(prompt))
-            left = searched_at(fewer, spoken, self.offers, self.means.search_usd)
+            left = searched_at(fewer, spoken, self.means.offers, self.means.search_usd)
             options = replace(fewer.options, searching=left)
             why = f"{names} left out: its price is unknown here, and there is a limit of money"
             return replace(fewer, options=options), (*notes, why)
@@ -233,7 +237,7 @@ class Judging:
         short = {n for n, u in self.means.upstreams.items() if not has_web(u.dialect, web)}
         return {
             n: tuple(SEARCH_ALONE if o == "web_search" and n in short else o for o in offered)
-            for n, offered in sorted(self.offers.items())
+            for n, offered in sorted(self.means.offers.items())
         }
 
     def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:
