@@ -6,6 +6,7 @@ import errno
 import http.client
 import os
 import platform
+import re
 import shutil
 import socket
 import stat
@@ -14,15 +15,13 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from openfusion_auto import __version__
 from openfusion_auto.cli import pool as pool_command
-from openfusion_auto.cli.common import is_dry_run, load_settings
+from openfusion_auto.cli.common import is_dry_run, lacks_key, load_settings
 from openfusion_auto.cli.pool_common import today
 from openfusion_auto.cli.remote import Server, fetch, read_object, server_of
 from openfusion_auto.cli.workers import check_possible
-from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import load_keys, path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
@@ -38,7 +37,7 @@ FASTER = ("uvloop", "orjson")  # the extra `fast`
 FEW_CLIENTS = 100
 LOOK_S = 2.0  # [s] the store is looked at for damage
 LOW_MB = 100.0  # [MB] below which the store may soon not be written
-PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+PROXY_PAGE = "see docs/how-to/deploy.md, Behind a proxy"
 PROBE_S = 10.0  # [s] GET /models answers at once or not at all
 RUNNING = "an openfusion is running there"
 SHOWN_MODELS = 5  # names of models in one line
@@ -82,7 +81,7 @@ def examine(config: Path | None, *, probe: bool) -> tuple[list[Check], list[dict
     if settings.config.store.enabled:
         checks += state_file(file_in(settings.state_path, dry_run=False))
     checks += open_files()
-    checks += proxies(settings, os.environ)
+    checks += proxies(settings)
     if probe:
         checks += upstreams(settings)
     return checks, changed(settings)
@@ -152,6 +151,7 @@ def keys(settings: Settings) -> Iterator[Check]:
         why = settings.unready.get(upstream.name)
         if why is not None:
             todo = f"export {name}=... (or a line in .env beside the configuration; or give it to openfusion chat)"
+            todo = todo if lacks_key(settings, upstream) else PROXY_PAGE
             yield Check("key", worst, f"upstream {upstream.name} cannot be called: {why}", todo)
         elif name is None or settings.key(upstream.name) is None:
             yield Check("key", "PASS", f"upstream {upstream.name} is called without a key")
@@ -342,17 +342,18 @@ def open_files() -> Iterator[Check]:
         yield Check("files", "WARN", said, "raise it: ulimit -Hn, or LimitNOFILE= of a service")
 
 
-def proxies(settings: Settings, env: Mapping[str, str]) -> Iterator[Check]:
-    """Whether a proxy is named that upstreams are not called through."""
-    named = [n for n in PROXIES if env.get(n) or env.get(n.lower())]
-    far = [
-        u.name
-        for u in settings.config.upstreams
-        if not is_loopback(urlsplit(u.base_url).hostname or "")
-    ]
-    if named and far:
-        said = f"{named[0]} is set and not used: {', '.join(far)} is called directly"
-        yield Check("proxy", "WARN", said, "see docs/how-to/deploy.md, Behind a proxy")
+def proxies(settings: Settings) -> Iterator[Check]:
+    """By which proxy each upstream is called, or why by none where one is named. No user and no password is shown."""
+    for upstream in settings.config.upstreams:
+        proxy, why, fault = settings.way(upstream)
+        if fault:
+            said = f"upstream {upstream.name} is not reached: {fault}"
+            yield Check("proxy", "FAIL", said, PROXY_PAGE)
+        elif proxy is not None:
+            said = f"upstream {upstream.name} is called by the proxy {proxy.address} ({why})"
+            yield Check("proxy", "PASS", said)
+        elif why:
+            yield Check("proxy", "PASS", f"upstream {upstream.name} is called directly: {why}")
 
 
 def upstreams(settings: Settings) -> list[Check]:
@@ -367,16 +368,27 @@ def upstreams(settings: Settings) -> list[Check]:
 def probed(settings: Settings, upstream: UpstreamConfig) -> tuple[Check, bool]:
     """Return what one upstream says to GET /models, and whether it said anything."""
     headers = {**upstream.extra_headers, "Accept": "application/json", "User-Agent": "openfusion"}
-    key = settings.key(upstream.name)
+    key, way = settings.key(upstream.name), settings.way(upstream)
+    if way.fault:
+        return Check("upstream", "WARN", f"{upstream.name}: is not asked: {way.fault}"), False
     if key and upstream.name not in settings.unready:
         headers["Authorization"] = f"Bearer {key}"
     try:
-        status, raw = fetch(f"{upstream.base_url}/models", headers, timeout_s=PROBE_S)
+        status, raw = fetch(
+            f"{upstream.base_url}/models", headers, timeout_s=PROBE_S, proxy=way.proxy
+        )
     except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        said = f"{upstream.name}: no answer from {upstream.base_url} ({why})"
+        why = getattr(error, "strerror", None) or refusal(error) or type(error).__name__
+        by = f" by the proxy {way.proxy.address}" if way.proxy else ""
+        said = f"{upstream.name}: no answer from {upstream.base_url}{by} ({why})"
         return Check("upstream", "WARN", said, "is it running, and is base_url right?"), False
     return judged(settings, upstream, status, raw), True
+
+
+def refusal(error: Exception) -> str:
+    """Return the status with which a proxy refused, as `http.client` tells it; "" when it is something else."""
+    found = re.match(r"Tunnel connection failed: ([1-9][0-9]{2})\b", str(error))
+    return f"the proxy refuses, {found[1]}" if found else ""
 
 
 def judged(settings: Settings, upstream: UpstreamConfig, status: int, raw: bytes) -> Check:

@@ -17,6 +17,7 @@ from openfusion_auto.cli import output
 
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
+    from openfusion_auto.config.schema import UpstreamConfig
     from openfusion_auto.runtime.engine import Engine
     from openfusion_auto.store.base import Store
 
@@ -105,13 +106,19 @@ def users_settings(config: Path | None) -> Settings:
 
 def is_dry_run(settings: Settings, asked: bool) -> bool:
     """Whether answers are made up: asked for, or nothing was set up yet (no file, and no upstream with a key)."""
-    nothing_ready = all(u.name in settings.unready for u in settings.config.upstreams)
+    nothing_ready = all(lacks_key(settings, u) for u in settings.config.upstreams)
     return asked or (settings.builtin and nothing_ready)
+
+
+def lacks_key(settings: Settings, upstream: UpstreamConfig) -> bool:
+    """Whether an upstream cannot be called for want of a key; not for want of a way to it."""
+    why = settings.unready.get(upstream.name)
+    return why is not None and why != settings.way(upstream).fault
 
 
 def missing_keys(settings: Settings) -> list[str]:
     """Return the names of the key variables that upstreams wait for."""
-    waiting = (u.api_key_env for u in settings.config.upstreams if u.name in settings.unready)
+    waiting = (u.api_key_env for u in settings.config.upstreams if lacks_key(settings, u))
     return sorted({name for name in waiting if name})
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from openfusion_auto.cli import output
-from openfusion_auto.cli.common import stdin_is_terminal
+from openfusion_auto.cli.common import lacks_key, stdin_is_terminal
 from openfusion_auto.config import given
 from openfusion_auto.config.sealed import DOTENV, ENVIRONMENT
 
@@ -29,7 +29,7 @@ def offer(settings: Settings) -> Literal["given", "declined", "not asked"]:
     Raises:
         click.Abort: Ctrl-C or Ctrl-D.
     """
-    waiting = [u for u in settings.config.upstreams if u.name in settings.unready and u.api_key_env]
+    waiting = [u for u in settings.config.upstreams if lacks_key(settings, u) and u.api_key_env]
     if not waiting or len(waiting) < len(settings.config.upstreams) or not can_ask():
         return "not asked"
     first = waiting[0]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from openfusion_auto.config.load import Settings
+    from openfusion_auto.config.proxies import Way
     from openfusion_auto.evals.compat.asking import Target
     from openfusion_auto.evals.compat.outcome import Outcome
     from openfusion_auto.evals.compat.probes import Probe
@@ -75,7 +76,15 @@ def target_of(
             raise click.UsageError(f"--key-env: the variable {key_env} is not set")
         if not key.isascii() or not key.isprintable():
             raise click.UsageError("--key-env: the key cannot stand in a header")
-    return Target(name or base, base, model, key, headers)
+    return Target(name or base, base, model, key, headers, way=way_for(base, settings))
+
+
+def way_for(base: str, settings: Settings) -> Way:
+    """Return by which proxy an address is reached: as an upstream of that address, or as one would be."""
+    from openfusion_auto.config.schema import UpstreamConfig
+
+    found = (u for u in settings.config.upstreams if u.base_url == base)
+    return settings.way(next(found, UpstreamConfig(name="it", base_url=base)))
 
 
 def configured_for(base: str, settings: Settings) -> tuple[Mapping[str, str], str | None]:

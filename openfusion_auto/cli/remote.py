@@ -1,6 +1,7 @@
-"""Talking to a server over HTTP with the standard library: no redirect is followed, no proxy asked, sizes bounded.
+"""Talking to a server over HTTP with the standard library: no redirect is followed, sizes bounded.
 
-So a key goes to the address it was meant for and nowhere else.
+So a key goes to the address it was meant for and nowhere else. A server of ours is asked directly, an upstream by the
+proxy that it is called by.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from openfusion_auto.cli.output import Failure, clean
 
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
+    from openfusion_auto.config.proxies import Proxy
 
 MAX_ANSWER = 32 * 2**20  # [bytes] a full trace is some tens of KB
 TIMEOUT_S = 10.0  # [s] these questions call no model
@@ -61,9 +63,14 @@ def server_of(settings: Settings, url: str | None, option: str = "--server") -> 
 
 
 def fetch(
-    url: str, headers: Mapping[str, str], *, body: bytes | None = None, timeout_s: float = TIMEOUT_S
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    body: bytes | None = None,
+    timeout_s: float = TIMEOUT_S,
+    proxy: Proxy | None = None,
 ) -> tuple[int, bytes]:
-    """Return status and body of one GET, or of a POST when there is a `body`.
+    """Return status and body of one GET, or of a POST when there is a `body`; by `proxy` of an https URL alone.
 
     Raises:
         OSError: no connection, or silence for `timeout_s` [s].
@@ -72,7 +79,11 @@ def fetch(
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    host, port = (proxy.host, proxy.port) if proxy else (parts.hostname or "", parts.port)
+    connection = kind(host, port, timeout=timeout_s)
+    if proxy:
+        shown = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+        connection.set_tunnel(parts.hostname or "", parts.port or 443, shown)
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request("GET" if body is None else "POST", target, body, dict(headers))

@@ -18,6 +18,7 @@ from openfusion_auto.config.models import own_models, too_many
 from openfusion_auto.config.paths import config_path, state_path
 from openfusion_auto.config.pool import load_pool
 from openfusion_auto.config.problems import describe, dotted, leaves, near
+from openfusion_auto.config.proxies import Way, way_to
 from openfusion_auto.config.schema import KNOWN_OFFERS, Config, UpstreamConfig
 from openfusion_auto.config.sealed import Sealed, find_secrets
 from openfusion_auto.config.template import builtin_upstreams, config_template
@@ -112,6 +113,10 @@ class Settings:
         """Return the key of an upstream, or None when it has none or does not exist."""
         found = next((u for u in self.config.upstreams if u.name == upstream_name), None)
         return self._secrets.get(found.api_key_env) if found and found.api_key_env else None
+
+    def way(self, upstream: UpstreamConfig) -> Way:
+        """Return by which proxy an upstream is reached; also one that does not stand in the configuration."""
+        return way_to(upstream.base_url, upstream.proxy_env, self._secrets.get)
 
     def knowing(self, secrets: Mapping[str, str]) -> Settings:
         """Return the same settings with more secrets, by variable."""
@@ -349,15 +354,16 @@ def _readiness(config: Config, secrets: Sealed) -> tuple[dict[str, str], list[st
     warnings: list[str] = []
     for upstream in config.upstreams:
         name = upstream.api_key_env
-        if name is None:
-            continue
-        key = secrets.get(name)
+        key = secrets.get(name) if name else None
+        fault = way_to(upstream.base_url, upstream.proxy_env, secrets.get).fault
         if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
             unready[upstream.name] = f"{name} holds characters that no key has; set it again"
-        elif key is None and upstream.loopback:
-            warnings.append(f"{name} is not set: upstream {upstream.name} is called without a key")
-        elif key is None:
+        elif name and key is None and not upstream.loopback:
             unready[upstream.name] = f"set {name}"
+        elif fault:
+            unready[upstream.name] = fault
+        elif name and key is None:
+            warnings.append(f"{name} is not set: upstream {upstream.name} is called without a key")
     return unready, warnings
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from openfusion_auto.config.addresses import check_header, checked_host, checked_url, is_loopback
 from openfusion_auto.config.cache import CacheSection
@@ -44,6 +44,12 @@ class UpstreamConfig(Section):
         default=None,
         description="environment variable (or line in .env) that holds the key; never the key itself",
         examples=["OPENROUTER_API_KEY"],
+    )
+    proxy_env: str | None = Field(
+        default=None,
+        description='environment variable (or line in .env) that holds the URL of its proxy, "" = no proxy; '
+        "else HTTPS_PROXY, but for the hosts of NO_PROXY",
+        examples=["RELAY_PROXY"],
     )
     dialect: Dialect = Field(
         default="chat", description="how it is spoken to: chat, responses or messages"
@@ -86,12 +92,27 @@ class UpstreamConfig(Section):
             )
         return value
 
+    @field_validator("proxy_env")
+    @classmethod
+    def _proxy_env(cls, value: str | None) -> str | None:
+        if value and not _VARIABLE.fullmatch(value):
+            raise ValueError(
+                "must be the NAME of an environment variable (upper case), never the URL itself"
+            )
+        return value
+
     @field_validator("extra_headers")
     @classmethod
     def _extra_headers(cls, value: dict[str, str]) -> dict[str, str]:
         for name, content in value.items():
             check_header(name, content)
         return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> UpstreamConfig:
+        if self.proxy_env and not self.base_url.startswith("https://"):
+            raise ValueError("proxy_env needs a base_url of https://: nothing else goes by a proxy")
+        return self
 
     @property
     def loopback(self) -> bool:

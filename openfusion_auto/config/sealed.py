@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from openfusion_auto.config.given import FILE, Given, load_given, origin_of, path_in, value_of
+from openfusion_auto.config.proxies import VARIABLES
 from openfusion_auto.config.schema import Config
 from openfusion_auto.errors import ConfigError
 
@@ -60,7 +61,8 @@ def find_secrets(
     keys = {u.api_key_env for u in config.upstreams if u.api_key_env}
     values: dict[str, str] = {}
     places: dict[str, str] = {}
-    for name in {"OPENFUSION_API_KEYS", config.redis.url_env} | keys:
+    proxies = VARIABLES | {u.proxy_env for u in config.upstreams if u.proxy_env}
+    for name in {"OPENFUSION_API_KEYS", config.redis.url_env} | proxies | keys:
         for text, place in ((env.get(name), ENVIRONMENT), (beside.get(name), DOTENV)):
             value = (text or "").strip()
             if value:

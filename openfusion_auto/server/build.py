@@ -109,7 +109,7 @@ def build_engine(
         caches=cache_rules(config),
         store=outbox or books.store,
     )
-    upstreams = build_upstreams(config, settings.key, dry_run=dry_run)
+    upstreams = build_upstreams(config, settings.key, settings.way, dry_run=dry_run)
     means = Means(
         settings.pool,
         upstreams,
@@ -375,7 +375,7 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
     """
     engine, config = app[ENGINE], new.config
     before = engine.means
-    upstreams = build_upstreams(config, new.key, dry_run=engine.dry_run)
+    upstreams = build_upstreams(config, new.key, new.way, dry_run=engine.dry_run)
     same = {n for n in upstreams if n in before.upstreams and calls_alike(old, new, n)}
     upstreams |= {name: before.upstreams[name] for name in same}
     app[KEYRING].take(new.client_keys)
@@ -402,8 +402,9 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
 
 def calls_alike(old: Settings, new: Settings, name: str) -> bool:
     """Whether two settings call an upstream in the same way."""
-    ways = [
-        (next(u for u in s.config.upstreams if u.name == name), s.key(name), s.config.timeouts)
-        for s in (old, new)
-    ]
-    return ways[0] == ways[1]
+    calls = []
+    for settings in (old, new):
+        upstream = next(u for u in settings.config.upstreams if u.name == name)
+        way = settings.way(upstream)
+        calls.append((upstream, settings.key(name), way, settings.config.timeouts))
+    return calls[0] == calls[1]

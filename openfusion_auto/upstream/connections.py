@@ -8,12 +8,15 @@ import functools
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from openfusion_auto.config.proxies import Way
+from openfusion_auto.errors import without_files
 from openfusion_auto.upstream.connection import Connection
+from openfusion_auto.upstream.tunnel import NoTunnel, open_tunnel
 
 # There is no bound on connections in use: each carries a client's request, and a request that waits for another's
 # answer is worse than one more connection.
@@ -27,6 +30,7 @@ HEAD_START_S = 0.25
 # A patience ends after so many looks at it. A process that is busy with a burst of requests comes round to its
 # connections late, and a clock alone would take its own lateness for the other side's.
 LOOKS = 10
+DIRECTLY = Way()
 
 
 @contextlib.asynccontextmanager
@@ -69,12 +73,18 @@ class Connections:
         connect_s: Time for finding, connecting and securing [s].
         wall: Returns the wall clock [s]. The loop's own stands still while a machine sleeps: what was kept over that
             looks fresh to it, but the other side, or a router between, has forgotten it. Without one nobody notices.
+        way: By which proxy new ones are made, if by any. A proxy looks the host up itself: it is not looked up here.
     """
 
     def __init__(
-        self, base_url: str, connect_s: float, wall: Callable[[], float] = lambda: 0.0
+        self,
+        base_url: str,
+        connect_s: float,
+        wall: Callable[[], float] = lambda: 0.0,
+        way: Way = DIRECTLY,
     ) -> None:
         self._wall = wall
+        self._way = way
         parts = urlsplit(base_url)
         self._secure = parts.scheme == "https"
         self._host = parts.hostname or ""
@@ -102,18 +112,20 @@ class Connections:
 
         Raises:
             TimeoutError: not in time.
+            NoTunnel: not by the proxy.
             OSError: no address, nobody there, or no secure connection (`ssl.SSLError`).
         """
+        if self._way.proxy is None and not self._way.fault:
+            return await self._make(self._reach)
+        try:
+            return await self._make(self._pass_proxy)
+        except TimeoutError:
+            raise NoTunnel("the proxy makes no connection in time") from None
+
+    async def _make(self, reach: Callable[[], Awaitable[socket.socket]]) -> Connection:
         loop = asyncio.get_running_loop()
         async with patience(self._connect_s):
-            addresses = await self._find()
-            try:
-                sock = await start_connection(
-                    addresses, happy_eyeballs_delay=HEAD_START_S, loop=loop
-                )
-            except BaseException:
-                self._addresses = ()  # the host may have moved, or this machine: looked up anew next time
-                raise
+            sock = await reach()
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 _, connection = await loop.create_connection(
@@ -126,6 +138,37 @@ class Connections:
                 sock.close()
                 raise
         return connection
+
+    async def _reach(self) -> socket.socket:
+        """Return a socket that is connected to the host, or to the proxy before it."""
+        addresses = await self._find()
+        try:
+            return await start_connection(
+                addresses, happy_eyeballs_delay=HEAD_START_S, loop=asyncio.get_running_loop()
+            )
+        except BaseException:
+            self._addresses = ()  # the host may have moved, or this machine: looked up anew next time
+            raise
+
+    async def _pass_proxy(self) -> socket.socket:
+        """Return a socket at whose other end is the host, behind the proxy."""
+        proxy = self._way.proxy
+        if proxy is None:
+            raise NoTunnel(f"no proxy to call it by: {self._way.fault}")
+        try:
+            sock = await self._reach()
+        except OSError as error:
+            if without_files(error) is not None:
+                raise
+            unknown = isinstance(error, socket.gaierror)
+            why = "its host name is not found" if unknown else "no connection"
+            raise NoTunnel(f"the proxy is not reached: {why}") from None
+        try:
+            await open_tunnel(sock, proxy, self._host, self._port)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def give_back_later(self, connection: Connection) -> None:
         """As `give_back`, once the last bytes of an answer are there that has said all it says.
@@ -181,12 +224,17 @@ class Connections:
             self._sweeper = loop.call_at(due_s, self._sweep)
 
     async def _find(self) -> Sequence[AddrInfoType]:
-        """Return the addresses of the host; many who ask wait for one answer, which counts also when it is late."""
+        """Return the addresses of the host, or of the proxy before it.
+
+        Many who ask wait for one answer, which counts also when it is late.
+        """
         loop = asyncio.get_running_loop()
         if self._addresses and loop.time() - self._looked_up_s <= ADDRESSES_S:
             return self._addresses
         if self._looking_up is None:
-            self._looking_up = look_up(self._host, self._port)
+            proxy = self._way.proxy
+            host, port = (proxy.host, proxy.port) if proxy else (self._host, self._port)
+            self._looking_up = look_up(host, port)
             self._looking_up.add_done_callback(self._found)
         return await asyncio.shield(self._looking_up)
 

@@ -1,7 +1,6 @@
 """Calls over HTTP: kept connections, one timer a call, and one translation of what can go wrong.
 
-Nothing of an upstream's answer is trusted: redirects are not followed, cookies not kept, sizes bounded. Proxies that
-the environment names are not used.
+Nothing of an upstream's answer is trusted: redirects are not followed, cookies not kept, sizes bounded.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from openfusion_auto.config.proxies import Way
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import (
     FusionError,
@@ -32,8 +32,9 @@ from openfusion_auto.upstream.connection import (
     NotHttp,
     Silent,
 )
-from openfusion_auto.upstream.connections import Connections
+from openfusion_auto.upstream.connections import DIRECTLY, Connections
 from openfusion_auto.upstream.inflate import Garbled, Inflater, coding
+from openfusion_auto.upstream.tunnel import NoTunnel
 from openfusion_auto.wire.errors import upstream_failure
 
 # With a body that is an answer. 201 is what some frameworks say to every POST unless told otherwise.
@@ -65,6 +66,7 @@ class Timeouts:
 
 # What goes wrong below -> our error, first match wins. Messages name no host and no body.
 TRANSLATIONS: tuple[tuple[type[Exception], type[FusionError], str], ...] = (
+    (NoTunnel, UpstreamUnreachable, ""),  # its text says which, and is ours
     (NoAnswer, UpstreamTimeout, "no answer in time"),
     (Silent, UpstreamTimeout, "it fell silent"),
     (TimeoutError, UpstreamUnreachable, "no connection in time"),
@@ -87,6 +89,8 @@ def translated(name: str, error: Exception) -> FusionError:
     if own is not None:
         return own
     ours, says = next((o, s) for foreign, o, s in TRANSLATIONS if isinstance(error, foreign))
+    if isinstance(error, NoTunnel):
+        says = f"no connection: {error}"
     if isinstance(error, ssl.SSLCertVerificationError):
         # OpenSSL's own words, but where Python puts the host's name into them.
         other = error.verify_code in OTHER_NAME
@@ -265,6 +269,7 @@ class HttpUpstream:
         headers: Mapping[str, str],
         timeouts: Timeouts,
         secrets: tuple[str, ...] = (),
+        way: Way = DIRECTLY,
     ) -> None:
         self.name = name
         self.dialect: Dialect = dialect
@@ -283,7 +288,7 @@ class HttpUpstream:
         self._timeouts = timeouts
         # What must not come back in an error's text: the key, and where we call.
         self._secrets = (*secrets, parts.netloc, parts.hostname or "")
-        self._connections = Connections(base_url, timeouts.connect_s, wall_s)
+        self._connections = Connections(base_url, timeouts.connect_s, wall_s, way)
 
     async def open(self, call: Call) -> HttpOpened:
         """Send the call and wait for the head; see `Upstream.open`."""

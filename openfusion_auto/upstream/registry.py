@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from openfusion_auto.config.proxies import Way
 from openfusion_auto.config.schema import Config, UpstreamConfig
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.upstream.base import Upstream
+from openfusion_auto.upstream.connections import DIRECTLY
 from openfusion_auto.upstream.fake import FakeUpstream
 from openfusion_auto.upstream.http import HttpUpstream, Timeouts
 
@@ -21,17 +23,30 @@ LEAST_SECRET = 12  # [characters] of a header's value that may be a key
 
 
 def build_upstreams(
-    config: Config, key_of: Callable[[str], str | None], *, dry_run: bool
+    config: Config,
+    key_of: Callable[[str], str | None],
+    way_of: Callable[[UpstreamConfig], Way] = lambda _: DIRECTLY,
+    *,
+    dry_run: bool,
 ) -> dict[str, Upstream]:
-    """Return upstream name -> upstream. In a dry run all are the built-in fake: nothing leaves the machine."""
+    """Return upstream name -> upstream. In a dry run all are the built-in fake: nothing leaves the machine.
+
+    Args:
+        config: Names them.
+        key_of: Returns an upstream's key, by its name.
+        way_of: Returns by which proxy it is reached.
+        dry_run: Call nobody.
+    """
     if dry_run:
         return {u.name: FakeUpstream() for u in config.upstreams}
     t = config.timeouts
     timeouts = Timeouts(t.connect_s, t.first_token_s, t.idle_s, t.total_s)
-    return {u.name: http_upstream(u, key_of(u.name), timeouts) for u in config.upstreams}
+    return {u.name: http_upstream(u, key_of(u.name), timeouts, way_of(u)) for u in config.upstreams}
 
 
-def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts) -> HttpUpstream:
+def http_upstream(
+    upstream: UpstreamConfig, key: str | None, timeouts: Timeouts, way: Way
+) -> HttpUpstream:
     """Return one upstream over HTTP, with its key in the header its dialect wants."""
     headers = dict(upstream.extra_headers)
     if upstream.dialect == "messages":
@@ -51,4 +66,5 @@ def http_upstream(upstream: UpstreamConfig, key: str | None, timeouts: Timeouts)
         headers=headers,
         timeouts=timeouts,
         secrets=tuple(secrets),
+        way=way,
     )

@@ -119,7 +119,7 @@ def scripted(monkeypatch):
     def play(script, **kwargs):
         fake = FakeUpstream(script, **kwargs)
 
-        def build(config, _key_of, *, dry_run):
+        def build(config, _key_of, _way_of, *, dry_run):
             return {u.name: fake for u in config.upstreams}
 
         monkeypatch.setattr("openfusion_auto.server.build.build_upstreams", build)

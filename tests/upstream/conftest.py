@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support import tls
+
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
@@ -33,6 +35,13 @@ def chunked(*chunks, kind="text/event-stream", end=True):
 CLOSE = object()  # in a script: end the connection
 RESET = object()  # in a script: end it with a reset
 STALL = object()  # in a script: say no more
+
+
+def reset(writer):
+    """End a connection with a reset."""
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
 
 
 @dataclass
@@ -72,11 +81,7 @@ class Peer:
             if step is CLOSE:
                 return False
             if step is RESET:
-                linger = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, linger
-                )
-                writer.transport.abort()
+                reset(writer)
                 return False
             if step is STALL:
                 await reader.read()  # until the other side leaves
@@ -104,3 +109,15 @@ async def peer():
     server.close()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.wait_closed(), 1)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A file with a key and its certificate."""
+    return tls.certificate(tmp_path_factory.mktemp("tls") / "localhost.pem")
+
+
+@pytest.fixture
+def serving(certificate, monkeypatch):
+    """What a server speaks TLS with; that it is who it says is believed."""
+    return tls.serving(certificate, monkeypatch)

@@ -7,14 +7,9 @@ import socket
 import ssl
 import threading
 import time
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from openfusion_auto.upstream import connections as module
 from openfusion_auto.upstream.connections import Connections, patience, verifying
@@ -193,28 +188,7 @@ async def test_a_peer_that_speaks_no_tls_is_no_secure_connection(peer):
     await peer.settled(0)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A file with a key and a certificate for localhost that it signed itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    begin = datetime(2026, 1, 1, tzinfo=UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin.replace(year=2066))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    form = serialization.PrivateFormat.PKCS8
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    pem = serialization.Encoding.PEM
-    path.write_bytes(key.private_bytes(pem, form, plain) + made.public_bytes(pem))
-    return path
-
-
-async def test_answers_over_tls_share_a_buffer_and_stay_apart(certificate, monkeypatch):
+async def test_answers_over_tls_share_a_buffer_and_stay_apart(serving):
     bodies = {n: bytes([n]) * (2**20 + n) for n in range(4)}
 
     async def answer(reader, writer):
@@ -239,10 +213,6 @@ async def test_answers_over_tls_share_a_buffer_and_stay_apart(certificate, monke
         connection.close()
         return b"".join(parts)
 
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    serving.load_cert_chain(certificate)
-    trusting = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(module, "verifying", lambda: trusting)
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=serving)
     connections = Connections(f"https://localhost:{server.sockets[0].getsockname()[1]}/v1", 5.0)
     async with server:

@@ -1,4 +1,4 @@
-"""One request to a gateway and all of its answer: no redirect is followed, no proxy asked, sizes are bounded."""
+"""One request to a gateway and all of its answer: no redirect is followed, sizes are bounded."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
+from openfusion_auto.config.proxies import Way
 from openfusion_auto.core.prompt import Dialect
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.evals.compat.outcome import Unknown, Wrong
 from openfusion_auto.upstream.connection import ClosedEarly, Connection, Cut, NotHttp
-from openfusion_auto.upstream.connections import Connections
+from openfusion_auto.upstream.connections import DIRECTLY, Connections
 from openfusion_auto.upstream.http import PATH_SAFE, fields, with_more
 from openfusion_auto.upstream.inflate import coding
 from openfusion_auto.upstream.registry import ANTHROPIC_VERSION
+from openfusion_auto.upstream.tunnel import NoTunnel
 from openfusion_auto.wire.sse import Frame, SseReader
 
 MAX_ANSWER = 4 * 2**20  # [bytes] the longest right one has some 10 KB
@@ -42,6 +44,7 @@ class Target:
         headers: Sent with each request.
         behind: The dialects of the scripted model behind it; None when a real model answers, or nobody knows.
         journal: Of that model, where it runs in this process.
+        way: By which proxy it is reached, if by any.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     behind: frozenset[Dialect] | None = None
     journal: Journal | None = field(default=None, repr=False)
+    way: Way = DIRECTLY
 
     @property
     def scripted(self) -> bool:
@@ -89,13 +93,15 @@ async def ask(target: Target, dialect: Dialect | None, path: str, body: bytes | 
         Unknown: nobody there.
         Wrong: an answer that is no HTTP, is cut, or is larger than `MAX_ANSWER`.
     """
-    connections = Connections(target.base_url, CONNECT_S)
+    connections = Connections(target.base_url, CONNECT_S, way=target.way)
     try:
         connection = await connections.make()
     except ssl.SSLError:
         raise Unknown(
             "no secure connection: no TLS there, or a certificate nobody vouches for"
         ) from None
+    except NoTunnel as error:
+        raise Unknown(f"no connection: {error}") from None
     except (OSError, UnicodeError):  # a TimeoutError is one; the other, a name that is none
         raise Unknown("no connection") from None
     try:
