@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -171,14 +172,88 @@ def test_too_few_open_files_for_a_team_are_a_warning(monkeypatch, bound, said):
     assert all(words in c.detail for words, c in zip(said, found, strict=True))
 
 
-def test_a_proxy_that_is_named_and_not_used_is_said_where_an_upstream_is_far(configured):
-    near = load_settings(None)
-    assert list(checks.proxies(near, {"HTTPS_PROXY": "http://u:secret@p:1"})) == []
-    configured(more='\n[[upstreams]]\nname = "far"\nbase_url = "https://far.invalid/v1"\n')
-    far = load_settings(None)
-    assert list(checks.proxies(far, {})) == []
-    (found,) = checks.proxies(far, {"https_proxy": "http://u:secret@p:1"})
-    assert found.detail == "HTTPS_PROXY is set and not used: far is called directly"
+FAR = """
+[[upstreams]]
+name = "far"
+base_url = "https://far.invalid/v1"
+[[upstreams]]
+name = "plain"
+base_url = "http://plain.invalid/v1"
+"""
+USUAL = {"HTTPS_PROXY": "http://u:hidden@proxy.corp:3128", "HTTP_PROXY": "http://proxy.corp:3128"}
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, {}),
+        (
+            USUAL,
+            {
+                "relay": "called directly: it is on this machine",
+                "far": "called by the proxy proxy.corp:3128 (HTTPS_PROXY)",
+                "plain": "called directly: only https:// goes by a proxy",
+            },
+        ),
+        ({"HTTPS_PROXY": USUAL["HTTPS_PROXY"], "no_proxy": ".invalid"}, {"far": "called directly: no_proxy names it"}),
+        ({"ALL_PROXY": "socks5://u:hidden@p:1"}, {"far": "not reached: ALL_PROXY names a proxy of socks5://; only http:// ones are used"}),
+    ],
+)  # fmt: skip
+def test_by_which_proxy_each_upstream_is_called_is_said(configured, monkeypatch, env, said):
+    configured(more=FAR)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    found = list(checks.proxies(load_settings(None)))
+    told = {c.detail.split()[1]: c.detail.split(" is ", 1)[1] for c in found}
+    assert {k: told.get(k) for k in said} == said
+    assert bool(found) is bool(said)
+    assert [c.status for c in found if "not reached" in c.detail] == ["FAIL"] * ("ALL_PROXY" in env)
+    assert "hidden" not in "".join(map(str, found))
+
+
+def test_doctor_says_of_an_upstream_without_a_way_what_to_mend(configured, monkeypatch):
+    configured(url="https://far.invalid/v1")
+    monkeypatch.setenv("RELAY_API_KEY", "sk-relay")
+    monkeypatch.setenv("HTTPS_PROXY", "http://u:hidden@p:port")
+    settings = load_settings(None)
+    (key, *_), (probe, *_) = checks.keys(settings), checks.upstreams(settings)
+    assert (key.status, key.todo) == ("FAIL", checks.PROXY_PAGE)
+    assert "HTTPS_PROXY must be http://host:port" in key.detail
+    assert probe.detail.startswith("relay: is not asked: HTTPS_PROXY must be")
+    assert "hidden" not in f"{key}{probe}"
+
+
+@pytest.mark.parametrize(
+    ("status", "why"), [(407, "the proxy refuses, 407"), (200, "BadStatusLine")]
+)
+def test_an_upstream_is_probed_by_its_proxy(configured, monkeypatch, status, why):
+    def play():
+        line, _ = server.accept()
+        with line:
+            heads.append(line.recv(4096).decode())
+            # With 200 what comes next is no TLS.
+            line.sendall(b"HTTP/1.1 %d hidden\r\n\r\n" % status + b"no TLS at all")
+
+    heads = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=play)
+        thread.start()
+        configured(url="https://far.invalid/v1")
+        monkeypatch.setenv("RELAY_API_KEY", "sk-relay")
+        at = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("HTTPS_PROXY", f"http://u:hidden@{at}")
+        probe = checks.upstreams(load_settings(None))[0]
+        thread.join()
+    head = heads[0].split("\r\n")
+    assert head[0].startswith("CONNECT far.invalid:443 HTTP/1.")
+    assert "Proxy-Authorization: Basic dTpoaWRkZW4=" in head
+    assert "sk-relay" not in heads[0]
+    assert probe.detail.startswith(
+        f"relay: no answer from https://far.invalid/v1 by the proxy {at} ("
+    )
+    if status == 407:
+        assert probe.detail.endswith(f"({why})")
+    assert "hidden" not in str(probe)
 
 
 @pytest.fixture

@@ -77,3 +77,15 @@ def test_the_named_file_is_the_one_that_is_read(configured, folder, name):
     (folder / "x.toml").rename(folder / name)
     settings = load_settings(folder / name)
     assert settings.source == folder / name
+
+
+def test_where_only_the_way_is_missing_nothing_is_made_up(monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks5://p:1")
+    assert is_dry_run(load_settings(None), asked=False)  # no key either: nothing is set up yet
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-1")
+    settings = load_settings(None)
+    assert not is_dry_run(settings, asked=False)
+    assert missing_keys(settings) == []
+    said = notices(settings, dry_run=False, asked=False)
+    assert "openrouter cannot be called: ALL_PROXY names a proxy of socks5://" in said[0]
+    assert "NO UPSTREAM CAN BE CALLED" in said[1]

@@ -119,3 +119,15 @@ def test_a_person_gets_a_table_that_fits_and_a_pipe_gets_markdown(capsys, monkey
         probing.show(probes, [found], as_json=False)
     assert end.value.exit_code == 1
     assert "| chat | b     | **FAIL** |" in capsys.readouterr().out
+
+
+def test_a_gateway_is_asked_by_the_proxy_that_an_upstream_there_is_called_by(folder, configured):
+    configured(
+        more='[[upstreams]]\nname = "b"\nbase_url = "https://b.invalid/v1"\nproxy_env = ""\n'
+    )
+    found = settings(folder, HTTPS_PROXY="http://u:hidden@p:1")
+    assert probing.target_of(AT, found).way.proxy is None
+    assert probing.target_of("https://b.invalid/v1", found).way.proxy is None
+    target = probing.target_of("https://a.invalid/v1", found)
+    assert target.way.proxy.address == "p:1"
+    assert "hidden" not in repr(target)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.config.load import FLAG_KEYS, SHIPPED_POOLS, Settings, load, shipped_pool
 from openfusion_auto.config.problems import leaves
+from openfusion_auto.config.proxies import Way
 from openfusion_auto.config.schema import Config
 from openfusion_auto.config.template import config_template
 from openfusion_auto.core.types import Policy
@@ -448,6 +449,45 @@ def test_settings_cannot_be_changed(home):
         found.unready["x"] = "y"
     with pytest.raises(TypeError):
         found.origin["x"] = "y"
+
+
+# Proxies
+
+
+FAR = RELAY.replace("http://127.0.0.1:9311", "https://relay.example")
+LOGIN = "me:canary-of-the-proxy"
+
+
+def test_a_proxy_is_found_in_the_environment_then_in_dotenv_and_kept_shut(home):
+    cwd, _ = home
+    put(cwd, FAR)
+    found = run(home, RELAY_API_KEY="k")
+    (relay,) = found.config.upstreams
+    assert found.way(relay) == Way()
+    put(cwd, f"HTTPS_PROXY=http://{LOGIN}@p:1\nNO_PROXY=.corp\n", ".env").chmod(0o600)
+    found = run(home, RELAY_API_KEY="k")
+    assert found.way(relay).proxy.address == "p:1"
+    assert (
+        "canary" not in f"{found!r}{found.public()}{found.warnings}{found.origin}{found.way(relay)}"
+    )
+    assert run(home, RELAY_API_KEY="k", https_proxy="http://q:2").way(relay).proxy.address == "q:2"
+    put(cwd, FAR.replace("[pool]", 'proxy_env = "RELAY_PROXY"\n[pool]'))
+    found = run(home, RELAY_API_KEY="k", RELAY_PROXY="r:3")
+    assert found.way(*found.config.upstreams).proxy.address == "r:3"
+    assert found.unready == {}
+
+
+def test_an_upstream_without_a_way_to_it_is_unready_and_only_that_one(home):
+    cwd, _ = home
+    near = '[[upstreams]]\nname = "near"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    put(cwd, near + FAR)
+    found = run(home, RELAY_API_KEY="k", ALL_PROXY=f"socks5h://{LOGIN}@p:1")
+    assert list(found.unready) == ["relay"]
+    assert "ALL_PROXY names a proxy of socks5h://" in found.unready["relay"]
+    assert "canary" not in str(found.unready)
+    assert run(home, ALL_PROXY="socks5h://p:1").unready == {"relay": "set RELAY_API_KEY"}
+    put(cwd, FAR.replace("[pool]", 'proxy_env = "RELAY_PROXY"\n[pool]'))
+    assert run(home, RELAY_API_KEY="k").unready == {"relay": "set RELAY_PROXY"}
 
 
 # Warnings

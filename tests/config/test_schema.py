@@ -83,6 +83,19 @@ def test_a_key_in_place_of_a_variable_name_is_refused(name):
         upstream(api_key_env=name)
 
 
+@pytest.mark.parametrize("value", ["http://u:hidden@p:1", "p:1", "lower_proxy"])
+def test_a_proxys_url_in_place_of_a_variable_name_is_refused(value):
+    with pytest.raises(ValidationError, match="NAME of an environment variable") as found:
+        upstream(proxy_env=value)
+    assert "hidden" not in str(found.value)
+
+
+def test_only_https_may_be_told_to_go_by_a_proxy():
+    with pytest.raises(ValidationError, match="proxy_env needs a base_url of https://"):
+        upstream(base_url="http://relay.example/v1", proxy_env="RELAY_PROXY")
+    assert upstream(base_url="http://relay.example/v1", proxy_env="").proxy_env == ""
+
+
 def test_header_values_are_not_shown_by_repr():
     assert "hidden-value" not in repr(upstream(extra_headers={"X-Gate": "hidden-value"}))
 
