@@ -48,7 +48,7 @@ class _Written:
 
 
 def render_foreign(
-    prompt: Prompt, model: str, *, stream: bool, want_usage: bool, keep_reasoning: bool = False
+    prompt: Prompt, model: str, *, stream: bool, keep_reasoning: bool = False
 ) -> Rendered:
     """Return a prompt of the dialect `responses` or `messages` as a chat request.
 
@@ -56,7 +56,6 @@ def render_foreign(
         prompt: The prompt; messages that a recipe added stand behind the client's, its overrides are chat fields.
         model: The upstream's name for the model.
         stream: Ask for a stream.
-        want_usage: Ask for the usage chunk of a stream.
         keep_reasoning: Send readable reasoning as `reasoning_content`; else it is dropped. Signatures and encrypted
             reasoning belong to their maker and never go along.
 
@@ -77,9 +76,7 @@ def render_foreign(
     body |= render_settings(prompt.settings, names, written.lost)
     _override(body, prompt.overrides, has_tools=bool(tools))
     if stream:
-        body["stream"] = True
-        if want_usage or prompt.include_usage:
-            body["stream_options"] = {"include_usage": True}
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return Rendered(dumps(body), _lost(prompt, written))
 
 

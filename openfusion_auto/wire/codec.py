@@ -105,18 +105,14 @@ class Codec(Protocol):
         """Return the prompt that a client's body holds. Raises `BadRequest` and its kind alone."""
         ...
 
-    def splice_request(
-        self, prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
-    ) -> bytes:
+    def splice_request(self, prompt: Prompt, model: str, *, most: int | None = None) -> bytes:
         """Return the client's own bytes for an upstream of the same dialect, the model's name put in.
 
         A bound of the answer over `most` [tokens], the model's own, comes down to it.
         """
         ...
 
-    def render_request(
-        self, prompt: Prompt, model: str, *, stream: bool, want_usage: bool
-    ) -> Rendered:
+    def render_request(self, prompt: Prompt, model: str, *, stream: bool) -> Rendered:
         """Return a prompt of any dialect in this one. Raises `BadRequest` for what cannot be dropped."""
         ...
 

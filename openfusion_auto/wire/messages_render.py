@@ -41,7 +41,6 @@ def render_request(
     model: str,
     *,
     stream: bool,
-    want_usage: bool,
     max_output_tokens: int | None = None,
 ) -> Rendered:
     """Return a request written anew.
@@ -54,13 +53,11 @@ def render_request(
         prompt: The request.
         model: The upstream's name of the model.
         stream: Ask for a stream.
-        want_usage: Whether the ledger needs usage; this dialect always reports it.
         max_output_tokens: The model's own bound [tokens], where it is known.
 
     Raises:
         BadRequest: something that this dialect cannot say and that must not be dropped.
     """
-    del want_usage
     lost: list[str] = []
     own = prompt.dialect == "messages" and "messages" in prompt.body
     body = _own(prompt, lost) if own else _built(prompt, lost)

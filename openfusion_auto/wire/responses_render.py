@@ -50,7 +50,7 @@ class _Losses:
         )
 
 
-def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool) -> Rendered:
+def render_request(prompt: Prompt, model: str, *, stream: bool) -> Rendered:
     """Return a request for an upstream of this dialect.
 
     A client of this dialect keeps its own fields and items as they were parsed; `overrides` change fields (named
@@ -61,13 +61,11 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
         prompt: What to write.
         model: The upstream's name of the model.
         stream: Whether the answer is to be streamed.
-        want_usage: Changes nothing: every answer of this dialect has its usage.
 
     Raises:
         BadRequest: something that may not be dropped: content of a user that this dialect has no part for, a tool
             result without the id of its call, more than one answer (`n`).
     """
-    del want_usage
     losses = _Losses()
     own = prompt.dialect == "responses" and bool(prompt.body)
     body = _own_body(prompt) if own else _foreign_body(prompt, losses)
