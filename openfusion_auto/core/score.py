@@ -15,7 +15,7 @@ points finer, since a weight may be as small as 1e-9.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,6 +34,7 @@ from openfusion_auto.core.live import (
     up_value,
     wait_value,
 )
+from openfusion_auto.core.price import reached
 from openfusion_auto.core.strength import is_embedding, strengths
 from openfusion_auto.core.types import (
     Candidate,
@@ -43,7 +44,6 @@ from openfusion_auto.core.types import (
     RoleName,
     Score,
     State,
-    Stats,
     Task,
     Term,
 )
@@ -174,11 +174,17 @@ def role_fit(candidate: Candidate, wanted: tuple[RoleName, ...]) -> float:
     return 0.4 if candidate.roles else 0.6
 
 
-def price_source(candidate: Candidate, work: float) -> str:
-    """Say where an expected price comes from."""
-    if candidate.price is None:
+def price_source(candidate: Candidate, work: float, now: int = 0, later: float = 0) -> str:
+    """Say where an expected price comes from; `now` and `later` are lengths of this prompt and of those to come."""
+    price = candidate.price
+    if price is None:
         return "unknown"
-    listed = f"list price {candidate.price.as_of}".strip()
+    listed = f"list price {price.as_of}".strip()
+    for tokens, when in ((now, ""), (later, " in later turns")):
+        dearer = reached(price.long_context, int(tokens))
+        if dearer is not None:
+            listed += f", that above {dearer.above_tokens:,} tokens{when}"
+            break
     if work == 1.0:
         return listed
     known = "by cost per task" if candidate.cost_per_task else "as the pool's median cost per task"
@@ -225,19 +231,19 @@ class Seen:
     rows: npt.NDArray[np.int64]
     values: Vector
     turn_usd: Vector
-    stats: Mapping[str, Stats]
-    now_s: float
+    state: State
+    task: Task
     locked: bool
 
     def __call__(self, row: int) -> Behind:
         """Return the numbers behind the eight values of a row, and where each comes from."""
         i = int(self.rows[row])
         candidate, f = self.pool.candidates[i], self.fixed
-        known = self.stats.get(candidate.id)
+        known = self.state.stats.get(candidate.id)
         speed, wait, up = f.throughput[i], f.latency[i], (UNSEEN, "prior")
         if known is not None:
             published = candidate.performance or NO_FIGURES
-            known = stats.decayed(known, self.now_s)
+            known = stats.decayed(known, self.state.now_s)
             speed = live(known, published.tokens_per_s_p50, "tps")
             wait = live(known, published.ttft_ms_p50, "ttft")
             up = (round(stats.availability(known), 6), f"live n={known.ok + known.failed:.1f}")
@@ -250,10 +256,19 @@ class Seen:
         pinned = "session pin, locked on a tool turn" if self.locked else "session pin"
         strong = NO_BENCHMARK if f.headline[i] is None else "pool benchmarks"
         sources = (
-            strong, f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
+            strong, f.headline_source[i], self.listed(i), speed[1], wait[1], up[1],
             "pool roles", pinned,
         )  # fmt: skip
         return raws, sources
+
+    def listed(self, i: int) -> str:
+        """Say where the price of the pool's candidate `i` comes from."""
+        candidate = self.pool.candidates[i]
+        if candidate.price is None or not candidate.price.long_context:
+            return self.fixed.price_source[i]
+        now, left = self.task.needs.input_tokens, cost.turns_left(self.task, self.state.pin)
+        work = float(self.fixed.prices.work[i])
+        return price_source(candidate, work, now, cost.middle_tokens(now, left) if left else now)
 
 
 def points_of(values: Vector, weights: Vector) -> Vector:
@@ -309,7 +324,7 @@ def score(
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
-    behind = Seen(pool, base, rows_ranked, values, turn, state.stats, state.now_s, locked)
+    behind = Seen(pool, base, rows_ranked, values, turn, state, task, locked)
     table = Table(
         values, shares, points, totals[order], turn, dearest, rate, slopes, locked, behind, weights
     )

@@ -25,13 +25,16 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
-    UpstreamBroken,
+    UpstreamDenied,
     UpstreamError,
     UpstreamMisfit,
+    UpstreamRateLimited,
+    UpstreamRejected,
     UpstreamTimeout,
     UpstreamWants,
 )
 from openfusion_auto.runtime.books import Books
+from openfusion_auto.runtime.charge import charge
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.hedge import Hedger
 from openfusion_auto.runtime.relay import Received, Relay
@@ -45,7 +48,7 @@ from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Codec, Reader, told_of
-from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
+from openfusion_auto.wire.extensions import with_extensions, without_extensions
 from openfusion_auto.wire.portable import (
     check_foreign,
     for_another,
@@ -54,15 +57,13 @@ from openfusion_auto.wire.portable import (
 )
 from openfusion_auto.wire.refused import with_value, without_flags, without_refused
 from openfusion_auto.wire.rendered import Rendered
-from openfusion_auto.wire.tiers import was_left_out
 from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
 SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
-DEARER = "answered in a faster tier: it costs more than its list price, nobody says how much"
-CHEAPER = "answered in a slower tier: it is booked at its list price, which is more than it costs"
 SILENT = "was cut before it said anything: whether its prompt is billed nobody knows, only budgets count it"
-SOUND = "counts tokens of sound, of which the pool holds no price: its cost is not known"
+# Nobody has read the prompt, and nobody bills it, even where the answer had been opened.
+REFUSED = (UpstreamDenied, UpstreamRateLimited, UpstreamRejected)
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -178,14 +179,6 @@ class Attempts:
             cache_hit=confirmed_share(self._trace.state, candidate.id, usage),
         )
 
-    def _book_searches(
-        self, line: Attempt, prompt: Prompt, candidate: Candidate, count: int | None
-    ) -> None:
-        """Add what an upstream searched, which is billed beside the tokens; unknown makes the whole unknown."""
-        searched = prompt.options.searched_at(candidate.upstream)
-        if searched is not None and line.usd is not None:
-            line.usd = cost.total([line.usd, searched.cost(count)])
-
     def _book_partial(
         self,
         line: Attempt,
@@ -217,30 +210,8 @@ class Attempts:
     def _charge(
         self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
     ) -> None:
-        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed.
-
-        Of what nobody says the price of, the tokens at that price are what the call cost at least.
-        """
-        if line.usage is None:
-            return
-        listed, usd = line.usd, told.billed_usd
-        # One that does not say where it came from came from where it was asked for.
-        asked = None if was_left_out(line.lost) else prompt.options.tier_at(candidate.upstream)
-        tier = told.tier or asked
-        unlisted = DEARER if tier == "dearer" else SOUND if told.sound else ""
         offers = self._means.offers.get(candidate.upstream, ())
-        if usd is not None and (prompt.web or tells_bill(prompt, offers)):
-            line.usd, line.billed = usd, True
-        elif listed and unlisted:
-            line.usd, line.billed = None, True
-            self._trace.notes.append(f"{candidate.id} {unlisted}")
-        else:
-            self._book_searches(line, prompt, candidate, told.searches)
-            if listed and tier == "cheaper":
-                self._trace.notes.append(f"{candidate.id} {CHEAPER}")
-        line.least_usd = listed if line.usd is None else None
-        if self._trace.dry_run:
-            line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid
+        charge(self._trace, line, prompt, candidate, told, offers=offers)
 
     async def _exchange(
         self,
@@ -311,8 +282,9 @@ class Attempts:
             reader = codec.Reader(keep=client is None, seed=seed)
             try:
                 return await self._read_stream(opened, reader, candidate, client, received)
-            except BaseException:
+            except BaseException as error:
                 received.tell(reader.answer(), prompt.n)
+                received.began = received.began and not isinstance(error, REFUSED)
                 raise
             finally:
                 self._note_first(line, received)
@@ -321,8 +293,7 @@ class Attempts:
             answer = codec.read_answer(body, seed=seed)
         except UpstreamError as error:
             received.usage, received.billed_usd, received.size = told_of(codec, body)
-            received.final = True
-            received.began = isinstance(error, UpstreamBroken)  # else refused, and not billed
+            received.final, received.began = True, not isinstance(error, REFUSED)
             raise
         self._means.live.first_seen(seals_of_answer(answer), candidate)
         if client is not None:
