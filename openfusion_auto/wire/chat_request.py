@@ -89,8 +89,8 @@ def parse_request(
 def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> bytes:
     """Return the client's bytes with the upstream's model name in them.
 
-    The top-level `openfusion` goes out; when the client streams and did not ask for usage, `stream_options.include_usage`
-    goes in. All other bytes stay. A body with a top-level key that stands twice
+    The top-level `openfusion` goes out; when the client streams and did not ask for usage,
+    `stream_options.include_usage` goes in. All other bytes stay. A body with a top-level key that stands twice
     is written anew: which of the two an upstream reads is not ours to bet on. A bound of the answer over `most`
     [tokens], the model's own, comes down to it, and a budget for reasoning below it: models refuse what they cannot
     write.

@@ -111,9 +111,9 @@ def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Promp
 def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> bytes:
     """Return the client's bytes with the upstream's model name in them and the top-level `openfusion` out.
 
-    Reasoning items that were made here from another dialect's answer go out too: only here they have a meaning. A bound of the answer over `most`
-    [tokens], the model's own, comes down to it. A prompt without the client's bytes
-    is written anew.
+    Reasoning items that were made here from another dialect's answer go out too: only here they have a meaning. A
+    bound of the answer over `most` [tokens], the model's own, comes down to it. A prompt without the client's bytes is
+    written anew.
     """
     if not prompt.raw:
         return render_request(prompt, model, stream=prompt.stream).body
