@@ -68,9 +68,8 @@ def outgoing(
     if dialect == "messages" and prompt.dialect != dialect and prompt.max_output_tokens is None:
         prompt = replace(prompt, max_output_tokens=most)  # this dialect demands a bound
     if keep_reasoning and prompt.dialect != "chat":
-        model, stream = candidate.model, prompt.stream
-        return render_foreign(prompt, model, stream=stream, keep_reasoning=True)
-    return codec.render_request(prompt, candidate.model, stream=prompt.stream)
+        return render_foreign(prompt, candidate.model, keep_reasoning=True)
+    return codec.render_request(prompt, candidate.model)
 
 
 def within(prompt: Prompt, most: int) -> Prompt:

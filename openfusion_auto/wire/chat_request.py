@@ -96,7 +96,7 @@ def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> by
     write.
     """
     if not prompt.raw or prompt.dialect != "chat":
-        return render_request(prompt, model, stream=prompt.stream)
+        return render_request(prompt, model)
     over = bounds_over(prompt.body, most)
     edits = {"model": model, FIELD: None, **over, **modern(prompt.body)}
     if over and most is not None:
@@ -107,7 +107,7 @@ def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> by
     return splice_top_level(prompt.body, prompt.raw, edits)
 
 
-def render_request(prompt: Prompt, model: str, *, stream: bool) -> bytes:
+def render_request(prompt: Prompt, model: str) -> bytes:
     """Return a request written anew, for a prompt that a recipe changed or made.
 
     A chat client's own fields and messages stay as they were parsed, `overrides` change fields (None removes
@@ -115,7 +115,7 @@ def render_request(prompt: Prompt, model: str, *, stream: bool) -> bytes:
     (`render_foreign`, which also tells what is lost).
     """
     if prompt.dialect != "chat" or not prompt.body:
-        return render_foreign(prompt, model, stream=stream).body
+        return render_foreign(prompt, model).body
     edits = modern(prompt.body)
     gone = {key for key, value in edits.items() if value is None}
     body = {key: v for key, v in {**prompt.body, **edits}.items() if key not in gone}
@@ -136,7 +136,7 @@ def render_request(prompt: Prompt, model: str, *, stream: bool) -> bytes:
             del body[field]
         else:
             body[field] = value
-    if stream:
+    if prompt.stream:
         body["stream"] = True
         body["stream_options"] = {**options, "include_usage": True}
     return dumps(body)

@@ -112,7 +112,7 @@ class Codec(Protocol):
         """
         ...
 
-    def render_request(self, prompt: Prompt, model: str, *, stream: bool) -> Rendered:
+    def render_request(self, prompt: Prompt, model: str) -> Rendered:
         """Return a prompt of any dialect in this one. Raises `BadRequest` for what cannot be dropped."""
         ...
 

@@ -40,7 +40,6 @@ def render_request(
     prompt: Prompt,
     model: str,
     *,
-    stream: bool,
     max_output_tokens: int | None = None,
 ) -> Rendered:
     """Return a request written anew.
@@ -52,7 +51,6 @@ def render_request(
     Args:
         prompt: The request.
         model: The upstream's name of the model.
-        stream: Ask for a stream.
         max_output_tokens: The model's own bound [tokens], where it is known.
 
     Raises:
@@ -66,7 +64,7 @@ def render_request(
     _fit(body, max_output_tokens, lost)
     if not own:
         _untangle(body, lost)
-    if stream:
+    if prompt.stream:
         body["stream"] = True
     return Rendered(dumps(body), each_once(lost))
 

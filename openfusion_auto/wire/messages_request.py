@@ -74,8 +74,7 @@ def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> by
     """
     over = bounds_over(prompt.body, most)
     if not prompt.raw or (over and prompt.settings.thinking_tokens is not None):
-        stream = prompt.stream
-        return render_request(prompt, model, stream=stream, max_output_tokens=most).body
+        return render_request(prompt, model, max_output_tokens=most).body
     edits = {"model": model, FIELD: None, **over}
     if UNSIGNED.encode() in prompt.raw:
         cleaned = without_blocks(prompt.body, is_unsigned)

@@ -50,7 +50,7 @@ class _Losses:
         )
 
 
-def render_request(prompt: Prompt, model: str, *, stream: bool) -> Rendered:
+def render_request(prompt: Prompt, model: str) -> Rendered:
     """Return a request for an upstream of this dialect.
 
     A client of this dialect keeps its own fields and items as they were parsed; `overrides` change fields (named
@@ -60,7 +60,6 @@ def render_request(prompt: Prompt, model: str, *, stream: bool) -> Rendered:
     Args:
         prompt: What to write.
         model: The upstream's name of the model.
-        stream: Whether the answer is to be streamed.
 
     Raises:
         BadRequest: something that may not be dropped: content of a user that this dialect has no part for, a tool
@@ -75,7 +74,7 @@ def render_request(prompt: Prompt, model: str, *, stream: bool) -> Rendered:
     before = body.get("input")
     body["input"] = [*before, *shown] if isinstance(before, list) else shown
     _override(body, prompt, known.custom)
-    if stream:
+    if prompt.stream:
         body["stream"] = True
     return Rendered(dumps(body), losses.lines())
 
@@ -86,7 +85,7 @@ def _own_body(prompt: Prompt) -> dict[str, object]:
     if isinstance(said, str):
         said = [{"type": "message", "role": "user", "content": said}]
     body["input"] = without_made(said) if isinstance(said, list) else []
-    if not prompt.overrides.get("stream", prompt.stream):
+    if not prompt.stream:
         body.pop("stream_options", None)
     return body
 

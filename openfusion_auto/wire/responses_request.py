@@ -116,7 +116,7 @@ def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> by
     written anew.
     """
     if not prompt.raw:
-        return render_request(prompt, model, stream=prompt.stream).body
+        return render_request(prompt, model).body
     edits = {"model": model, FIELD: None, **bounds_over(prompt.body, most)}
     listed = prompt.body.get("input")
     if isinstance(listed, list) and MADE_HERE.encode() in prompt.raw:

@@ -37,7 +37,7 @@ def prompt(*messages: Message, dialect="messages", **fields) -> Prompt:
 
 
 def render(of: Prompt, *, stream=False, **options):
-    found = render_foreign(of, "m", stream=stream, **options)
+    found = render_foreign(replace(of, stream=stream), "m", **options)
     return json.loads(found.body), found.lost
 
 
@@ -331,7 +331,7 @@ def meaning(message: Message) -> tuple[object, ...]:
 
 @given(conversations())
 def test_a_conversation_comes_back_with_the_same_meaning(messages):
-    body = render_foreign(prompt(*messages), "m", stream=False)
+    body = render_foreign(prompt(*messages), "m")
     again = parse_request(body.body)
     assert [meaning(m) for m in again.messages] == [meaning(m) for m in messages]
     assert body.lost == ()

@@ -64,7 +64,7 @@ def test_a_request_goes_up_in_todays_words_as_it_came_and_anew():
         "parallel_tool_calls": False,
     }
     assert json.loads(splice_request(prompt, "v")) == wanted
-    anew = render_request(prompt.extend(seed=1), "v", stream=False)
+    anew = render_request(prompt.extend(seed=1), "v")
     assert json.loads(anew) == wanted
 
 

@@ -361,24 +361,22 @@ def test_an_inner_call_keeps_the_clients_fields_and_adds_messages_behind():
         max_completion_tokens=None,
         tool_choice="none",
     )
-    assert json.loads(render_request(prompt, "vendor/m", stream=False)) == {
+    assert json.loads(render_request(prompt, "vendor/m")) == {
         "model": "vendor/m", "messages": [*own, {"role": "user", "content": "check it"}], "max_tokens": 50, "tools": [TOOL],
         "tool_choice": "none", "top_k": 3,
     }  # fmt: skip
 
 
-def test_streaming_is_the_callers_choice_not_an_override():
-    prompt = parse_request(raw(stream=True, stream_options={"x": 1})).extend(stream=True)
-    rendered = json.loads(render_request(prompt, "m", stream=True))
-    assert (rendered["stream"], rendered["stream_options"]) == (
-        True,
-        {"x": 1, "include_usage": True},
-    )
-    rendered = json.loads(render_request(prompt, "m", stream=False))
+def test_an_inner_call_is_streamed_where_that_is_said_and_then_tells_its_usage():
+    asked = parse_request(raw(stream=True, stream_options={"x": 1}))
+    rendered = json.loads(render_request(asked.extend(stream=True), "m"))
+    told = {"x": 1, "include_usage": True}
+    assert (rendered["stream"], rendered["stream_options"]) == (True, told)
+    rendered = json.loads(render_request(asked.extend(), "m"))
     assert "stream" not in rendered
     assert "stream_options" not in rendered
-    bare = replace(prompt, body=body())
-    rendered = json.loads(render_request(bare, "m", stream=True))
+    bare = replace(asked.extend(stream=True), body=body())
+    rendered = json.loads(render_request(bare, "m"))
     assert rendered["stream_options"] == {"include_usage": True}
 
 
@@ -400,7 +398,7 @@ def test_a_prompt_of_another_dialect_is_rendered_never_spliced():
         "stream_options": {"include_usage": True},
     }
     assert json.loads(splice_request(prompt, "m")) == want
-    assert json.loads(render_request(prompt, "m", stream=True)) == want
+    assert json.loads(render_request(prompt, "m")) == want
 
 
 def test_added_messages_are_written_whole():
@@ -412,7 +410,7 @@ def test_added_messages_are_written_whole():
         Message("tool", (Part("text", "ok"),), tool_call_id="c"),
         Message("user", (Part("text", "see"), Part("image", url=picture))),
     )
-    _, *added = json.loads(render_request(prompt, "m", stream=False))["messages"]
+    _, *added = json.loads(render_request(prompt, "m"))["messages"]
     assert added == [
         {"role": "system", "content": "rules"},
         {
@@ -442,7 +440,7 @@ def test_a_body_without_messages_gives_only_the_added_ones():
         body={"messages": None, "a": 1},
         added=(Message("user"),),
     )
-    rendered = json.loads(render_request(prompt, "m", stream=False))
+    rendered = json.loads(render_request(prompt, "m"))
     assert rendered == {"model": "m", "messages": [{"role": "user", "content": ""}], "a": 1}
 
 

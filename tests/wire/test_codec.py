@@ -76,7 +76,7 @@ def test_a_request_of_any_client_reaches_any_upstream(client, dialect):
     prompt = request(client)
     codec = CODECS[dialect]
     assert prompt.dialect == client
-    body, lost = codec.render_request(prompt, "vendor/m", stream=False)
+    body, lost = codec.render_request(prompt, "vendor/m")
     again = codec.parse_request(body)
     assert (again.model, [m.text for m in again.messages], lost) == ("vendor/m", ["hello"], ())
     if client == dialect:
