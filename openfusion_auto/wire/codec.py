@@ -134,7 +134,19 @@ class Codec(Protocol):
         answer_id: str,
         created: int,
     ) -> bytes:
-        """Return the body that the client gets for an answer of any dialect."""
+        """Return the body that the client gets for an answer of any dialect.
+
+        A body of this dialect is given back as it came, with `openfusion` put in before its last brace, wherever that
+        will do.
+
+        Args:
+            answer: What a model answered; with `raw` (and `data`) cleared, what a recipe made.
+            trace: The field `openfusion`; None leaves it out.
+            model: Name for an answer that is built here; a body that came keeps its own.
+            usage: Sum of all calls of the request; None leaves the answer's own.
+            answer_id: Id for an answer that is built here.
+            created: Time for an answer that is built here [s since 1970].
+        """
         ...
 
     def deltas_of(self, answer: Answer) -> tuple[Delta, ...]:
