@@ -31,8 +31,8 @@ LONG_SUMMARIES = (
 )  # of the calls that a client makes for itself, those that take thought
 # Added to the log-odds of high risk: missing one costs more than a check too many.
 HIGH_RISK_BIAS = 0.6
-# [characters] of words and pastes beyond which a text is not taken for a client's own call by its words alone: such
-# calls are bought by price, and a bug report that sounds like one must not be. Longer ones are known by `aux_calls.py`.
+# [characters] of words and pastes beyond which a text is not taken for a client's own call by its words alone: a bug
+# report that sounds like one must not be. Longer ones, and those that take thought, are known by `aux_calls.py`.
 MOST_GUESSED = 300
 REMEMBERED = 512  # standing tasks whose reading is kept in memory
 
@@ -81,13 +81,15 @@ def weighed(told: Told) -> Verdict:
     )
     known = reading.model()
     judged = reading.judge(features_of(facts), known)
-    long = len(told.words) + told.pasted > MOST_GUESSED
-    chosen = {"kind": judged.best("kind", {KINDS.index("aux"): -math.inf} if long else {})}
+    hard = judged.best("complexity")
+    # Bought by price alone, so nothing that reads as work may be taken for one.
+    no_aux = hard > 0 or len(told.words) + told.pasted > MOST_GUESSED
+    chosen = {"kind": judged.best("kind", {KINDS.index("aux"): -math.inf} if no_aux else {})}
     kind = KINDS[chosen["kind"]]
     if kind not in HARMLESS:
         chosen["risk"] = judged.best("risk", {LEVELS.index("high"): HIGH_RISK_BIAS})
     if kind != "chat":
-        chosen["complexity"] = judged.best("complexity")
+        chosen["complexity"] = hard
     why = {"risk": [Evidence("risk.kind", 0.0, kind)]} if kind in HARMLESS else {}
     why |= reading.evidence(judged, known, tuple(chosen.items()))
     return Verdict(

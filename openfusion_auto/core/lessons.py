@@ -20,13 +20,14 @@ from typing import NamedTuple
 from openfusion_auto.core import envelope
 from openfusion_auto.core.facts import Facts
 from openfusion_auto.core.history import Doing, doings, spoken
+from openfusion_auto.core.outcomes import struggle_of
 from openfusion_auto.core.prompt import Message, Prompt
+from openfusion_auto.core.rejection import FIRST_CHARS, first_sentence, takes_back
 from openfusion_auto.core.strength import chance, strengths
 from openfusion_auto.core.types import Kind, Pool, Score
 
 LEAST = 5.0  # decayed signals below which nothing is moved
 PRIOR = 10.0  # signals that a candidate's expected rate is worth
-FIRST_CHARS = 60  # [characters] of a sentence that may take something back
 ENVIRONMENT_CHARS = 60_000  # [characters] of a message that are searched for the working directory
 ENVIRONMENT_MESSAGES = 6  # at the head of a conversation
 
@@ -178,8 +179,10 @@ def signals(prompt: Prompt, facts: Facts, watch: Watch) -> tuple[Signal, ...]:
 
 def while_running(done: Sequence[Doing], facts: Facts) -> tuple[Signal, ...]:
     """Return what a tool turn says."""
-    if facts.struggle:
-        return (Signal(good=False, why=facts.struggle),)
+    # Not what an earlier candidate tried before this one took over.
+    stuck = struggle_of(facts.outcomes[-len(done) :] if done else ())
+    if stuck:
+        return (Signal(good=False, why=stuck),)
     if failed_after_edit(done):
         return (Signal(good=False, why="a run failed after its edits"),)
     return ()
@@ -212,56 +215,16 @@ def count_done(prompt: Prompt) -> int:
     return len(doings(prompt.messages, last + 1, len(prompt.messages)))
 
 
-# First sentences that take back or reject what was done, whole. Rather too few: praise that is misread as rejection
-# would teach the opposite of what happened.
-_TAKES_BACK = re.compile(
-    r"(?:(?:no|nope|hmm+|sorry|please|ok|okay|nein|bitte|non|nee|нет|não)[, ]+)*(?:"
-    r"undo(?: (?:that|this|it|everything|your changes?|the (?:last )?changes?))?|"
-    r"(?:revert|roll back|rollback|discard)(?: (?:that|this|it|everything|your changes?|the (?:last )?changes?))|"
-    r"revert|(?:put|change|roll) (?:that|this|it) back|you broke (?:it|everything|the \w+)|"
-    r"(?:that|this|it) (?:did not|didn['’]?t|does not|doesn['’]?t) (?:work|help|fix (?:it|that|this))|"
-    r"(?:did not|didn['’]?t|does not|doesn['’]?t) (?:work|help)|"
-    r"(?:it['’]?s |it is |it |that['’]?s )?still (?:fails|failing|broken|not working|doesn['’]?t work|does not work|"
-    r"(?:the )?same error)|"
-    r"(?:that['’]?s|that is|this is) (?:wrong|not (?:right|what i (?:asked|wanted|meant)(?: for)?))|"
-    r"(?:mach(?:e)? (?:das|es) )?rückgängig(?: machen)?|nimm das zurück|(?:das|es) hat nicht (?:funktioniert|geholfen)|"
-    r"(?:das|es) (?:funktioniert|geht)(?: immer noch)? nicht|immer noch (?:kaputt|derselbe fehler)|"
-    r"annule(?:z)?(?: (?:ça|cela|tout))?|ça n['’]a pas (?:marché|fonctionné)|"
-    r"ça ne (?:marche|fonctionne) (?:toujours )?pas|"
-    r"deshaz(?:lo)?(?: (?:eso|esto))?|revi[eé]rte(?:lo)?(?: (?:eso|esto))?|"
-    r"(?:eso |esto )?no (?:ha )?funcion(?:ó|a|ado)|"
-    r"sigue (?:sin funcionar|fallando)|(?:desfaz|desfaça|reverte)(?: (?:isso|isto))?|"
-    r"(?:isso )?não funcion(?:ou|a)|annulla(?: tutto)?|non (?:ha funzionato|funziona)(?: ancora)?|"
-    r"maak (?:dat|het) ongedaan|draai (?:dat|het) terug|(?:dat|het) (?:werkte|werkt)(?: nog steeds)? niet|"
-    r"(?:отмени|откати)(?: (?:это|всё))?|верни как было|(?:это )?(?:всё ещё |все еще )?не (?:сработало|работает)|"
-    r"cofnij(?: to)?|(?:to )?(?:nadal )?nie działa|geri al|çalışmadı|"
-    r"撤销|撤回|还原|回滚|改回去|还是不行|没用|没有用|还是报错|元に戻して(?:ください)?|取り消して(?:ください)?|"
-    r"(?:まだ)?動(?:かない|きません)|되돌려(?: ?줘)?|취소해(?: ?줘)?|"
-    r"(?:여전히 |아직도 )?안 ?돼(?:요)?|작동하지 않(?:아|습니다)"
-    r")(?: (?:please|bitte|por favor|s['’]il te plaît|per favore|alsjeblieft|пожалуйста))?"
-)
 _COMMITS = re.compile(
     r"(?:(?:great|perfect|good|nice|ok|okay|yes|lgtm|please|now)[, ]+)*"
     r"(?:git )?(?:commit|push|ship|merge)\b.{0,30}|lgtm"
 )
-_SENTENCE = re.compile(r"[.!?;\n。！？]")
-
-
-def takes_back(words: str) -> bool:
-    """Whether a person's words begin by taking back or rejecting what was done."""
-    first = first_sentence(words)
-    return len(first) <= FIRST_CHARS and _TAKES_BACK.fullmatch(first) is not None
 
 
 def is_commit(words: str) -> bool:
     """Whether a person says to commit what was done."""
     first = first_sentence(words)
     return len(first) <= FIRST_CHARS and _COMMITS.fullmatch(first) is not None
-
-
-def first_sentence(words: str) -> str:
-    """Return the first sentence of words, folded."""
-    return _SENTENCE.split(words[: 4 * FIRST_CHARS].strip().casefold(), maxsplit=1)[0].strip(" ,")
 
 
 # -- the project -----------------------------------------------------------------------------------------------------

@@ -227,6 +227,7 @@ class Seen:
     stats: Mapping[str, Stats]
     now_s: float
     locked: bool
+    stuck: str | None = None
 
     def __call__(self, row: int) -> Behind:
         """Return the numbers behind the eight values of a row, and where each comes from."""
@@ -247,6 +248,8 @@ class Seen:
             wait[0], up[0], values[ROLE], values[STUCK],
         )  # fmt: skip
         pinned = "session pin, locked on a tool turn" if self.locked else "session pin"
+        if self.stuck:
+            pinned = f"{self.stuck} is stuck: it or a stronger one"
         strong = NO_BENCHMARK if f.headline[i] is None else "pool benchmarks"
         sources = (
             strong, f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
@@ -282,7 +285,8 @@ def score(
         state: Live numbers.
         cost_quality: 0 quality .. 10 cheap.
         locked: A tool turn of a pinned session.
-        stuck: The session's model when it keeps failing: it and all that are no stronger are worth half.
+        stuck: The session's model when it keeps failing: it and all that are no stronger are worth half, and of those
+            only itself may go on.
         weights: Of the terms before the price takes its share, (8,); they add up to 1, and the price's is 0.
     """
     if not rows:
@@ -302,13 +306,13 @@ def score(
     turn = usd.turn[index]
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
-    shares = term_weights(rate, weights, locked=locked)
+    shares = term_weights(rate, weights, locked=locked or stuck is not None)
     points = points_of(values, shares)
     totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
-    behind = Seen(pool, base, rows_ranked, values, turn, state.stats, state.now_s, locked)
+    behind = Seen(pool, base, rows_ranked, values, turn, state.stats, state.now_s, locked, stuck)
     table = Table(
         values, shares, points, totals[order], turn, dearest, rate, slopes, locked, behind, weights
     )
@@ -324,10 +328,14 @@ def score(
 def hopeless(
     values: Vector, pool: Pool, index: npt.NDArray[np.int64], base: Fixed, stuck: str
 ) -> None:
-    """Halve the chance of the model that is stuck and of all that are no stronger, in place."""
-    weaker = base.logit[index] <= base.logit[pool.row_of[stuck]]
+    """Halve the chance of the model that is stuck and of all that are no stronger, in place.
+
+    Its stickiness is that of the stronger ones, too: who is no stronger is not brought in, however cheap.
+    """
+    row = pool.row_of[stuck]
+    weaker = base.logit[index] <= base.logit[row]
     values[weaker, SKILL] *= STUCK_SHARE
-    values[:, STUCK] = 0.0
+    values[:, STUCK] = ~weaker | (index == row)
 
 
 def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:

@@ -201,6 +201,16 @@ def test_role_restriction_and_options_are_passed_on():
     assert (task.role, task.only, task.options) == ("coder", ("a", "b"), options)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["continue", "Two guards, one lies. Which single question finds the door? Reason in steps."],
+)
+def test_what_takes_thought_is_no_call_of_the_clients_own_by_its_words_alone(text):
+    verdict = classify(Facts("user", text))
+    assert verdict.complexity == "low" or verdict.kind != "aux"
+    assert verdict.kind != "aux"
+
+
 def test_struggling_is_passed_on():
     talk: list[dict[str, object]] = [{"role": "user", "content": "Fix it."}]
     for i in range(3):

@@ -22,7 +22,6 @@ from openfusion_auto.core.lessons import (
     project_of,
     signals,
     summed,
-    takes_back,
     taught,
 )
 from openfusion_auto.core.types import KINDS, Policy, State
@@ -178,36 +177,6 @@ def test_a_call_that_a_client_makes_for_itself_teaches_nothing():
         *says("undo that"),
     ]
     assert heard(title) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "undo", "Undo that.", "please undo that", "revert it", "Revert the last change", "roll back", "put it back",
-        "That didn't work", "it doesn’t work", "still failing", "It still fails.", "no, that's wrong", "you broke the build",
-        "That's not what I asked for!", "Mach das rückgängig", "das hat nicht funktioniert", "es geht immer noch nicht",
-        "annule ça", "ça ne marche toujours pas", "deshaz eso", "no funciona", "não funcionou", "non funziona ancora",
-        "dat werkte niet", "отмени это", "не работает", "cofnij to", "撤销", "还是不行", "元に戻してください", "되돌려줘",
-        "That did not work. Look at line 12",
-    ],
-)  # fmt: skip
-def test_taking_back_is_told_in_several_languages(text):
-    if text == "roll back":
-        text = "roll back that"
-    assert takes_back(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Add an undo button", "undo support is missing in the editor, add it", "Revert the commit that Bob made in March",
-        "The login does not work on Safari, fix it", "Why does this not work?", "Explain how to roll back a migration",
-        "it works", "great work", "The undo stack leaks", "Write a test that fails", "no", "wrong indentation in a.py",
-        "不行的话再试一次别的方法吧", "",
-    ],
-)  # fmt: skip
-def test_tasks_and_praise_are_not_taken_for_taking_back(text):
-    assert not takes_back(text)
 
 
 @pytest.mark.parametrize(
