@@ -3,10 +3,12 @@
     bad    a run of tests or a build failed after its edits; the same tool error three times; the person took it back
     good   the task ended (a new one, thanks, a commit) after an edit and a run that passed
 
-A task gives whoever answered it at most one of each. Counts are kept by project, kind and candidate, halve with time,
-and move a candidate's chance by how far its rate lies from what its strength says, pulled to that by `PRIOR`; never by
-more than the operator allows, and not at all before there are `LEAST` of them. No text is kept: a project is a hash of
-who asks and where.
+A task gives whoever answered it at most one of each. Counts are kept by project, kind and candidate, and halve with
+time. Beside them stands what was due: how many would have been good by what was expected of the candidate on just these
+tasks, so that who is given the easy ones does not look strong by it. How far all candidates of a project are off
+together is the project's doing (hard tasks, tests that always fail first); what one is off beyond that moves its
+chance, pulled to nothing by `PRIOR`; never by more than the operator allows, and not at all before there are `LEAST`
+signals. No text is kept: a project is a hash of who asks and where.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from openfusion_auto.core import envelope
@@ -23,11 +25,13 @@ from openfusion_auto.core.history import Doing, doings, spoken
 from openfusion_auto.core.outcomes import struggle_of
 from openfusion_auto.core.prompt import Message, Prompt
 from openfusion_auto.core.rejection import FIRST_CHARS, first_sentence, takes_back
+from openfusion_auto.core.score import ease_of
 from openfusion_auto.core.strength import chance, strengths
-from openfusion_auto.core.types import Kind, Pool, Score
+from openfusion_auto.core.types import Kind, Pool, Score, Task
 
-LEAST = 5.0  # decayed signals below which nothing is moved
-PRIOR = 10.0  # signals that a candidate's expected rate is worth
+LEAST = 5.0  # decayed signals of a project and kind below which nothing is moved
+PRIOR = 10.0  # signals that the belief is worth that a candidate is as good as expected: it is off by 0.14, one sigma
+PROJECT_PRIOR = 5.0  # the same of all candidates together, in a project: by 0.2
 ENVIRONMENT_CHARS = 60_000  # [characters] of a message that are searched for the working directory
 ENVIRONMENT_MESSAGES = 6  # at the head of a conversation
 
@@ -37,11 +41,20 @@ ENVIRONMENT_MESSAGES = 6  # at the head of a conversation
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Decayed counts of good and bad signals; `at_s` is when they were last decayed to [s]."""
+    """Decayed counts of good and bad signals; `at_s` is when they were last decayed to [s].
+
+    `due` is how many were expected to be good, None where a version kept them that did not count it.
+    """
 
     good: float = 0.0
     bad: float = 0.0
     at_s: float = 0.0
+    due: float | None = None
+
+    @property
+    def count(self) -> float:
+        """How many signals."""
+        return self.good + self.bad
 
 
 class Key(NamedTuple):
@@ -70,43 +83,54 @@ def decayed(tally: Tally, now_s: float, half_life_s: float) -> Tally:
     if age_s <= 0:
         return tally
     keep = 0.5 ** (age_s / half_life_s)
-    return Tally(tally.good * keep, tally.bad * keep, now_s)
+    due = None if tally.due is None else tally.due * keep
+    return Tally(tally.good * keep, tally.bad * keep, now_s, due)
 
 
-def taught(tally: Tally, now_s: float, half_life_s: float, *, good: bool) -> Tally:
-    """Return the counts with one more signal."""
+def taught(tally: Tally, now_s: float, half_life_s: float, *, good: bool, expected: float) -> Tally:
+    """Return the counts with one more signal, of a task that was expected to go well with that chance 0..1."""
     old = decayed(tally, now_s, half_life_s)
-    return replace(old, good=old.good + 1) if good else replace(old, bad=old.bad + 1)
+    before = old.count * expected if old.due is None else old.due
+    return Tally(old.good + good, old.bad + (not good), old.at_s, before + expected)
 
 
-def lift_of(tally: Tally, expected: float, max_lift: float) -> float:
-    """Return by how much a chance is moved [share], at most `max_lift` up or down; 0 below `LEAST` signals.
+def lifts(off: Mapping[str, tuple[float, float]], max_lift: float) -> dict[str, float]:
+    """Return by how much chances are moved [share], at most `max_lift` up or down.
 
-    The mean of a Beta distribution whose prior is worth `PRIOR` signals at the `expected` rate, less that rate.
+    The means of a two-level normal model: how far candidates are off is the project's part, which all share, and their
+    own, which is what moves them.
+
+    Args:
+        off: By candidate: its signals, more than 0, and by how much their good share is above what was due.
+        max_lift: The most.
     """
-    count = tally.good + tally.bad
-    if count < LEAST:
-        return 0.0
-    moved = (tally.good + PRIOR * expected) / (count + PRIOR) - expected
-    return max(-max_lift, min(max_lift, round(moved, 6)))
+    if sum(n for n, _ in off.values()) < LEAST:
+        return {}
+    weights = {name: PRIOR * n / (n + PRIOR) for name, (n, _) in off.items()}
+    shared = sum(weights[name] * by for name, (_, by) in off.items())
+    shared /= sum(weights.values()) + PROJECT_PRIOR
+    moved = {name: (by - shared) * n / (n + PRIOR) for name, (n, by) in off.items()}
+    return {name: max(-max_lift, min(max_lift, round(by, 6))) for name, by in moved.items()}
 
 
-def expected_rate(pool: Pool, kind: Kind, candidate: str) -> float:
-    """Return how often a candidate solves a task of this kind that is as hard as a benchmark's, 0..1."""
-    place = next(i for i, c in enumerate(pool.candidates) if c.id == candidate)
-    return chance(strengths(pool, kind).logit[place], 0.0)
+def expected_of(pool: Pool, candidate: str, task: Task) -> float:
+    """Return the chance 0..1 that a candidate of the pool solves a task, by its strength alone."""
+    place = pool.row_of[candidate]
+    return chance(strengths(pool, task.kind).logit[place], ease_of(task))
 
 
 def lifts_of(
     tallies: Iterable[tuple[str, Tally]], pool: Pool, kind: Kind, max_lift: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return the lifts of the pool's candidates whose (decayed) tallies are given, those of 0 left out."""
-    found = (
-        (name, lift_of(tally, expected_rate(pool, kind, name), max_lift))
-        for name, tally in sorted(tallies)
-        if name in pool.by_id
-    )
-    return tuple((name, lift) for name, lift in found if lift)
+    """Return the lifts of the pool's candidates, given all (decayed) tallies of a project and kind; none of 0."""
+    off: dict[str, tuple[float, float]] = {}
+    logit = strengths(pool, kind).logit
+    for name, tally in sorted(tallies):
+        if name in pool.row_of and tally.count > 0:
+            usual = tally.count * chance(logit[pool.row_of[name]], 0.0)
+            due = usual if tally.due is None else tally.due
+            off[name] = (tally.count, (tally.good - due) / tally.count)
+    return tuple((name, lift) for name, lift in lifts(off, max_lift).items() if lift)
 
 
 def summed(
@@ -135,6 +159,7 @@ class Watch:
 
     Attributes:
         task: Hash of its words.
+        expected: The chance that it solves the task, before anything was learned.
         done: How much had been done when this candidate took over: only what follows is held against it.
     """
 
@@ -142,6 +167,7 @@ class Watch:
     kind: Kind
     candidate: str
     task: str
+    expected: float
     done: int = 0
     bad: bool = False
     good: bool = False

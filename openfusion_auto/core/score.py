@@ -15,7 +15,7 @@ points finer, since a weight may be as small as 1e-9.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,7 +43,6 @@ from openfusion_auto.core.types import (
     RoleName,
     Score,
     State,
-    Stats,
     Task,
     Term,
 )
@@ -224,20 +223,20 @@ class Seen:
     rows: npt.NDArray[np.int64]
     values: Vector
     turn_usd: Vector
-    stats: Mapping[str, Stats]
-    now_s: float
+    state: State
+    task: Task
     locked: bool
-    stuck: str | None = None
+    stuck: str | None
 
     def __call__(self, row: int) -> Behind:
         """Return the numbers behind the eight values of a row, and where each comes from."""
         i = int(self.rows[row])
         candidate, f = self.pool.candidates[i], self.fixed
-        known = self.stats.get(candidate.id)
+        known = self.state.stats.get(candidate.id)
         speed, wait, up = f.throughput[i], f.latency[i], (UNSEEN, "prior")
         if known is not None:
             published = candidate.performance or NO_FIGURES
-            known = stats.decayed(known, self.now_s)
+            known = stats.decayed(known, self.state.now_s)
             speed = live(known, published.tokens_per_s_p50, "tps")
             wait = live(known, published.ttft_ms_p50, "ttft")
             up = (round(stats.availability(known), 6), f"live n={known.ok + known.failed:.1f}")
@@ -251,6 +250,9 @@ class Seen:
         if self.stuck:
             pinned = f"{self.stuck} is stuck: it or a stronger one"
         strong = NO_BENCHMARK if f.headline[i] is None else "pool benchmarks"
+        lift = dict(self.task.lifts).get(candidate.id)
+        if lift:
+            strong += f"; {100 * lift:+.1f} points by outcomes of earlier tasks"
         sources = (
             strong, f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
             "pool roles", pinned,
@@ -312,7 +314,7 @@ def score(
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
-    behind = Seen(pool, base, rows_ranked, values, turn, state.stats, state.now_s, locked, stuck)
+    behind = Seen(pool, base, rows_ranked, values, turn, state, task, locked, stuck)
     table = Table(
         values, shares, points, totals[order], turn, dearest, rate, slopes, locked, behind, weights
     )

@@ -264,7 +264,12 @@ class Engine:
         self._pin(judged, outcome)
         if self.reader.learner is not None:
             self.reader.learner.answered(
-                judged.prompt, judged.session.key, judged.identity, judged.task, outcome.candidate
+                judged.prompt,
+                judged.session.key,
+                judged.identity,
+                judged.task,
+                outcome.candidate,
+                judged.pool,
             )
         trace.outcome = "ok"
         model = self._model_of(outcome, judged.pool)
