@@ -13,7 +13,7 @@ ALONE_CHARS = (
     200  # [characters] of words that begin so and still say nothing of a task of their own
 )
 
-_BEFORE = r"(?:(?:no|nope|hmm+|sorry|please|ok|okay|nein|bitte|non|nee|нет|não)[, ]+)*"
+_BEFORE = r"(?:(?:hey|hi|no|nope|hmm+|sorry|please|ok|okay|nein|bitte|non|nee|нет|não)[, ]+)*"
 _AFTER = r"(?: (?:please|bitte|por favor|s['’]il te plaît|per favore|alsjeblieft|пожалуйста))?"
 _UNDO = (
     r"undo(?: (?:that|this|it|everything|your changes?|the (?:last )?changes?))?|"
@@ -69,4 +69,5 @@ def still_fails(words: str) -> bool:
 
 def first_sentence(words: str) -> str:
     """Return the first sentence of words, folded."""
-    return _SENTENCE.split(words[: 4 * FIRST_CHARS].strip().casefold(), maxsplit=1)[0].strip(" ,")
+    first = _SENTENCE.split(words[: 4 * FIRST_CHARS].strip().casefold(), maxsplit=1)[0]
+    return " ".join(first.split()).strip(" ,")
