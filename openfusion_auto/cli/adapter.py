@@ -6,10 +6,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import reduce, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,7 +31,6 @@ SAID = {
     "changed": "changed since it was set up",
     "broken": "broken file",
 }
-Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 
 
 class Adapters(click.Group):
@@ -59,71 +59,68 @@ def command() -> None:
     """
 
 
-def url_option(command: Command) -> Command:
-    """Add `--url`."""
-    return click.option(
-        "--url",
-        metavar="URL",
-        help="Address of the router.  [default: the configured one's, http://127.0.0.1:8787]",
-    )(command)
-
-
-def model_option(command: Command) -> Command:
-    """Add `--model`."""
-    return click.option(
-        "--model",
-        default=MODEL,
-        metavar="NAME",
-        shell_complete=complete.models,
-        show_default=True,
-        help="Model name that the client asks for; `openfusion models` lists them.",
-    )(command)
-
-
-def mcp_option(command: Command) -> Command:
-    """Add `--mcp`."""
-    return click.option(
-        "--mcp",
-        is_flag=True,
-        help="The router's tools for an agent that speaks MCP, instead of its models; both can be set up.",
-    )(command)
-
-
-def file_option(command: Command) -> Command:
-    """Add `--file`."""
-    return click.option(
-        "--file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="PATH",
-        help="The client's configuration file, where it is not in its usual place.",
-    )(command)
-
-
-def dry_run_option(command: Command) -> Command:
-    """Add `--dry-run`."""
-    return click.option("--dry-run", is_flag=True, help="Print the difference and write nothing.")(
-        command
-    )
-
-
+url_option = click.option(
+    "--url", metavar="URL",
+    help="Address of the router.  [default: the configured one's, http://127.0.0.1:8787]",
+)  # fmt: skip
+model_option = click.option(
+    "--model", default=MODEL, metavar="NAME", shell_complete=complete.models, show_default=True,
+    help="Model name that the client asks for; `openfusion models` lists them.",
+)  # fmt: skip
+mcp_option = click.option(
+    "--mcp", is_flag=True,
+    help="The router's tools for an agent that speaks MCP, instead of its models; both can be set up.",
+)  # fmt: skip
+file_option = click.option(
+    "--file", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH",
+    help="The client's configuration file, where it is not in its usual place.",
+)  # fmt: skip
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print the difference and write nothing."
+)
 client_argument = click.argument("client", metavar="CLIENT", shell_complete=complete.clients)
+ABOUT_ALL = (mcp_option, json_option, url_option, model_option, config_option)
+LOOKING = (client_argument, *ABOUT_ALL[:-1], file_option, config_option)
+CHANGING = (*LOOKING[:-1], dry_run_option, config_option)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the arguments and options say, by their names; `file` None = the usual place."""
+
+    as_json: bool
+    url: str | None
+    config: Path | None
+    client: str = ""
+    mcp: bool = False
+    model: str = MODEL
+    file: Path | None = None
+    dry_run: bool = False
+
+
+def asking(options: Sequence[Callable[[Any], Any]]) -> Callable[[Callable[..., None]], Any]:
+    """Return what gives a command these arguments and options, as one `Asked`; others stay parameters."""
+
+    def decorate(body: Callable[..., None]) -> Any:  # noqa: ANN401 - what click's decorators take and give
+        @wraps(body)
+        def command(**values: Any) -> None:  # noqa: ANN401 - as click gives them
+            own = {name: values.pop(name) for name in Asked.__dataclass_fields__ if name in values}
+            body(Asked(**own), **values)
+
+        return reduce(lambda made, add: add(made), reversed(options), command)
+
+    return decorate
 
 
 @command.command("list")
-@mcp_option
-@json_option
-@url_option
-@model_option
-@config_option
-def list_command(
-    mcp: bool, as_json: bool, url: str | None, model: str, config: Path | None
-) -> None:
+@asking(ABOUT_ALL)
+def list_command(asked: Asked) -> None:
     """List the clients there are adapters for, and how each stands."""
     from openfusion_auto.clients.spec import load, names
 
-    values = filled(url, model, config, mcp=mcp, known=True)
-    rows = [row(load(name, mcp=mcp), values) for name in names(mcp=mcp)]
-    if as_json:
+    values = filled(asked, known=True)
+    rows = [row(load(name, mcp=asked.mcp), values) for name in names(mcp=asked.mcp)]
+    if asked.as_json:
         output.data({"object": "list", "data": rows})
         return
     for r in rows:
@@ -133,14 +130,8 @@ def list_command(
 
 def row(adapter: Adapter, values: Values) -> dict[str, object]:
     """Return one line of the list as JSON; a client without a usual place is `no_file`."""
-    from openfusion_auto.clients.install import status
-    from openfusion_auto.clients.place import current_system, locate
-    from openfusion_auto.config.paths import state_path
-
-    found: list[Status] = []
-    if adapter.folders or any(os.environ.get(name) for name in adapter.file_env):
-        paths = locate(adapter, os.environ, current_system())
-        found = status(adapter, paths, values, state_path(os.environ))
+    placed = adapter.folders or any(os.environ.get(name) for name in adapter.file_env)
+    found = statuses(adapter, values, None) if placed else []
     return {
         "client": adapter.client,
         "mcp": adapter.mcp,
@@ -154,31 +145,15 @@ def row(adapter: Adapter, values: Values) -> dict[str, object]:
 
 
 @command.command("show", short_help="Show what a client needs; nothing is written.")
-@client_argument
-@mcp_option
-@json_option
-@url_option
-@model_option
-@file_option
-@config_option
-def show_command(
-    client: str,
-    mcp: bool,
-    as_json: bool,
-    url: str | None,
-    model: str,
-    file: Path | None,
-    config: Path | None,
-) -> None:
+@asking(LOOKING)
+def show_command(asked: Asked) -> None:
     """Show what a client needs in its files, and how to start it; nothing is written."""
-    from openfusion_auto.clients.place import current_system, locate
-
-    adapter = loaded(client, mcp=mcp)
-    values = filled(url, model, config, mcp=mcp)
-    known = adapter.folders or file
-    paths = locate(adapter, os.environ, current_system(), file) if known else None
-    shown = [str(p) for p in paths] if paths else [t.names[0] for t in adapter.targets]
-    if as_json:
+    adapter, values = loaded(asked), filled(asked)
+    if adapter.folders or asked.file:
+        shown = [str(path) for path in located(adapter, asked.file)]
+    else:
+        shown = [target.names[0] for target in adapter.targets]
+    if asked.as_json:
         output.data(described(adapter, values, shown))
         return
     for line in explained(adapter, values, shown):
@@ -223,34 +198,16 @@ def explained(adapter: Adapter, values: Values, shown: Sequence[str]) -> list[st
 
 
 @command.command("install")
-@client_argument
-@mcp_option
-@json_option
-@url_option
-@model_option
-@file_option
-@dry_run_option
-@config_option
-def install_command(
-    client: str,
-    mcp: bool,
-    as_json: bool,
-    url: str | None,
-    model: str,
-    file: Path | None,
-    dry_run: bool,
-    config: Path | None,
-) -> None:
+@asking(CHANGING)
+def install_command(asked: Asked) -> None:
     """Write our part into a client's files; print the difference.
 
     What was there is kept in the state folder. A file that cannot be read is left alone: the line is said, exit code 2.
     """
-    adapter, values = loaded(client, mcp=mcp), filled(url, model, config, mcp=mcp)
-    outcomes = change(adapter, values, file, take_out=False, dry_run=dry_run)
-    report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
-    if as_json or dry_run or not any(o.changed for o in outcomes):
+    adapter, values, outcomes = change(asked, take_out=False)
+    if asked.as_json or asked.dry_run or not any(o.changed for o in outcomes):
         return
-    if mcp:
+    if asked.mcp:
         output.note(f"Now start it anew: {adapter.start}; its tools stand under openfusion")
     else:
         key = f"{adapter.key_env}=local " if adapter.key_env else ""
@@ -260,29 +217,15 @@ def install_command(
 
 
 @command.command("status")
-@client_argument
-@mcp_option
-@json_option
-@url_option
-@model_option
-@file_option
-@config_option
-def status_command(
-    client: str,
-    mcp: bool,
-    as_json: bool,
-    url: str | None,
-    model: str,
-    file: Path | None,
-    config: Path | None,
-) -> None:
+@asking(LOOKING)
+def status_command(asked: Asked) -> None:
     """Say whether our part is in a client's files.
 
     Exit code 1 when a file is broken, or when our part in it was changed.
     """
-    adapter = loaded(client, mcp=mcp)
-    found = statuses(adapter, filled(url, model, config, mcp=mcp, known=True), file)
-    if as_json:
+    adapter = loaded(asked)
+    found = statuses(adapter, filled(asked, known=True), asked.file)
+    if asked.as_json:
         rows = [status_row(s) for s in found]
         output.data(
             {"client": adapter.client, "mcp": adapter.mcp, "state": found[0].state, "files": rows}
@@ -295,49 +238,30 @@ def status_command(
 
 
 @command.command("uninstall", short_help="Take our part out of a client's files again.")
-@client_argument
-@mcp_option
-@json_option
-@url_option
-@model_option
-@file_option
-@dry_run_option
-@config_option
-def uninstall_command(
-    client: str,
-    mcp: bool,
-    as_json: bool,
-    url: str | None,
-    model: str,
-    file: Path | None,
-    dry_run: bool,
-    config: Path | None,
-) -> None:
+@asking(CHANGING)
+def uninstall_command(asked: Asked) -> None:
     """Take our part out of a client's files again; what was there before comes back.
 
     --url, --model and --config matter only when the state folder was lost: they say what was installed.
     """
-    adapter, values = loaded(client, mcp=mcp), filled(url, model, config, mcp=mcp, known=True)
-    outcomes = change(adapter, values, file, take_out=True, dry_run=dry_run)
-    report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
+    change(asked, take_out=True)
 
 
-def loaded(client: str, *, mcp: bool = False) -> Adapter:
-    """Return a client; an unknown one is a ConfigError with the nearest name."""
+def loaded(asked: Asked) -> Adapter:
+    """Return the client; an unknown one is a ConfigError with the nearest name."""
     from openfusion_auto.clients.spec import load
 
-    return load(client, mcp=mcp)
+    return load(asked.client, mcp=asked.mcp)
 
 
-def filled(
-    url: str | None, model: str, config: Path | None, *, mcp: bool = False, known: bool = False
-) -> Values:
-    """Return what fills templates, for the smallest window behind `model`; `known`: a record has the address."""
+def filled(asked: Asked, *, known: bool = False) -> Values:
+    """Return what fills templates, for the smallest window behind the model; `known`: a record has the address."""
     from openfusion_auto.cli.models import doubt
     from openfusion_auto.cli.remote import server_of
     from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked, windows
 
-    settings = load_settings(config)
+    url, model = asked.url, asked.model
+    settings = load_settings(asked.config)
     # A client would learn of a slip at its first request; another router may know other names.
     if not known and url is None and (why := doubt(settings, model)):
         output.problem(f"warning: {why}")
@@ -345,11 +269,11 @@ def filled(
     open_port = known and settings.config.server.port == 0
     at = url or (URL if open_port else server_of(settings, None, option="--url").url)
     values = checked(at, model, context or CONTEXT, bound or OUTPUT)
-    if not mcp:
+    if not asked.mcp:
         return values
     keys = {u.api_key_env for u in settings.config.upstreams if u.api_key_env}
     there = () if values.url == URL else ("--server", values.url)
-    by = () if config is None else ("--config", config.absolute().as_posix())
+    by = () if asked.config is None else ("--config", asked.config.absolute().as_posix())
     args = ("mcp", *there, *by)
     return replace(values, command=program(), args=args, env=(*OWN_ENV, *sorted(keys)))
 
@@ -362,41 +286,44 @@ def program() -> str:
     return Path(found).as_posix() if found else "openfusion"
 
 
+def located(adapter: Adapter, file: Path | None) -> tuple[Path, ...]:
+    """Return where the files of a client are; `file` None = in their usual place."""
+    from openfusion_auto.clients.place import current_system, locate
+
+    return locate(adapter, os.environ, current_system(), file)
+
+
 def statuses(adapter: Adapter, values: Values, file: Path | None) -> list[Status]:
     """Return how the files of a client stand."""
     from openfusion_auto.clients.install import status
-    from openfusion_auto.clients.place import current_system, locate
     from openfusion_auto.config.paths import state_path
 
-    paths = locate(adapter, os.environ, current_system(), file)
-    return status(adapter, paths, values, state_path(os.environ))
+    return status(adapter, located(adapter, file), values, state_path(os.environ))
 
 
-def change(
-    adapter: Adapter, values: Values, file: Path | None, *, take_out: bool, dry_run: bool
-) -> list[Outcome]:
-    """Install or uninstall a client."""
+def change(asked: Asked, *, take_out: bool) -> tuple[Adapter, Values, list[Outcome]]:
+    """Install or uninstall a client, and print what was done."""
     from openfusion_auto.clients.install import install, uninstall
-    from openfusion_auto.clients.place import current_system, locate
     from openfusion_auto.config.paths import state_dir, state_path
 
-    paths = locate(adapter, os.environ, current_system(), file)
-    state = state_path(os.environ) if dry_run else state_dir(os.environ)
-    return (uninstall if take_out else install)(adapter, paths, values, state, dry_run=dry_run)
+    adapter, values = loaded(asked), filled(asked, known=take_out)
+    state = state_path(os.environ) if asked.dry_run else state_dir(os.environ)
+    do = uninstall if take_out else install
+    outcomes = do(adapter, located(adapter, asked.file), values, state, dry_run=asked.dry_run)
+    report(adapter, outcomes, values, asked)
+    return adapter, values, outcomes
 
 
-def report(
-    adapter: Adapter, outcomes: Sequence[Outcome], values: Values, *, as_json: bool, dry_run: bool
-) -> None:
+def report(adapter: Adapter, outcomes: Sequence[Outcome], values: Values, asked: Asked) -> None:
     """Print what was done."""
-    if as_json:
+    if asked.as_json:
         output.data(
             {
                 "client": adapter.client,
                 "mcp": adapter.mcp,
                 "model": None if adapter.mcp else values.model,
                 "url": values.url,
-                "dry_run": dry_run,
+                "dry_run": asked.dry_run,
                 "changed": any(o.changed for o in outcomes),
                 "files": [outcome_row(o) for o in outcomes],
             }
@@ -405,7 +332,7 @@ def report(
     for outcome in outcomes:
         if outcome.diff:
             output.emit(outcome.diff)
-        output.emit(f"{outcome.file}: {said(outcome, dry_run=dry_run)}")
+        output.emit(f"{outcome.file}: {said(outcome, dry_run=asked.dry_run)}")
         if outcome.backup:
             output.emit(f"  what was there: {outcome.backup}")
 

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1  # [s] between two looks: as fast as a person reads
 # [characters] of one block. Markdown of hostile text takes quadratic time: 0.05 s at the first, 0.2 s at the second.
-PREVIEWED = (
-    8_000  # up to here the block that is being written is shown as Markdown, beyond it as text
-)
+# Up to here the block that is being written is shown as Markdown, beyond it as text.
+PREVIEWED = 8_000
 RENDERED = 16_000  # a longer one is no Markdown: it and what follows are shown as text
 TAIL = 4_000  # [characters] of a long block that are shown while it is written: more than a screen
 

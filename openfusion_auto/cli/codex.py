@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from openfusion_auto.cli import adapter as adapters
 from openfusion_auto.cli import complete, output
-from openfusion_auto.cli.adapter import dry_run_option, file_option, url_option
+from openfusion_auto.cli.adapter import Asked, asking, dry_run_option, file_option, url_option
 from openfusion_auto.cli.common import config_option, json_option, load_settings
 
 if TYPE_CHECKING:
@@ -37,20 +37,22 @@ def command() -> None:
     """
 
 
+LOOKING = (json_option, url_option, file_option, config_option)
+CHANGING = (json_option, url_option, file_option, dry_run_option, config_option)
+
+
 @command.command("status")
-@json_option
-@url_option
-@file_option
-@config_option
-def status_command(as_json: bool, url: str | None, file: Path | None, config: Path | None) -> None:
+@asking(LOOKING)
+def status_command(asked: Asked) -> None:
     """Say what Codex asks for now.
 
     Exit code 1 when its file is broken, or when our part in it was changed.
     """
-    adapter = adapters.loaded("codex")
-    (status,) = adapters.statuses(adapter, adapters.filled(url, AUTO, config), file)
+    asked = replace(asked, client="codex")
+    values = adapters.filled(asked, known=True)
+    (status,) = adapters.statuses(adapters.loaded(asked), values, asked.file)
     now = current(status)
-    if as_json:
+    if asked.as_json:
         output.data({"object": "openfusion.codex", **adapters.status_row(status), **now})
     else:
         output.emit(f"{SAID[str(now['mode'])]} (model {now['model'] or 'not set'})")
@@ -98,77 +100,41 @@ def mode_of(model: str | None, provider: str | None, *, there: bool) -> str:
 
 
 @command.command("enable-auto", short_help="Let Codex ask for openfusion/auto.")
-@json_option
-@url_option
-@file_option
-@dry_run_option
-@config_option
-def enable_auto(
-    as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
-) -> None:
+@asking(CHANGING)
+def enable_auto(asked: Asked) -> None:
     """Let Codex ask for openfusion/auto: the router picks the model for each request."""
-    enable(AUTO, url, file, config, as_json=as_json, dry_run=dry_run)
+    enable(AUTO, asked)
 
 
 @command.command("enable-fusion")
-@json_option
-@url_option
-@file_option
-@dry_run_option
-@config_option
-def enable_fusion(
-    as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
-) -> None:
+@asking(CHANGING)
+def enable_fusion(asked: Asked) -> None:
     """Let Codex ask for openfusion/fusion: always a panel."""
-    enable(FUSION, url, file, config, as_json=as_json, dry_run=dry_run)
+    enable(FUSION, asked)
 
 
 @command.command("use-role", short_help="Let Codex ask for the best model of a role.")
 @click.argument("role", metavar="ROLE", shell_complete=complete.roles)
-@json_option
-@url_option
-@file_option
-@dry_run_option
-@config_option
-def use_role(
-    role: str, as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
-) -> None:
+@asking(CHANGING)
+def use_role(asked: Asked, role: str) -> None:
     """Let Codex ask for the best model of one role, like coder; `openfusion models` lists the roles."""
     from openfusion_auto.runtime.names import roles_of
 
-    roles = roles_of(load_settings(config).pool)
+    roles = roles_of(load_settings(asked.config).pool)
     if role not in roles:
         raise click.UsageError(f"no candidate plays the role {role!r}; roles: {', '.join(roles)}")
-    enable(PREFIX + role, url, file, config, as_json=as_json, dry_run=dry_run)
+    enable(PREFIX + role, asked)
 
 
 @command.command("disable")
-@json_option
-@url_option
-@file_option
-@dry_run_option
-@config_option
-def disable(
-    as_json: bool, url: str | None, file: Path | None, dry_run: bool, config: Path | None
-) -> None:
+@asking(CHANGING)
+def disable(asked: Asked) -> None:
     """Give Codex back what it had before."""
-    adapter, values = adapters.loaded("codex"), adapters.filled(url, AUTO, config)
-    outcomes = adapters.change(adapter, values, file, take_out=True, dry_run=dry_run)
-    adapters.report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
+    adapters.change(replace(asked, client="codex"), take_out=True)
 
 
-def enable(
-    model: str,
-    url: str | None,
-    file: Path | None,
-    config: Path | None,
-    *,
-    as_json: bool,
-    dry_run: bool,
-) -> None:
+def enable(model: str, asked: Asked) -> None:
     """Install the adapter with this model."""
-    adapter, values = adapters.loaded("codex"), adapters.filled(url, model, config)
-    outcomes = adapters.change(adapter, values, file, take_out=False, dry_run=dry_run)
-    adapters.report(adapter, outcomes, values, as_json=as_json, dry_run=dry_run)
-    if not as_json and not os.environ.get(adapter.key_env):
+    adapter, _, _ = adapters.change(replace(asked, client="codex", model=model), take_out=False)
+    if not asked.as_json and not os.environ.get(adapter.key_env):
         output.note(f"Codex wants a key: export {adapter.key_env}=local")

@@ -50,7 +50,7 @@ def models(ctx: click.Context) -> Iterable[str]:
     from openfusion_auto.runtime.names import known_names
 
     settings = settings_of(ctx)
-    return known_names(settings.pool, {m.name: m for m in settings.models})
+    return known_names(settings.pool, settings.own)
 
 
 @completing

@@ -16,6 +16,7 @@ from openfusion_auto.cli import complete, output
 from openfusion_auto.cli.common import (
     FiniteRange,
     announce_state,
+    close_engine,
     config_option,
     dry_run_option,
     is_dry_run,
@@ -211,9 +212,7 @@ async def play(
         grading = await judge.compared(judging, runs, how.parallel, count) if pairs else None
     finally:
         bar.clear()
-        for upstream in engine.means.upstreams.values():
-            await upstream.close()
-        await asyncio.to_thread(engine.means.books.store.close)
+        await close_engine(engine)
     return runs, grading
 
 

@@ -158,8 +158,7 @@ def check(settings: Settings, models: tuple[str, ...]) -> None:
     from openfusion_auto.runtime.access import check_models
 
     any_model = any(ANY_MODEL in u.offers for u in settings.config.upstreams)
-    own = {m.name: m for m in settings.models}
-    check_models(models, settings.pool, any_model=any_model, own=own)
+    check_models(models, settings.pool, any_model=any_model, own=settings.own)
 
 
 def moment_of(text: str, now_s: float) -> str:

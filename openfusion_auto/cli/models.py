@@ -36,15 +36,11 @@ def entries(settings: Settings) -> list[dict[str, object]]:
     """Return every model as `GET /v1/models` does, without live numbers."""
     from openfusion_auto.server.models import catalogue
 
-    own = {m.name: m for m in settings.models}
-    return catalogue(settings.pool, own, {}, settings.config.max_tokens.answer)
+    return catalogue(settings.pool, settings.own, {}, settings.config.max_tokens.answer)
 
 
 def show(settings: Settings) -> None:
     """Print the names as a table."""
-    from rich.box import ASCII2, SIMPLE_HEAD
-    from rich.table import Table
-
     from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, roles_of
 
     target = output.console()
@@ -57,7 +53,7 @@ def show(settings: Settings) -> None:
     for model in settings.models:
         output.emit(f"{model.name:<20} {model.says}")
     output.emit()
-    table = Table(box=SIMPLE_HEAD if output.is_fancy(target) else ASCII2, pad_edge=False)
+    table = output.boxed(target)
     for name, right in (
         ("candidate", False), ("$/M in", True), ("$/M out", True), ("context", True), ("roles", False),
     ):  # fmt: skip
@@ -92,9 +88,8 @@ def doubt(settings: Settings, model: str) -> str | None:
     from openfusion_auto.runtime.names import wanted
 
     offers = {u.name: u.offers for u in settings.config.upstreams}
-    own = {one.name: one for one in settings.models}
     try:
-        wanted(model, Options(), settings.pool, offers, own)
+        wanted(model, Options(), settings.pool, offers, settings.own)
     except FusionError as error:
         return error.message
     return None

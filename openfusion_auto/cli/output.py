@@ -15,6 +15,7 @@ from openfusion_auto.core import words
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from openfusion_auto.errors import FusionError
 
@@ -87,6 +88,14 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def boxed(target: Console) -> Table:
+    """Return an empty table with a line under its head, drawn in letters where the console is not fancy."""
+    from rich.box import ASCII2, SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(box=SIMPLE_HEAD if is_fancy(target) else ASCII2, pad_edge=False)
 
 
 def is_fancy(target: Console) -> bool:

@@ -189,11 +189,9 @@ def show(probes: Sequence[Probe], columns: Sequence[Column], *, as_json: bool) -
 
 def show_table(probes: Sequence[Probe], columns: Sequence[Column], target: Console) -> None:
     """Print the matrix for a person: as wide as the terminal, an API a block; Markdown is for files and pipes."""
-    from rich.box import ASCII2, SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD if output.is_fancy(target) else ASCII2, pad_edge=False)
+    table = output.boxed(target)
     for name in ("", "probe"):
         table.add_column(name, no_wrap=True)
     for column in columns:

@@ -50,21 +50,14 @@ def found(trace_id: str, settings: Settings) -> Trace:
     Raises:
         Failure: it is not there, or this version cannot read it.
     """
+    from openfusion_auto.cli import kept
     from openfusion_auto.runtime.archive import restored
-    from openfusion_auto.runtime.clock import Clock
-    from openfusion_auto.server.build import build_store
     from openfusion_auto.store.records import Unreadable
 
-    output.log_as_notes()
-    for dry in (False, True):
-        store = build_store(settings, dry_run=dry, clock=Clock())
-        try:
-            row = store.trace(trace_id)
-        finally:
-            store.close()
-        if row is not None:
-            try:
-                return restored(row.document)
-            except Unreadable:
-                raise output.Failure(f"{trace_id}: was recorded by another version") from None
-    raise output.Failure(f"{trace_id[:80]}: is not in the store of {settings.state_path}")
+    row = kept.row(settings, trace_id)
+    if row is None:
+        raise output.Failure(f"{trace_id[:80]}: is not in the store of {settings.state_path}")
+    try:
+        return restored(row.document)
+    except Unreadable:
+        raise output.Failure(f"{trace_id}: was recorded by another version") from None

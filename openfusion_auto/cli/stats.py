@@ -133,24 +133,16 @@ def find(config: Path | None, *, dry_run: bool) -> Place:
     """Return the file that the configuration names, opened when it is there.
 
     Raises:
-        Failure: it cannot be read.
-        StoreTooNew: a later version has written it.
+        Failure, StoreTooNew: it cannot be read.
     """
-    import sqlite3
-
+    from openfusion_auto.cli.kept import opened
     from openfusion_auto.runtime.clock import Clock
-    from openfusion_auto.store.files import file_in, reason
-    from openfusion_auto.store.retention import Limits
-    from openfusion_auto.store.sqlite import SqliteStore
+    from openfusion_auto.store.files import file_in
 
     settings, clock = load_settings(config), Clock()
     dry = is_dry_run(settings, asked=dry_run)
     path = file_in(settings.state_path, dry_run=dry)
-    try:
-        store = SqliteStore(path, Limits(), clock.wall) if path.exists() else None
-    except (sqlite3.Error, OSError) as error:
-        raise output.Failure(f"{path} cannot be read: {reason(error)}") from None
-    return Place(settings, path, dry, store, clock.wall())
+    return Place(settings, path, dry, opened(path, clock), clock.wall())
 
 
 def check_candidate(place: Place, candidate: str | None) -> None:

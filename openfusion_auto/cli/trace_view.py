@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openfusion_auto.cli.output import count, is_fancy, text_of, usd
 from openfusion_auto.cli.route_view import say
+from openfusion_auto.core.words import has_date
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,9 @@ OUTCOME_COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "runnin
 
 
 def when(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """Return a moment [s since 1970] as local time."""
+    """Return a moment [s since 1970] as local time; `-` for none."""
+    if not has_date(at):
+        return "-"
     return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime(form)
 
 

@@ -33,9 +33,8 @@ log = logging.getLogger("openfusion.workers")
 STEADY_S = 30.0  # [s] a worker that lived so long had no trouble with starting
 PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before the next try after so many failures
 MAX_FAILURES = 5  # in a row, of a worker, while no other serves: then it is given up
-GRACE_S = (
-    15.0  # [s] beyond the drain time in which a worker must have ended: its store is written in 10
-)
+# [s] beyond the drain time in which a worker must have ended: its store is written in 10.
+GRACE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)

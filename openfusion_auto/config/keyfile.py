@@ -35,9 +35,8 @@ PREFIX = "of_"
 RANDOM_BYTES = 32
 BODY_CHARS, CHECK_CHARS = 43, 6  # 62^43 > 2^256, 62^6 > 2^32
 ALPHABET = string.digits + string.ascii_letters
-HINT_CHARS = (
-    7  # of a key that are shown: the prefix and four of the random ones, 232 bits stay unknown
-)
+# Of a key that are shown: the prefix and four of the random ones, 232 bits stay unknown.
+HINT_CHARS = 7
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _KEY = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{BODY_CHARS + CHECK_CHARS}}}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")

@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +24,7 @@ from openfusion_auto.config.template import builtin_upstreams, config_template
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.mode import nominal_usd
-from openfusion_auto.core.own import OwnModel
+from openfusion_auto.core.own import OwnModel, OwnModels
 from openfusion_auto.core.rules import Rule
 from openfusion_auto.core.types import Policy, Pool
 from openfusion_auto.data import data_root
@@ -39,16 +38,11 @@ ENV_KEYS: Mapping[str, str] = {
     "OPENFUSION_HOST": "server.host",
     "OPENFUSION_PORT": "server.port",
 }
-# Flags by their name on the command line; a dotted key is taken as it is.
+# What `openfusion serve` may be told.
 FLAG_KEYS: Mapping[str, str] = {
     "host": "server.host",
     "port": "server.port",
     "workers": "server.workers",
-    "pool": "pool.file",
-    "cost-quality": "auto.cost_quality",
-    "mode": "auto.mode",
-    "max-usd": "auto.max_usd",
-    "max-calls": "auto.max_calls",
     "store": "store.enabled",
 }
 _LEAVES = tuple(key for key in leaves(Config) if "[]" not in key)
@@ -98,6 +92,11 @@ class Settings:
     def builtin(self) -> bool:
         """Whether no file was read."""
         return self.source is None
+
+    @property
+    def own(self) -> OwnModels:
+        """`[[models]]` by their name."""
+        return {model.name: model for model in self.models}
 
     @property
     def client_keys(self) -> tuple[str, ...]:
@@ -150,8 +149,7 @@ def load(
     Args:
         path: The file that the command line names; relative to `cwd`.
         env: The environment; an empty value counts as unset.
-        flags: Values of the command line by flag name (`port`, `cost-quality`) or dotted key; None =
-            not given.
+        flags: Values of the command line by flag name (`FLAG_KEYS`); None = not given.
         cwd: The working folder.
 
     Raises:
@@ -162,14 +160,13 @@ def load(
     config = _validate(file, overrides)
     if not config.upstreams:
         config = config.model_copy(update={"upstreams": builtin_upstreams(config.pool.file)})
-    by_flag = overrides.get("pool.file", ("", ""))[1].startswith("flag:")
-    base = cwd if file is None or by_flag else file.path.parent
+    base = file.path.parent if file else cwd
     label = partial(_label, file, overrides)
     pool_source = find_pool(config.pool.file, base, label(("pool", "file")))
     pool = load_pool(pool_source, shown=_shown(pool_source, cwd))
     _check_upstreams(pool, config, _shown(pool_source, cwd))
     _check_roles(pool, config, label)
-    experience = _experience(config, file.path.parent if file else cwd, cwd)
+    experience = _experience(config, base, cwd)
     state = state_path(env)
     secrets, key_places, warnings = find_secrets(
         file.path.parent if file else None, config, env, state
@@ -231,13 +228,8 @@ def _overrides(env: Mapping[str, str], flags: Mapping[str, object]) -> _Override
         if text:
             found[key] = (_number(text) if key == "server.port" else text, f"env:{name}")
     for name, value in flags.items():
-        key = FLAG_KEYS.get(name, name)
-        if key not in _LEAVES:
-            raise ConfigError(
-                f"flag:--{name}: is not a setting{near(name, [*FLAG_KEYS, *_LEAVES])}"
-            )
         if value is not None:
-            found[key] = (str(value) if isinstance(value, Path) else value, f"flag:--{name}")
+            found[FLAG_KEYS[name]] = (value, f"flag:--{name}")
     return found
 
 
@@ -298,11 +290,9 @@ def _check_upstreams(pool: Pool, config: Config, shown: str) -> None:
     lines = []
     for upstream, ids in strays.items():
         more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        close = get_close_matches(upstream, names, n=1)
-        hint = f'; did you mean "{close[0]}"?' if close else ""
         lines.append(
-            f'{shown}: candidate "{ids[0]}"{more}: upstream "{upstream}" is not in [[upstreams]] '
-            f"(there: {', '.join(names)}{hint}); add it, or set pool.file"
+            f'{shown}: candidate "{ids[0]}"{more}: upstream "{upstream}" is not in [[upstreams]]'
+            f"{near(upstream, names)}; there: {', '.join(names)}. Add it, or set pool.file"
         )
     if lines:
         raise ConfigError("\n".join(lines))
@@ -325,9 +315,7 @@ def _experience(config: Config, base: Path, cwd: Path) -> Experience | None:
     """Return the experience that the configuration names, a path relative to its file."""
     if config.auto.experience is None:
         return None
-    from openfusion_auto.config.experience import (
-        load_experience,
-    )  # numpy: only where it is asked for
+    from openfusion_auto.config.experience import load_experience  # numpy: only where asked for
 
     found = base / Path(config.auto.experience).expanduser()
     return load_experience(found, shown=_shown(found, cwd)).experience

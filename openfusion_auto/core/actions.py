@@ -19,9 +19,8 @@ from openfusion_auto.core.shell import Command, commands_of
 from openfusion_auto.core.types import Level
 
 MOST_CALLS = 64  # of a session's newest calls that are looked at
-REMEMBERED = (
-    1_024  # calls whose signs are kept in memory: an agent's loop sends them again with every turn
-)
+# Calls whose signs are kept in memory: an agent's loop sends them again with every turn.
+REMEMBERED = 1_024
 
 
 class Danger(NamedTuple):

@@ -1,7 +1,8 @@
 """Recognise the calls that a coding client makes for itself: titles, summaries, commit messages, probes.
 
 They come without tools, and what they want stands in a short system prompt or in the last user message. A long system
-prompt is never one of them, so an agent's own instructions ("write good commit messages") make nothing auxiliary.
+prompt is none of them, so an agent's own instructions ("write good commit messages") make nothing auxiliary. One is:
+Claude Code's check of an action in its permission mode `auto`.
 
 Source: the clients' own requests (Claude Code 2.1, OpenCode 1.18, Goose 1.34, Codex 0.169, Aider 0.86, Qwen Code 0.24).
 """
@@ -15,12 +16,13 @@ from typing import NamedTuple
 
 from openfusion_auto.core.prompt import Message, Prompt
 
-SYSTEM_CHARS = (
-    2_500  # a system prompt above this is an agent's, not an instruction for one small answer
-)
+# A system prompt above this is an agent's, not an instruction for one small answer.
+SYSTEM_CHARS = 2_500
 ASK_CHARS = 600  # [characters] of a user's words that may ask for something auxiliary
 NEXT_WORD_CHARS = 12
 PROBE_TOKENS = 1  # an answer of one token is a quota probe, whatever it asks
+
+SAFETY_CHECK = "safety check"  # whether an agent may do what it is about to do
 
 _PROBES = frozenset({"quota", "ping", "warmup", "count", "test connection"})
 
@@ -55,6 +57,8 @@ _MEMORY = (
     "memory extraction subagent",
     "memory consolidation subagent",
 )
+
+_MONITOR = "You are a security monitor for autonomous"
 
 # -- what a person or a client asks in words ---------------------------------------------------------------------------
 
@@ -256,13 +260,16 @@ def find_aux(prompt: Prompt, words: str, last_text: str) -> Aux | None:
         found = next((m for m in marks if m in head), None)
         if found:
             return Aux(name, found, with_tools=True)
-    return _by_system(prompt.messages) or _by_words(words, prompt) or _by_schema(prompt)
+    by_system = _by_system(prompt.messages, tools=bool(prompt.tools))
+    return by_system or _by_words(words, prompt) or _by_schema(prompt)
 
 
-def _by_system(messages: tuple[Message, ...]) -> Aux | None:
+def _by_system(messages: tuple[Message, ...], *, tools: bool) -> Aux | None:
     for message in messages:
         if message.role in ("system", "developer"):
             text = message.text
+            if text.startswith(_MONITOR) and not tools:
+                return Aux(SAFETY_CHECK, "security monitor")
             found = _read_system(text) if 0 < len(text) <= SYSTEM_CHARS else None
             if found:
                 return found

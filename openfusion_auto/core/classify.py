@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from openfusion_auto.core import reading
 from openfusion_auto.core.actions import dangers
+from openfusion_auto.core.aux_calls import SAFETY_CHECK
 from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.facts import Facts, read_facts
 from openfusion_auto.core.features import features_of
@@ -25,10 +26,8 @@ from openfusion_auto.core.types import KINDS, LEVELS, Evidence, Kind, Level, Nee
 
 # What a wrong answer costs is little whatever these mention: it is read by a person before anything happens.
 HARMLESS: frozenset[Kind] = frozenset({"test", "docs", "explain", "aux", "chat"})
-LONG_SUMMARIES = (
-    "compaction",
-    "memory",
-)  # of the calls that a client makes for itself, those that take thought
+# Of the calls that a client makes for itself, those that take thought.
+THOUGHTFUL = ("compaction", "memory", SAFETY_CHECK)
 # Added to the log-odds of high risk: missing one costs more than a check too many.
 HIGH_RISK_BIAS = 0.6
 # [characters] of words and pastes beyond which a text is not taken for a client's own call by its words alone: a bug
@@ -49,9 +48,11 @@ class Verdict(NamedTuple):
 def classify(facts: Facts) -> Verdict:
     """Judge what was read. Pure; equal facts give equal verdicts, evidence included."""
     if facts.aux is not None:
-        hard: Level = "medium" if facts.aux.name in LONG_SUMMARIES else "low"
+        hard: Level = "medium" if facts.aux.name in THOUGHTFUL else "low"
+        # A summary is read by whoever goes on; after a check nobody looks before something runs.
+        risk: Level = "high" if facts.aux.name == SAFETY_CHECK else "low"
         said = Evidence(f"kind.aux.{facts.aux.name}", 5.0, facts.aux.why)
-        return Verdict("aux", "low", hard, (said,))
+        return Verdict("aux", risk, hard, (said,))
     if facts.closing:
         said = Evidence("kind.chat.closing", 5.0, "closes the task")
         return Verdict("chat", "low", "low", (said,))

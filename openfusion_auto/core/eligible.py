@@ -27,12 +27,12 @@ from openfusion_auto.core.types import (
     Task,
 )
 
-MIN_OUTPUT = (
-    1024  # [tokens] room for an answer that the context window must leave when no bound is asked
-)
-ROOM = (
-    1.05  # token counts are estimates from bytes: ask for five percent more window than estimated
-)
+# Offered for `web_search` by an upstream whose dialect lacks others of the web tools that are asked for.
+SEARCH_ALONE = "web_search alone"
+# [tokens] room for an answer that the context window must leave when no bound is asked.
+MIN_OUTPUT = 1024
+# Token counts are estimates from bytes: ask for five percent more window than estimated.
+ROOM = 1.05
 NO_WISHES = (Preferences(), Preferences(fail_open=True))
 
 Rule = Callable[[Candidate, Task, State], "str | None"]
@@ -87,12 +87,12 @@ def provider_unmet(c: Candidate, task: Task, state: State) -> str | None:
 
 def web_not_offered(c: Candidate, task: Task, state: State) -> str | None:
     """The request lets models search the web, and its upstream has no tool for that."""
-    if not task.needs.web or "web_search" in state.offers.get(c.upstream, ()):
+    offers = state.offers.get(c.upstream, ())
+    if not task.needs.web or "web_search" in offers:
         return None
-    return (
-        f"upstream {c.upstream} has no such web tools: it must declare them"
-        ' (offers = ["web_search"]), and the dialect responses has no web_fetch'
-    )
+    if SEARCH_ALONE in offers:
+        return f"upstream {c.upstream} has no web_fetch: its dialect knows web_search alone"
+    return f'upstream {c.upstream} does not declare web tools (offers = ["web_search"])'
 
 
 def said_of(c: Candidate, task: Task) -> list[Each]:

@@ -16,7 +16,6 @@ from openfusion_auto.core.lexicon import word_set
 from openfusion_auto.core.outcomes import Outcome, is_result, struggle_of, tried
 from openfusion_auto.core.prompt import Message, Prompt
 from openfusion_auto.core.rejection import still_fails
-from openfusion_auto.core.tokens import prompt_bytes, text_bytes
 from openfusion_auto.core.types import Turn
 
 REJECTED = 2  # times that a person says "still broken" of one task: the session's model is stuck
@@ -46,8 +45,6 @@ class Facts:
         images: Pictures in the request.
         tool_calls: The history holds tool calls.
         calls: Names and arguments of the tool calls since the standing task, heads only, the newest last.
-        task_bytes: UTF-8 bytes of `words` [bytes].
-        envelope_bytes: All other readable bytes of the request [bytes].
     """
 
     turn: Turn
@@ -65,8 +62,6 @@ class Facts:
     images: int = 0
     tool_calls: bool = False
     calls: tuple[tuple[str, str], ...] = ()
-    task_bytes: int = 0
-    envelope_bytes: int = 0
 
 
 # -- agreement -----------------------------------------------------------------------------------------------------
@@ -158,7 +153,6 @@ def read_facts(prompt: Prompt) -> Facts:
         if not closing:
             words, proposal, rejected = _standing_task(messages, last, heard, asked=asked)
     outcomes = tried(messages, last)
-    task_bytes = text_bytes(words.words)
     return Facts(
         turn=_turn(prompt, aux, tail_is_tool=tail_is_tool),
         words=words.words,
@@ -175,8 +169,6 @@ def read_facts(prompt: Prompt) -> Facts:
         images=_count_images(messages),
         tool_calls=any(m.tool_calls for m in messages),
         calls=_calls(messages, last),
-        task_bytes=task_bytes,
-        envelope_bytes=max(0, prompt_bytes(prompt) - task_bytes),
     )
 
 

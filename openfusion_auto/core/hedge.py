@@ -1,7 +1,7 @@
 """Whether a second model is asked when the first stays silent, when, and how often: the rules; nothing waits here.
 
     may_hedge   whether this turn can have one: a person waits, one model answers, nobody named it, another can serve
-    patience    how long the first may be silent: a quantile of its own latest waits, else a fixed time
+    silence    how long the first may be silent: a quantile of its own latest waits, else a fixed time
     second      who is asked then: the next ranked one whose breaker is closed
     Share       how often: never more than a share of all requests
 
@@ -22,7 +22,7 @@ from openfusion_auto.core.types import Breaker, Decision
 PHASE = "hedge"  # of the second call, in trace and ledger
 MIN_WAITS = 20  # measured waits below which a quantile of the tail says nothing
 MAX_WAITS = 64  # latest waits that count: minutes to hours of one model, so that its weather shows
-MIN_S = 0.1  # [s] least patience: below it a second call cannot win much
+MIN_S = 0.1  # [s] least silence: below it a second call cannot win much
 WHOLE = 1_000_000  # parts of one hedge, so that shares add up exactly
 MAX_CREDIT = 10 * WHOLE  # hedges that a quiet time saves up: an outage must not double every call
 
@@ -46,7 +46,7 @@ class Hedging:
     max_usd_per_day: float
 
 
-class Patience(NamedTuple):
+class Silence(NamedTuple):
     """How long a model may be silent [s], and by which rule."""
 
     s: float
@@ -65,7 +65,7 @@ def may_hedge(decision: Decision, *, named: bool) -> bool:
     return len(steps) == 1 and len(steps[0].candidates) > 1
 
 
-def patience(waits_s: Sequence[float], settings: Hedging, *, streamed: bool) -> Patience:
+def silence(waits_s: Sequence[float], settings: Hedging, *, streamed: bool) -> Silence:
     """Return how long a model may be silent.
 
     Args:
@@ -75,12 +75,12 @@ def patience(waits_s: Sequence[float], settings: Hedging, *, streamed: bool) -> 
     """
     if settings.quantile <= 0 or len(waits_s) < MIN_WAITS:
         if streamed:
-            return Patience(settings.after_s, "hedge.after_s")
-        return Patience(settings.whole_after_s, "hedge.whole_after_s")
+            return Silence(settings.after_s, "hedge.after_s")
+        return Silence(settings.whole_after_s, "hedge.whole_after_s")
     rank = math.ceil(settings.quantile * len(waits_s))  # nearest rank
     wait_s = sorted(waits_s)[max(1, rank) - 1]
     rule = f"{settings.quantile:g} quantile of its last {len(waits_s)} waits"
-    return Patience(max(MIN_S, wait_s), rule)
+    return Silence(max(MIN_S, wait_s), rule)
 
 
 def second(candidates: Sequence[str], breakers: Mapping[str, Breaker], now_s: float) -> str | None:

@@ -23,9 +23,8 @@ NO_FRONT = 0.2  # slope taken for a pool whose front has one member or whose pri
 FLATTEST, STEEPEST = 1e-3, 1e3
 # Money counts less where a wrong answer is dear, more where it costs a glance.
 BY_RISK: dict[Level, float] = {"low": 1.5, "medium": 1.0, "high": 0.35}
-FOR_ITSELF = (
-    1e4  # calls that a client makes for itself (titles, summaries) are bought by price alone
-)
+# Calls that a client makes for itself (titles, summaries) are bought by price alone, unless something runs by them.
+FOR_ITSELF = 1e4
 
 
 def scale(cost_quality: float) -> tuple[float, float, float]:
@@ -53,7 +52,7 @@ def factor(task: Task) -> float:
     Cost is a share of what this task costs at the dearest candidate; a task of twice the effort makes each such share
     twice the money.
     """
-    if task.turn == "aux" or task.kind == "aux":
+    if (task.turn == "aux" or task.kind == "aux") and task.risk != "high":
         return FOR_ITSELF
     return BY_RISK[task.risk] * task.effort
 

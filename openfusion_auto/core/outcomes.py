@@ -74,25 +74,11 @@ _ERROR_LINE = re.compile(
 _START_CHARS = 160  # an error that does not stand in the first line counts only with an exit code or a traceback
 # One of these stands in every result that the patterns can call failed.
 _TROUBLE = (
-    *(
-        "error",
-        "exit",
-        "code",
-        "status",
-        "fail",
-        "fatal",
-        "panic",
-        "exception",
-        "traceback",
-        "not found",
-        "no such",
-    ),
-    *("denied", "cannot", "could not", "unable", "invalid", "\ne   "),
+    *("error", "exit", "code", "status", "fail", "fatal", "panic", "exception", "traceback"),
+    *("not found", "no such", "denied", "cannot", "could not", "unable", "invalid", "\ne   "),
 )
-_HTTP_FINE, _HTTP_BAD = (
-    200,
-    400,
-)  # "status: 204" is an HTTP status; exit codes end at 255, but nobody uses 200
+# "status: 204" is an HTTP status; exit codes end at 255, but nobody uses 200.
+_HTTP_FINE, _HTTP_BAD = 200, 400
 _VARIES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27,}|\d+")
 
 

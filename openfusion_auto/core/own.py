@@ -15,10 +15,8 @@ ANY_MODEL = "any_model"  # an upstream that offers this takes models that are no
 PLAIN = Options()
 # Who answers and who judges is what such a name stands for: a request cannot put others in their place.
 ITS_OWN = ("panel", "candidates", "judge")
-WAYS = (
-    "mode",
-    "strategy",
-)  # of answering: who gives one has chosen, so the other is not the name's
+# Of answering: who gives one has chosen, so the other is not the name's.
+WAYS = ("mode", "strategy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,10 @@ class OwnModel:
             known = [v for v in (getattr(own, limit), getattr(asked, limit)) if v is not None]
             said[limit] = min(known, default=None)
         return replace(own, **said)
+
+
+OwnModels = Mapping[str, OwnModel]  # by name
+NONE_OWN: OwnModels = {}
 
 
 def host_of(offers: Mapping[str, tuple[str, ...]]) -> str | None:

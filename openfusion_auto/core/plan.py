@@ -19,9 +19,8 @@ from openfusion_auto.core.types import Candidate, Kind, Plan, Policy, Pool, Scor
 # Members of a panel lie at most this far below the strongest: quality of members beats diversity.
 CLOSE_STRENGTH = 0.25
 INNER_OUTPUT = 4_096  # [tokens] bound of a verifier's or judge's answer (recipes use the same)
-INNER_WORDS = (
-    1_500  # [tokens] at most of a recipe's own words: instructions, five findings of 500 characters
-)
+# [tokens] at most of a recipe's own words: instructions, five findings of 500 characters.
+INNER_WORDS = 1_500
 MENDED = 0.2  # share of answers that are written again, where nothing better is known
 AGAIN = 0.2  # share of larger panels whose judge is asked twice: two answers are left of them, or the vote is tied
 CHECKING = ("verify", "judge", "analysis")  # phases that write a verdict

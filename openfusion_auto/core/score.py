@@ -158,7 +158,8 @@ def chances(strength: Vector, ease: float) -> Vector:
 
 def ease_of(task: Task) -> float:
     """Return how much easier the task is than a benchmark's [log-odds]."""
-    if task.ease is None and (task.turn == "aux" or task.kind in ("aux", "chat")):
+    easy = task.risk != "high" and (task.turn == "aux" or task.kind in ("aux", "chat"))
+    if task.ease is None and easy:
         return EASE_TALK
     known = EASE[task.complexity] if task.ease is None else task.ease
     return known + (EASE_STRUGGLING if task.struggling else 0.0)

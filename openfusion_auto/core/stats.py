@@ -6,12 +6,10 @@ from dataclasses import replace
 
 from openfusion_auto.core.types import Stats
 
-HALF_LIFE_S = (
-    900.0  # [s] after a quarter of an hour a sample counts half: provider weather changes hourly
-)
-PRIOR_OK = (
-    19.0  # prior for availability, as if 19 of 20 calls had worked (no public data; a mild default)
-)
+# [s] after a quarter of an hour a sample counts half: provider weather changes hourly.
+HALF_LIFE_S = 900.0
+# Prior for availability, as if 19 of 20 calls had worked (no public data; a mild default).
+PRIOR_OK = 19.0
 PRIOR_FAILED = 1.0
 PRIOR_HITS = 2.0  # predictions of cached tokens that are taken as confirmed
 LEAST = 1e-6  # of a sample: less is what rounding leaves of a difference

@@ -14,24 +14,10 @@ from xml.sax.saxutils import escape
 
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.evals.plot_layout import HEIGHT, WIDTH, layout, summary
-from openfusion_auto.evals.plot_types import (
-    Chart,
-    Colour,
-    Dot,
-    Interval,
-    Line,
-    Mark,
-    Scale,
-    Series,
-    Shape,
-    Style,
-    Text,
-)
+from openfusion_auto.evals.plot_types import Chart, Colour, Line, Mark, Shape, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-__all__ = ["SUFFIXES", "Chart", "Dot", "Interval", "Scale", "Series", "Style", "png", "save", "svg"]
 
 SUFFIXES = (".svg", ".png")
 LIGHT: Mapping[Colour, str] = {
@@ -137,9 +123,7 @@ def png(chart: Chart) -> bytes:
         paint(axes, mark, order)
     out = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # a letter that the font lacks is drawn as a box, and that is all
+        warnings.simplefilter("ignore")  # a letter that the font lacks is drawn as a box
         figure.savefig(out, format="png")
     return out.getvalue()
 

@@ -15,7 +15,6 @@ from openfusion_auto.evals.plot_types import (
     Dot,
     Line,
     Mark,
-    Series,
     Shape,
     Style,
     Text,
@@ -24,9 +23,8 @@ from openfusion_auto.evals.plot_types import (
 WIDTH, HEIGHT = 860, 540  # [pixels]
 LEFT, RIGHT, TOP, BOTTOM = 78, 832, 92, 452  # the frame of the axes [pixels]
 SIZE = 12.0  # of labels and ticks [pixels]
-CHARACTER = (
-    0.58  # mean width of a character, as a share of the size; the fonts used are a little narrower
-)
+# Mean width of a character, as a share of the size; the fonts used are a little narrower.
+CHARACTER = 0.58
 LOG_FROM = 20.0  # ratio of largest to smallest x from which an axis is logarithmic
 STEPS = 24  # pieces of a line between two points
 FAR = 40.0  # what a label pays for each ring that it is farther away, as area that it covers [pixels^2]
@@ -65,10 +63,12 @@ def layout(chart: Chart) -> list[Mark]:
     """Return all marks of a chart, in the order in which they are drawn."""
     chart = chart.checked()
     x = x_axis(chart)
-    y = linear([v for dot in chart.dots for v in dot.ys], BOTTOM, TOP)
+    y = linear([dot.y for dot in chart.dots], BOTTOM, TOP)
     marks = [*frame(chart, x, y), *legend(chart)]
     for series in chart.series:
-        marks += strokes(series, x.place, y.place)
+        if series.joined and len(series.dots) > 1:
+            line = tuple((x.place(at), y.place(up)) for at, up in mixture(series.dots))
+            marks.append(Line(line, series.style, 2))
     for series in reversed(chart.series):
         marks += (symbol(series.style, x.place(d.x), y.place(d.y)) for d in series.dots)
     return [*marks, *labels(chart, x.place, y.place, marks)]
@@ -76,11 +76,9 @@ def layout(chart: Chart) -> list[Mark]:
 
 def x_axis(chart: Chart) -> Axis:
     """Return the x axis, logarithmic where that shows more."""
-    values = [v for dot in chart.dots for v in dot.xs]
+    values = [dot.x for dot in chart.dots]
     spread = min(values) > TINY and max(values) >= LOG_FROM * min(values)
-    if chart.x_scale == "log" or (chart.x_scale == "auto" and spread):
-        return logarithmic(values, LEFT, RIGHT)
-    return linear(values, LEFT, RIGHT)
+    return (logarithmic if spread else linear)(values, LEFT, RIGHT)
 
 
 def linear(values: Sequence[float], start: float, end: float) -> Axis:
@@ -186,20 +184,6 @@ def symbol(style: Style, x: float, y: float) -> Shape:
     return Shape(points, style, filled=style == "front")
 
 
-def strokes(series: Series, x: Place, y: Place) -> Iterator[Line]:
-    """Yield the line through a series and the intervals of its points."""
-    if series.joined and len(series.dots) > 1:
-        yield Line(tuple((x(at), y(up)) for at, up in mixture(series.dots)), series.style, 2)
-    for dot in series.dots:
-        at, up = x(dot.x), y(dot.y)
-        if dot.y_interval:
-            low, high = (y(v) for v in dot.y_interval)
-            yield from bar((at, low), (at, high), (4, 0), series.style)
-        if dot.x_interval:
-            left, right = (x(v) for v in dot.x_interval)
-            yield from bar((left, up), (right, up), (0, 4), series.style)
-
-
 def mixture(dots: Sequence[Dot]) -> Iterator[tuple[float, float]]:
     """Yield a line through points, in steps: what lies straight between two points is bent on a logarithmic axis."""
     ordered = sorted(dots, key=lambda d: d.x)
@@ -207,15 +191,6 @@ def mixture(dots: Sequence[Dot]) -> Iterator[tuple[float, float]]:
     for a, b in pairwise(ordered):
         for i in range(1, STEPS + 1):
             yield a.x + (b.x - a.x) * i / STEPS, a.y + (b.y - a.y) * i / STEPS
-
-
-def bar(
-    start: tuple[float, float], end: tuple[float, float], cap: tuple[float, float], style: Style
-) -> Iterator[Line]:
-    """Yield a stroke with a cap at both ends."""
-    yield Line((start, end), style, 1.2)
-    for x, y in (start, end):
-        yield Line(((x - cap[0], y - cap[1]), (x + cap[0], y + cap[1])), style, 1.2)
 
 
 def labels(chart: Chart, x: Place, y: Place, marks: Sequence[Mark]) -> Iterator[Mark]:

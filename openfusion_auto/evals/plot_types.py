@@ -9,31 +9,17 @@ from typing import Literal
 TINY = 1e-12  # what is nearer to 0 counts as 0 on an axis
 
 Style = Literal["front", "policy", "model"]
-Scale = Literal["auto", "log", "linear"]
 Colour = Literal["paper", "grid", "soft", "ink", "front", "policy", "model"]
 Anchor = Literal["start", "middle", "end"]
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One point, in the units of the axes, with intervals where they are known."""
+    """One point, in the units of the axes."""
 
     label: str
     x: float
     y: float
-    x_interval: Interval | None = None
-    y_interval: Interval | None = None
-
-    @property
-    def xs(self) -> tuple[float, ...]:
-        """All numbers along x."""
-        return (self.x, *(self.x_interval or ()))
-
-    @property
-    def ys(self) -> tuple[float, ...]:
-        """All numbers along y."""
-        return (self.y, *(self.y_interval or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +44,6 @@ class Chart:
         source: Where the numbers are from; the last line.
         x_prefix: In front of each number along x, such as `$`.
         y_suffix: Behind each number along y, such as ` %`.
-        x_scale: `auto` is logarithmic when all x are positive and differ 20 times or more.
     """
 
     title: str
@@ -68,7 +53,6 @@ class Chart:
     source: str = ""
     x_prefix: str = ""
     y_suffix: str = ""
-    x_scale: Scale = "auto"
 
     @property
     def dots(self) -> tuple[Dot, ...]:
@@ -79,15 +63,13 @@ class Chart:
         """Return the chart itself.
 
         Raises:
-            ValueError: there is nothing to draw, a number is not finite, or not positive on a log scale.
+            ValueError: there is nothing to draw, or a number is not finite.
         """
         if not self.dots:
             raise ValueError("there is nothing to draw")
         for dot in self.dots:
-            if not all(map(math.isfinite, (*dot.xs, *dot.ys))):
+            if not (math.isfinite(dot.x) and math.isfinite(dot.y)):
                 raise ValueError(f"{dot.label!r} has a number that is not finite")
-            if self.x_scale == "log" and min(dot.xs) <= TINY:
-                raise ValueError(f"{dot.label!r} has no place on a logarithmic axis")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Is a later receipt worse than an earlier one of the same tasks?"""
+"""Is a later receipt worse than an earlier one of the same tasks? Whoever asks has seen that they are the same."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ def regressions(before: Document, after: Document) -> list[str]:
 
     Accuracy is worse below the earlier 95 % interval: what chance alone brings once in forty times.
     """
-    if before["digests"]["cases"] != after["digests"]["cases"]:
-        return ["the earlier receipt is of other tasks: they cannot be compared"]
     old, new = auto_of(before), auto_of(after)
     if old is None or new is None or old["accuracy"] is None or new["accuracy"] is None:
         return ["accuracy was not measured in both (a dry run, or nothing was graded)"]

@@ -8,8 +8,8 @@ means over the sources, each counting the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -79,7 +79,6 @@ class SourceReport:
     source: Source
     front: Front
     policies: tuple[PolicyReport, ...]
-    curves: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +132,15 @@ def replay(
     score, usd = np.nanmean(source.score, axis=0), np.nanmean(source.usd, axis=0)
     hindsight = front([(m, float(usd[j]), float(score[j])) for j, m in enumerate(source.models)])
     learned = learned_front(parts)
-    reports, curves = [], {}
+    reports = []
     for plan in plans(check, seed):
         runs = [
             play(parts, plan.make(k), k if plan.all else None, plan.check)
             for k in (plan.all or (0.0,))
         ]
-        curves[plan.name] = tuple((float(r.usd.mean()), float(r.score.mean())) for r in runs)
         reports.append(report(plan, runs, parts, learned, hindsight, seed))
         progress(plan.name)
-    return SourceReport(source, hindsight, tuple(reports), curves)
+    return SourceReport(source, hindsight, tuple(reports))
 
 
 def play(

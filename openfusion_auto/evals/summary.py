@@ -14,14 +14,8 @@ from openfusion_auto.evals.metrics import wilson
 Record = Mapping[str, Any]
 Json = dict[str, object]
 VERDICTS = ("correct", "wrong", "unparsed", "unanswered", "skipped")
-OUTCOMES = (
-    "won",
-    "lost",
-    "tie",
-    "unparsed",
-    "unanswered",
-    "not_judged",
-)  # of Auto against a baseline
+# Of Auto against a baseline.
+OUTCOMES = ("won", "lost", "tie", "unparsed", "unanswered", "not_judged")
 DIGITS = 10
 
 

@@ -29,9 +29,8 @@ Body = Mapping[str, object]
 CONNECT_S = 2.0  # [s] the server is on this machine, or near
 ALIVE_S = 1.0  # [s] for a server to say that it is one
 LOOK_S = 10.0  # [s] for what calls no model
-ANSWER_S = (
-    3600.0  # [s] the server's own bounds are far below; only a dead line is silent for longer
-)
+# [s] the server's own bounds are far below; only a dead line is silent for longer.
+ANSWER_S = 3600.0
 MAX_ANSWER = 64 * 2**20  # [bytes]
 RUNNING = 8  # requests under way that are looked through for ours, the newest
 LOOKS = 5  # times; a request that another worker has is never seen

@@ -30,9 +30,8 @@ from openfusion_auto.wire.options import IDS_LIMIT
 AUTO, FUSION, VERIFIER = "openfusion/auto", "openfusion/fusion", "openfusion/verifier"
 OWN = "openfusion/"  # names under this stand for whoever the router picked
 TICK_S = 1.0  # [s] between two looks at a running request
-QUIET_S = (
-    5.0  # [s] without news after which the agent is told that it still runs: some end a silent call
-)
+# [s] without news after which the agent is told that it still runs: some end a silent call.
+QUIET_S = 5.0
 MOST_LOOKED = 20  # requests among which the one that an agent wrote its answer with is looked for
 MOST_SAID = 1_000  # [characters] of an error
 SAMPLE_TOOL = {

@@ -24,9 +24,8 @@ from pygments.lexers import get_lexer_by_name
 
 from openfusion_auto.page.render import breakable, seen
 
-MARKDOWN_CHARS = (
-    40_000  # [characters] read as Markdown: a second at worst, for text made to take long
-)
+# [characters] read as Markdown: a second at worst, for text made to take long.
+MARKDOWN_CHARS = 40_000
 SHOWN_CHARS = 2_000_000  # [characters] shown at all
 COLOURED_CHARS = 12_000  # [characters] of code that are coloured, of all blocks of one text
 TABLE_CELLS = 10_000  # that a table may have at most; the parser fills up short rows

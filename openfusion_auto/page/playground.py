@@ -18,7 +18,7 @@ from openfusion_auto.page.render import render
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.server import info, models
 from openfusion_auto.server.keys import ENGINE
-from openfusion_auto.server.middleware import error_response
+from openfusion_auto.server.middleware import error_response, named
 from openfusion_auto.server.surface import read_body, surface
 from openfusion_auto.wire.jsons import JsonError, as_object, loads
 from openfusion_auto.wire.options import PRESETS
@@ -80,7 +80,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
     try:
         return await chat(request)
     except FusionError as error:  # for the script, not for a reader: JSON as everywhere
-        return error_response(error)
+        return error_response(error, request_id=named(request))
 
 
 async def estimate(request: web.Request) -> web.Response:
@@ -88,7 +88,7 @@ async def estimate(request: web.Request) -> web.Response:
     try:
         return await info.estimate(request)
     except FusionError as error:
-        return error_response(error)
+        return error_response(error, request_id=named(request))
 
 
 async def markdown(request: web.Request) -> web.Response:

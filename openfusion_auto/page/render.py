@@ -137,11 +137,15 @@ def number(value: object, decimals: int = 2) -> str:
 
 def iso(at_s: float) -> str:
     """Return a moment [s since 1970] in ISO 8601, UTC: for the `datetime` of `<time>`; the script shows local time."""
+    if not words.has_date(at_s):
+        return ""
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
 
 
 def clock_time(at_s: float) -> str:
     """Return a moment [s since 1970] as a person reads it, UTC."""
+    if not words.has_date(at_s):
+        return "\N{EN DASH}"
     return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S}"
 
 

@@ -18,12 +18,8 @@ from openfusion_auto.server.traces import awaited
 from openfusion_auto.store.records import Unreadable
 
 Document = Mapping[str, Any]
-ASIDE = (
-    "analysis",
-    "judge",
-    "verify",
-    "classify",
-)  # what is said about answers or the request, no answer itself
+# What is said about answers or the request, no answer itself.
+ASIDE = ("analysis", "judge", "verify", "classify")
 
 
 async def page(request: web.Request) -> web.Response:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from openfusion_auto.core.digest import digest
+from openfusion_auto.core.own import NONE_OWN, OwnModels
 from openfusion_auto.core.types import Pool, State
-from openfusion_auto.errors import ModelNotFound
-from openfusion_auto.runtime.names import NONE_OWN, OwnModels, known_names, not_found
+from openfusion_auto.runtime.names import known_names, not_found, unlisted
 from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.wire.extensions import models_beside
 from openfusion_auto.wire.naming import names_in
@@ -77,14 +76,8 @@ class View:
         }
 
     def _check_one(self, model: str) -> None:
-        if model in self.names:
-            return
-        near = get_close_matches(model[:100], sorted(self.names), n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        shown = "".join(ch for ch in model[:80] if ch.isprintable())
-        raise ModelNotFound(
-            f"The model {shown!r} does not exist, or your key may not use it.{hint}", param="model"
-        )
+        if model not in self.names:
+            raise unlisted(model, sorted(self.names), "does not exist, or your key may not use it")
 
 
 def view_of(pool: Pool, models: tuple[str, ...]) -> View:

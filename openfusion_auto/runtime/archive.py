@@ -26,9 +26,8 @@ LAYOUT = dumps({kind.__name__: list(getattr(kind, "_fields", ())) for kind in TU
 # zlib's fastest: a third of the size, 0.05 ms. A window of 8 KB and tables to match find as much in a trace of some
 # 12 KB as the usual ones, and are small enough to be had from the heap; those get pages of their own each time.
 LEVEL, WINDOW, TABLES = 1, 13, 5
-MAX_NAME = (
-    200  # [characters] of the model's name that a client asked for, in the column it is found by
-)
+# [characters] of the model's name that a client asked for, in the column it is found by.
+MAX_NAME = 200
 UNREADABLE = (
     "recorded by another version of openfusion: only this summary of it can be shown by this one"
 )

@@ -25,6 +25,7 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
+    UpstreamBroken,
     UpstreamError,
     UpstreamMisfit,
     UpstreamTimeout,
@@ -43,7 +44,7 @@ from openfusion_auto.upstream.base import Call, Opened, Upstream, pour
 from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
-from openfusion_auto.wire.codec import CODECS, Reader, told_of
+from openfusion_auto.wire.codec import CODECS, Codec, Reader, told_of
 from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
 from openfusion_auto.wire.portable import (
     check_foreign,
@@ -250,7 +251,13 @@ class Attempts:
         client: Outlet | None,
         received: Received,
     ) -> Answer:
-        """Send the prompt to one candidate and read its whole answer, relaying it to `client` as it comes."""
+        """Send the prompt to one candidate and read its whole answer, relaying it to `client` as it comes.
+
+        What its model refuses is remembered where a request without it is another one.
+
+        Raises:
+            UpstreamError: as `Upstream.open`; `UpstreamWants.anew` says whether the next try is another request.
+        """
         prompt = ask.prompt
         upstream = self._means.upstreams.get(candidate.upstream)
         if upstream is None:
@@ -262,31 +269,23 @@ class Attempts:
         codec = CODECS[upstream.dialect]
         if prompt.web:
             self._trace.notes.append(f"{candidate.id} may use {' and '.join(prompt.web)}")
-        opened = await self._open(upstream, prompt, candidate, line)
+        live, dialect = self._means.live, upstream.dialect
+        wants = live.wants(candidate.id)
+        call, line.lost = self._call_of(prompt, candidate, dialect, wants)
         try:
-            if is_stream(opened, asked=prompt.stream):
-                # A relayed answer is not kept by its reader: a long stream must not fill the memory.
-                reader = codec.Reader(keep=client is None, seed=self._trace.id[-SEED:])
-                try:
-                    answer = await self._read_stream(opened, reader, candidate, client, received)
-                except BaseException:
-                    received.tell(reader.answer(), prompt.n)
-                    raise
-                finally:
-                    self._note_first(line, received)
-            else:
-                body = await self._read_body(opened, line, received)
-                try:
-                    answer = codec.read_answer(body, seed=self._trace.id[-SEED:])
-                except UpstreamError:
-                    received.usage, received.billed_usd, received.size = told_of(codec, body)
-                    received.final = received.began = True
-                    raise
-                self._means.live.first_seen(seals_of_answer(answer), candidate)
-                if client is not None:
-                    await client.relay(codec.deltas_of(answer))
-        finally:
-            await opened.close()
+            opened = await upstream.open(call)
+            try:
+                answer = await self._hear(opened, prompt, codec, candidate, line, client, received)
+            finally:
+                await opened.close()
+        except UpstreamWants as error:
+            want = with_value(error.want, call.body, call.headers)
+            if want == UpstreamWants.UNSEALED:
+                live.disown(seals_of_prompt(prompt))
+            error.anew = self._call_of(prompt, candidate, dialect, wants | {want})[0] != call
+            if error.anew and want != UpstreamWants.UNSEALED:  # which is of this history alone
+                live.learn_want(candidate.id, want)
+            raise
         received.tell(answer, prompt.n)
         received.final = True
         refuse_broken_calls(answer)
@@ -296,27 +295,40 @@ class Attempts:
             await client.whole()
         return answer
 
-    async def _open(
-        self, upstream: Upstream, prompt: Prompt, candidate: Candidate, line: Attempt
-    ) -> Opened:
-        """Send the prompt. What a model refuses is remembered where a request without it is another one.
-
-        Raises:
-            UpstreamError: as `Upstream.open`; `UpstreamWants.anew` says whether the next try is another request.
-        """
-        live, dialect = self._means.live, upstream.dialect
-        wants = live.wants(candidate.id)
-        call, line.lost = self._call_of(prompt, candidate, dialect, wants)
+    async def _hear(
+        self,
+        opened: Opened,
+        prompt: Prompt,
+        codec: Codec,
+        candidate: Candidate,
+        line: Attempt,
+        client: Outlet | None,
+        received: Received,
+    ) -> Answer:
+        """Read what comes of a call, relaying it to `client`."""
+        seed = self._trace.id[-SEED:]
+        if is_stream(opened, asked=prompt.stream):
+            # A relayed answer is not kept by its reader: a long stream must not fill the memory.
+            reader = codec.Reader(keep=client is None, seed=seed)
+            try:
+                return await self._read_stream(opened, reader, candidate, client, received)
+            except BaseException:
+                received.tell(reader.answer(), prompt.n)
+                raise
+            finally:
+                self._note_first(line, received)
+        body = await self._read_body(opened, line, received)
         try:
-            return await upstream.open(call)
-        except UpstreamWants as error:
-            want = with_value(error.want, call.body, call.headers)
-            if want == UpstreamWants.UNSEALED:
-                live.disown(seals_of_prompt(prompt))
-            error.anew = self._call_of(prompt, candidate, dialect, wants | {want})[0] != call
-            if error.anew and want != UpstreamWants.UNSEALED:  # which is of this history alone
-                live.learn_want(candidate.id, want)
+            answer = codec.read_answer(body, seed=seed)
+        except UpstreamError as error:
+            received.usage, received.billed_usd, received.size = told_of(codec, body)
+            received.final = True
+            received.began = isinstance(error, UpstreamBroken)  # else refused, and not billed
             raise
+        self._means.live.first_seen(seals_of_answer(answer), candidate)
+        if client is not None:
+            await client.relay(codec.deltas_of(answer))
+        return answer
 
     def _call_of(
         self, prompt: Prompt, candidate: Candidate, dialect: Dialect, wants: frozenset[str]

@@ -175,7 +175,7 @@ class Caller(Attempts):
     async def _raced(self, hedge: Hedge, ask: Ask, candidate: Candidate) -> tuple[Reply, ...]:
         """Make one call, and a second one beside it when it is silent for too long; see `Race.run`."""
         trace = self._trace
-        patience = hedge.hedger.patience(candidate.id, streamed=ask.prompt.stream)
+        silence = hedge.hedger.silence(candidate.id, streamed=ask.prompt.stream)
 
         def won(name: str) -> None:
             if trace.hedge is not None:
@@ -188,15 +188,15 @@ class Caller(Attempts):
             problem = await self._refuses(hedge, ask, other)
             if problem is not None or other is None:
                 trace.notes.append(
-                    f"{candidate.id} said nothing for {patience.s:.3g} s; no second call: {problem}"
+                    f"{candidate.id} said nothing for {silence.s:.3g} s; no second call: {problem}"
                 )
                 return None
             return Runner(other.id, partial(begin, other))
 
         async def begin(other: Candidate, lane: Lane) -> Reply:
             self._hedge = None  # once a request
-            after_ms = round(patience.s * 1000, 2)
-            trace.hedge = Hedged(candidate.id, other.id, after_ms, patience.rule)
+            after_ms = round(silence.s * 1000, 2)
+            trace.hedge = Hedged(candidate.id, other.id, after_ms, silence.rule)
             asked = replace(ask, phase=HEDGE)
             self._calls += 1
             worst_usd = self._most_usd(ask.prompt, other) or 0.0
@@ -211,7 +211,7 @@ class Caller(Attempts):
 
         race = Race(self._client_of(ask), won)
         try:
-            return await race.run(Runner(candidate.id, begin_first), patience.s, second)
+            return await race.run(Runner(candidate.id, begin_first), silence.s, second)
         finally:
             self._settle(hedge, ask)
 

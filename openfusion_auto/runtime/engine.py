@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.own import NONE_OWN, OwnModels
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
 from openfusion_auto.core.strategy import IN_TURN
@@ -24,7 +25,6 @@ from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.driver import drive
 from openfusion_auto.runtime.judging import Incoming, Judged, Judging, raise_if_empty
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import NONE_OWN, OwnModels
 from openfusion_auto.runtime.reader import Reader
 from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.stream import ClientStream
@@ -181,7 +181,7 @@ class Engine:
     ) -> bytes:
         """Give a kept answer: no call, no cost, nothing learnt (`Learner.again`), no pin."""
         session = session_of(incoming.prompt, incoming.headers, incoming.identity, incoming.client)
-        trace.session, trace.session_source = session_hash(session.key), session.source
+        trace.session, trace.session_source = session_hash(session.whole), session.source
         if self.reader.learner is not None:
             self.reader.learner.again(session.key, kept.candidate)
         trace.cached = Again(kept.trace, kept.mode, kept.model, kept.at)
@@ -206,7 +206,7 @@ class Engine:
         trace.notes += judged.notes
         trace.pool = judged.pool if judged.want.outside else None
         trace.session_source, trace.pinned = judged.session.source, judged.state.pin is not None
-        trace.session = session_hash(judged.session.key)
+        trace.session = session_hash(judged.session.whole)
         allowance = await self._reserved(incoming, judged, trace)
         raise_if_empty(judged)
         if client is not None:
@@ -311,9 +311,14 @@ class Engine:
         return shown(trace, prompt.options.trace)
 
     def _pin(self, judged: Judged, outcome: Outcome) -> None:
-        """Keep the session where its answer came from; a call a client makes for itself pins nothing."""
+        """Keep the session where its answer came from; a call a client makes for itself pins nothing.
+
+        With tools it is a person who asks for a commit message: a loop of tools may follow, and stays where it began.
+        """
         candidate: Candidate | None = judged.pool.get(outcome.candidate)
-        if judged.task.turn == "aux" or judged.task.kind == "aux" or candidate is None:
+        task = judged.task
+        alone = task.turn == "aux" or (task.kind == "aux" and not task.needs.tools)
+        if alone or candidate is None:
             return
         # Who takes turns keeps one model through a tool loop; else what was named says it each time.
         in_turn = judged.prompt.options.strategy == IN_TURN

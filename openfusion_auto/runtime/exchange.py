@@ -9,7 +9,6 @@ where it was left.
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -26,8 +25,6 @@ from openfusion_auto.store.redis import Link
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-
-log = logging.getLogger("openfusion.redis")
 
 TICK_S = 0.25  # [s] between two exchanges: a breaker is seen everywhere within twice that
 MAX_WAITING = 20_000  # changes that wait for Redis; the oldest go first

@@ -18,9 +18,8 @@ from openfusion_auto.runtime.session import session_hash, session_of
 from openfusion_auto.runtime.state import LiveState, seal_of
 from openfusion_auto.wire.portable import seals_of
 
-WITHIN_S = (
-    0.6  # [s] twice what the slower way takes (Redis: a stream that is read four times a second)
-)
+# [s] twice what the slower way takes (Redis: a stream that is read four times a second).
+WITHIN_S = 0.6
 STEP_S = 0.02
 MAX_SOUGHT = 20_000  # sessions and seals that were waited for; the oldest goes first
 

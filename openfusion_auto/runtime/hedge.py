@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from openfusion_auto.core import hedge as rules
-from openfusion_auto.core.hedge import MAX_WAITS, Hedging, Patience, Share
+from openfusion_auto.core.hedge import MAX_WAITS, Hedging, Share, Silence
 from openfusion_auto.core.limits import Limits, to_units
 from openfusion_auto.core.types import Breaker, Decision
 from openfusion_auto.runtime.limits import Counters, Scope
@@ -52,10 +52,10 @@ class Hedger:
         ring = self._waits.setdefault((candidate, streamed), deque(maxlen=MAX_WAITS))
         ring.append(wait_s)
 
-    def patience(self, candidate: str, *, streamed: bool) -> Patience:
+    def silence(self, candidate: str, *, streamed: bool) -> Silence:
         """Return how long a candidate may be silent."""
         waits = self._waits.get((candidate, streamed), ())
-        return rules.patience(tuple(waits), self.settings, streamed=streamed)
+        return rules.silence(tuple(waits), self.settings, streamed=streamed)
 
 
 class Hedge:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core import tokens, turns
 from openfusion_auto.core.decide import decide, tightest, worst_of
+from openfusion_auto.core.eligible import SEARCH_ALONE
 from openfusion_auto.core.facts import read_facts
-from openfusion_auto.core.own import ad_hoc
+from openfusion_auto.core.own import OwnModels, ad_hoc
 from openfusion_auto.core.plan import is_locked
 from openfusion_auto.core.prompt import Prompt, WebTool
 from openfusion_auto.core.strategy import IN_TURN
@@ -19,7 +20,7 @@ from openfusion_auto.runtime.access import View
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.limits import Allowance
-from openfusion_auto.runtime.names import OwnModels, Wanted, wanted
+from openfusion_auto.runtime.names import Wanted, wanted
 from openfusion_auto.runtime.reader import Reader, left_of, share_of
 from openfusion_auto.runtime.session import Session, session_of
 from openfusion_auto.runtime.trace import Trace
@@ -121,7 +122,7 @@ class Judging:
         policy = self.policy if spent is None else left_of(self.policy, prompt.options, spent)
         left = None
         if incoming.allowance is not None:
-            left = incoming.allowance.left_usd(session.key)
+            left = incoming.allowance.left_usd(session.whole)
             policy = replace(policy, max_usd=tightest(policy.max_usd, left))
         most = tightest(policy.max_usd, prompt.options.max_usd)
         prompt, notes = self._searching(*self._tiered(prompt, most), most)
@@ -228,10 +229,10 @@ class Judging:
         return replace(prompt, options=replace(prompt.options, searching=found)), notes
 
     def _offered(self, web: tuple[WebTool, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Return what upstreams offer; web tools only where their dialect has those that are asked for."""
-        spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
+        """Return what upstreams offer; `SEARCH_ALONE` where their dialect lacks some of the web tools asked for."""
+        short = {n for n, u in self.means.upstreams.items() if not has_web(u.dialect, web)}
         return {
-            n: tuple(o for o in offered if o != "web_search" or has_web(spoken.get(n, "chat"), web))
+            n: tuple(SEARCH_ALONE if o == "web_search" and n in short else o for o in offered)
             for n, offered in sorted(self.offers.items())
         }
 

@@ -14,9 +14,8 @@ from openfusion_auto.runtime.session import session_hash
 from openfusion_auto.runtime.state import LiveState
 
 DAY_S = 86_400.0
-MAX_WATCHED = (
-    5_000  # sessions whose task in hand is remembered; the one unused for longest goes first
-)
+# Sessions whose task in hand is remembered; the one unused for longest goes first.
+MAX_WATCHED = 5_000
 
 
 class Learner:

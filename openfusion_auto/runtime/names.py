@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from openfusion_auto.core.own import OwnModel, host_of, outsider
+from openfusion_auto.core.own import NONE_OWN, OwnModel, OwnModels, host_of, outsider
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.types import ROLES, Candidate, Pool
 from openfusion_auto.errors import BadRequest, ModelNotFound
@@ -14,8 +14,6 @@ from openfusion_auto.wire.naming import NAMES_LIMIT, VIRTUAL, names_in
 
 PREFIX = VIRTUAL
 AUTO, FUSION = PREFIX + "auto", PREFIX + "fusion"
-OwnModels = Mapping[str, OwnModel]  # by name
-NONE_OWN: OwnModels = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +171,16 @@ def conflicting(why: str, option: str) -> BadRequest:
 def not_found(model: str, pool: Pool, own: OwnModels = NONE_OWN) -> ModelNotFound:
     """Return the 404 for an unknown model, with the nearest names."""
     names = known_names(pool, own) + tuple(c.model for c in pool.candidates)
+    listed = " GET /v1/models lists what there is, and so does `openfusion models`."
+    return unlisted(model, names, "does not exist", listed)
+
+
+def unlisted(model: str, names: Iterable[str], what: str, otherwise: str = "") -> ModelNotFound:
+    """Return the 404 that says `what` of a model, with the nearest of `names`, or `otherwise` where none is near."""
     near = list(dict.fromkeys(difflib.get_close_matches(model[:100], names, n=3, cutoff=0.5)))
-    hint = (
-        f" Did you mean {' or '.join(near)}?"
-        if near
-        else " GET /v1/models lists what there is, and so does `openfusion models`."
-    )
+    hint = f" Did you mean {' or '.join(near)}?" if near else otherwise
     shown = "".join(ch for ch in model[:80] if ch.isprintable())
-    return ModelNotFound(f"The model {shown!r} does not exist.{hint}", param="model")
+    return ModelNotFound(f"The model {shown!r} {what}.{hint}", param="model")
 
 
 def check_ids(options: Options, pool: Pool) -> None:

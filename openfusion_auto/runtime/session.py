@@ -1,8 +1,9 @@
 """Which session a request belongs to: said by the client, or read from how the conversation begins.
 
-The order is what real clients send (`docs/reference/sessions.md`). An implicit key holds the client's credential and
-address too, so that two users with the same first words never share a pin. Of one that a client says itself two
-gateway keys make two: what one may not ask for is not shown to it, nor moved by it.
+The order is what real clients send. Claude Code and Codex run several agents in one session: each has a conversation,
+and so a model, of its own; what the session may cost is counted for all of them. An implicit key holds the client's
+credential and address too, so that two users with the same first words never share a pin. Of one that a client says
+itself two gateway keys make two: what one may not ask for is not shown to it, nor moved by it.
 """
 
 from __future__ import annotations
@@ -22,16 +23,23 @@ HEADERS = (
     "x-session-affinity",
 )
 BODY_FIELDS = ("session_id", "prompt_cache_key", "metadata.session_id", "metadata.user_id")
+# Which of a session's agents asks. Codex sends it always, equal to the session's own id when no sub-agent does.
+AGENT_HEADERS = ("x-claude-code-agent-id", "thread-id")
 WEAK_HEADERS = ("agent-session-id",)  # not unique across machines: the client's identity is added
 MAX_KEY = 256  # [characters] of an explicit id
 HEAD_CHARS = 2000  # of the first user message; what follows changes with attached files
 
 
 class Session(NamedTuple):
-    """A session's key and where it was read: an option, a header, a body field, or `implicit`."""
+    """Whose conversation a request belongs to.
+
+    `key` is what a model is kept under, `source` where it was read (an option, a header, a body field, or `implicit`).
+    `whole` is the key of the session that a sub-agent's conversation is part of: the key itself for all others.
+    """
 
     key: str
     source: str
+    whole: str
 
 
 def session_of(
@@ -47,21 +55,36 @@ def session_of(
     """
     own = "" if client is None else f"{client}:"
     if prompt.options.session:
-        return Session(f"option:{own}{prompt.options.session[:MAX_KEY]}", "option")
+        return _plain(f"option:{own}{prompt.options.session[:MAX_KEY]}", "option")
     given = {name.lower(): value for name, value in headers.items()}
     for name in HEADERS:
         value = given.get(name)
         if value:
-            return Session(f"id:{own}{value[:MAX_KEY]}", f"header {name}")
+            whole = f"id:{own}{value[:MAX_KEY]}"
+            return Session(whole + _agent(given, value), f"header {name}", whole)
     for name in BODY_FIELDS:
         value = prompt.session_fields.get(name)
         if value:
-            return Session(f"id:{own}{value[:MAX_KEY]}", f"body {name}")
+            return _plain(f"id:{own}{value[:MAX_KEY]}", f"body {name}")
     for name in WEAK_HEADERS:
         value = given.get(name)
         if value:
-            return Session(short_hash(identity, value[:MAX_KEY]), f"header {name}")
-    return Session(short_hash(identity, *beginning(prompt)), "implicit")
+            return _plain(short_hash(identity, value[:MAX_KEY]), f"header {name}")
+    return _plain(short_hash(identity, *beginning(prompt)), "implicit")
+
+
+def _plain(key: str, source: str) -> Session:
+    """Return a session of one conversation."""
+    return Session(key, source, key)
+
+
+def _agent(given: Mapping[str, str], session: str) -> str:
+    """Return what tells a sub-agent's conversation from the session's own, "" for that one itself."""
+    for name in AGENT_HEADERS:
+        agent = given.get(name)
+        if agent and agent != session:
+            return f" agent:{agent[:MAX_KEY]}"
+    return ""
 
 
 def beginning(prompt: Prompt) -> list[str]:

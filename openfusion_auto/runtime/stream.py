@@ -97,9 +97,8 @@ class ClientStream:
         self._model = model
         self._writer = self._new_writer()
         self._guard: Guard | None = None
-        self._aside: tuple[Writer, list[Delta]] | None = (
-            None  # an answer that was held: nothing of it is out
-        )
+        # An answer that was held: nothing of it is out.
+        self._aside: tuple[Writer, list[Delta]] | None = None
         self.head_sent = False
         self.relayed = False
         self.patient = False

@@ -146,10 +146,15 @@ class Trace:
 
     @property
     def mode(self) -> str | None:
-        """Return the mode in which the answer was made, as far as that is decided."""
+        """Return the mode in which the answer was made, as far as that is decided.
+
+        Where there is nothing to decide (embeddings), one model is asked.
+        """
         if self.cached is not None:
             return self.cached.mode
-        return self.decision.mode if self.decision else None
+        if self.decision is None:
+            return "single" if self.attempts else None
+        return self.decision.mode
 
     def usage(self) -> Usage:
         """Return the tokens of all calls together."""
@@ -208,11 +213,19 @@ def compact(trace: Trace) -> dict[str, object]:
 
     Lists that are too long lose their ends; `more` says how many entries only the full trace has.
     """
+    rendered = outlined(trace)
+    rendered["requested_model"] = trace.requested_model[:100]
+    rendered["why"] = str(rendered["why"])[:WHY_CHARS]
+    return shortened(rendered)
+
+
+def outlined(trace: Trace) -> dict[str, object]:
+    """Return what a compact trace tells, uncut."""
     decision = trace.decision
     rendered: dict[str, object] = {
         "trace_id": trace.id,
         "mode": trace.mode,
-        "requested_model": trace.requested_model[:100],
+        "requested_model": trace.requested_model,
         "task": None,
         "selected": [],
         "attempts": [
@@ -241,8 +254,8 @@ def compact(trace: Trace) -> dict[str, object]:
             "turn": task.turn,
         }
         rendered["selected"] = selected(decision)
-        rendered["why"] = one_sentence(decision)[:WHY_CHARS]
-    return shortened(rendered)
+        rendered["why"] = one_sentence(decision)
+    return rendered
 
 
 def shortened(rendered: dict[str, object]) -> dict[str, object]:
@@ -289,11 +302,9 @@ def full(trace: Trace) -> dict[str, object]:
     """Return everything recorded, as JSON types: what `/v1/traces/{id}` shows and a replay needs."""
     state = trace.state
     words = {} if trace.texts is None else {"texts": plain(trace.texts)}
-    short = {k: v for k, v in compact(trace).items() if k != "more"}
     return {
         "object": "openfusion.trace",
-        **short,
-        "selected": selected(trace.decision) if trace.decision else [],
+        **outlined(trace),
         "at": trace.at,
         "dialect": trace.dialect,
         "owner": trace.owner,
@@ -305,7 +316,6 @@ def full(trace: Trace) -> dict[str, object]:
         "error": trace.error,
         "ms": trace.ms,
         "attempts": [plain(a) for a in trace.attempts],
-        "usage": usage_lines(trace),
         "parent": trace.parent,
         "hedge": plain(trace.hedge) if trace.hedge is not None else None,
         "notes": list(trace.notes),

@@ -70,7 +70,7 @@ def build_app(
     app[KEYRING], app[LIMITER], app[VIEWS] = keyring, limiter, Views(engine.means.pool)
     app[ARCHIVE] = Archive(engine.traces, engine.means.books.store)
     # aiohttp answers HEAD wherever GET is served: clients probe with it.
-    app.router.add_get("/", info.alive)
+    app.router.add_get("/", info.front)
     app.router.add_get("/health", info.alive)
     app.router.add_get("/api/hello", info.alive)
     app.router.add_get("/ready", info.ready)

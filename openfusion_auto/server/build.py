@@ -153,7 +153,7 @@ def engine_of(
         report_answering=config.server.report_usage == "answering",
         reader=build_reader(settings, means.live, before),
         cache=cache,
-        own={m.name: m for m in settings.models},
+        own=settings.own,
         keep_texts=config.store.texts,
     )
 

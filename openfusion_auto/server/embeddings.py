@@ -37,7 +37,7 @@ from openfusion_auto.server.keys import CLIENT, ENGINE, LIMITER, LIVE, TRACE, VI
 from openfusion_auto.server.middleware import error_response, identity
 from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
-from openfusion_auto.wire.chat import read_bill, read_usage
+from openfusion_auto.wire.chat_answer import read_bill, read_usage
 from openfusion_auto.wire.chat_checks import check_model, missing, refuse_forbidden
 from openfusion_auto.wire.errors import safe_reason
 from openfusion_auto.wire.extensions import provider_of, without_extensions
@@ -272,7 +272,7 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
         # A made-up vector cannot say that it is one, and would stay in somebody's index.
         raise NoCandidate("This is a dry run: no embeddings are made up.", code="dry_run")
     allowance, ceiling = asked.allowance, tightest(engine.policy.max_usd, options.max_usd)
-    key = session_of(prompt, asked.headers, asked.identity, asked.client).key
+    key = session_of(prompt, asked.headers, asked.identity, asked.client).whole
     left_usd = allowance.left_usd(key) if allowance is not None else None
     caller = EmbeddingsCaller(
         means,

@@ -17,7 +17,7 @@ from openfusion_auto.core.types import Candidate, Policy
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.runtime.judging import Judged, raise_if_empty
 from openfusion_auto.server.keys import CLIENT, CONFIG, ENGINE, LIMITER, LIVE, PAGE
-from openfusion_auto.server.middleware import answer_json, error_response
+from openfusion_auto.server.middleware import answer_json
 from openfusion_auto.server.models import candidate_info, view_of
 from openfusion_auto.server.serving import WORKER
 from openfusion_auto.server.sharing import HEARING, LINK
@@ -42,6 +42,13 @@ async def alive(request: web.Request) -> web.Response:
     if worker is not None:
         said["worker"] = {"number": worker.number, "of": worker.of, "pid": os.getpid()}
     return answer_json(said)
+
+
+async def front(request: web.Request) -> web.Response:
+    """`GET /`: leads a browser to the page, where one is served; tells everybody else what `GET /health` does."""
+    if PAGE in request.app and "text/html" in request.headers.get("Accept", ""):
+        return web.Response(status=303, headers={"Location": "/ui", "Vary": "Accept"})
+    return await alive(request)
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -191,8 +198,8 @@ def spoken(request: web.Request, raw: bytes) -> Dialect:
 
 async def count_tokens(request: web.Request) -> web.Response:
     """`POST /v1/messages/count_tokens`: an estimate of the input, tools and pictures included; calls nobody."""
-    from openfusion_auto.wire.count import count_tokens as count
-    from openfusion_auto.wire.count import render_count
+    from openfusion_auto.wire.count_tokens import count_tokens as count
+    from openfusion_auto.wire.count_tokens import render_count
     from openfusion_auto.wire.messages import parse_count_request
 
     prompt = parse_count_request(await read_body(request))
@@ -201,10 +208,8 @@ async def count_tokens(request: web.Request) -> web.Response:
 
 async def no_websocket(_request: web.Request) -> web.Response:
     """`GET /v1/responses`: there is no WebSocket here; Codex goes on over POST when told so by 426."""
-    return error_response(
-        BadRequest(
-            "Responses are not served over WebSocket; send a POST.",
-            code="upgrade_required",
-            status=426,
-        )
+    raise BadRequest(
+        "Responses are not served over WebSocket; send a POST.",
+        code="upgrade_required",
+        status=426,
     )

@@ -98,4 +98,5 @@ ARCHIVE = web.AppKey("archive", Archive)
 PAGE = web.AppKey("page", Page)  # not there when none is served
 METRICS = web.AppKey("metrics", Metrics)
 TRACE = web.RequestKey("trace", Trace)  # not there when a request is refused before it has one
+REFUSAL = web.RequestKey("refusal", str)  # the id of one that is refused so
 CLIENT = web.RequestKey("client", Client)  # who asks; not there when no key is asked for

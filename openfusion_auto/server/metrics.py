@@ -23,9 +23,10 @@ from prometheus_client.metrics_core import (
 )
 
 from openfusion_auto import __version__
+from openfusion_auto.core.own import NONE_OWN, OwnModels
 from openfusion_auto.core.types import Breaker, Candidate, Pool
 from openfusion_auto.errors import FusionError, UpstreamRejected
-from openfusion_auto.runtime.names import NONE_OWN, OwnModels, known_names
+from openfusion_auto.runtime.names import known_names
 from openfusion_auto.runtime.trace import Attempt, Trace
 from openfusion_auto.server.together import Together
 from openfusion_auto.store.base import Status

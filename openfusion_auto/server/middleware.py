@@ -7,6 +7,8 @@ import hashlib
 import json
 import logging
 import math
+import secrets
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -26,7 +28,15 @@ from openfusion_auto.errors import (
     UpstreamRateLimited,
 )
 from openfusion_auto.server.keyring import Keyring
-from openfusion_auto.server.keys import CLIENT, KEYRING, OPTIONS, PAGE, ServerOptions
+from openfusion_auto.server.keys import (
+    CLIENT,
+    KEYRING,
+    OPTIONS,
+    PAGE,
+    REFUSAL,
+    TRACE,
+    ServerOptions,
+)
 from openfusion_auto.wire.codec import CODECS
 
 log = logging.getLogger("openfusion.server")
@@ -57,6 +67,12 @@ SIMPLE_TYPES = ("text/plain", FORM, "multipart/form-data")
 COOKIE = "openfusion_pass"  # the cookie of who has signed in on the page
 # [s] told with a 429 for which the upstream names no time: Codex ends its session on one without any.
 RETRY_AFTER_S = 1.0
+# In which the SDKs of OpenAI and of Anthropic look for the id that their errors show.
+REQUEST_ID: Mapping[Dialect, str] = {
+    "chat": "x-request-id",
+    "responses": "x-request-id",
+    "messages": "request-id",
+}
 
 
 def dialect_of(path: str) -> Dialect:
@@ -76,8 +92,10 @@ def answer_json(value: object, status: int = 200) -> web.Response:
 def error_response(
     error: FusionError, dialect: Dialect = "chat", request_id: str = ""
 ) -> web.Response:
-    """Return an error as the dialect's API shapes it."""
+    """Return an error as the dialect's API shapes it; `request_id` is what its line in the log has too."""
     headers = dict(error.headers)
+    if request_id:
+        headers[REQUEST_ID[dialect]] = request_id
     wait_s = error.retry_after_s
     if wait_s is None and isinstance(error, UpstreamRateLimited):
         wait_s = RETRY_AFTER_S
@@ -111,18 +129,30 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         # The kind only: an exception's text may hold a prompt or a key.
         # The path as it came, escapes and all (decoded it may hold line ends), and no query (it may hold a key).
         path = request.raw_path.partition("?")[0][:80]
-        log.error("internal error: %s in %s", type(error).__name__, path)  # noqa: TRY400 - no traceback, see above
+        log.error("internal error: %s in %s, %s", type(error).__name__, path, named(request))  # noqa: TRY400 - no traceback, see above
         return refusal(
             request, InternalError("Internal error of the router; its log names the kind.")
         )
 
 
+def named(request: web.Request) -> str:
+    """Return the id of a request that is refused: its trace's, where it has one."""
+    trace = request.get(TRACE)
+    if trace is not None:
+        return str(trace.id)
+    name: str = request.get(REFUSAL) or "rq_" + secrets.token_hex(12)
+    request[REFUSAL] = name
+    return name
+
+
 def refusal(request: web.Request, error: FusionError) -> web.Response:
     """Return an error as whoever asks reads it: a page on the page, elsewhere as the path's dialect shapes it."""
     page = request.app.get(PAGE)
-    if page is not None and is_page(request.path):
-        return page.tell(request, error)
-    return error_response(error, dialect_of(request.path))
+    if page is None or not is_page(request.path):
+        return error_response(error, dialect_of(request.path), named(request))
+    response = page.tell(request, error)
+    response.headers[REQUEST_ID["chat"]] = named(request)
+    return response
 
 
 def is_page(path: str) -> bool:
@@ -156,14 +186,14 @@ def open_metrics(request: web.Request) -> bool:
 
 async def expect(request: web.Request) -> web.StreamResponse | None:
     """Answer `Expect`: nobody is invited to send a body that the gate would refuse."""
-    dialect = dialect_of(request.path)
     try:
         admit(request)
     except FusionError as error:
-        return error_response(error, dialect)
+        return refusal(request, error)
     if request.headers["Expect"].lower() != "100-continue":
-        return error_response(
-            BadRequest("Only '100-continue' can be expected.", param="Expect", status=417), dialect
+        return refusal(
+            request,
+            BadRequest("Only '100-continue' can be expected.", param="Expect", status=417),
         )
     if request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from aiohttp import web
 
-from openfusion_auto.core.own import OwnModel
+from openfusion_auto.core.own import OwnModel, OwnModels
 from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import Candidate, Pool, Price, Stats
 from openfusion_auto.runtime.access import View
-from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, OwnModels, not_found, roles_of
+from openfusion_auto.runtime.names import AUTO, FUSION, PREFIX, not_found, roles_of
 from openfusion_auto.server.keys import CLIENT, ENGINE, VIEWS
 from openfusion_auto.server.middleware import answer_json
 

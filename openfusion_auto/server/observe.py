@@ -7,7 +7,7 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from openfusion_auto.server.keys import CLOCK, METRICS, TRACE
+from openfusion_auto.server.keys import CLOCK, METRICS, REFUSAL, TRACE
 from openfusion_auto.server.metrics import CONTENT_TYPE
 
 access = logging.getLogger("openfusion.access")
@@ -39,6 +39,8 @@ def tell(request: web.Request, fields: dict[str, object]) -> None:
     trace = request.get(TRACE)
     # A method may be any word.
     fields["method"] = request.method if request.method in METHODS else UNKNOWN
+    if REFUSAL in request:
+        fields["request_id"] = request[REFUSAL]
     if trace is not None:
         who = request.app[METRICS].candidate(trace.answered_by) if trace.answered_by else None
         fields |= {

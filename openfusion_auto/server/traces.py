@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
@@ -100,7 +101,7 @@ def owner(request: web.Request) -> str | None:
 def limit_of(asked: Mapping[str, str]) -> int:
     """Return how many traces are wanted."""
     text = asked.get("limit", str(DEFAULT_LISTED))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LISTED:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_LISTED:
         raise BadRequest(f"limit must be a number from 1 to {MAX_LISTED}.", param="limit")
     return int(text)
 

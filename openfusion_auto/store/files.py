@@ -16,9 +16,8 @@ from openfusion_auto.store.migrations import migrate
 FILE = "state.sqlite3"
 DRY_RUN_FILE = "dry-run.sqlite3"  # made-up answers must not teach anything about real models
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-BUSY_S = (
-    5.0  # [s] how long another process may hold the file before a write fails and is tried again
-)
+# [s] how long another process may hold the file before a write fails and is tried again.
+BUSY_S = 5.0
 TRIES, AGAIN_S = 50, 0.01  # of what SQLite itself does not wait for, and [s] between two
 MIGRATING_S = 60.0  # [s] the same while another process brings an older file up to date
 STEPS = 2_000  # of SQLite's machine between two questions whether to stop, each of which waits for Python: 100 rows

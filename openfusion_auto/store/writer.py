@@ -34,9 +34,8 @@ IDLE_S = 1.0  # [s] how often an idle writer looks whether somebody else forgot 
 RETRY_S = (1.0, 30.0)  # [s] first and longest pause after a batch that could not be written
 PRUNE_S = 3600.0  # [s] how often what is too old is looked for
 CLOSE_S = 10.0  # [s] how long closing waits for the last batch
-MAX_TRACES = (
-    1_000  # that wait; a burst is taken whole, and it bounds the memory when the disk stands still
-)
+# That wait; a burst is taken whole, and it bounds the memory when the disk stands still.
+MAX_TRACES = 1_000
 MAX_SAMPLES = 500  # of a candidate that wait one by one
 MAX_LIVE = 150_000  # keys that wait: more than there can be of pins and seals
 # Writing a trace takes the interpreter for some 0.4 ms, more than a request itself may. So many a batch leave 95 % of

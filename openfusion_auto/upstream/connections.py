@@ -21,9 +21,8 @@ READ = 64 * 2**10  # [bytes] that are read from a socket at once
 ENDING_S = 1.0  # [s] for the last bytes of an answer whose end mark has been read
 IDLE_S = 15.0  # [s] an unused one is kept; servers close theirs after 5 (uvicorn) to 75 (nginx), most after 60
 ADDRESSES_S = 300.0  # [s] a name's addresses are used before they are looked up anew
-HEAD_START_S = (
-    0.25  # [s] of the first address before the next one is tried beside it (RFC 8305, section 5)
-)
+# [s] of the first address before the next one is tried beside it (RFC 8305, section 5).
+HEAD_START_S = 0.25
 # A patience ends after so many looks at it. A process that is busy with a burst of requests comes round to its
 # connections late, and a clock alone would take its own lateness for the other side's.
 LOOKS = 10

@@ -20,9 +20,8 @@ from openfusion_auto.wire.jsons import as_object
 _FIT = re.compile(r"[A-Za-z0-9_-]+")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 _KEPT = 40  # characters of an id that are kept before the mark which tells it from others
-UP_TO = (
-    "call ids up to "  # before the length that a model takes, as it is called in `wire/refused.py`
-)
+# Before the length that a model takes, as it is called in `wire/refused.py`.
+UP_TO = "call ids up to "
 NINE = "call ids of nine"
 _TOO_LONG = re.compile(
     r"(?:tool_calls?\b|tool_call_id|call_id).{0,60}string too long.{0,40}maximum length (\d{1,3})\b",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from openfusion_auto.core.prompt import CallDelta, Delta, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, finish_reason, render_usage
+from openfusion_auto.wire.chat_answer import CUT, finish_reason, render_usage
 from openfusion_auto.wire.chat_tools import stable_id, unwrap_input
-from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads_text
+from openfusion_auto.wire.errors import HALF_CALL
+from openfusion_auto.wire.jsons import as_object, dumps, is_json
 
 CallKey = tuple[int, int]  # choice, index
 
@@ -114,9 +115,7 @@ class ChunkMaker:
                     waiting.append(call)
                     continue
                 if said and finish not in CUT:
-                    raise UpstreamBroken(
-                        "The upstream cut a tool call: its arguments are not JSON."
-                    )
+                    raise UpstreamBroken(HALF_CALL)
             found.append(self._fragment(call, unwrap_input(said), first=True))
         self._waiting = waiting
         return found
@@ -172,13 +171,7 @@ class ChunkMaker:
 
 
 def _whole(arguments: str) -> bool:
-    if not arguments.endswith("}"):
-        return False
-    try:
-        loads_text(arguments)
-    except JsonError:
-        return False
-    return True
+    return arguments.endswith("}") and is_json(arguments)
 
 
 def _frame(data: Mapping[str, object]) -> bytes:

@@ -12,9 +12,8 @@ from openfusion_auto.wire.jsons import as_object, dumps
 REASONING = ("reasoning_content", "reasoning")
 DETAILS = "reasoning_details"
 _ADDRESSES = ("url", "image_url", "file_url", "file_data")
-_MEDIA_LIMIT = (
-    100  # characters of a media type; RFC 6838 allows 127 + 1 + 127, real ones stay below 80
-)
+# Characters of a media type; RFC 6838 allows 127 + 1 + 127, real ones stay below 80.
+_MEDIA_LIMIT = 100
 # Sound formats of the API -> the subtype registered for them; others are named as they are.
 _SOUNDS: Mapping[str, str] = {"mp3": "mpeg"}
 _FORMATS: Mapping[str, str] = {

@@ -9,7 +9,16 @@ from typing import Literal
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
 from openfusion_auto.wire.alike import Alike
-from openfusion_auto.wire.chat import CUT, has_sound, read_bill, read_usage, reasoning_of, text_of
+from openfusion_auto.wire.chat_answer import (
+    CONTENT,
+    CUT,
+    has_sound,
+    read_bill,
+    read_usage,
+    reasoning_of,
+    text_of,
+    with_aside,
+)
 from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import latest
@@ -18,8 +27,6 @@ from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads
 from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
 from openfusion_auto.wire.sse import LIMIT, Frame
 from openfusion_auto.wire.tiers import tier_told
-
-_CONTENT = ("refusal", "audio", "images")
 
 
 @dataclass(slots=True)
@@ -204,14 +211,14 @@ class ChatReader(StreamReader):
         """Take up what a delta says; text of other choices than the first is not the hub's."""
         content = delta.get("content")
         text = content if isinstance(content, str) else text_of(content)
-        if not text and isinstance(delta.get("refusal"), str):
-            text = str(delta["refusal"])  # other dialects' clients have no field for it
+        if not text or "images" in delta:
+            text = with_aside(text, delta)
         reasoning = reasoning_of(delta)
         calls: tuple[CallDelta, ...] = ()
         if delta.get("tool_calls") is not None:
             calls = _calls(number, state, delta["tool_calls"])
         if not state.content:
-            state.content = bool(text or calls or any(delta.get(f) for f in _CONTENT))
+            state.content = bool(text or calls or any(delta.get(f) for f in CONTENT))
         if number != 0:
             return "", "", calls
         if text:

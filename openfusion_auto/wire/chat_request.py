@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from openfusion_auto.core.prompt import Message, Prompt, Shape
-from openfusion_auto.wire.chat import render_call
+from openfusion_auto.wire.chat_answer import render_call
 from openfusion_auto.wire.chat_checks import (
     check_response_format,
     check_sampling,

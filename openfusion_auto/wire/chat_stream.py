@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from openfusion_auto.core.prompt import Answer, Delta
-from openfusion_auto.wire.chat import completion, finish_reason, reasoning_of, text_of
+from openfusion_auto.wire.chat_answer import completion, finish_reason, reasoning_of, text_of
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.chat_writer import DONE, KEEP_ALIVE, ChatWriter
 from openfusion_auto.wire.jsons import as_object, dumps

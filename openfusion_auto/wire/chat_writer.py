@@ -17,10 +17,10 @@ from functools import partial
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE, render_usage
+from openfusion_auto.wire.chat_answer import CUT, TRACE, render_usage
 from openfusion_auto.wire.chat_chunks import CallKey, ChunkMaker
-from openfusion_auto.wire.errors import openai_error
-from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads, loads_text
+from openfusion_auto.wire.errors import HALF_CALL, UNFINISHED, openai_error
+from openfusion_auto.wire.jsons import as_object, dumps, is_json, loads
 from openfusion_auto.wire.sse import SseReader
 from openfusion_auto.wire.waiting import Waiting
 
@@ -110,7 +110,7 @@ class ChatWriter:
             UpstreamBroken: no finish chunk has come, or a tool call is not whole.
         """
         if not self._finishes:
-            raise UpstreamBroken("The upstream's stream ended before its answer was finished.")
+            raise UpstreamBroken(UNFINISHED)
         self._check(self._open)
         out = [self._release_all()]
         last = self._usage_frame(trace, usage) if self._include_usage else None
@@ -229,16 +229,10 @@ class ChatWriter:
         for key in keys:
             said = "".join(self._arguments[key])
             if said and not self._whole(key, said):
-                raise UpstreamBroken("The upstream cut a tool call: its arguments are not JSON.")
+                raise UpstreamBroken(HALF_CALL)
 
     def _whole(self, key: CallKey, said: str) -> bool:
-        if key in self._custom:
-            return True
-        try:
-            loads_text(said)
-        except JsonError:
-            return False
-        return True
+        return key in self._custom or is_json(said)
 
     def _release(self, frame: bytes) -> bytes:
         """Give out all that is held, then `frame`."""

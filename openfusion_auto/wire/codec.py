@@ -1,6 +1,6 @@
 """What every dialect offers, and where to find it: `CODECS["chat"].parse_request(raw)`.
 
-A codec is a module (`wire/chat_codec.py`, `wire/responses.py`, `wire/messages.py`) with the names below. It is
+A codec is a module (`wire/chat.py`, `wire/responses.py`, `wire/messages.py`) with the names below. It is
 imported when it is first asked for: a router that speaks one dialect never loads the others.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from openfusion_auto.core.prompt import Answer, Delta, Dialect, Prompt, Usage
 from openfusion_auto.errors import FusionError
-from openfusion_auto.wire.chat import read_bill
+from openfusion_auto.wire.chat_answer import read_bill
 from openfusion_auto.wire.chat_tools import as_custom
 from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads
 from openfusion_auto.wire.rendered import Rendered
@@ -151,9 +151,9 @@ class Codec(Protocol):
 
 
 def _chat() -> Codec:
-    from openfusion_auto.wire import chat_codec
+    from openfusion_auto.wire import chat
 
-    return chat_codec
+    return chat
 
 
 def _responses() -> Codec:

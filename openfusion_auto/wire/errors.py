@@ -19,17 +19,20 @@ from openfusion_auto.errors import (
     UpstreamRejected,
     UpstreamWants,
 )
-from openfusion_auto.wire.jsons import JsonError, as_object, loads
+from openfusion_auto.wire.jsons import BOM, JsonError, as_object, loads
 from openfusion_auto.wire.overflow import CODE, is_overflow, openai_words, sentence, sizes_in
 from openfusion_auto.wire.refused import refused_field
 from openfusion_auto.wire.roles import refused_role
 from openfusion_auto.wire.said import error_said
 
+UNFINISHED = "The upstream's stream ended before its answer was finished."
 HOLDS_ERROR = "The upstream's answer cannot be used: it holds an error"
+HALF_CALL = "The upstream cut a tool call: its arguments are not JSON."
 MESSAGE_LIMIT = 300  # characters of an upstream's message that may be passed on
 BODY_LIMIT = 64 * 1024  # [bytes] of an error body that are read at all
 RETRY_LIMIT_S = 10 * 365 * 86400.0  # longer waits are junk
 GONE = "[redacted]"
+REFUSALS = (400, 404, 413, 422)  # statuses that say that the request is at fault
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _HTTP_DATE = re.compile(  # RFC 9110 5.6.7, IMF-fixdate: the one form that may be sent
@@ -130,7 +133,7 @@ def upstream_failure(
         return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
     if status == 500 and _is_of_roles(body):
         status = 400
-    if status in (400, 404, 413, 422):
+    if status in REFUSALS:
         return _rejected(status, body, secrets)
     if status in (408, 409, 425) or 500 <= status <= 599:
         return UpstreamOverloaded(
@@ -145,28 +148,55 @@ def told_failure(error: object, what: str) -> FusionError:
     """Return the error that an upstream tells inside an answer of status 200: in a stream's event, or as its body.
 
     What a client would do something about is told as the same status would be: a prompt that is too long, a rate limit,
-    a refusal of the request or of our account. All else is a broken answer. No word of the upstream's is passed on.
+    a refusal of the request or of our account; so is what teaches how a model wants requests otherwise, whatever code
+    stands beside it. All else is a broken answer. No word of the upstream's is passed on.
 
     Args:
         error: Its error object.
         what: What happened, for a broken answer's message.
     """
     found = error_said(error)
-    message = str(found.get("message") or "")
+    message = _words_of(found)
     names = (found.get("code"), found.get("type"))
-    if is_overflow(message[: 4 * MESSAGE_LIMIT], *names):
-        return too_long(sentence(sizes_in(message[: 4 * MESSAGE_LIMIT])))
+    if is_overflow(message, *names):
+        return too_long(sentence(sizes_in(message)))
     status = next((s for name in names if (s := _status_of(name))), 0)
     if status == 429:
-        wait_s = _wait_in(message[: 4 * MESSAGE_LIMIT])
-        return UpstreamRateLimited("The upstream's rate limit was reached.", retry_after_s=wait_s)
+        return UpstreamRateLimited(
+            "The upstream's rate limit was reached.", retry_after_s=_wait_in(message)
+        )
     if status in (401, 402, 403):
         return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
-    if status in (400, 404, 413, 422):
-        code = next((n for name in names if (n := identifier(name))), None)
-        why = f"The upstream refused the request{safe_reason(found)}."
-        return UpstreamRejected(why, status=status, code=None if code == str(status) else code)
-    return UpstreamBroken(f"{what}{safe_reason(found)}")
+    want = _want_of(found)
+    if want is None and status not in REFUSALS:
+        return UpstreamBroken(f"{what}{safe_reason(found)}")
+    code = next((n for name in names if (n := identifier(name))), None)
+    code = None if code is None or _STATUS.fullmatch(code) else code
+    why = f"The upstream refused the request{safe_reason(found)}."
+    return _refusal(want, why, status=status if status in REFUSALS else 400, code=code)
+
+
+def unusable(why: str) -> UpstreamBroken:
+    """Return the error for an answer that is not what its dialect promises; `why` quotes nothing of it."""
+    return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")
+
+
+def answer_object(raw: bytes) -> tuple[bytes, Mapping[str, object]]:
+    """Return an answer's body, without a byte order mark, and the object in it.
+
+    Raises:
+        UpstreamError: no JSON, no object, or an error in its place.
+    """
+    raw = raw.removeprefix(BOM)
+    try:
+        data = as_object(loads(raw))
+    except JsonError as error:
+        raise unusable(f"its body is not JSON ({error})") from None
+    if data is None:
+        raise unusable("its body is not an object")
+    if data.get("error") or data.get("type") == "error":
+        raise told_failure(data.get("error"), HOLDS_ERROR)
+    return raw, data
 
 
 def too_long(message: str) -> UpstreamRejected:
@@ -254,8 +284,7 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
     code = identifier(said.get("code"))
     if is_overflow(message, code, said.get("type")):
         return too_long(openai_words(message))
-    words = raw_message[: 4 * MESSAGE_LIMIT] if isinstance(raw_message, str) else ""
-    want = next((w for w, form in _WANTS.items() if form.search(words)), refused_field(said))
+    want = _want_of(said)
     if want is None and (status == 404 or code == "model_not_found"):
         return UpstreamRejected(
             "The upstream does not serve this model." + (f" It said: {message}" if message else ""),
@@ -264,7 +293,25 @@ def _rejected(status: int, body: bytes, secrets: Sequence[str]) -> FusionError:
             param="model",
         )
     message = message or f"The upstream refused the request ({status}) without a reason."
-    param = _param(said.get("param"))
+    return _refusal(want, message, status=status, code=code, param=_param(said.get("param")))
+
+
+def _words_of(said: Mapping[str, object]) -> str:
+    """Return as much of what an upstream said as is looked at."""
+    message = said.get("message")
+    return message[: 4 * MESSAGE_LIMIT] if isinstance(message, str) else ""
+
+
+def _want_of(said: Mapping[str, object]) -> str | None:
+    """Return how a model wants the request otherwise; None when it refuses something else."""
+    words = _words_of(said)
+    return next((w for w, form in _WANTS.items() if form.search(words)), refused_field(said))
+
+
+def _refusal(
+    want: str | None, message: str, *, status: int, code: str | None, param: str | None = None
+) -> UpstreamRejected:
+    """Return the error for a refused request, with what the model wants otherwise, if that is known."""
     if want is None:
         return UpstreamRejected(message, status=status, code=code, param=param)
     error = UpstreamWants(message, status=status, code=code, param=param)

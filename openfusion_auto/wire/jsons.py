@@ -222,6 +222,15 @@ def _no_constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is not JSON")
 
 
+def is_json(text: str) -> bool:
+    """Return whether a text is JSON, whole."""
+    try:
+        loads_text(text)
+    except JsonError:
+        return False
+    return True
+
+
 def as_object(value: object) -> Mapping[str, object] | None:
     """Return `value` when it is a JSON object, else None."""
     return value if isinstance(value, dict) else None

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
-from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE, read_bill
+from openfusion_auto.errors import FusionError
+from openfusion_auto.wire.chat_answer import CUT, TRACE, read_bill
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
+from openfusion_auto.wire.errors import answer_object, unusable
 from openfusion_auto.wire.hosted import ran_in_message
-from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
+from openfusion_auto.wire.jsons import as_count, as_object, dumps
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
 from openfusion_auto.wire.overflow import CODE, anthropic_words
@@ -59,23 +59,15 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         UpstreamBroken: not a message: no JSON, an error object, no content, a call without a name, or an answer
             without content that no bound has cut. The message never quotes the body.
     """
-    raw = raw.removeprefix(BOM)
-    try:
-        data = as_object(loads(raw))
-    except JsonError as error:
-        raise broken(f"its body is not JSON ({error})") from None
-    if data is None:
-        raise broken("its body is not an object")
-    if data.get("error") or data.get("type") == "error":
-        raise told_failure(data.get("error"), HOLDS_ERROR)
+    raw, data = answer_object(raw)
     content = data.get("content")
     if not isinstance(content, list):
-        raise broken("it has no list of content blocks")
+        raise unusable("it has no list of content blocks")
     blocks = [_block(value) for value in content]
     calls = _calls(blocks, seed)
     finish = finish_of(data.get("stop_reason"), calls=bool(calls))
     if finish not in CUT and not any(has_content(block) for block in blocks):
-        raise broken("empty answer: neither text nor a tool call")
+        raise unusable("empty answer: neither text nor a tool call")
     if calls and data.get("stop_reason") == "end_turn":
         # Agents act on that word alone.
         data = {**data, "stop_reason": "tool_use"}
@@ -295,11 +287,6 @@ def error_type(error: FusionError) -> str:
     return "invalid_request_error" if error.status < 500 else "api_error"
 
 
-def broken(why: str) -> UpstreamBroken:
-    """Return the error for an answer that is no message."""
-    return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")
-
-
 def _message(error: FusionError) -> str:
     return anthropic_words(error.message) if error.code == CODE else error.message
 
@@ -307,7 +294,7 @@ def _message(error: FusionError) -> str:
 def _block(value: object) -> Mapping[str, object]:
     block = as_object(value)
     if block is None or not isinstance(block.get("type"), str):
-        raise broken("a content block has no type")
+        raise unusable("a content block has no type")
     return block
 
 
@@ -316,7 +303,7 @@ def _text(block: Mapping[str, object], kind: str) -> str:
         return ""
     text = block.get(kind)
     if not isinstance(text, str):
-        raise broken("a text block has no text")
+        raise unusable("a text block has no text")
     return text
 
 
@@ -329,7 +316,7 @@ def _call(block: Mapping[str, object], index: int, seed: str) -> ToolCall:
     call_id, name, given = block.get("id"), block.get("name"), block.get("input")
     given = {} if given is None else given
     if not isinstance(name, str) or not name or not isinstance(given, dict):
-        raise broken("a tool call has no name, or an input that is not an object")
+        raise unusable("a tool call has no name, or an input that is not an object")
     if not isinstance(call_id, str) or not call_id:
         call_id = stable_id(index, name, seed)
     return ToolCall(call_id, name, dumps(given).decode())

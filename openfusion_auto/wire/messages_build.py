@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE
+from openfusion_auto.wire.chat_answer import CUT, TRACE
 from openfusion_auto.wire.chat_tools import stable_id, wrap_input
+from openfusion_auto.wire.errors import HALF_CALL, UNFINISHED
 from openfusion_auto.wire.jsons import as_object, dumps
 from openfusion_auto.wire.messages_answer import render_usage, stop_reason
 from openfusion_auto.wire.messages_blocks import UNSIGNED
-from openfusion_auto.wire.messages_relay import HALF_CALL, STOP, UNFINISHED, event_frame, is_json
+from openfusion_auto.wire.messages_relay import STOP, event_frame, is_whole
 from openfusion_auto.wire.messages_turns import input_of
 from openfusion_auto.wire.waiting import Waiting
 
@@ -157,7 +158,7 @@ class Build:
 
     def _is_whole(self, index: int) -> bool:
         call = self._calls[index]
-        return call.kind == "custom" or is_json(call.arguments)
+        return call.kind == "custom" or is_whole(call.arguments)
 
     def _release(self) -> bytes:
         """Give out all that waits."""
@@ -199,7 +200,7 @@ class Build:
         head, said = self._open_call(call), call.arguments
         if call.kind == "custom":
             said = wrap_input(said)
-        elif is_json(said) and input_of(ToolCall(call.id, call.name, said)) is None:
+        elif is_whole(said) and input_of(ToolCall(call.id, call.name, said)) is None:
             said = dumps({"arguments": said}).decode()  # the dialect has objects alone
         return head + (self._json(said) if said.strip() else b"") + self._close()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, read_bill
+from openfusion_auto.wire.chat_answer import CUT, read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.hosted import ran_in_message

@@ -14,13 +14,12 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import CUT, TRACE
-from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads_text
+from openfusion_auto.wire.chat_answer import CUT, TRACE
+from openfusion_auto.wire.errors import HALF_CALL, UNFINISHED
+from openfusion_auto.wire.jsons import as_object, dumps, is_json
 from openfusion_auto.wire.messages_answer import has_content, render_usage
 
 STOP: Mapping[str, object] = {"type": "message_stop"}
-UNFINISHED = "The upstream's stream ended before its answer was finished."
-HALF_CALL = "The upstream cut a tool call: its arguments are not JSON."
 
 
 def event_frame(data: Mapping[str, object]) -> bytes:
@@ -29,15 +28,9 @@ def event_frame(data: Mapping[str, object]) -> bytes:
     return b"event: " + named.encode("ascii", "replace") + b"\ndata: " + dumps(data) + b"\n\n"
 
 
-def is_json(text: str) -> bool:
+def is_whole(arguments: str) -> bool:
     """Return whether a call's arguments are whole; none at all is a call without arguments."""
-    if not text.strip():
-        return True
-    try:
-        loads_text(text)
-    except JsonError:
-        return False
-    return True
+    return not arguments.strip() or is_json(arguments)
 
 
 class Relay:
@@ -79,7 +72,7 @@ class Relay:
         ended = self._note(delta, data)
         if self._held or self._queue:
             self._queue.append(frame)
-            whole = ended in self._held and is_json("".join(self._held[ended]))
+            whole = ended in self._held and is_whole("".join(self._held[ended]))
             if whole:
                 del self._held[ended]
             return self._release() if not self._held else b""
@@ -110,7 +103,7 @@ class Relay:
     def _write_end(self, delta: Delta) -> bytes:
         if not self._ends and delta.finish not in CUT:
             for pieces in self._held.values():
-                if not is_json("".join(pieces)):
+                if not is_whole("".join(pieces)):
                     raise UpstreamBroken(HALF_CALL)
         self._held.clear()
         self._ends.append(delta)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
+from openfusion_auto.wire.errors import UNFINISHED
 from openfusion_auto.wire.messages_answer import error_body
 from openfusion_auto.wire.messages_build import PING, Build
-from openfusion_auto.wire.messages_relay import UNFINISHED, Relay, event_frame
+from openfusion_auto.wire.messages_relay import Relay, event_frame
 
 # What clients retry; their own mistakes keep their type.
 _RETRIED = ("api_error", "timeout_error", "overloaded_error")

@@ -39,10 +39,8 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
     "budget": {"mode": "panel", "aggregator": "vote", "cost_quality": 10, "max_calls": 6},
     "fast": {"strategy": "latency_optimized", "max_calls": 3},
 }
-_WAYS = (
-    "mode",
-    "strategy",
-)  # of answering: who gives one has chosen, so the other is not the preset's
+# Of answering: who gives one has chosen, so the other is not the preset's.
+_WAYS = ("mode", "strategy")
 
 
 def read_options(value: object) -> Options:

@@ -1,4 +1,4 @@
-"""The Responses dialect: what a surface and an upstream of it are made of, and a whole answer as a stream.
+"""The Responses dialect, whole: what a surface and an upstream of it need, and a whole answer as a stream.
 
 `docs/reference/responses.md` lists what converts, what is dropped and what is refused.
 """

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from openfusion_auto.core.prompt import Answer, Delta, Prompt, ToolCall, Usage
-from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.chat import read_bill
+from openfusion_auto.errors import FusionError
+from openfusion_auto.wire.chat_answer import read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import reconciled
-from openfusion_auto.wire.errors import HOLDS_ERROR, openai_error, told_failure
+from openfusion_auto.wire.errors import answer_object, openai_error, unusable
 from openfusion_auto.wire.hosted import ran_in_responses
-from openfusion_auto.wire.jsons import BOM, JsonError, as_count, as_object, dumps, loads
+from openfusion_auto.wire.jsons import as_count, as_object, dumps
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import ClientTools, flat_name, render_tool
@@ -66,34 +66,26 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
         UpstreamBroken: not a finished response: no JSON, an error, a status that says so, no output, or an answer
             without content that no bound has cut. The message never quotes the body.
     """
-    raw = raw.removeprefix(BOM)
-    try:
-        data = as_object(loads(raw))
-    except JsonError as error:
-        raise broken(f"its body is not JSON ({error})") from None
-    if data is None:
-        raise broken("its body is not an object")
-    if data.get("error"):
-        raise told_failure(data["error"], HOLDS_ERROR)
+    raw, data = answer_object(raw)
     status = data.get("status", "completed")
     if status not in ("completed", "incomplete"):
-        raise broken("its response is not finished")
+        raise unusable("its response is not finished")
     output = data.get("output")
     if not isinstance(output, list):
-        raise broken("it has no output")
+        raise unusable("it has no output")
     found = [as_object(item) for item in output]
     listed = [item for item in found if item is not None]
     if len(listed) != len(found):
-        raise broken("an item of its output is not an object")
+        raise unusable("an item of its output is not an object")
     if not all(isinstance(item.get("type"), str | None) for item in listed):
-        raise broken("the type of an item of its output is not text")
+        raise unusable("the type of an item of its output is not text")
     calls = tuple(
         read_call(item, i, seed)
         for i, item in enumerate(item for item in listed if item.get("type") in CALLS)
     )
     finish = finish_of(data, calls=bool(calls) or any(is_call(item) for item in listed))
     if finish not in CUT and not any(has_content(item) for item in listed):
-        raise broken("empty answer: neither text nor a tool call")
+        raise unusable("empty answer: neither text nor a tool call")
     model = data.get("model")
     thoughts = [item for item in listed if item.get("type") == "reasoning"]
     sealed = [blob for item in thoughts if (blob := opaque_of(item))]
@@ -145,7 +137,7 @@ def text_of(item: Mapping[str, object]) -> str:
         return ""
     content = item.get("content")
     if not isinstance(content, list):
-        raise broken("a message's content is not a list of parts")
+        raise unusable("a message's content is not a list of parts")
     return "".join(part_text(as_object(part) or {}) for part in content)
 
 
@@ -176,7 +168,7 @@ def read_call(item: Mapping[str, object], index: int, seed: str = "") -> ToolCal
     name, space = item.get("name"), item.get("namespace")
     said = "" if said is None else said
     if not isinstance(name, str) or not name or not isinstance(said, str):
-        raise broken("a tool call has no name, or arguments that are not text")
+        raise unusable("a tool call has no name, or arguments that are not text")
     name = flat_name(space, name) if isinstance(space, str) and space else name
     call_id = call_id_of(item) or stable_id(index, name, seed)
     return ToolCall(call_id, name, said, "custom" if custom else "function")
@@ -415,8 +407,3 @@ def error_body(error: FusionError, request_id: str = "") -> dict[str, object]:
     """Return an error as this dialect's API answers one: OpenAI's shape, whose request id is a header only."""
     del request_id
     return openai_error(error)
-
-
-def broken(why: str) -> UpstreamBroken:
-    """Return the error of an answer that is not what the dialect promises; `why` never quotes it."""
-    return UpstreamBroken(f"The upstream's answer cannot be used: {why}.")

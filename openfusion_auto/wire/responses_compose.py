@@ -14,7 +14,8 @@ from typing import Literal
 from openfusion_auto.core.prompt import CallDelta, Delta, ToolCall
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.chat_tools import stable_id
-from openfusion_auto.wire.jsons import JsonError, as_object, loads_text
+from openfusion_auto.wire.errors import HALF_CALL
+from openfusion_auto.wire.jsons import as_object, is_json
 from openfusion_auto.wire.responses_items import MADE_HERE
 from openfusion_auto.wire.responses_tools import ClientTools, free_text
 
@@ -25,7 +26,6 @@ _CALL_FORMS: Mapping[str, tuple[str, str, str]] = {
     "function": ("arguments", "function_call_arguments", "fc"),
     "custom": ("input", "custom_tool_call_input", "ctc"),
 }
-_CUT_CALL = "The upstream cut a tool call: its arguments are not JSON."
 
 
 @dataclass(slots=True)
@@ -214,7 +214,7 @@ class Composer:
         if call.half_at == len(call.pieces):
             return False
         said = call.said
-        whole = said.endswith("}") and _is_json(said)
+        whole = said.endswith("}") and is_json(said)
         call.half_at = -1 if whole else len(call.pieces)
         return whole
 
@@ -229,7 +229,7 @@ class Composer:
         if said is None or not call.name:
             if cut:
                 return []
-            raise UpstreamBroken(_CUT_CALL if call.name else "A tool call has no name.")
+            raise UpstreamBroken(HALF_CALL if call.name else "A tool call has no name.")
         if self._disguised(call):
             call.kind = "custom"
         call.pieces = [said]
@@ -249,7 +249,7 @@ class Composer:
             return said if text is None and not self._guarded else text
         if not said:
             return "{}"
-        return said if _is_json(said) or not self._guarded else None
+        return said if is_json(said) or not self._guarded else None
 
     def _begin_call(self, call: _Call) -> list[Event]:
         events = self._close("completed")
@@ -394,11 +394,3 @@ def _call_deltas(call: _Call, text: str) -> list[Event]:
     item = call.item or {}
     place = {"item_id": item["id"], "output_index": call.at}
     return [{"type": f"response.{name}.delta", **place, "delta": text}]
-
-
-def _is_json(text: str) -> bool:
-    try:
-        loads_text(text)
-    except JsonError:
-        return False
-    return True

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from openfusion_auto.core.prompt import Answer, CallDelta, Delta, Tier, ToolCall, Usage
 from openfusion_auto.errors import UpstreamBroken, UpstreamError
-from openfusion_auto.wire.chat import read_bill
+from openfusion_auto.wire.chat_answer import read_bill
 from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.errors import told_failure
 from openfusion_auto.wire.hosted import ran_in_responses

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import FusionError, UpstreamBroken
-from openfusion_auto.wire.jsons import JsonError, as_object, dumps, loads_text
+from openfusion_auto.wire.errors import HALF_CALL, UNFINISHED
+from openfusion_auto.wire.jsons import as_object, dumps, is_json
 from openfusion_auto.wire.responses_answer import (
     ANSWER_ID,
     CALLS,
@@ -41,7 +42,6 @@ _OPENERS = (
     "response.content_part.added",
     "response.reasoning_summary_part.added",
 )
-_CUT_CALL = "The upstream cut a tool call: its arguments are not JSON."
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class ResponsesWriter:
         if self._terminal is not None:
             return self._finish_relay(self._terminal, trace, usage)
         if self._finish is None:
-            raise UpstreamBroken("The upstream's stream ended before its answer was finished.")
+            raise UpstreamBroken(UNFINISHED)
         composer = self._composer
         out = self._give([] if composer is None else composer.end(cut=self._finish in CUT))
         response = self._response(
@@ -227,12 +227,12 @@ class ResponsesWriter:
         whole = item.get("arguments")
         said = whole if isinstance(whole, str) else "".join(self._open.get(place, ()))
         free = place in self._free or item.get("type") == "custom_tool_call"
-        if free or not said or _is_json(said):
+        if free or not said or is_json(said):
             self._open.pop(place, None)
         elif item.get("status") == "incomplete":
             self._open[place] = [said]
         else:
-            raise UpstreamBroken(_CUT_CALL)
+            raise UpstreamBroken(HALF_CALL)
 
     def _finish_relay(
         self, terminal: Delta, trace: Mapping[str, object] | None, usage: Usage | None
@@ -241,8 +241,8 @@ class ResponsesWriter:
         if data.get("type") != "response.incomplete":
             for place, pieces in self._open.items():
                 said = "".join(pieces)
-                if place not in self._free and said and not _is_json(said):
-                    raise UpstreamBroken(_CUT_CALL)
+                if place not in self._free and said and not is_json(said):
+                    raise UpstreamBroken(HALF_CALL)
         out = self._release()
         response = as_object(data.get("response")) or {}
         ended = with_trace(response, trace, usage)
@@ -368,11 +368,3 @@ def _model_of(data: Mapping[str, object]) -> str:
     about = as_object(data.get("message")) or data
     model = about.get("model")
     return model if isinstance(model, str) else ""
-
-
-def _is_json(text: str) -> bool:
-    try:
-        loads_text(text)
-    except JsonError:
-        return False
-    return True

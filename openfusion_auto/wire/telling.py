@@ -87,7 +87,7 @@ def telling(prompt: Prompt, *, answer_id: str, created: int) -> Telling:
 def _with_functions(prompt: Prompt, answer_id: str, custom: frozenset[str]) -> Telling:
     """Return how answers are written for a chat client that may speak chat's first way of calling."""
     from openfusion_auto.wire import chat_legacy as legacy
-    from openfusion_auto.wire.chat import render_answer
+    from openfusion_auto.wire.chat_answer import render_answer
     from openfusion_auto.wire.chat_writer import ChatWriter
 
     made = partial(

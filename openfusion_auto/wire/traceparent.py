@@ -9,9 +9,8 @@ import re
 from typing import NamedTuple
 
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-MOST_CHARS = (
-    512  # [characters] of a header that is looked at; a later version's may be longer than 55
-)
+# [characters] of a header that is looked at; a later version's may be longer than 55.
+MOST_CHARS = 512
 NEVER = "ff"  # of versions: forbidden
 SAMPLED = 1  # of the flags, the only one that version 00 knows
 

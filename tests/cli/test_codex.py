@@ -1,4 +1,4 @@
-"""`openfusion codex`: the switch, over every way to write a TOML file."""
+"""`openfusion codex`: the switch. `tests/clients` has every way to write a TOML file."""
 
 import tomllib
 
@@ -53,18 +53,18 @@ def test_it_is_the_adapter_under_another_name(run, file):
     assert file.read_text() == OLD
 
 
-def test_every_valid_file_is_switched_and_restored(run, file):
-    for label, text in TOML.items():
-        for raw in (text.encode(), b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()):
-            file.write_bytes(raw)
-            assert run("codex", "enable-fusion").code == 0, label
-            found = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
-            assert found["model"] == "openfusion/fusion", label
-            assert found["model_provider"] == "openfusion", label
-            assert found["model_providers"]["openfusion"]["wire_api"] == "responses", label
-            assert status(run)["mode"] == "openfusion-fusion", label
-            assert run("codex", "disable").code == 0, label
-            assert file.read_bytes() == raw, label
+@pytest.mark.parametrize("label", list(TOML)[::8])
+def test_files_as_windows_writes_them_are_switched_and_restored(run, file, label):
+    raw = b"\xef\xbb\xbf" + TOML[label].replace("\n", "\r\n").encode()
+    file.write_bytes(raw)
+    assert run("codex", "enable-fusion").code == 0
+    found = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+    assert found["model"] == "openfusion/fusion"
+    assert found["model_provider"] == "openfusion"
+    assert found["model_providers"]["openfusion"]["wire_api"] == "responses"
+    assert status(run)["mode"] == "openfusion-fusion"
+    assert run("codex", "disable").code == 0
+    assert file.read_bytes() == raw
 
 
 def test_status_says_it_for_people_too(run, file):

@@ -66,9 +66,9 @@ def test_warnings_of_the_settings_are_said(configured):
 
 
 def test_flags_win_over_the_file_by_their_command_line_names(configured):
-    settings = load_settings(None, cost_quality=9, port=None)
-    assert settings.policy.cost_quality == 9
-    assert settings.origin["auto.cost_quality"] == "flag:--cost-quality"
+    settings = load_settings(None, workers=3, port=None)
+    assert settings.config.server.workers == 3
+    assert settings.origin["server.workers"] == "flag:--workers"
 
 
 @pytest.mark.parametrize("name", ["openfusion.toml", "other.toml"])

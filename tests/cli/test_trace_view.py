@@ -139,3 +139,8 @@ def test_a_span_stays_inside_its_cells_and_can_be_seen(at, ms, rest):
 @pytest.mark.parametrize(("value", "shown"), [(None, "-"), (0, "0"), (1234.6, "1,235")])
 def test_durations_are_whole_milliseconds(value, shown):
     assert trace_view.milliseconds(value) == shown
+
+
+@pytest.mark.parametrize("at", [3e11, float("nan"), -1.0, None])
+def test_a_moment_of_which_no_date_can_be_written_is_a_dash(at):
+    assert trace_view.when(at) == "-"

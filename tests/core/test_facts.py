@@ -192,12 +192,6 @@ def test_a_picture_alone_is_a_turn_of_the_person():
     assert facts.words == TASK
 
 
-def test_words_are_measured_against_the_envelope():
-    facts = read_facts(user(f"<env>\n{'x' * 1000}\n</env>\n{TASK}"))
-    assert facts.task_bytes == len(TASK)
-    assert facts.envelope_bytes > 1000
-
-
 def test_nothing_at_all_is_read_as_nothing():
     assert read_facts(Prompt("chat", "m", ())) == Facts(turn="user")
     assert read_facts(chat([said("system", "Be nice.")], raw=False)).words == ""
@@ -482,4 +476,3 @@ def test_any_prompt_can_be_read_and_reading_is_pure(messages, raw):
     asked = Prompt("chat", "m", messages, raw=raw)
     facts = read_facts(asked)
     assert facts == read_facts(asked)
-    assert facts.envelope_bytes >= 0

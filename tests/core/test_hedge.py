@@ -15,11 +15,11 @@ from openfusion_auto.core.hedge import (
     MIN_WAITS,
     WHOLE,
     Hedging,
-    Patience,
     Share,
+    Silence,
     may_hedge,
-    patience,
     second,
+    silence,
 )
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.types import Breaker, Policy, State
@@ -62,20 +62,20 @@ def test_who_named_a_model_gets_no_other():
 
 @pytest.mark.parametrize(
     ("streamed", "said"),
-    [(True, Patience(8.0, "hedge.after_s")), (False, Patience(45.0, "hedge.whole_after_s"))],
+    [(True, Silence(8.0, "hedge.after_s")), (False, Silence(45.0, "hedge.whole_after_s"))],
 )
 def test_without_measurements_the_fixed_time_counts(streamed, said):
-    assert patience((), SETTINGS, streamed=streamed) == said
-    assert patience([1.0] * (MIN_WAITS - 1), SETTINGS, streamed=streamed) == said
-    assert patience([1.0] * 60, FIXED, streamed=streamed) == said
+    assert silence((), SETTINGS, streamed=streamed) == said
+    assert silence([1.0] * (MIN_WAITS - 1), SETTINGS, streamed=streamed) == said
+    assert silence([1.0] * 60, FIXED, streamed=streamed) == said
 
 
 def test_with_measurements_their_quantile_counts():
     waits = [n / 10 for n in range(1, 21)]
-    assert patience(waits, SETTINGS, streamed=True) == Patience(
+    assert silence(waits, SETTINGS, streamed=True) == Silence(
         1.9, "0.95 quantile of its last 20 waits"
     )
-    assert patience([0.001] * 20, SETTINGS, streamed=True).s == MIN_S
+    assert silence([0.001] * 20, SETTINGS, streamed=True).s == MIN_S
 
 
 @given(
@@ -85,7 +85,7 @@ def test_with_measurements_their_quantile_counts():
 )
 def test_at_most_the_tail_waits_longer_than_the_quantile(waits, quantile, streamed):
     settings = Hedging(8.0, 45.0, quantile, 0.05, 1.0)
-    found = patience(waits, settings, streamed=streamed).s
+    found = silence(waits, settings, streamed=streamed).s
     assert found == MIN_S or found in waits
     longer = sum(1 for w in waits if w > found)
     assert longer <= math.floor((1 - quantile) * len(waits)) + 1e-9

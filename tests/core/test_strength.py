@@ -31,11 +31,9 @@ from openfusion_auto.core.strength import (
     strengths,
     weight_of,
 )
-from openfusion_auto.core.types import KINDS, Benchmark, Kind, Pool, Price
+from openfusion_auto.core.types import KINDS, Benchmark, Kind, Pool
 from tests.core import strategies
 from tests.support.pools import FOUR, candidate, pool, solves
-
-TODAY = Price(1.0, 4.0, as_of="2026-11-01")
 
 
 def bench(score, source="lab", name="swebench_verified", n=500, as_of="2026-11-01"):
@@ -75,11 +73,6 @@ lies = st.lists(
     max_size=4,
     unique_by=lambda b: b.name,
 ).map(tuple)
-
-
-def without(models: Pool) -> Pool:
-    """The pool without what the poisoned publisher says."""
-    return poisoned(models, ((),) * len(models.candidates))
 
 
 def poisoned(models: Pool, told) -> Pool:

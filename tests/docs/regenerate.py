@@ -19,7 +19,6 @@ from openfusion_auto.cli.route_view import show
 from tests.docs import failures
 
 ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "route.svg"
 FAILURES = ROOT / "docs" / "reference" / "failures.md"
 TEXT = "Add a --dry-run flag to the import command"
@@ -80,19 +79,8 @@ def words_in(picture: str) -> list[str]:
     return re.findall(r"[^\s█]+", html.unescape(" ".join(texts)).replace("\xa0", " "))
 
 
-def latest_change() -> str:
-    """Return the newest entry of the changelog, its headings as bold lines."""
-    text = (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
-    entry = re.split(r"^## ", text, flags=re.MULTILINE)[1].strip()
-    title, rest = entry.split("\n", 1)
-    return f"**{title.strip()}**\n\n" + re.sub(
-        r"^### (.+)$", r"*\1*", rest.strip(), flags=re.MULTILINE
-    )
-
-
 Made = Mapping[str, Callable[[], str]]
 QUOTED: Mapping[Path, Made] = {
-    README: {"changelog": latest_change},
     FAILURES: {"contract": failures.contract, "played": failures.played},
 }
 

@@ -29,7 +29,6 @@ from tests.docs.regenerate import (
     CALL,
     PICTURE,
     QUOTED,
-    README,
     ROOT,
     bare_environment,
     between,
@@ -38,6 +37,7 @@ from tests.docs.regenerate import (
 )
 from tests.support.price_lists import OPENROUTER
 
+README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "adapters").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SHELLS = ("sh", "bash", "console")
@@ -156,9 +156,9 @@ def test_what_a_page_quotes_is_what_comes_out(page, mark):
     assert quoted == QUOTED[page][mark](), "run: python -m tests.docs.regenerate"
 
 
-def test_a_readme_without_its_marks_is_refused():
-    with pytest.raises(ValueError, match="0 blocks 'changelog'"):
-        between("nothing", "changelog")
+def test_a_page_without_its_marks_is_refused():
+    with pytest.raises(ValueError, match="0 blocks 'played'"):
+        between("nothing", "played")
 
 
 def test_the_picture_of_a_route_shows_what_is_printed_now():

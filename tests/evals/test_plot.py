@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.evals import plot
-from openfusion_auto.evals.plot import Chart, Dot, Series, png, save, svg
+from openfusion_auto.evals.plot import png, save, svg
+from openfusion_auto.evals.plot_types import Chart, Dot, Series
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 CHART = Chart(
@@ -18,7 +19,7 @@ CHART = Chart(
     x_label="cost",
     y_label="solved",
     series=(
-        Series("policy", "policy", (Dot("auto", 0.1, 80, (0.08, 0.12), (76, 84)),)),
+        Series("policy", "policy", (Dot("auto", 0.1, 80),)),
         Series("front", "front", (Dot("cheap", 0.02, 70), Dot("dear", 2, 90)), joined=True),
         Series("models", "model", (Dot("$x_1$ ^ \\frac", 1, 60), Dot("模型", 0.5, 65))),
     ),

@@ -26,7 +26,6 @@ from tests.load.upstream import Metered
 
 BYTES_PER_TOKEN = 3.6  # core/tokens.py: what a call is counted by that nobody told the tokens of
 UNDER_WAY = 64  # [characters] of a stream, some pieces: on their way when their reader leaves on a busy machine
-SHOWN = 10  # problems of a kind that are told in words
 
 
 class Line(NamedTuple):

@@ -205,9 +205,8 @@ class Losses:
     booked: int = 0
     nano: int = 0  # of what is booked [1e-9 USD]
     lost_nano: int = 0
-    in_flight: int = (
-        0  # calls whose client had no whole answer when the server was killed, without a line
-    )
+    # Calls whose client had no whole answer when the server was killed, without a line.
+    in_flight: int = 0
     in_flight_nano: int = 0
     lost_ms: list[float] = field(
         default_factory=list

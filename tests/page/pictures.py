@@ -27,10 +27,13 @@ MOST_BYTES = 120_000
 PICTURES = {
     "page-live.png": ("/ui", "light", 1100, 720),
     "page-live-phone.png": ("/ui", "dark", 390, 720),
-    "page-traces.png": ("/ui/traces?mode=panel", "dark", 1100, 480),
+    "page-traces.png": ("/ui/traces?kind=bugfix", "dark", 1100, 480),
     "page-pool.png": ("/ui/pool", "light", 1100, 860),
     "page-receipts.png": ("/ui/receipts?check=1", "light", 1100, 400),
 }
+# An afternoon with an agent: many edits, a title now and then, a panel when somebody asks for one.
+KINDS = ("feature",) * 4 + ("bugfix",) * 4 + ("refactor", "test", "test", "docs", "ops", "aux")
+MODES = ("auto",) * 19 + ("panel",)
 
 
 def candidates():
@@ -55,7 +58,8 @@ async def take(browser, folder, names=tuple(PICTURES)):
         here = Path(place)
         began_s = time.time() - 120 * 11.0
         pool = load_pool(shipped_pool("default"))
-        fill(here / "state", traces(120, began_s=began_s, step_s=11.0, pool=pool))
+        made = traces(120, began_s=began_s, step_s=11.0, pool=pool, kinds=KINDS, modes=MODES)
+        fill(here / "state", made)
         if "page-receipts.png" in names:
             await asyncio.to_thread(make_receipts, here / "state")
         async with serving(here, candidates=candidates()) as running:

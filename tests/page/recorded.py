@@ -31,11 +31,11 @@ def texts(chosen):
     return Texts(said[:300], answers=[Said("primary", "coder-a", said[begin : begin + size])])
 
 
-def traces(count, *, began_s=BEGAN_S, step_s=7.0, pool=FOUR, words=False):
+def traces(count, *, began_s=BEGAN_S, step_s=7.0, pool=FOUR, kinds=KINDS, modes=MODES, words=False):
     """Yield that many different traces, oldest first; the same each time. `words`: with what was said."""
     chosen, said = random.Random(7), random.Random(8)
     for number in range(count):
-        kind, mode = chosen.choice(KINDS), chosen.choice(MODES)
+        kind, mode = chosen.choice(kinds), chosen.choice(modes)
         asked = task(
             kind=kind,
             options=Options(mode=mode),

@@ -49,6 +49,17 @@ async def test_what_is_not_taken_is_a_page_too(router):
     assert "<h1>" in text
 
 
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [("text/html,application/xhtml+xml,*/*;q=0.8", 303), ("*/*", 200), ("application/json", 200)],
+)
+async def test_a_browser_is_led_to_the_page_and_programs_are_not(router, accept, status):
+    async with router.http.get(
+        f"{router.root}/", headers={"Accept": accept}, allow_redirects=False
+    ) as r:
+        assert (r.status, r.headers.get("Location")) == (status, {303: "/ui"}.get(status))
+
+
 @pytest.mark.parametrize("origin", [None, "http://localhost:1", "null", "https://evil.example"])
 async def test_only_the_page_itself_changes_something(router, origin):
     async with router.http.post(

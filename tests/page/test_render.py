@@ -76,6 +76,7 @@ def test_what_is_unknown_is_a_dash_and_what_is_missing_an_error():
         ("{{ 1234.5 | number(1) }} {{ none | number }}", "1,234.5 –"),
         ("{{ tenth(1.25) }} {{ thousandth(0.5) }} {{ plain('x') }}", "1.2 0.500 x"),
         ("{{ 0 | iso }} {{ 0 | clock_time }}", "1970-01-01T00:00:00.000+00:00 1970-01-01 00:00:00"),
+        ("{{ 3e11 | iso }}{{ 3e11 | clock_time }} {{ -1 | clock_time }}", "– –"),
     ],
 )  # fmt: skip
 def test_numbers_read_alike_everywhere(text, said):

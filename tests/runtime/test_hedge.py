@@ -99,23 +99,23 @@ async def test_of_two_that_ask_at_once_for_the_last_one_gets_it(hedger, counters
 def test_waits_of_streams_and_of_whole_answers_are_kept_apart(hedger):
     for _ in range(MIN_WAITS):
         hedger.waited("a", 2.0, streamed=True)
-    assert hedger.patience("a", streamed=True).s == 2.0
-    assert hedger.patience("a", streamed=False).s == 45.0
-    assert hedger.patience("b", streamed=True).s == 8.0
+    assert hedger.silence("a", streamed=True).s == 2.0
+    assert hedger.silence("a", streamed=False).s == 45.0
+    assert hedger.silence("b", streamed=True).s == 8.0
 
 
 def test_only_the_latest_waits_count(hedger):
     for s in (9.0, 1.0):
         for _ in range(200):
             hedger.waited("a", s, streamed=True)
-    assert hedger.patience("a", streamed=True).s == 1.0
+    assert hedger.silence("a", streamed=True).s == 1.0
 
 
 def test_new_settings_keep_what_is_known(hedger, counters):
     assert hedger_of(None, counters, hedger) is None
     other = replace(SETTINGS, after_s=3.0)
     assert hedger_of(other, counters, hedger) is hedger
-    assert hedger.patience("a", streamed=True).s == 3.0
+    assert hedger.silence("a", streamed=True).s == 3.0
     assert hedger_of(other, counters) is not hedger
 
 

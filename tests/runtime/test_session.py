@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from openfusion_auto.core.prompt import Message, Options, Part
+from openfusion_auto.runtime.judging import Incoming
 from openfusion_auto.runtime.session import BODY_FIELDS, HEAD_CHARS, HEADERS, MAX_KEY, session_of
+from openfusion_auto.upstream.reply import Reply
 from tests.support.prompts import chat, function, user
+from tests.support.rig import Rig
 
 PLAIN = user("fix the login")
 
@@ -30,11 +33,11 @@ def test_an_option_goes_before_a_header_before_a_body_field_before_a_weak_header
         session_fields=dict.fromkeys(BODY_FIELDS, "body"),
     )
     headers = {**dict.fromkeys(HEADERS, "head"), "agent-session-id": "weak"}
-    assert session_of(everything, headers, "x") == ("option:opt", "option")
+    assert session_of(everything, headers, "x") == ("option:opt", "option", "option:opt")
     everything = replace(everything, options=Options())
-    assert session_of(everything, headers, "x") == ("id:head", f"header {HEADERS[0]}")
+    assert session_of(everything, headers, "x") == ("id:head", f"header {HEADERS[0]}", "id:head")
     weak = {"agent-session-id": "weak"}
-    assert session_of(everything, weak, "x") == ("id:body", f"body {BODY_FIELDS[0]}")
+    assert session_of(everything, weak, "x") == ("id:body", f"body {BODY_FIELDS[0]}", "id:body")
     assert session_of(PLAIN, weak, "x").source == "header agent-session-id"
     assert session_of(PLAIN, {}, "x").source == "implicit"
 
@@ -47,7 +50,7 @@ def test_among_its_kind_the_first_of_the_list_counts(names):
             got = session_of(PLAIN, dict(reversed(rest.items())), "x")
         else:
             got = session_of(replace(PLAIN, session_fields=rest), {}, "x")
-        assert got.key == f"id:{name}"
+        assert got.whole == f"id:{name}"
         assert got.source.endswith(f" {name}")
 
 
@@ -144,6 +147,49 @@ def test_the_first_words_are_those_of_the_first_message_that_has_any():
     assert key(blank) == key(PLAIN)
 
 
+# -- several agents in one session ------------------------------------------------------------------------------------
+
+# As Codex 0.169 and Claude Code 2.1.330 send them: the session's own conversation, then two sub-agents beside it.
+AGENTS = {
+    "codex": [{"session-id": "s", "thread-id": thread} for thread in ("s", "t1", "t2")],
+    "claude-code": [
+        {"x-claude-code-session-id": "s"},
+        *({"x-claude-code-session-id": "s", "x-claude-code-agent-id": a} for a in ("a1", "a2")),
+    ],
+}
+
+
+@pytest.mark.parametrize("client", AGENTS)
+def test_each_agent_of_a_session_has_its_own_conversation_within_it(client):
+    found = [session_of(PLAIN, headers, "x") for headers in AGENTS[client]]
+    assert found[0].key == found[0].whole == "id:s"
+    assert len({f.key for f in found}) == 3
+    assert {f.whole for f in found} == {"id:s"}
+
+
+def test_a_thread_without_a_session_is_one():
+    assert session_of(PLAIN, {"thread-id": "t"}, "x") == ("id:t", "header thread-id", "id:t")
+
+
+@pytest.mark.parametrize("client", AGENTS)
+async def test_a_sub_agent_moves_neither_the_model_nor_escapes_the_trace_of_its_session(client):
+    tool = [{"type": "function", "function": {"name": "run", "parameters": {"type": "object"}}}]
+    rig, (own, sub, _) = Rig(lambda _: Reply(text="done")), AGENTS[client]
+
+    async def ask(headers, model):
+        prompt = rig.incoming("explain the ledger", model=model, tools=tool).prompt
+        incoming = Incoming(prompt, headers, "me")
+        trace = rig.engine.open(incoming)
+        await rig.engine.answer(incoming, trace, None)
+        return trace
+
+    first = await ask(own, "openfusion/auto")
+    beside = await ask(sub, "openfusion/auto")
+    again = await ask(own, "openfusion/auto")
+    assert (first.pinned, beside.pinned, again.pinned) == (False, False, True)
+    assert first.session == beside.session == again.session
+
+
 # -- what a key gives away --------------------------------------------------------------------------------------------
 
 
@@ -170,3 +216,15 @@ def test_a_long_id_is_cut():
 
 def test_an_option_and_a_header_of_one_text_are_two_sessions():
     assert key(replace(PLAIN, options=Options(session="7"))) != key(headers={"x-session-id": "7"})
+
+
+async def test_a_commit_message_that_a_person_asks_an_agent_for_keeps_its_tool_loop_on_one_model():
+    tool = [{"type": "function", "function": {"name": "run", "parameters": {"type": "object"}}}]
+    words = "Write a commit message for the staged changes"
+    rig = Rig(lambda _: Reply(text="done"))
+    _, trace = await rig.ask(words, tools=tool)
+    assert (trace.decision.task.kind, trace.decision.task.turn) == ("aux", "user")
+    assert rig.live.snapshot("id:s").pin.candidate == trace.answered_by
+    _, trace = await rig.ask(words, session="alone")
+    assert trace.decision.task.turn == "aux"
+    assert rig.live.snapshot("id:alone").pin is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.decide import decide
-from openfusion_auto.core.explain import decision_digest
+from openfusion_auto.core.explain import decision_digest, one_sentence
 from openfusion_auto.core.prompt import Options, Usage
 from openfusion_auto.core.types import Policy, State
 from openfusion_auto.runtime.trace import (
@@ -202,6 +202,9 @@ def test_a_compact_trace_of_a_large_panel_is_under_2_kb_and_says_what_is_left_ou
     assert shown["usage"] == whole["usage"][: len(shown["usage"])]
     assert shown["selected"] == whole["selected"][: len(shown["selected"])]
     assert shown["usd"] == made.usd()
+    assert whole["requested_model"] == made.requested_model
+    assert whole["why"] == one_sentence(made.decision)
+    assert whole["why"].startswith(shown["why"])
 
 
 @given(st.integers(2, 8), st.integers(0, 14), st.integers(3, 100), st.integers(4, 200))

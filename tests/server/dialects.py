@@ -63,6 +63,7 @@ class Says:
     sound: int = 0  # of a chat upstream: tokens of its input that are sound
     untold: bool = False  # a chat upstream says nothing of usage
     tier: str = ""  # the service tier it says it comes from, in OpenAI's words
+    pictures: tuple[str, ...] = ()  # of a chat upstream: addresses, as OpenRouter sends them
 
 
 @dataclass
@@ -193,11 +194,17 @@ def _chat(says, model):
         said["reasoning_content"] = says.reasoning
     if says.seal:
         said["reasoning_details"] = _details(says)
+    if says.pictures:
+        said["images"] = _pictures(says)
     if says.calls:
         said["tool_calls"] = [{k: v for k, v in c.items() if k != "index"} for c in _calls(says)]
     choice = {"index": 0, "message": said, "finish_reason": _finish(says)}
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 5, "model": model}
     return {**head, "choices": [choice], "usage": _usage(says), **_tier(says)}
+
+
+def _pictures(says):
+    return [{"type": "image_url", "image_url": {"url": url}} for url in says.pictures]
 
 
 def _tier(says):
@@ -231,6 +238,8 @@ def _chunks(says, model):
     if says.seal:
         found.append(chunk({"reasoning_details": _details(says)}))
     found += [chunk({"content": piece}) for piece in _pieces(says.text)]
+    if says.pictures:
+        found.append(chunk({"images": _pictures(says)}))
     if says.fail == "error":
         found.append({"error": {"message": "it failed", "code": "server_error"}})
     if not says.fail:

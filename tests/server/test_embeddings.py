@@ -134,6 +134,7 @@ async def test_the_answer_is_the_upstreams_with_the_trace_in_it(start_router, up
     assert raw.startswith(plain.rstrip(b"\n}"))
     assert headers["x-openfusion-model"] == body["model"] == "vendor/embed-a"
     assert headers["x-openfusion-trace-id"] == trace["trace_id"]
+    assert headers["x-openfusion-mode"] == body["openfusion"]["mode"] == trace["mode"] == "single"
     (line,) = body["openfusion"]["usage"]
     assert line == {
         "phase": "embeddings",

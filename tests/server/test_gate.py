@@ -432,7 +432,9 @@ async def test_an_error_of_ours_tells_neither_client_nor_log_its_text(router, ca
     reply = await first(router, request("GET", f"/v1/models/a%0b%1b[2KFORGED?api_key={CLIENT_KEY}"))
     assert (reply.status, reply.error["code"]) == (500, "internal_error")
     (record,) = (r for r in caplog.records if r.name == "openfusion.server")
-    assert record.getMessage() == "internal error: RuntimeError in /v1/models/a%0b%1b[2KFORGED"
+    said, _, name = record.getMessage().rpartition(", ")
+    assert said == "internal error: RuntimeError in /v1/models/a%0b%1b[2KFORGED"
+    assert name == reply.headers["x-request-id"]
     assert record.exc_info is None
     assert UPSTREAM_KEY not in reply.shown + caplog.text
 

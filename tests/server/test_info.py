@@ -174,7 +174,9 @@ class TestTraces:
         assert (status, body["error"]["type"]) == (404, "invalid_request_error")
         assert [t["trace_id"] for t in listed["data"]] == ids[:0:-1]
 
-    @pytest.mark.parametrize("limit", ["0", "x", "-1", "201", "1e9", "٣", ""])
+    @pytest.mark.parametrize(
+        "limit", ["0", "x", "-1", "201", "1e9", "٣", "", "1\n", "0000000019999"]
+    )
     async def test_a_bad_limit_is_refused(self, start_router, limit):
         async with FaultyUpstream() as up, start_router(up.url) as router:
             status, body = await router.get(f"/v1/traces?limit={quote(limit)}")
@@ -189,6 +191,12 @@ class TestHealth:
             async with router.http.head(router.root + path) as r:
                 assert r.status == 200
         assert (status, body["ok"]) == (200, True)
+
+    async def test_without_a_page_a_browser_is_told_the_same(self, start_router):
+        async with FaultyUpstream() as up, start_router(up.url) as router:
+            accept = {"Accept": "text/html"}
+            async with router.http.get(router.root + "/", headers=accept) as r:
+                assert (await r.json())["ok"] is True
 
     async def test_ready_means_that_somebody_can_be_called(self, start_router):
         async with start_router("https://relay.example/v1", api_key="") as router:

@@ -93,6 +93,33 @@ async def test_a_refusal_is_a_line_without_the_clients_words(start_router, lines
     assert "secret" not in caplog.text.lower()
 
 
+@pytest.mark.parametrize(
+    ("path", "header"),
+    [
+        ("/v1/chat/completions", "x-request-id"),
+        ("/v1/responses", "x-request-id"),
+        ("/v1/messages", "request-id"),
+        ("/v1/embeddings", "x-request-id"),
+        ("/no/such/path", "x-request-id"),
+    ],
+)
+async def test_a_refusal_has_an_id_that_its_line_has_too(start_router, lines, path, header):
+    async with FaultyUpstream() as up, start_router(up.url) as router:
+        _, headers, raw = await router.post(path, b"no json")
+        (line,) = lines()
+    assert line["request_id"] == headers[header]
+    assert (header == "request-id") is (line["request_id"] in raw.decode())
+
+
+async def test_an_error_behind_the_gate_has_its_traces_id(start_router, lines):
+    async with FaultyUpstream() as up, start_router(up.url) as router:
+        status, headers, _ = await router.chat(ask("[[fault:F18]]"))
+        (line,) = lines()
+    assert status >= 500
+    assert line["trace_id"] == headers["x-request-id"] == headers["x-openfusion-trace-id"]
+    assert "request_id" not in line
+
+
 async def test_without_the_level_nothing_is_written(start_router, caplog):
     caplog.set_level(logging.WARNING, "openfusion.access")
     async with FaultyUpstream() as up, start_router(up.url) as router:

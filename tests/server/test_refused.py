@@ -39,6 +39,22 @@ async def test_openais_reasoning_models_get_what_they_take(start_router, client,
         assert up.requests[3].body.keys() == last.body.keys()
 
 
+@ways
+@pytest.mark.parametrize("upstream", DIALECTS)
+async def test_a_refusal_told_with_status_200_teaches_as_its_status_would(
+    start_router, upstream, streamed
+):
+    body = {**request_for(upstream), "temperature": 0}
+    async with Scripted(upstream) as up, start_router(up.url, dialect=upstream) as router:
+        up.script.append(Says(fail="told", error=REFUSALS[1].error))
+        for _ in range(2):
+            assert (await tell(router, upstream, body, streamed=streamed))[0] == 200
+        assert ["temperature" in r.body for r in up.requests] == [True, False, False]
+        refused, answered = router.engine.traces.latest(2)[1].attempts
+        assert (refused.error, answered.status) == ("unsupported_value", "ok")
+        assert router.engine.means.live.may_call("coder-a")
+
+
 @pytest.mark.parametrize("upstream", DIALECTS)
 async def test_a_model_that_keeps_refusing_ends_in_its_refusal(start_router, upstream):
     body = {**request_for(upstream), "temperature": 0}

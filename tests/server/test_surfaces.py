@@ -53,6 +53,22 @@ async def ask(start_router, client, upstream, says, body, *, streamed, **tables)
 
 
 class TestAnswers:
+    @each
+    @ways
+    async def test_a_picture_alone_is_an_answer(self, start_router, client, streamed):
+        says = Says("", pictures=(PIXEL, "https://x.test/a.png"))
+        body = request_for(client, "draw it")
+        async with Scripted("chat") as up, start_router(up.url) as router:
+            up.script.append(says)
+            status, _, raw = await tell(router, client, body, streamed=streamed)
+            assert (status, len(up.requests)) == (200, 1)
+            said = heard(client, raw, streamed=streamed).text
+            if client == "chat":
+                assert (PIXEL.encode() in raw, said) == (True, "")
+            else:
+                assert "[a picture (image/png)" in said
+                assert "![picture](https://x.test/a.png)" in said
+
     @pairs
     @ways
     async def test_text_usage_and_trace_arrive(self, start_router, client, upstream, streamed):

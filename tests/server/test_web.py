@@ -80,7 +80,13 @@ async def test_where_no_upstream_has_them_it_is_a_400_that_says_what_is_missing(
             status, _, raw = await ask(router, dialect, path, openfusion=WEB)
             said = json.loads(raw)["error"]["message"]
             assert status == 400
-            assert 'upstream relay has no such web tools: it must declare them (offers = ["web_search"])' in said  # fmt: skip
+            missing = (
+                "upstream relay has no web_fetch: its dialect knows web_search alone"
+                if dialect == "responses"
+                else 'upstream relay does not declare web tools (offers = ["web_search"])'
+            )
+            assert missing in said
+            assert ("web_fetch" in said) is (dialect == "responses")
         assert up.requests == []
 
 

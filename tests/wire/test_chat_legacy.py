@@ -8,7 +8,7 @@ import pytest
 
 from openfusion_auto.core.prompt import CallDelta, Delta
 from openfusion_auto.errors import UpstreamBroken
-from openfusion_auto.wire.chat import read_answer
+from openfusion_auto.wire.chat_answer import read_answer
 from openfusion_auto.wire.chat_legacy import LegacyWriter, is_legacy, legacy_body, modern
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.chat_request import parse_request, render_request, splice_request

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from openfusion_auto.wire.chat import read_answer
+from openfusion_auto.wire.chat_answer import read_answer
 from openfusion_auto.wire.chat_plain import make_plain
 from openfusion_auto.wire.chat_reader import ChatReader
 

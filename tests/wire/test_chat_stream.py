@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Answer, ToolCall, Usage
-from openfusion_auto.wire.chat import read_answer, render_usage
+from openfusion_auto.wire.chat_answer import read_answer, render_usage
 from openfusion_auto.wire.chat_stream import PIECE, ChatReader, ChatWriter, deltas_of
 
 from .chats import completion, parsed, sse

@@ -13,7 +13,7 @@ from openfusion_auto.errors import UpstreamBroken, UpstreamTimeout
 from openfusion_auto.wire import chat_writer
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.chat_writer import DONE, ChatWriter
-from openfusion_auto.wire.jsons import loads_text
+from openfusion_auto.wire.jsons import is_json
 
 from .chats import call, chunk, parsed, sse, usage_chunk
 
@@ -526,9 +526,7 @@ def test_relaying_a_chunk_costs_little_beside_parsing_it():
 
 def test_calls_that_wait_are_read_again_only_when_they_have_grown(monkeypatch):
     looks: list[str] = []
-    monkeypatch.setattr(
-        chat_writer, "loads_text", lambda said: looks.append(said) or loads_text(said)
-    )
+    monkeypatch.setattr(chat_writer, "is_json", lambda said: looks.append(said) or is_json(said))
     out = writer()
     begun = [call(0, "c0", "f", '{"a": 1')] + [call(i, f"c{i}", "f", "{}") for i in range(1, 100)]
     fragments = [*begun, call(0, args="}"), call(100, "d", "f", "{}")]

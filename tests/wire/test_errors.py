@@ -298,6 +298,22 @@ def test_a_failure_told_with_status_200_is_what_its_status_would_be(error, kind,
     assert found.message
 
 
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        ({}, "upstream_rejected"),
+        ({"code": 400}, "upstream_rejected"),
+        ({"code": 500, "type": "server_error"}, "upstream_rejected"),
+        ({"code": "unsupported_value"}, "unsupported_value"),
+    ],
+)
+def test_what_a_model_wants_otherwise_is_known_whatever_code_stands_beside_it(names, code):
+    found = told_failure({**names, "message": f"Unsupported value: 'seed' ({KEY})"}, "it broke")
+    assert isinstance(found, UpstreamWants)
+    assert (found.want, found.status, found.code) == ("seed=", 400, code)
+    assert KEY not in found.message
+
+
 @pytest.mark.parametrize("names", [{}, {"code": 400}, {"type": "invalid_request_error"}])
 def test_a_prompt_that_is_too_long_is_told_with_its_numbers_alone(names):
     said = f"prompt is too long: 213462 tokens > 200000 maximum ({KEY})"

@@ -14,6 +14,7 @@ from openfusion_auto.wire.jsons import (
     as_object,
     decode,
     dumps,
+    is_json,
     loads,
     loads_text,
     read_body,
@@ -149,6 +150,13 @@ def test_any_bytes_are_json_or_a_json_error(data):
 )  # fmt: skip
 def test_a_count_of_tokens_is_one_or_unknown(value, count):
     assert as_count(value) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"), [("{}", True), (" [1]\n", True), ("", False), ('{"a": ', False), ("NaN", False)]
+)  # fmt: skip
+def test_a_text_is_json_when_all_of_it_is(text, whole):
+    assert is_json(text) is whole
 
 
 def test_as_object_narrows():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from openfusion_auto.wire.chat import read_answer, read_bill
+from openfusion_auto.wire.chat_answer import read_answer, read_bill
 from openfusion_auto.wire.chat_reader import ChatReader
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.refused import BETA

@@ -15,9 +15,8 @@ from openfusion_auto.core.types import Decision
 
 STEP = "step:"  # what the phases of the steps before the last begin with
 NOTHING = "(nothing: this step failed)"
-MOST = (
-    20_000  # [characters] of a step's text that later ones are told; the plan counts with no more
-)
+# [characters] of a step's text that later ones are told; the plan counts with no more.
+MOST = 20_000
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from openfusion_auto.core.prompt import Form, Message, Part, Prompt, Settings, Tool, ToolCall
 from openfusion_auto.core.tokens import BYTES_PER_TOKEN, IMAGE_TOKENS
-from openfusion_auto.wire.count import MESSAGE_TOKENS, TOOLS_TOKENS, count_tokens, render_count
+from openfusion_auto.wire.count_tokens import (
+    MESSAGE_TOKENS,
+    TOOLS_TOKENS,
+    count_tokens,
+    render_count,
+)
 from openfusion_auto.wire.messages_request import parse_count_request
 
 from .claude import TOOL, raw
