@@ -20,6 +20,7 @@ from openfusion_auto.core.live import TTFT_HALF_MS
 from openfusion_auto.core.score import (
     PRICE,
     SKILL,
+    STUCK,
     WAIT,
     Table,
     Vector,
@@ -128,6 +129,11 @@ def knob_flip(table: Table, row: int, decision: Decision) -> Flip | None:
     task, now, slopes = decision.task, decision.cost_quality, table.slopes
     quality = table.values @ np.array(table.quality)
     cheap = table.values[:, PRICE]
+    if table.held:  # only those that it leaves in the running can be first
+        out = table.values[:, STUCK] < table.values[0, STUCK]
+        if out[row]:
+            return None
+        quality = np.where(out, -np.inf, quality)
     inside = rates_of(quality.tolist(), cheap.tolist(), row)
     if inside is None:
         return None

@@ -205,6 +205,11 @@ class Table:
     behind: Callable[[int], Behind]
     quality: tuple[float, ...] = QUALITY_WEIGHTS
 
+    @property
+    def held(self) -> bool:
+        """Whether stickiness outweighs all other terms: of a locked session, and of one that is stuck."""
+        return float(self.weights[STUCK]) >= LOCK_WEIGHT
+
     def terms(self, row: int) -> tuple[Term, ...]:
         """Return the eight terms of a row."""
         raws, sources = self.behind(row)
