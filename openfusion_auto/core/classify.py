@@ -56,7 +56,7 @@ def classify(facts: Facts) -> Verdict:
     if facts.closing:
         said = Evidence("kind.chat.closing", 5.0, "closes the task")
         return Verdict("chat", "low", "low", (said,))
-    return with_actions(weighed(Told.of(facts)), facts.calls)
+    return so_far(weighed(Told.of(facts)), facts)
 
 
 class Told(NamedTuple):
@@ -99,6 +99,16 @@ def weighed(told: Told) -> Verdict:
         LEVELS[chosen.get("complexity", 0)],
         tuple(note for axis in reading.AXES for note in why.get(axis, ())),
     )
+
+
+def so_far(verdict: Verdict, facts: Facts) -> Verdict:
+    """Return what the words say of a task with what has come of it: its actions, and a try that failed."""
+    verdict = with_actions(verdict, facts.calls)
+    if not facts.rejected or verdict.complexity == LEVELS[-1]:
+        return verdict
+    harder = LEVELS[LEVELS.index(verdict.complexity) + 1]
+    note = Evidence(f"complexity.{harder}", 1.0, "the person says that it still fails")
+    return verdict._replace(complexity=harder, evidence=(*verdict.evidence, note))
 
 
 def with_actions(verdict: Verdict, calls: tuple[tuple[str, str], ...]) -> Verdict:
@@ -151,7 +161,7 @@ def task_of(
         rules: The operator's own, applied to what was read.
         said: What somebody else judged of the standing task: it stands for the reading of its words.
     """
-    verdict = classify(facts) if said is None else with_actions(said, facts.calls)
+    verdict = classify(facts) if said is None else so_far(said, facts)
     task = Task(
         kind=verdict.kind,
         risk=verdict.risk,

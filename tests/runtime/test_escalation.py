@@ -20,7 +20,7 @@ async def story(*parts):
     found = Rig(
         lambda _: Reply("Done."),
         pool=pool(CODER, REASONER),
-        policy=Policy(mode="single", cost_quality=7.5),
+        policy=Policy(mode="single", cost_quality=8.5),
     )
     said, who, trace = [], [], None
     for part in parts:
