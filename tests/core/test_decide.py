@@ -610,6 +610,8 @@ def test_a_stuck_session_moves_to_a_stronger_model_or_stays(inputs, turn, data):
     logit = dict(zip(inputs.pool.by_id, strengths(inputs.pool, asked.kind).logit, strict=True))
     taken = decision.ranking[0].candidate
     assert taken == holder or logit[taken] > logit[holder]
+    if decision.mode == "verify" and asked.options.strategy != "cascade" and decision.plan.steps:
+        assert decision.plan.steps[0].candidates[0] == taken
     told = [r for r in decision.reasons if r.startswith(f"{holder} is stuck (x)")]
     assert told == [*moved_on(holder, decision.ranking, asked)]
 
