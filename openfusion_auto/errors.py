@@ -289,7 +289,8 @@ class InternalError(FusionError):
 
 def cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
     """Return the error for an address that cannot be had."""
-    why = str(error.strerror or error).rpartition(": ")[2]  # asyncio says the address again before
+    # asyncio says the address again before, and since Python 3.13 the number of the error.
+    why = str(error.strerror or error).rpartition(": ")[2].rpartition("] ")[2]
     hint = {
         errno.EADDRINUSE: "is another openfusion running? Choose another port with --port",
         errno.EACCES: "choose a port from 1024 on with --port",

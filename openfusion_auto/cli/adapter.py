@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import reduce, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from openfusion_auto.cli import complete, output
-from openfusion_auto.cli.common import config_option, json_option, load_settings
+from openfusion_auto.cli.common import asking, config_option, json_option, load_settings
 
 if TYPE_CHECKING:
     from openfusion_auto.clients.install import Outcome, Status
@@ -98,22 +97,8 @@ class Asked:
     dry_run: bool = False
 
 
-def asking(options: Sequence[Callable[[Any], Any]]) -> Callable[[Callable[..., None]], Any]:
-    """Return what gives a command these arguments and options, as one `Asked`; others stay parameters."""
-
-    def decorate(body: Callable[..., None]) -> Any:  # noqa: ANN401 - what click's decorators take and give
-        @wraps(body)
-        def command(**values: Any) -> None:  # noqa: ANN401 - as click gives them
-            own = {name: values.pop(name) for name in Asked.__dataclass_fields__ if name in values}
-            body(Asked(**own), **values)
-
-        return reduce(lambda made, add: add(made), reversed(options), command)
-
-    return decorate
-
-
 @command.command("list")
-@asking(ABOUT_ALL)
+@asking(Asked, ABOUT_ALL)
 def list_command(asked: Asked) -> None:
     """List the clients there are adapters for, and how each stands."""
     from openfusion_auto.clients.spec import load, names
@@ -145,7 +130,7 @@ def row(adapter: Adapter, values: Values) -> dict[str, object]:
 
 
 @command.command("show", short_help="Show what a client needs; nothing is written.")
-@asking(LOOKING)
+@asking(Asked, LOOKING)
 def show_command(asked: Asked) -> None:
     """Show what a client needs in its files, and how to start it; nothing is written."""
     adapter, values = loaded(asked), filled(asked)
@@ -198,7 +183,7 @@ def explained(adapter: Adapter, values: Values, shown: Sequence[str]) -> list[st
 
 
 @command.command("install")
-@asking(CHANGING)
+@asking(Asked, CHANGING)
 def install_command(asked: Asked) -> None:
     """Write our part into a client's files; print the difference.
 
@@ -217,7 +202,7 @@ def install_command(asked: Asked) -> None:
 
 
 @command.command("status")
-@asking(LOOKING)
+@asking(Asked, LOOKING)
 def status_command(asked: Asked) -> None:
     """Say whether our part is in a client's files.
 
@@ -238,7 +223,7 @@ def status_command(asked: Asked) -> None:
 
 
 @command.command("uninstall", short_help="Take our part out of a client's files again.")
-@asking(CHANGING)
+@asking(Asked, CHANGING)
 def uninstall_command(asked: Asked) -> None:
     """Take our part out of a client's files again; what was there before comes back.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from openfusion_auto.cli import evaluate, output
+from openfusion_auto.cli.common import asking
 
 
 @click.command()
@@ -17,8 +17,10 @@ from openfusion_auto.cli import evaluate, output
     "--fail-on-regression", "earlier", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="RECEIPT",
     help="Exit code 1 when Auto is worse than in this earlier receipt of the same tasks.",
 )  # fmt: skip
-@evaluate.options
-def command(tasks: str, baseline: tuple[str, ...], earlier: Path | None, **shared: Any) -> None:  # noqa: ANN401 - as click gives them
+@asking(evaluate.Asked, evaluate.OPTIONS)
+def command(
+    asked: evaluate.Asked, tasks: str, baseline: tuple[str, ...], earlier: Path | None
+) -> None:
     """Measure accuracy, cost of a right answer and latency on TASKS.
 
     TASKS is a folder or a file of cases, TOML or JSONL, each with its grader; `shipped` are ours. Worse is an
@@ -48,7 +50,7 @@ def command(tasks: str, baseline: tuple[str, ...], earlier: Path | None, **share
                 f"{earlier}: is of other tasks than {tasks}; compare receipts of the same tasks, or leave out "
                 "--fail-on-regression"
             )
-    document = evaluate.evaluate("bench", evaluate.asked(shared), cases, baseline, pairs=False)
+    document = evaluate.evaluate("bench", asked, cases, baseline, pairs=False)
     if before is not None:
         found = regressions(before, document)
         for line in found:

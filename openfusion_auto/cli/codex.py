@@ -10,8 +10,8 @@ import click
 
 from openfusion_auto.cli import adapter as adapters
 from openfusion_auto.cli import complete, output
-from openfusion_auto.cli.adapter import Asked, asking, dry_run_option, file_option, url_option
-from openfusion_auto.cli.common import config_option, json_option, load_settings
+from openfusion_auto.cli.adapter import Asked, dry_run_option, file_option, url_option
+from openfusion_auto.cli.common import asking, config_option, json_option, load_settings
 
 if TYPE_CHECKING:
     from openfusion_auto.clients.install import Status
@@ -42,7 +42,7 @@ CHANGING = (json_option, url_option, file_option, dry_run_option, config_option)
 
 
 @command.command("status")
-@asking(LOOKING)
+@asking(Asked, LOOKING)
 def status_command(asked: Asked) -> None:
     """Say what Codex asks for now.
 
@@ -100,14 +100,14 @@ def mode_of(model: str | None, provider: str | None, *, there: bool) -> str:
 
 
 @command.command("enable-auto", short_help="Let Codex ask for openfusion/auto.")
-@asking(CHANGING)
+@asking(Asked, CHANGING)
 def enable_auto(asked: Asked) -> None:
     """Let Codex ask for openfusion/auto: the router picks the model for each request."""
     enable(AUTO, asked)
 
 
 @command.command("enable-fusion")
-@asking(CHANGING)
+@asking(Asked, CHANGING)
 def enable_fusion(asked: Asked) -> None:
     """Let Codex ask for openfusion/fusion: always a panel."""
     enable(FUSION, asked)
@@ -115,7 +115,7 @@ def enable_fusion(asked: Asked) -> None:
 
 @command.command("use-role", short_help="Let Codex ask for the best model of a role.")
 @click.argument("role", metavar="ROLE", shell_complete=complete.roles)
-@asking(CHANGING)
+@asking(Asked, CHANGING)
 def use_role(asked: Asked, role: str) -> None:
     """Let Codex ask for the best model of one role, like coder; `openfusion models` lists the roles."""
     from openfusion_auto.runtime.names import roles_of
@@ -127,7 +127,7 @@ def use_role(asked: Asked, role: str) -> None:
 
 
 @command.command("disable")
-@asking(CHANGING)
+@asking(Asked, CHANGING)
 def disable(asked: Asked) -> None:
     """Give Codex back what it had before."""
     adapters.change(replace(asked, client="codex"), take_out=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import reduce, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +20,27 @@ if TYPE_CHECKING:
     from openfusion_auto.runtime.engine import Engine
     from openfusion_auto.store.base import Store
 
-Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 MODES = ("auto", "single", "verify", "panel")
+
+
+def asking(
+    kind: type[Any], options: Sequence[Callable[[Any], Any]]
+) -> Callable[[Callable[..., None]], Any]:
+    """Return what gives a command these arguments and options, as one value of the dataclass `kind`.
+
+    What other decorators add stays a parameter of its own behind it.
+    """
+    names = [field.name for field in fields(kind)]
+
+    def decorate(body: Callable[..., None]) -> Any:  # noqa: ANN401 - what click's decorators take and give
+        @wraps(body)
+        def command(**values: Any) -> None:  # noqa: ANN401 - as click gives them
+            own = {name: values.pop(name) for name in names if name in values}
+            body(kind(**own), **values)
+
+        return reduce(lambda made, add: add(made), reversed(options), command)
+
+    return decorate
 
 
 class FiniteRange(click.FloatRange):
@@ -35,41 +56,22 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-def config_option(command: Command) -> Command:
-    """Add `--config`."""
-    return click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        metavar="PATH",
-        help="Configuration file. Without it: OPENFUSION_CONFIG, ./openfusion.toml, the user's configuration "
-        "folder, the built-in defaults.",
-    )(command)
-
-
-def json_option(command: Command) -> Command:
-    """Add `--json`."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print JSON on stdout instead of text for people."
-    )(command)
-
-
-def dry_run_option(command: Command) -> Command:
-    """Add `--dry-run`."""
-    return click.option(
-        "--dry-run",
-        is_flag=True,
-        help="Call no model: the whole way is gone, with made-up answers and no key. On by itself when there is "
-        "neither a configuration file nor a key.",
-    )(command)
-
-
-def server_option(command: Command) -> Command:
-    """Add `--server`."""
-    return click.option(
-        "--server",
-        metavar="URL",
-        help="Ask the server at this address; it gets the first key of OPENFUSION_API_KEYS.",
-    )(command)
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), metavar="PATH",
+    help="Configuration file. Without it: OPENFUSION_CONFIG, ./openfusion.toml, the user's configuration folder, the "
+    "built-in defaults.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON on stdout instead of text for people."
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True,
+    help="Call no model: the whole way is gone, with made-up answers and no key. On by itself when there is neither a "
+    "configuration file nor a key.",
+)  # fmt: skip
+server_option = click.option(
+    "--server", metavar="URL", help="Ask the server at this address; it gets the first key of OPENFUSION_API_KEYS."
+)  # fmt: skip
 
 
 def load_settings(config: Path | None, **flags: object) -> Settings:

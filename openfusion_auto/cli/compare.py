@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from openfusion_auto.cli import evaluate
+from openfusion_auto.cli.common import asking
 
 
 @click.command()
@@ -17,8 +16,10 @@ from openfusion_auto.cli import evaluate
     is_flag=True,
     help="Let a model judge Auto's answers against each baseline's, blind and in both orders.",
 )
-@evaluate.options
-def command(cases: tuple[str, ...], baseline: tuple[str, ...], grade: bool, **shared: Any) -> None:  # noqa: ANN401 - as click gives them
+@asking(evaluate.Asked, evaluate.OPTIONS)
+def command(
+    asked: evaluate.Asked, cases: tuple[str, ...], baseline: tuple[str, ...], grade: bool
+) -> None:
     """Ask Auto and its baselines the same and write a receipt of it.
 
     The baselines are the strongest and the cheapest candidate and a panel for every request, unless --baseline names
@@ -27,11 +28,8 @@ def command(cases: tuple[str, ...], baseline: tuple[str, ...], grade: bool, **sh
     """
     from openfusion_auto.evals.contenders import DEFAULT_BASELINES
 
+    baselines = baseline or DEFAULT_BASELINES
     document = evaluate.evaluate(
-        "comparison",
-        evaluate.asked(shared),
-        evaluate.chosen(cases),
-        baseline or DEFAULT_BASELINES,
-        pairs=grade,
+        "comparison", asked, evaluate.chosen(cases), baselines, pairs=grade
     )
     evaluate.finish(document)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from openfusion_auto.evals.runner import How, Purse, Run
     from openfusion_auto.runtime.engine import Engine
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 Document = Mapping[str, Any]
 
 
@@ -86,18 +85,6 @@ baseline_option = click.option(
     "--baseline", multiple=True, metavar="NAME", shell_complete=complete.contenders,
     help="Who answers beside Auto: strongest, cheapest, panel, panel:a,b,c, a role, a candidate. May be repeated.",
 )  # fmt: skip
-
-
-def options(command: Command) -> Command:
-    """Add the options that all three have."""
-    for add in reversed(OPTIONS):
-        command = add(command)
-    return command
-
-
-def asked(values: Mapping[str, Any]) -> Asked:
-    """Return the shared options among a command's parameters."""
-    return Asked(**{name: values[name] for name in Asked.__dataclass_fields__})
 
 
 def evaluate(

@@ -157,7 +157,7 @@ def models(chat: Chat, rest: str) -> None:
     from openfusion_auto.runtime.names import wanted
 
     try:
-        wanted(rest, Options(), talk.settings.pool, talk.engine.offers, talk.engine.own)
+        wanted(rest, Options(), talk.settings.pool, talk.engine.means.offers, talk.engine.own)
     except ModelNotFound as error:
         output.problem(error.message)
         return

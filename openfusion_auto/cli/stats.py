@@ -142,7 +142,10 @@ def find(config: Path | None, *, dry_run: bool) -> Place:
     settings, clock = load_settings(config), Clock()
     dry = is_dry_run(settings, asked=dry_run)
     path = file_in(settings.state_path, dry_run=dry)
-    return Place(settings, path, dry, opened(path, clock), clock.wall())
+    store = opened(path, clock)
+    if store is not None:
+        click.get_current_context().call_on_close(store.close)
+    return Place(settings, path, dry, store, clock.wall())
 
 
 def check_candidate(place: Place, candidate: str | None) -> None:

@@ -148,8 +148,8 @@ class Talk:
             FusionError: no answer, or only a part of one; what was shown stays shown.
         """
         incoming, trace = self._open(text, stream=True)
-        guarded = self.settings.config.stream.tool_calls == "guarded"
-        client = TerminalStream(incoming.prompt, show, self.engine.means.clock, guarded=guarded)
+        means = self.engine.means
+        client = TerminalStream(incoming.prompt, show, means.clock, guarded=means.guarded)
         await self.engine.answer(incoming, trace, client)
         if client.error is not None:
             raise client.error

@@ -18,7 +18,7 @@ from openfusion_auto.core import cost, lessons, mode
 from openfusion_auto.core.eligible import by_hard_rules, strong_enough, wished
 from openfusion_auto.core.patience import patience
 from openfusion_auto.core.plan import LACKS, Chosen, build, looks_twice
-from openfusion_auto.core.prompt import ModeName
+from openfusion_auto.core.prompt import ModeName, Options
 from openfusion_auto.core.score import QUALITY_WEIGHTS, Table, score
 from openfusion_auto.core.strategy import ORDERED, Patience
 from openfusion_auto.core.types import (
@@ -196,8 +196,7 @@ def fit_budget(
     """
     if not ranking:
         return "single", "", Plan((), None, None)
-    max_usd = tightest(policy.max_usd, task.options.max_usd)
-    max_calls = min(policy.max_calls, task.options.max_calls or policy.max_calls)
+    max_calls, max_usd = bounds(policy, task.options)
     if max_calls < 1:
         reasons.append("the limit of calls is 0")
         return "single", "", Plan((), None, None)
@@ -243,6 +242,12 @@ def ways(wanted: ModeName, task: Task) -> list[tuple[ModeName, Chosen]]:
     if asked in ORDERED:
         return [("single", asked)]
     return plain if asked == "panel" else [(wanted, asked), *plain]
+
+
+def bounds(policy: Policy, options: Options) -> tuple[int, float | None]:
+    """Return how many calls a request may make and what it may cost [USD]: by the operator's limits and its own."""
+    calls = min(policy.max_calls, options.max_calls or policy.max_calls)
+    return calls, tightest(policy.max_usd, options.max_usd)
 
 
 def tightest(a: float | None, b: float | None) -> float | None:

@@ -70,7 +70,11 @@ async def page(request: web.Request) -> web.Response:
 
 def web_tools(engine: Engine, pool: Pool) -> Mapping[WebTool, str]:
     """Return which web tools some candidate of a pool has, with words for people."""
-    ups = {c.upstream for c in pool.candidates if "web_search" in engine.offers.get(c.upstream, ())}
+    ups = {
+        c.upstream
+        for c in pool.candidates
+        if "web_search" in engine.means.offers.get(c.upstream, ())
+    }
     spoken = {up.dialect for name, up in engine.means.upstreams.items() if name in ups}
     return {tool: said for tool, said in WEB.items() if any(has_web(d, (tool,)) for d in spoken)}
 

@@ -25,9 +25,11 @@ from openfusion_auto.core.types import Candidate, Pool, State
 from openfusion_auto.errors import (
     FusionError,
     InternalError,
-    UpstreamBroken,
+    UpstreamDenied,
     UpstreamError,
     UpstreamMisfit,
+    UpstreamRateLimited,
+    UpstreamRejected,
     UpstreamTimeout,
     UpstreamWants,
 )
@@ -63,6 +65,8 @@ DEARER = "answered in a faster tier: it costs more than its list price, nobody s
 CHEAPER = "answered in a slower tier: it is booked at its list price, which is more than it costs"
 SILENT = "was cut before it said anything: whether its prompt is billed nobody knows, only budgets count it"
 SOUND = "counts tokens of sound, of which the pool holds no price: its cost is not known"
+# Nobody has read the prompt, and nobody bills it, even where the answer had been opened.
+REFUSED = (UpstreamDenied, UpstreamRateLimited, UpstreamRejected)
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
 
 
@@ -86,7 +90,6 @@ class Means:
     upstreams: Mapping[str, Upstream]
     live: LiveState
     clock: Clock
-    max_calls: int
     total_s: float
     books: Books = field(default_factory=Books)
     hedger: Hedger | None = None
@@ -312,8 +315,9 @@ class Attempts:
             reader = codec.Reader(keep=client is None, seed=seed)
             try:
                 return await self._read_stream(opened, reader, candidate, client, received)
-            except BaseException:
+            except BaseException as error:
                 received.tell(reader.answer(), prompt.n)
+                received.began = received.began and not isinstance(error, REFUSED)
                 raise
             finally:
                 self._note_first(line, received)
@@ -322,8 +326,7 @@ class Attempts:
             answer = codec.read_answer(body, seed=seed)
         except UpstreamError as error:
             received.usage, received.billed_usd, received.size = told_of(codec, body)
-            received.final = True
-            received.began = isinstance(error, UpstreamBroken)  # else refused, and not billed
+            received.final, received.began = True, not isinstance(error, REFUSED)
             raise
         self._means.live.first_seen(seals_of_answer(answer), candidate)
         if client is not None:

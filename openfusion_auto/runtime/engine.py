@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.decide import bounds
 from openfusion_auto.core.own import NONE_OWN, OwnModels
 from openfusion_auto.core.prompt import Answer, Dialect, Prompt, Usage
 from openfusion_auto.core.recipes import Outcome, recipe
@@ -45,7 +45,6 @@ class Engine:
         means: Means,
         policy: Policy,
         traces: TraceStore,
-        offers: Mapping[str, tuple[str, ...]],
         *,
         dry_run: bool,
         report_requested: bool = False,
@@ -58,7 +57,6 @@ class Engine:
         self.means = means
         self.policy = policy
         self.traces = traces
-        self.offers = offers
         self.dry_run = dry_run
         self.report_requested = report_requested
         self.report_answering = report_answering
@@ -72,16 +70,12 @@ class Engine:
         return copy.copy(self)
 
     def take(self, other: Engine) -> None:
-        """Serve requests from now on as `other` would; traces and live state stay."""
-        self.means, self.policy, self.offers = other.means, other.policy, other.offers
-        self.report_requested, self.reader = other.report_requested, other.reader
-        self.report_answering = other.report_answering
-        self.cache, self.own = other.cache, other.own
-        self.keep_texts = other.keep_texts
+        """Serve requests from now on as `other` would, which has the same traces and live state."""
+        vars(self).update(vars(other))
 
     @property
     def _judging(self) -> Judging:
-        return Judging(self.means, self.policy, self.offers, self.reader, self.own)
+        return Judging(self.means, self.policy, self.reader, self.own)
 
     def judge(self, incoming: Incoming) -> Judged:
         """Read and decide a request; see `Judging.judge`."""
@@ -212,13 +206,14 @@ class Engine:
         if client is not None:
             client.patient = len(judged.decision.plan.steps) > 1
         hedger, named = self.means.hedger, bool(judged.want.only)
+        max_calls, max_usd = bounds(self.policy, judged.prompt.options)
         caller = Caller(
             self._means_of(judged),
             trace,
             client,
             began_s=began_s,
-            max_calls=self._max_calls(judged.prompt),
-            max_usd=self._ceiling(judged.prompt),
+            max_calls=max_calls,
+            max_usd=max_usd,
             headers=forwarded(incoming.headers),
             allowance=allowance,
             hedge=hedger.turn(judged.decision, named=named) if hedger is not None else None,
@@ -239,19 +234,13 @@ class Engine:
         plan = judged.decision.plan
         if judged.decision.ranking:
             worst_usd = plan.worst_case_usd if plan.steps else None
-            await incoming.allowance.reserve(worst_usd, self._ceiling(judged.prompt))
+            _, ceiling = bounds(self.policy, judged.prompt.options)
+            await incoming.allowance.reserve(worst_usd, ceiling)
         return incoming.allowance
 
     def _means_of(self, judged: Judged) -> Means:
         same = judged.pool is self.means.pool
         return self.means if same else replace(self.means, pool=judged.pool)
-
-    def _ceiling(self, prompt: Prompt) -> float | None:
-        """Return what the operator or the request lets it cost [USD]; budgets come besides."""
-        return tightest(self.policy.max_usd, prompt.options.max_usd)
-
-    def _max_calls(self, prompt: Prompt) -> int:
-        return min(self.policy.max_calls, prompt.options.max_calls or self.policy.max_calls)
 
     async def _deliver(
         self, judged: Judged, outcome: Outcome, trace: Trace, client: ClientStream | None

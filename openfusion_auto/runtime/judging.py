@@ -84,14 +84,12 @@ class Judging:
     Attributes:
         means: What is decided over: the pool, and live state.
         policy: The operator's settings.
-        offers: Upstream name -> what it offers.
         reader: How requests are read.
         own: The operator's own models, by name.
     """
 
     means: Means
     policy: Policy
-    offers: Mapping[str, tuple[str, ...]]
     reader: Reader
     own: OwnModels = field(default_factory=dict)
 
@@ -112,7 +110,7 @@ class Judging:
             incoming.view.check(prompt.model, prompt.body)
             own = incoming.view.own(own, pool)
             pool = incoming.view.pool
-        want = wanted(prompt.model, prompt.options, pool, self.offers, own)
+        want = wanted(prompt.model, prompt.options, pool, self.means.offers, own)
         if want.options is not prompt.options:
             prompt = replace(prompt, options=want.options)
         session = session_of(prompt, incoming.headers, incoming.identity, incoming.client)
@@ -215,14 +213,14 @@ class Judging:
         if not asks_apart(prompt):
             return prompt, notes
         spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
-        found = searched_at(prompt, spoken, self.offers, self.means.search_usd)
+        found = searched_at(prompt, spoken, self.means.offers, self.means.search_usd)
         if not found:
             return prompt, notes
         unknown = any(s.cost(s.most) is None for s in found)
         fewer = without_hosted(prompt) if max_usd is not None and unknown else None
         if fewer is not None:
             names = ", ".join(t.name for t in hosted_tools(prompt))
-            left = searched_at(fewer, spoken, self.offers, self.means.search_usd)
+            left = searched_at(fewer, spoken, self.means.offers, self.means.search_usd)
             options = replace(fewer.options, searching=left)
             why = f"{names} left out: its price is unknown here, and there is a limit of money"
             return replace(fewer, options=options), (*notes, why)
@@ -233,7 +231,7 @@ class Judging:
         short = {n for n, u in self.means.upstreams.items() if not has_web(u.dialect, web)}
         return {
             n: tuple(SEARCH_ALONE if o == "web_search" and n in short else o for o in offered)
-            for n, offered in sorted(self.offers.items())
+            for n, offered in sorted(self.means.offers.items())
         }
 
     def _bound_to(self, prompt: Prompt, pool: Pool) -> tuple[str, ...]:

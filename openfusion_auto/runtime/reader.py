@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from openfusion_auto.core.classify import task_of
-from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.decide import bounds
 from openfusion_auto.core.experience import Experience
 from openfusion_auto.core.facts import read_facts
 from openfusion_auto.core.prompt import ModeName, Options, Prompt
@@ -69,19 +69,13 @@ def left_of(policy: Policy, options: Options, trace: Trace) -> Policy:
     """Return the policy with what a request has used already taken off its limits."""
     if not trace.attempts:
         return policy
-    max_usd = tightest(policy.max_usd, options.max_usd)
-    max_calls = min(policy.max_calls, options.max_calls or policy.max_calls)
-    return replace(
-        policy,
-        max_usd=None
-        if max_usd is None
-        else max(0.0, max_usd - sum(a.known_usd for a in trace.attempts)),
-        max_calls=max(0, max_calls - len(trace.attempts)),
-    )
+    max_calls, max_usd = bounds(policy, options)
+    if max_usd is not None:
+        max_usd = max(0.0, max_usd - sum(a.known_usd for a in trace.attempts))
+    return replace(policy, max_usd=max_usd, max_calls=max(0, max_calls - len(trace.attempts)))
 
 
 def share_of(policy: Policy, options: Options) -> tuple[int, float | None]:
     """Return what a classifier may use of a request's limits: calls (one must be left for the answer), and money."""
-    max_usd = tightest(policy.max_usd, options.max_usd)
-    max_calls = min(policy.max_calls, options.max_calls or policy.max_calls)
+    max_calls, max_usd = bounds(policy, options)
     return max_calls - 1, None if max_usd is None else SHARE * max_usd

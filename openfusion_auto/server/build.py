@@ -112,11 +112,9 @@ def build_engine(
         upstreams,
         live,
         clock,
-        settings.policy.max_calls,
         config.timeouts.total_s,
         books,
         hedger_of(config.hedge.hedging(), counters or MemoryCounters(clock, books.store)),
-        guarded=config.stream.tool_calls == "guarded",
         turns=Turns(counters.there if isinstance(counters, SharedCounters) else None),
     )
     traces = TraceStore(config.server.traces_kept)
@@ -135,19 +133,17 @@ def engine_of(
 ) -> Engine:
     """Return the engine that answers by a configuration with certain means, and what the reader `before` knows."""
     config = settings.config
-    offers = {u.name: u.offers for u in config.upstreams}
     return Engine(
         replace(
             means,
-            max_calls=settings.policy.max_calls,
             total_s=config.timeouts.total_s,
+            guarded=config.stream.tool_calls == "guarded",
             ceilings=config.max_tokens.ceilings(),
-            offers=offers,
+            offers={u.name: u.offers for u in config.upstreams},
             search_usd={u.name: u.search_usd for u in config.upstreams if u.search_usd is not None},
         ),
         settings.policy,
         traces,
-        offers,
         dry_run=dry_run,
         report_requested=config.server.report_model == "requested",
         report_answering=config.server.report_usage == "answering",
@@ -233,7 +229,6 @@ def server_options(settings: Settings, host: str) -> ServerOptions:
         allowed_hosts=frozenset(hosts),
         max_body=int(server.max_body_mb * MEGABYTE),
         keep_alive_s=server.keep_alive_s,
-        guarded=settings.config.stream.tool_calls == "guarded",
         open_metrics=settings.config.metrics.open_on_loopback,
     )
 
@@ -371,8 +366,7 @@ async def take(app: web.Application, host: str, old: Settings, new: Settings) ->
     upstreams |= {name: before.upstreams[name] for name in same}
     app[KEYRING].take(new.client_keys)
     hedger = hedger_of(config.hedge.hedging(), app[LIMITER].counters, before.hedger)
-    guarded = config.stream.tool_calls == "guarded"
-    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger, guarded=guarded)
+    means = replace(before, pool=new.pool, upstreams=upstreams, hedger=hedger)
     before.live.configure(
         {} if engine.dry_run else new.unready,
         pin_ttl_s=config.session.ttl_s,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from openfusion_auto.core.decide import tightest
+from openfusion_auto.core.decide import bounds
 from openfusion_auto.core.eligible import provider_unmet
 from openfusion_auto.core.prompt import Answer, Prompt, Usage
 from openfusion_auto.core.recipes import Ask
@@ -25,6 +25,7 @@ from openfusion_auto.errors import (
     Overloaded,
     UpstreamBroken,
 )
+from openfusion_auto.runtime.attempt import REFUSED
 from openfusion_auto.runtime.caller import Caller
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.judging import Incoming, refuse_beyond
@@ -39,7 +40,7 @@ from openfusion_auto.server.surface import read_body, trace_headers
 from openfusion_auto.upstream.base import Call
 from openfusion_auto.wire.chat_answer import read_bill, read_usage
 from openfusion_auto.wire.chat_checks import check_model, missing, refuse_forbidden
-from openfusion_auto.wire.errors import safe_reason
+from openfusion_auto.wire.errors import HOLDS_ERROR, told_failure
 from openfusion_auto.wire.extensions import provider_of, without_extensions
 from openfusion_auto.wire.jsons import BOM, Body, JsonError
 from openfusion_auto.wire.jsons import read_body as read_json
@@ -142,15 +143,16 @@ def read_vectors(raw: bytes) -> Vectors:
     """Read an upstream's answer.
 
     Raises:
-        UpstreamBroken: not a JSON object with a list `data`.
+        UpstreamError: not a JSON object with a list `data`, or an error in its place.
     """
     try:
         body = read_json(raw.removeprefix(BOM))
     except JsonError:
         raise UpstreamBroken("the answer is not JSON") from None
+    if body is not None and body.get("error"):
+        raise told_failure(body["error"], HOLDS_ERROR)
     if body is None or not isinstance(body.get("data"), list):
-        reason = safe_reason(body.get("error")) if body is not None else ""
-        raise UpstreamBroken(f"the answer holds no embeddings{reason}")
+        raise UpstreamBroken("the answer holds no embeddings")
     usage = read_usage(body.get("usage"))
     bill = read_bill(body.get("usage"))
     return Vectors(raw.removeprefix(BOM), body, usage if usage and usage.input else None, bill)
@@ -178,10 +180,12 @@ class EmbeddingsCaller(Caller):
             raw = await self._read_body(opened, line, received)
         finally:
             await opened.close()
-        if len(raw) > LARGE_ANSWER:
-            found = await asyncio.to_thread(read_vectors, raw)
-        else:
-            found = read_vectors(raw)
+        try:
+            large = len(raw) > LARGE_ANSWER
+            found = await asyncio.to_thread(read_vectors, raw) if large else read_vectors(raw)
+        except REFUSED:
+            received.size = 0
+            raise
         return Answer(
             raw=found.raw,
             data=found.body,
@@ -266,12 +270,13 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
     if asked.view is not None:
         asked.view.check(prompt.model, prompt.body)
         pool = asked.view.pool
-    state = replace(means.live.snapshot(None), offers=engine.offers)
+    state = replace(means.live.snapshot(None), offers=means.offers)
     found = as_demanded(candidates_for(prompt.model, pool, state), prompt, state)
     if engine.dry_run:
         # A made-up vector cannot say that it is one, and would stay in somebody's index.
         raise NoCandidate("This is a dry run: no embeddings are made up.", code="dry_run")
-    allowance, ceiling = asked.allowance, tightest(engine.policy.max_usd, options.max_usd)
+    allowance = asked.allowance
+    max_calls, ceiling = bounds(engine.policy, options)
     key = session_of(prompt, asked.headers, asked.identity, asked.client).whole
     left_usd = allowance.left_usd(key) if allowance is not None else None
     caller = EmbeddingsCaller(
@@ -279,7 +284,7 @@ async def ask(engine: Engine, asked: Incoming, trace: Trace, began_s: float) -> 
         trace,
         None,
         began_s=began_s,
-        max_calls=min(engine.policy.max_calls, options.max_calls or engine.policy.max_calls),
+        max_calls=max_calls,
         max_usd=ceiling,
         allowance=allowance if left_usd is not None else None,
     )

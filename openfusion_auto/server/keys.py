@@ -30,14 +30,12 @@ class ServerOptions:
         allowed_hosts: Names in `Host` and `Origin` that are served beside loopback ones, lower case.
         max_body: Largest request body after decompression [bytes].
         keep_alive_s: Silence on an open stream after which a comment is sent [s].
-        guarded: Hold tool calls of a stream until they are whole.
         open_metrics: Clients on this machine read `/metrics` without a key.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
     max_body: int = 64 * 2**20
     keep_alive_s: float = 3.0
-    guarded: bool = True
     open_metrics: bool = False
 
     def take(self, other: ServerOptions) -> None:

@@ -67,7 +67,7 @@ SIMPLE_TYPES = ("text/plain", FORM, "multipart/form-data")
 COOKIE = "openfusion_pass"  # the cookie of who has signed in on the page
 # [s] told with a 429 for which the upstream names no time: Codex ends its session on one without any.
 RETRY_AFTER_S = 1.0
-# In which the SDKs of OpenAI and of Anthropic look for the id that their errors show.
+# In which the SDKs of OpenAI and of Anthropic look for the id that their answers and errors show.
 REQUEST_ID: Mapping[Dialect, str] = {
     "chat": "x-request-id",
     "responses": "x-request-id",
@@ -118,7 +118,7 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     except FusionError as error:
         return refusal(request, error)
     except web.HTTPException as error:
-        response = refusal(request, translate(error))
+        response = refusal(request, translate(error, request.path))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
@@ -211,10 +211,14 @@ def without_the_request(record: logging.LogRecord) -> bool:
     return True
 
 
-def translate(error: web.HTTPException) -> FusionError:
+def translate(error: web.HTTPException, path: str) -> FusionError:
     """Return ours for an error of the HTTP library."""
     if error.status == 404:
-        return NotFound("Unknown URL. The API lives under /v1, for example /v1/chat/completions.")
+        # As when a client's base URL ends in a slash.
+        slash = " This one has a slash too many." if "//" in path or path.endswith("/") else ""
+        return NotFound(
+            f"Unknown URL. The API lives under /v1, for example /v1/chat/completions.{slash}"
+        )
     if error.status == 405:
         return MethodNotAllowed("This URL does not take that method.")
     return BadRequest(f"The request cannot be served (HTTP {error.status}).", status=error.status)

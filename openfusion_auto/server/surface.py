@@ -17,7 +17,7 @@ from openfusion_auto.runtime.limits import Allowance
 from openfusion_auto.runtime.stream import ClientStream, Watch
 from openfusion_auto.runtime.trace import Trace, progress
 from openfusion_auto.server.keys import CLIENT, CLOCK, ENGINE, LIMITER, LIVE, OPTIONS, TRACE, VIEWS
-from openfusion_auto.server.middleware import error_response, identity
+from openfusion_auto.server.middleware import REQUEST_ID, error_response, identity
 from openfusion_auto.server.sharing import HEARING
 from openfusion_auto.wire.codec import CODECS
 from openfusion_auto.wire.telling import telling
@@ -113,7 +113,7 @@ def trace_headers(
     engine: Engine, trace: Trace, allowance: Allowance | None = None
 ) -> dict[str, str]:
     """Return the headers every answer carries; model and mode as far as they are known yet."""
-    headers = {"x-openfusion-trace-id": trace.id}
+    headers = {"x-openfusion-trace-id": trace.id, REQUEST_ID[trace.dialect]: trace.id}
     if allowance is not None:
         headers.update(allowance.headers())
     if trace.mode is not None:
@@ -189,7 +189,7 @@ async def stream(
     request: web.Request, engine: Engine, asked: Incoming, trace: Trace
 ) -> web.StreamResponse:
     """Answer with an event stream; the head goes out with the first byte, so an early failure is a real status."""
-    options, live = request.app[OPTIONS], request.app[LIVE]
+    live = request.app[LIVE]
     response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
     if request.version >= HttpVersion11:
@@ -222,7 +222,7 @@ async def stream(
         telling(asked.prompt, answer_id=answer_id(trace), created=int(trace.at)),
         send,
         request.app[CLOCK],
-        guarded=options.guarded,
+        guarded=engine.means.guarded,
         model=asked.prompt.model if engine.report_requested else None,
         send_now=send_now,
     )

@@ -127,9 +127,10 @@ class SqliteStore:
         try:
             found = self._read(statement, *wanted, at_once=query.at_once, search=searched)
         except TimeoutError:
+            longer = " Three letters and more are found sooner." if statement is TRACES else ""
             raise Overloaded(
                 f"Looking through the words took more than {SEARCH_S:g} s. Take a part of the traces: name a time, a "
-                "session or a model.",
+                f"session or a model.{longer if self._lettered else ''}",
                 param="text",
             ) from None
         return [trace_row(row) for row in found]

@@ -33,7 +33,7 @@ MOST_USD = 1e6  # a bill above that is none
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens")
 # Fields of a message that are content of their own, beside text and calls.
-CONTENT = ("refusal", "audio", "images")
+CONTENT = frozenset({"refusal", "audio", "images"})
 UNTOLD = "\n[a picture ({}), which this API has no place for]\n"
 
 

@@ -211,7 +211,7 @@ class ChatReader(StreamReader):
         """Take up what a delta says; text of other choices than the first is not the hub's."""
         content = delta.get("content")
         text = content if isinstance(content, str) else text_of(content)
-        if not text or "images" in delta:
+        if not CONTENT.isdisjoint(delta):
             text = with_aside(text, delta)
         reasoning = reasoning_of(delta)
         calls: tuple[CallDelta, ...] = ()

@@ -73,16 +73,17 @@ def test_a_missing_outcome_counts_as_the_models_mean():
     assert usd[3, 2] == pytest.approx(0.10)
 
 
-def test_sources_count_the_same_and_dollars_are_not_added_up(report):
-    other = replay.replay(source(40, seed=2, name="other"))
-    mean = {p.name: p for p in replay.overall([report, other])}
+def test_sources_count_the_same_and_dollars_are_not_added_up(monkeypatch):
+    coarsen(monkeypatch)
+    own, other = replay.replay(source()), replay.replay(source(40, seed=2, name="other"))
+    mean = {p.name: p for p in replay.overall([own, other])}
     for name in ("auto", "cheapest"):
-        ours, theirs = named(report, name), named(other, name)
+        ours, theirs = named(own, name), named(other, name)
         for point, a, b in zip(mean[name].points, ours.points, theirs.points, strict=True):
             assert point.score == pytest.approx((a.score + b.score) / 2, abs=1e-5)
             assert point.gain == pytest.approx((a.gain + b.gain) / 2, abs=1e-5)
     assert mean["auto"].aiq == pytest.approx(
-        (named(report, "auto").aiq + named(other, "auto").aiq) / 2, abs=1e-5
+        (named(own, "auto").aiq + named(other, "auto").aiq) / 2, abs=1e-5
     )
 
 

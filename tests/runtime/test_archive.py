@@ -195,7 +195,7 @@ def test_what_it_is_found_by():
         "tr_1", 1_800_000_000.25, "x" * 200, "coder-a", CODER.model, trace().decision.mode, "ok", None,
         "bugfix", None,
     )  # fmt: skip
-    assert head_of(trace(answered_by=None, decision=None))[3:6] == (None, None, None)
+    assert head_of(trace(answered_by=None, decision=None, attempts=[]))[3:6] == (None, None, None)
     assert head_of(trace(owner="hash")).owner == "hash"
 
 

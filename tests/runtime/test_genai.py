@@ -47,7 +47,7 @@ def test_a_request_has_its_times_models_tokens_and_money():
     assert (told[genai.INPUT_TOKENS], told[genai.OUTPUT_TOKENS], told[genai.USD]) == (200, 40, 0.75)
     assert told[genai.TRACE_ID] == "tr_1"
     assert genai.ERROR_TYPE not in told
-    assert genai.MODE not in told
+    assert told[genai.MODE] == "single"  # nothing was decided, one model was asked
 
 
 def test_a_kept_answer_names_who_made_it_and_how():

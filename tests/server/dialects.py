@@ -61,7 +61,7 @@ class Says:
     cost: float | None = None  # [USD], in its usage
     sleep_s: float = 0.0  # before the answer; of a stream, behind its head
     sound: int = 0  # of a chat upstream: tokens of its input that are sound
-    untold: bool = False  # a chat upstream says nothing of usage
+    untold: bool = False  # a chat or Responses upstream says nothing of usage
     tier: str = ""  # the service tier it says it comes from, in OpenAI's words
     pictures: tuple[str, ...] = ()  # of a chat upstream: addresses, as OpenRouter sends them
 
@@ -272,6 +272,8 @@ def _response(says, model):
 
 
 def _response_usage(says):
+    if says.untold:
+        return None
     return _billed(says) | {
         "input_tokens": 20,
         "input_tokens_details": {"cached_tokens": says.cached},

@@ -285,6 +285,20 @@ async def test_a_rate_limit_keeps_its_wait_and_its_trace(start_router, upstream)
     assert trace["outcome"] == "error"
 
 
+async def test_a_failure_told_with_status_200_is_what_its_status_would_be(start_router, upstream):
+    too_long = {"code": "context_length_exceeded", "message": "9000 tokens > 8000 maximum"}
+    limited = {"code": 429, "message": "Please try again in 7s."}
+    upstream.script += [json.dumps({"error": e}).encode() for e in (too_long, limited)]
+    async with start_router(upstream.url, candidates=TWO) as router:
+        status, _, body = await told(router, {"model": "embed-a", "input": "hi"})
+        assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
+        assert router.engine.means.live.may_call("embed-a")
+        status, headers, _ = await told(router, {"model": "embed-a", "input": "hi"})
+        assert (status, headers["Retry-After"]) == (429, "7")
+        calls = [t.attempts[0].usd for t in router.engine.traces.latest(2)]
+    assert calls == [None, None]
+
+
 async def test_a_passing_fault_is_tried_again(start_router, upstream):
     upstream.script = [(500, {})]
     async with start_router(upstream.url, candidates=TWO) as router:

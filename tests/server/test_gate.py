@@ -455,7 +455,7 @@ async def test_every_refusal_of_the_http_library_becomes_ours_with_its_status(st
     class Refusal(web.HTTPException):
         status_code = status
 
-    error = translate(Refusal())
+    error = translate(Refusal(), "/x")
     assert (error.status, error.scope) == (status, "client")
 
 

@@ -183,6 +183,16 @@ class TestTraces:
         assert (status, body["error"]["param"]) == (400, "limit")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/v1//chat/completions", True), ("/v1/models/", True), ("/v1/completions", False)],
+)
+async def test_a_slash_too_many_is_told(start_router, path, told):
+    async with start_router("https://relay.example/v1", api_key="") as router:
+        status, _, raw = await router.post(path, {})
+    assert (status, b"a slash too many" in raw) == (404, told)
+
+
 class TestHealth:
     @pytest.mark.parametrize("path", ["/", "/health", "/api/hello"])
     async def test_it_answers_without_a_key_and_to_head(self, start_router, path):

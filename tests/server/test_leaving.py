@@ -86,6 +86,22 @@ async def test_g31_a_client_that_leaves_before_the_answer_ends_the_call(router, 
     check_cancelled(router)
 
 
+async def test_a_client_that_closes_its_sending_half_counts_as_gone(router):
+    """The wire does not tell it from one that was killed, whose answer would be paid for and read by nobody."""
+    body = json.dumps(body_of("chat", "[[sleep:300]] half", stream=False)).encode()
+    address = router.root.removeprefix("http://")
+    reader, writer = await asyncio.open_connection(*address.split(":"))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await until(lambda: router.up.open_now == 1)
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+    await until(lambda: router.up.open_now == 0)
+    await until(lambda: router.engine.traces.latest(1)[0].outcome != "running")
+    check_cancelled(router)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_g32_twenty_clients_that_leave_leave_nothing_behind(router, dialect):
     text = f"[[sleep:300]] {dialect} crowd"

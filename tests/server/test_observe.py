@@ -111,6 +111,15 @@ async def test_a_refusal_has_an_id_that_its_line_has_too(start_router, lines, pa
     assert (header == "request-id") is (line["request_id"] in raw.decode())
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_has_its_traces_id_where_sdks_look_for_one(start_router, streamed):
+    async with FaultyUpstream() as up, start_router(up.url) as router:
+        _, chat, _ = await router.post("/v1/chat/completions", ask(stream=streamed))
+        _, messages, _ = await router.post("/v1/messages", ask(stream=streamed, max_tokens=9))
+    assert chat["x-request-id"] == chat["x-openfusion-trace-id"]
+    assert messages["request-id"] == messages["x-openfusion-trace-id"]
+
+
 async def test_an_error_behind_the_gate_has_its_traces_id(start_router, lines):
     async with FaultyUpstream() as up, start_router(up.url) as router:
         status, headers, _ = await router.chat(ask("[[fault:F18]]"))

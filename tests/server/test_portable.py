@@ -142,8 +142,8 @@ class Session:
         """A new process: nothing is known of who made what."""
         clock = Clock()
         self.live = LiveState(clock, {}, pin_ttl_s=600.0, cache_ttl_s=300.0)
-        means = Means(POOL, self.upstreams, self.live, clock, 12, 60.0)
-        self.engine = Engine(means, Policy(mode="single"), TraceStore(100), {}, dry_run=False)
+        means = Means(POOL, self.upstreams, self.live, clock, 60.0)
+        self.engine = Engine(means, Policy(mode="single"), TraceStore(100), dry_run=False)
         self.known = {}
 
     def rest(self, id_):

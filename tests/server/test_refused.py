@@ -46,12 +46,13 @@ async def test_a_refusal_told_with_status_200_teaches_as_its_status_would(
 ):
     body = {**request_for(upstream), "temperature": 0}
     async with Scripted(upstream) as up, start_router(up.url, dialect=upstream) as router:
-        up.script.append(Says(fail="told", error=REFUSALS[1].error))
+        up.script.append(Says(fail="told", error=REFUSALS[1].error, untold=True))
         for _ in range(2):
             assert (await tell(router, upstream, body, streamed=streamed))[0] == 200
         assert ["temperature" in r.body for r in up.requests] == [True, False, False]
         refused, answered = router.engine.traces.latest(2)[1].attempts
         assert (refused.error, answered.status) == ("unsupported_value", "ok")
+        assert (refused.usage, refused.usd) == (None, None)
         assert router.engine.means.live.may_call("coder-a")
 
 

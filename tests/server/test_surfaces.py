@@ -583,22 +583,25 @@ class TestModes:
 
 
 class SlowScripted(Scripted):
-    """Answers after a while."""
+    """Answers after a while: some looks at who waits."""
 
     async def _answer(self, request):
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.4)
         return await super()._answer(request)
 
 
 class TestWaiting:
     @pytest.mark.parametrize("upstream", DIALECTS)
     @pytest.mark.parametrize("says", [Says("the plan"), Says(fail=500)], ids=["answer", "failure"])
-    async def test_clients_of_a_panel_are_kept_by_events(self, start_router, upstream, says):
+    async def test_clients_of_a_panel_are_kept_by_events(
+        self, start_router, upstream, says, monkeypatch
+    ):
+        monkeypatch.setattr("openfusion_auto.server.app.TICK_S", 0.05)
         for client in ("responses", "messages"):
             async with (
                 SlowScripted(upstream) as up,
                 start_router(
-                    up.url, dialect=upstream, candidates=FOUR, server={"keep_alive_s": 0.2}
+                    up.url, dialect=upstream, candidates=FOUR, server={"keep_alive_s": 0.1}
                 ) as router,
             ):
                 up.script.extend([says] * 12)

@@ -210,6 +210,7 @@ async def test_what_another_process_forgets_is_forgotten_here(start_router, tmp_
         await asyncio.to_thread(router.engine.means.books.store.spend, 0.0)
         other = SqliteStore(tmp_path / "state" / "state.sqlite3", Limits(), lambda: 1.8e9)
         assert await asyncio.to_thread(other.forget, None) == 1
+        other.close()
         async with asyncio.timeout(30):
             while live.snapshot(None).stats:
                 await asyncio.sleep(0.02)

@@ -198,8 +198,10 @@ def test_a_search_that_takes_too_long_is_ended_and_nobody_waits_for_it(store, mo
         store.record(f"t{i}", lambda i=i: row(f"t{i}", words="alpha beth eta"))
     assert len(store.traces(TraceQuery(300, words="alpha"))) == 200
     monkeypatch.setattr("openfusion_auto.store.sqlite.SEARCH_S", -1.0)
-    with pytest.raises(Overloaded, match="name a time"):
+    with pytest.raises(Overloaded, match=r"name a time, .* model\.$"):
         store.traces(TraceQuery(300, words="beta"))
+    with pytest.raises(Overloaded, match="Three letters"):
+        store.traces(TraceQuery(300, words="b"))
     assert len(store.traces(TraceQuery(300))) == 200
     monkeypatch.undo()
     with store._searching._lock:  # another search

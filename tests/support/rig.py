@@ -51,7 +51,6 @@ class Rig:
             {"relay": self.upstream},
             self.live,
             self.clock,
-            12,
             900.0,
             Books(self.store),
             offers=offers or {},
@@ -60,7 +59,6 @@ class Rig:
             means,
             policy or Policy(mode="single"),
             TraceStore(100),
-            offers or {},
             dry_run=False,
             **engine,
         )
