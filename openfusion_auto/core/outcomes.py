@@ -239,20 +239,28 @@ def tried(messages: Sequence[Message], last: int) -> tuple[Outcome, ...]:
     calls = {c.id: c for m in messages[last + 1 :] for c in m.tool_calls}
     # What one answer called together has no order: what failed counts as the newest.
     outcomes = sorted(_judged(newest, calls), key=lambda o: not o.ok)
+    alike, ended = 1, False
     for message in reversed(messages[last + 1 : max(i, last + 1)]):
-        if len(outcomes) >= OUTCOMES or _settled(outcomes):
+        told_all = alike == STRUGGLE_RUN or (ended and len(outcomes) >= 2 * FAILED_EDITS)
+        if told_all or len(outcomes) >= OUTCOMES:
             break
         if is_result(message):
-            outcomes[:0] = _judged([message], calls)
+            outcomes[:0] = older = _judged([message], calls)
+            alike += _repeats(older[0], outcomes[-1])
+            ended = ended or _ends(older[0], outcomes[-1])
     return tuple(outcomes)
 
 
-def _settled(outcomes: list[Outcome]) -> bool:
-    """Whether older outcomes can say nothing more: the oldest one found ends the newest one's row of failures."""
-    oldest, newest = outcomes[0], outcomes[-1]
-    if len(outcomes) < 2 * FAILED_EDITS or _line(oldest) != _line(newest):
+def _repeats(older: Outcome, newest: Outcome) -> bool:
+    """Whether an older outcome is the newest one's failure."""
+    return _line(older) == _line(newest) and older.fingerprint == newest.fingerprint
+
+
+def _ends(older: Outcome, newest: Outcome) -> bool:
+    """Whether an older outcome ends the newest one's row of failures: nothing before it matters."""
+    if _line(older) != _line(newest):
         return False
-    return oldest.ok or (newest.does != "check" and oldest.fingerprint != newest.fingerprint)
+    return older.ok or (newest.does != "check" and older.fingerprint != newest.fingerprint)
 
 
 def _judged(found: Sequence[Message], calls: Mapping[str, ToolCall]) -> tuple[Outcome, ...]:
