@@ -43,7 +43,7 @@ from openfusion_auto.evals.policies import request_of
 MODELS = 5
 ERRORS = (0.0, 0.5, 1.0)  # [log-odds] of what benchmarks say
 KNOBS = (2.5, 5.0, 7.5)
-PROJECTS = 8  # drawn for each source and setting
+PROJECTS = 24  # drawn for each source and setting
 SEEN = {True: 0.5, False: 0.1}  # how often an answer that was right, or wrong, is seen to be good
 FAILED = {True: 0.25, False: 0.6}  # how often it is seen to be bad
 SIZE = 3_000  # [tokens] of each request
