@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from openfusion_auto.core.classify import read
     from openfusion_auto.core.decide import decide
     from openfusion_auto.core.explain import decision_digest, decision_json
+    from openfusion_auto.core.price import LongPrice
     from openfusion_auto.core.prompt import Message, Options, Part, Prompt, Tool, ToolCall, Usage
     from openfusion_auto.core.types import (
         Benchmark,
@@ -56,6 +57,7 @@ __all__ = [
     "Evidence",
     "FakeUpstream",
     "FusionError",
+    "LongPrice",
     "Message",
     "Needs",
     "Opened",
@@ -101,6 +103,7 @@ _HOMES = {
     **dict.fromkeys(_PROMPT, "core.prompt"),
     **dict.fromkeys(("decision_digest", "decision_json"), "core.explain"),
     **dict.fromkeys(("Call", "Opened", "Upstream"), "upstream.base"),
+    "LongPrice": "core.price",
     "FakeUpstream": "upstream.fake",
     "Reply": "upstream.reply",
     "FusionError": "errors",

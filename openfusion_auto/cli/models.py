@@ -12,7 +12,7 @@ from openfusion_auto.cli.common import config_option, is_dry_run, json_option, l
 
 if TYPE_CHECKING:
     from openfusion_auto.config.load import Settings
-    from openfusion_auto.core.types import Candidate
+    from openfusion_auto.core.types import Candidate, Price
 
 
 @click.command()
@@ -64,17 +64,28 @@ def show(settings: Settings) -> None:
     for c in pool.candidates:
         table.add_row(*row(c, wide=wide))
     target.print(table)
+    if any(c.price and c.price.long_context for c in pool.candidates):
+        output.emit(
+            "A range: longer prompts cost more; openfusion pool list says from which length on."
+        )
     for name, why in sorted(settings.unready.items()):
         if not is_dry_run(settings, asked=False):
             output.problem(f"warning: upstream {name} cannot be called: {why}")
+
+
+def span(price: Price | None, part: str) -> str:
+    """Return `2`, or `2-4` where longer prompts cost more."""
+    if price is None:
+        return "unknown"
+    amounts = [getattr(rates, part) for rates in (price, *price.long_context)]
+    return "-".join(f"{usd:g}" for usd in sorted({min(amounts), max(amounts)}))
 
 
 def row(c: Candidate, *, wide: bool) -> list[str]:
     """Return the cells of one candidate; what is not known is `unknown`, never 0."""
     cells = [
         c.id,
-        f"{c.price.input:g}" if c.price else "unknown",
-        f"{c.price.output:g}" if c.price else "unknown",
+        *(span(c.price, part) for part in ("input", "output")),
         output.count(c.context_tokens),
         " ".join(c.roles) or "-",
     ]

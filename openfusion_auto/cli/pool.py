@@ -16,7 +16,8 @@ from openfusion_auto.cli.pool_update import update_command
 
 if TYPE_CHECKING:
     from openfusion_auto.config.pool import Finding
-    from openfusion_auto.core.types import Candidate
+    from openfusion_auto.core.price import LongPrice
+    from openfusion_auto.core.types import Candidate, Price
 
 # Findings that make decisions wrong; the others are gaps and age.
 ERRORS = frozenset({"price_outlier", "price_zero", "future", "output_over_context"})
@@ -100,10 +101,9 @@ def describe(c: Candidate) -> Iterator[str]:
     if price is None:
         yield "  price    unknown"
     else:
-        cached = f", cached {price.cache_read:g}" if price.cache_read is not None else ""
-        written = f", cache write {price.cache_write:g}" if price.cache_write is not None else ""
-        numbers = f"{price.input:g} in, {price.output:g} out{cached}{written} USD per 1M tokens"
-        yield f"  price    {numbers}  {origin(price.source, price.as_of)}"
+        yield f"  price    {rates(price)} USD per 1M tokens  {origin(price.source, price.as_of)}"
+        for longer in price.long_context:
+            yield f"           {rates(longer)} for prompts above {longer.above_tokens:,} tokens"
     for b in c.benchmarks:
         sample = f" (n = {b.n})" if b.n else ""
         yield f"  score    {b.score:g} % {b.name}{sample}  {origin(b.source, b.as_of)}"
@@ -112,6 +112,13 @@ def describe(c: Candidate) -> Iterator[str]:
         yield f"  task     {c.cost_per_task.value:g} USD for one  {told}"
     if c.performance:
         yield f"  speed    {speed(c)}  {origin(c.performance.source, c.performance.as_of)}"
+
+
+def rates(price: Price | LongPrice) -> str:
+    """Return the rates that are known."""
+    cached = f", cached {price.cache_read:g}" if price.cache_read is not None else ""
+    written = f", cache write {price.cache_write:g}" if price.cache_write is not None else ""
+    return f"{price.input:g} in, {price.output:g} out{cached}{written}"
 
 
 def speed(c: Candidate) -> str:

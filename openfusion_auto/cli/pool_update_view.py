@@ -26,6 +26,7 @@ OTHERS = (
     ("no_price", "without a price there"),
     ("local", "on this machine"),
 )
+FIELD_CELLS = 17  # [columns] of a field's name, where none is longer
 TOKENS = ("context_tokens", "max_output_tokens")
 
 
@@ -69,13 +70,14 @@ def show_candidate(name: str, changes: list[Change], notes: list[Note], listed: 
     """Print what changes for one candidate."""
     output.emit()
     output.paint(output.coloured(name, "cyan"), f"  {changes[0].entry}")
+    wide = max(FIELD_CELLS, *(len(c.field) for c in changes))
     for change in changes:
         mark = output.coloured("  ! " if change.held else "    ", "yellow")
-        output.paint(mark, line(change))
+        output.paint(mark, line(change, wide))
     priced = next((c for c in changes if c.new_source), None)
     if priced is not None:
         was = f"[{priced.old_source}, {priced.old_as_of}]" if priced.old_source else "none"
-        output.emit(f"    {'source':<17} {was} -> [{priced.new_source}, {listed.as_of}]")
+        output.emit(f"    {'source':<{wide}} {was} -> [{priced.new_source}, {listed.as_of}]")
     for reason in sorted({c.held for c in changes if c.held}):
         output.paint(output.coloured(f"  ! {reason:<9}", "yellow"), f"  {WAITS[reason]}")
     entry = changes[0].entry
@@ -84,10 +86,12 @@ def show_candidate(name: str, changes: list[Change], notes: list[Note], listed: 
         output.paint(output.coloured(f"    {note.rule:<9}", colour(note)), f"  {said}")
 
 
-def line(change: Change) -> str:
+def line(change: Change, wide: int = FIELD_CELLS) -> str:
     """Return `input  0.5 -> 0.6  +20 %`."""
     old, new = amount(change, change.old), amount(change, change.new)
-    return f"{change.field:<17} {old:>10} -> {new:<10} {percent(change.old, change.new)}".rstrip()
+    return (
+        f"{change.field:<{wide}} {old:>10} -> {new:<10} {percent(change.old, change.new)}".rstrip()
+    )
 
 
 def amount(change: Change, value: float | str | None) -> str:

@@ -12,9 +12,10 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from openfusion_auto.config.problems import describe, dotted, near
-from openfusion_auto.config.section import Section, Strings
+from openfusion_auto.config.section import Section, Strings, listed
 from openfusion_auto.config.tomlfile import Loc, TomlFile, read_toml
 from openfusion_auto.core.own import POOL_SCHEMA, ad_hoc
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import (
     ROLES,
@@ -55,11 +56,26 @@ class _Dated(Section):
         return value
 
 
-class _Price(_Dated):
+class _Rates(Section):
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cache_read: float | None = Field(default=None, ge=0)
     cache_write: float | None = Field(default=None, ge=0)
+
+
+class _LongPrice(_Rates):
+    above_tokens: int = Field(ge=1)
+
+
+class _Price(_Rates, _Dated):
+    long_context: Annotated[tuple[_LongPrice, ...], BeforeValidator(listed)] = ()
+
+    @field_validator("long_context")
+    @classmethod
+    def _lengths(cls, value: tuple[_LongPrice, ...]) -> tuple[_LongPrice, ...]:
+        if len({p.above_tokens for p in value}) < len(value):
+            raise ValueError("names a length twice")
+        return value
 
 
 class _TaskCost(_Dated):
@@ -93,9 +109,7 @@ class _Candidate(Section):
     context_tokens: int | None = Field(default=None, ge=1)
     max_output_tokens: int | None = Field(default=None, ge=1)
     cost_usd_per_task: _TaskCost | None = None
-    benchmarks: Annotated[
-        tuple[_Benchmark, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-    ] = ()
+    benchmarks: Annotated[tuple[_Benchmark, ...], BeforeValidator(listed)] = ()
     performance: _Performance | None = None
 
     @field_validator("id")
@@ -136,9 +150,7 @@ class PoolFile(Section):
     """A whole pool file."""
 
     version: Literal[1] = Field(alias="schema")
-    candidates: Annotated[
-        tuple[_Candidate, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-    ]
+    candidates: Annotated[tuple[_Candidate, ...], BeforeValidator(listed)]
 
     @field_validator("candidates")
     @classmethod
@@ -275,7 +287,7 @@ def _candidate(row: _Candidate) -> Candidate:
         model=row.model,
         roles=tuple(sorted(row.roles)),
         offers=tuple(sorted(row.offers)),
-        price=Price(**price.model_dump()) if price else None,
+        price=_listed_price(price) if price else None,
         context_tokens=row.context_tokens,
         max_output_tokens=row.max_output_tokens,
         benchmarks=tuple(
@@ -284,6 +296,12 @@ def _candidate(row: _Candidate) -> Candidate:
         cost_per_task=TaskCost(**cost.model_dump()) if cost else None,
         performance=Performance(**speed.model_dump()) if speed else None,
     )
+
+
+def _listed_price(row: _Price) -> Price:
+    longer = sorted(row.long_context, key=lambda p: p.above_tokens)
+    plain = row.model_dump(exclude={"long_context"})
+    return Price(**plain, long_context=tuple(LongPrice(**p.model_dump()) for p in longer))
 
 
 def _dates(candidate: Candidate, today: date) -> Iterator[Finding]:
@@ -317,19 +335,27 @@ def _price(candidate: Candidate, _today: date) -> Iterator[Finding]:
     if not price.input and not price.output and not free:
         detail = f'0 means free; leave it out when unknown, or say source = "{LOCAL_SOURCE}"'
         yield Finding(name, "price_zero", detail)
+    writes = not is_embedding(candidate)
+    details = list(_odd(price, writes=writes))
+    for longer in price.long_context:
+        above = f"above {longer.above_tokens:,} tokens"
+        details += [f"{detail} ({above})" for detail in _odd(longer, writes=writes)]
+        if longer.input < price.input or longer.output < price.output:
+            details.append(f"{longer.input} in, {longer.output} out {above} is below the base")
+    for detail in details:
+        yield Finding(name, "price_outlier", detail)
+
+
+def _odd(price: Price | LongPrice, *, writes: bool) -> Iterator[str]:
+    """Yield what looks wrong about rates; a model that `writes` has an output to pay for."""
     if price.cache_read is not None and price.cache_read > price.input:
-        yield Finding(
-            name, "price_outlier", f"cache_read {price.cache_read} is above input {price.input}"
-        )
+        yield f"cache_read {price.cache_read} is above input {price.input}"
     if price.cache_write is not None and price.cache_write < price.input:
-        detail = f"cache_write {price.cache_write} is below input {price.input}"
-        yield Finding(name, "price_outlier", detail)
-    if price.output < price.input and not is_embedding(candidate):
-        detail = f"output {price.output} is below input {price.input}"
-        yield Finding(name, "price_outlier", detail)
+        yield f"cache_write {price.cache_write} is below input {price.input}"
+    if writes and price.output < price.input:
+        yield f"output {price.output} is below input {price.input}"
     if max(price.input, price.output) > _HIGHEST_USD_PER_MTOK:
-        detail = f"above {_HIGHEST_USD_PER_MTOK:g} USD per 1M tokens: is the unit right?"
-        yield Finding(name, "price_outlier", detail)
+        yield f"above {_HIGHEST_USD_PER_MTOK:g} USD per 1M tokens: is the unit right?"
 
 
 def _window(candidate: Candidate, _today: date) -> Iterator[Finding]:

@@ -92,6 +92,8 @@ def _written(value: object) -> str:
 
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{k} = {_written(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_written(v) for v in value) + "]"
     if isinstance(value, float) and value == int(value):
         return str(int(value))
     return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")

@@ -7,17 +7,19 @@ of it. A part that the list does not know keeps its number, and the new source s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from openfusion_auto.config.pool import LOCAL_SOURCE, Finding, as_date, check_pool
 from openfusion_auto.config.price_entry import PRICES, Entry
 from openfusion_auto.config.price_match import Index, Match
 from openfusion_auto.config.prices import PriceList
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.types import Candidate, Pool, Price
 
+MAY_BE_KEPT = ("cache_read", "cache_write", "long_context")  # parts that many lists do not have
 JUMP = 3.0  # a price that moved by more deserves a look: a slip of the unit is 10, 1000 or 1e6
 SAME = 1e-6  # relative difference that is rounding
 
@@ -30,7 +32,7 @@ _WINDOWS: Mapping[str, Key] = {
     "context_tokens": "context_tokens",
     "max_output_tokens": "max_output_tokens",
 }
-_KEPT = re.compile(r"(?P<base>.*?) \((?P<kept>cache_(?:read|write)\b.* from .*)\)")
+_KEPT = re.compile(r"(?P<base>.*?) \((?P<kept>(?:cache_|long_)\w+.* from .*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class Change:
 
     Attributes:
         candidate: Its id.
-        field: `input`, `output`, `cache_read`, `cache_write` [USD per 1M tokens], `context_tokens`,
-            `max_output_tokens` [tokens], or `as_of` when only source and date are renewed.
+        field: `input`, `output`, `cache_read`, `cache_write` [USD per 1M tokens], each also with `_above_N` for
+            prompts of more than N tokens, `context_tokens`, `max_output_tokens` [tokens], or `as_of` when only source
+            and date are renewed.
         old: None = not known.
         new: The number of the list.
         entry: Who says so.
@@ -172,25 +175,18 @@ def _new_price(candidate: Candidate, entry: Entry, prices: PriceList) -> Price |
     if not entry.price:
         return None
     old = candidate.price
-    kept = {
-        part: getattr(old, part)
-        for part in ("cache_read", "cache_write")
-        if part not in entry.price and old is not None and getattr(old, part) is not None
-    }
+    parts: dict[str, Any] = dict(entry.price)
+    if entry.long_context:
+        parts["long_context"] = entry.long_context
+    kept = [p for p in MAY_BE_KEPT if p not in parts and getattr(old, p, None) not in (None, ())]
     source = prices.source_of(entry)
     if kept and old is not None:
+        parts |= {part: getattr(old, part) for part in kept}
         source += f" ({_origin(kept, old)})"
-    return Price(
-        input=entry.price["input"],
-        output=entry.price["output"],
-        cache_read=entry.price.get("cache_read", kept.get("cache_read")),
-        cache_write=entry.price.get("cache_write", kept.get("cache_write")),
-        source=source,
-        as_of=prices.as_of,
-    )
+    return Price(**parts, source=source, as_of=prices.as_of)
 
 
-def _origin(kept: Mapping[str, float], old: Price) -> str:
+def _origin(kept: Sequence[str], old: Price) -> str:
     """Say where kept parts are from; a part that was kept before keeps its first origin."""
     told = _KEPT.fullmatch(old.source)
     if told and all(part in told["kept"] for part in kept):
@@ -200,8 +196,25 @@ def _origin(kept: Mapping[str, float], old: Price) -> str:
 
 def _table(price: Price) -> dict[str, object]:
     """Return a price as the pool file holds it."""
-    parts = {part: getattr(price, part) for part in PRICES if getattr(price, part) is not None}
+    longer = [{"above_tokens": p.above_tokens, **_known(p)} for p in price.long_context]
+    parts = {**_known(price), **({"long_context": longer} if longer else {})}
     return {**parts, "source": price.source, "as_of": price.as_of}
+
+
+def _known(rates: Price | LongPrice) -> dict[str, float]:
+    """Return the parts that are known."""
+    return {part: usd for part in PRICES if (usd := getattr(rates, part)) is not None}
+
+
+def _numbers(price: Price | None) -> dict[str, float]:
+    """Return the numbers of a price by name, those for longer prompts with their length."""
+    if price is None:
+        return {}
+    found = _known(price)
+    for longer in price.long_context:
+        above = f"_above_{longer.above_tokens}"
+        found |= {f"{part}{above}": usd for part, usd in _known(longer).items()}
+    return found
 
 
 def _price_changes(
@@ -212,11 +225,11 @@ def _price_changes(
     old = candidate.price
     origin = (old.source, old.as_of) if old is not None else ("", "")
     told = (*origin, new.source)
+    before = _numbers(old)
     differ = [
-        Change(candidate.id, part, was, now, entry.name, *told)
-        for part in PRICES
-        if (now := getattr(new, part)) is not None
-        and not _same(was := getattr(old, part, None), now)
+        Change(candidate.id, name, before.get(name), now, entry.name, *told)
+        for name, now in _numbers(new).items()
+        if not _same(before.get(name), now)
     ]
     yield from differ
     if not differ and wish.renew and old is not None and (new.source, new.as_of) != origin:
@@ -235,16 +248,16 @@ def _window_changes(candidate: Candidate, entry: Entry) -> Iterator[Change]:
 def _window(old: int | None, entry: Entry) -> int | None:
     """Return the window to take [tokens]; None = leave what is there.
 
-    A pool holds one price, so the window ends where a dearer one begins, or a budget would book too little; one that
-    reaches beyond already was somebody's decision. A longest prompt is a lower bound of a window: better than none.
+    The window ends where nobody says the price, or a budget would book too little; one that reaches beyond already was
+    somebody's decision. A longest prompt is a lower bound of a window: better than none.
     """
     window = entry.context_tokens
     if window is None and old is None:
         window = entry.input_tokens
-    base = entry.base_tokens
-    if window is None or base is None or (old is not None and old > base):
+    known = entry.priced_tokens
+    if window is None or known is None or (old is not None and old > known):
         return window
-    return min(window, base)
+    return min(window, known)
 
 
 def _same(old: float | None, new: float) -> bool:
@@ -271,7 +284,15 @@ def _held(
         for key in keys:
             if (key in _WINDOWS) == windows:
                 held.setdefault(key, "odd")
+    if "price_usd_per_mtok" in held and price is not None and price.long_context:
+        longest = price.long_context[0].above_tokens
+        if any(c.field == "context_tokens" and _above(c.new, longest) for c in changes):
+            held.setdefault("context_tokens", held["price_usd_per_mtok"])  # or they had no price
     return held, [Note(candidate.id, "odd", finding.detail) for finding in odd]
+
+
+def _above(value: float | str, limit: int) -> bool:
+    return not isinstance(value, str) and value > limit
 
 
 def _jumps(change: Change) -> bool:

@@ -10,6 +10,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from openfusion_auto.core.price import LongPrice
 
 PRICES = ("input", "output", "cache_read", "cache_write")
 MODEL_NAME = re.compile(r"[\x21-\x7e]{1,200}")  # what a pool can hold
@@ -30,8 +33,9 @@ class Entry:
         provider: Who sells it, as the list names them.
         id: The model's name there, without a leading `provider/` of the list.
         price: Part -> USD per 1,000,000 tokens; empty when the list has no usable price.
+        long_context: What longer prompts cost, by length.
         context_tokens: Window [tokens].
-        base_tokens: Longest prompt at this price [tokens], when longer ones are dearer.
+        priced_tokens: Longest prompt whose price is known [tokens], when longer ones have another.
         input_tokens: Longest prompt [tokens], when the list says that instead of the window.
         max_output_tokens: Longest answer [tokens].
         offers: Ability -> whether it has it; one that the list does not speak of is absent.
@@ -41,8 +45,9 @@ class Entry:
     provider: str
     id: str
     price: Mapping[str, float] = field(default_factory=dict)
+    long_context: tuple[LongPrice, ...] = ()
     context_tokens: int | None = None
-    base_tokens: int | None = None
+    priced_tokens: int | None = None
     input_tokens: int | None = None
     max_output_tokens: int | None = None
     offers: Mapping[str, bool] = field(default_factory=dict)
@@ -59,8 +64,9 @@ class Entry:
         parts = tuple(self.price.get(part) for part in PRICES)
         return (
             *parts,
+            self.long_context,
             self.context_tokens,
-            self.base_tokens,
+            self.priced_tokens,
             self.input_tokens,
             self.max_output_tokens,
         )
@@ -138,20 +144,38 @@ def _with_cache(found: dict[str, float], notes: list[str]) -> dict[str, float]:
     return found
 
 
-def tiers(rows: Iterable[Tier], per_mtok: float) -> tuple[list[str], int | None]:
-    """Return what is said of the prices for longer prompts, and up to which length [tokens] the base price holds."""
+class Longer(NamedTuple):
+    """What a list says of longer prompts: prices by length, notes, and up to which length all is known [tokens]."""
+
+    prices: tuple[LongPrice, ...]
+    notes: tuple[str, ...]
+    known_tokens: int | None
+
+
+def tiers(rows: Iterable[Tier], per_mtok: float, *, embeds: bool = False) -> Longer:
+    """Return the prices for longer prompts that can be believed, and up to which length [tokens] all is known."""
+    prices: dict[int, LongPrice] = {}
     notes: list[str] = []
-    limits: list[int] = []
+    unknown: list[int] = []
     for above, parts in rows:
-        limit = tokens(above)
+        length = tokens(above)
         told = {part: number(parts.get(part)) for part in ("input", "output")}
         shown = [
             f"{v * per_mtok:.{_DIGITS}g} {p}" for p, v in told.items() if v is not None and v >= 0
         ]
-        if limit is not None and shown:
-            limits.append(limit)
-            notes.append(f"above {limit:,} prompt tokens: {', '.join(shown)}")
-    return notes, min(limits, default=None)
+        if length is None:
+            continue
+        found, said = believed(parts, per_mtok, embeds=embeds)
+        price = LongPrice(length, **found) if found else None
+        if price is None or prices.setdefault(length, price) != price:
+            unknown.append(length)
+            what = ", ".join(shown) or "another price"
+            notes.append(f"above {length:,} prompt tokens: {what}; not taken")
+        else:
+            notes += [f"above {length:,} prompt tokens: {note}" for note in said]
+    first = min(unknown, default=None)
+    taken = tuple(prices[n] for n in sorted(prices) if first is None or n < first)
+    return Longer(taken, tuple(notes), first)
 
 
 def table(value: object) -> Mapping[str, object]:

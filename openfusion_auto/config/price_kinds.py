@@ -25,13 +25,19 @@ from openfusion_auto.config.price_entry import (
 PER_TOKEN = 1e6  # USD per token -> USD per 1M tokens
 # Modes of LiteLLM's list that a candidate can have; images, speech and rerankers are not chosen between.
 MODES = ("chat", "responses", "completion", "embedding")
+OPENROUTER_PARTS: Mapping[str, str] = {
+    "input": "prompt",
+    "output": "completion",
+    "cache_read": "input_cache_read",
+    "cache_write": "input_cache_write",
+}
 LITELLM_PARTS: Mapping[str, str] = {
     "input": "input_cost_per_token",
     "output": "output_cost_per_token",
     "cache_read": "cache_read_input_token_cost",
     "cache_write": "cache_creation_input_token_cost",
 }
-_ABOVE = re.compile(r"input_cost_per_token_above_([0-9]{1,6})k_tokens")
+_ABOVE = re.compile(r"input_cost_per_token(_above_([0-9]{1,6})k_tokens)")
 
 Rows = Iterator[Entry]
 
@@ -58,8 +64,8 @@ def models_dev(data: Mapping[str, object]) -> Rows:
             row = table(raw)
             cost, limit = table(row.get("cost")), table(row.get("limit"))
             price, notes = believed(cost, 1.0, embeds=row.get("type") == "embedding")
-            longer, base = tiers(_models_dev_tiers(cost), 1.0)
-            notes += [*longer, *_thinking(cost.get("reasoning"), cost.get("output"), 1.0)]
+            longer = tiers(_models_dev_tiers(cost), 1.0)
+            notes += [*longer.notes, *_thinking(cost.get("reasoning"), cost.get("output"), 1.0)]
             if row.get("status") == "deprecated":
                 notes.append("deprecated")
             notes += _ends(row.get("deprecation_date"))
@@ -67,8 +73,9 @@ def models_dev(data: Mapping[str, object]) -> Rows:
                 provider=provider,
                 id=name,
                 price=price,
+                long_context=longer.prices if price else (),
                 context_tokens=tokens(limit.get("context")),
-                base_tokens=base,
+                priced_tokens=longer.known_tokens,
                 input_tokens=tokens(limit.get("input")),
                 max_output_tokens=tokens(limit.get("output")),
                 offers=_models_dev_offers(row),
@@ -96,7 +103,8 @@ def _models_dev_tiers(cost: Mapping[str, object]) -> list[Tier]:
     told = [table(t) for t in listed] if isinstance(listed, list) else []
     if not told and "context_over_200k" in cost:
         return [(200_000, table(cost["context_over_200k"]))]
-    return [(table(t.get("tier")).get("size"), t) for t in told]
+    kinds = [(table(t.get("tier")), t) for t in told]
+    return [(kind.get("size"), t) for kind, t in kinds if kind.get("type", "context") == "context"]
 
 
 def openrouter(data: Mapping[str, object]) -> Rows:
@@ -111,15 +119,10 @@ def openrouter(data: Mapping[str, object]) -> Rows:
         )
         if not isinstance(name, str):
             continue
-        parts = {
-            "input": pricing.get("prompt"),
-            "output": pricing.get("completion"),
-            "cache_read": pricing.get("input_cache_read"),
-            "cache_write": pricing.get("input_cache_write"),
-        }
+        parts = {part: pricing.get(key) for part, key in OPENROUTER_PARTS.items()}
         price, notes = believed(parts, PER_TOKEN, free=name.endswith(FREE_SUFFIX))
-        longer, base = tiers(_openrouter_tiers(pricing), PER_TOKEN)
-        notes += [*longer, *_openrouter_notes(pricing)]
+        longer = tiers(_openrouter_tiers(pricing, price), PER_TOKEN)
+        notes += [*longer.notes, *_openrouter_notes(pricing)]
         notes += _ends(row.get("expiration_date"))
         # The list's own window is the widest of its hosts; the first host may serve less.
         windows = [tokens(row.get("context_length")), tokens(top.get("context_length"))]
@@ -127,8 +130,9 @@ def openrouter(data: Mapping[str, object]) -> Rows:
             provider="openrouter",
             id=name,
             price=price,
+            long_context=longer.prices if price else (),
             context_tokens=min((w for w in windows if w), default=None),
-            base_tokens=base,
+            priced_tokens=longer.known_tokens,
             max_output_tokens=tokens(top.get("max_completion_tokens")),
             offers=_openrouter_offers(row),
             notes=tuple(notes),
@@ -164,11 +168,13 @@ def _overrides(pricing: Mapping[str, object]) -> list[Mapping[str, object]]:
     return [table(row) for row in rows] if isinstance(rows, list) else []
 
 
-def _openrouter_tiers(pricing: Mapping[str, object]) -> list[Tier]:
+def _openrouter_tiers(pricing: Mapping[str, object], base: Mapping[str, float]) -> list[Tier]:
+    """Return the overrides for longer prompts; what they do not override stays."""
+    stays = {part: usd / PER_TOKEN for part, usd in base.items()}
     return [
         (
             row.get("min_prompt_tokens"),
-            {"input": row.get("prompt"), "output": row.get("completion")},
+            {**stays, **{part: row[key] for part, key in OPENROUTER_PARTS.items() if key in row}},
         )
         for row in _overrides(pricing)
     ]
@@ -181,13 +187,12 @@ def litellm(data: Mapping[str, object]) -> Rows:
         provider, mode = row.get("litellm_provider"), row.get("mode", "chat")
         if name == "sample_spec" or not isinstance(provider, str) or mode not in MODES:
             continue
-        price, notes = believed(
-            {part: row.get(key) for part, key in LITELLM_PARTS.items()},
-            PER_TOKEN,
-            embeds=mode == "embedding",
-        )
-        longer, base = tiers(_litellm_tiers(row), PER_TOKEN)
-        notes += [*longer, *_litellm_notes(row)]
+        embeds = mode == "embedding"
+        ranges = _litellm_ranges(row)
+        base = next((parts for above, parts in ranges if above == 0), _litellm_parts(row, ""))
+        price, notes = believed(base, PER_TOKEN, embeds=embeds)
+        longer = tiers([*_litellm_tiers(row), *ranges], PER_TOKEN, embeds=embeds)
+        notes += [*longer.notes, *_litellm_notes(row)]
         seen = {
             "tools": row.get("supports_function_calling"),
             "vision": row.get("supports_vision"),
@@ -198,7 +203,8 @@ def litellm(data: Mapping[str, object]) -> Rows:
             provider=provider,
             id=name.removeprefix(f"{provider}/"),
             price=price,
-            base_tokens=base,
+            long_context=longer.prices if price else (),
+            priced_tokens=longer.known_tokens,
             input_tokens=tokens(row.get("max_input_tokens")),
             max_output_tokens=tokens(row.get("max_output_tokens")),
             offers={k: v for k, v in seen.items() if isinstance(v, bool)},
@@ -206,24 +212,32 @@ def litellm(data: Mapping[str, object]) -> Rows:
         )
 
 
+def _litellm_parts(row: Mapping[str, object], suffix: str) -> dict[str, object]:
+    return {part: row.get(f"{key}{suffix}") for part, key in LITELLM_PARTS.items()}
+
+
 def _litellm_tiers(row: Mapping[str, object]) -> list[Tier]:
     found = [_ABOVE.fullmatch(key) for key in row]
-    return [
-        (
-            int(match[1]) * 1000,
-            {
-                "input": row[match[0]],
-                "output": row.get(f"output_cost_per_token_above_{match[1]}k_tokens"),
-            },
-        )
-        for match in found
-        if match
-    ]
+    return [(int(m[2]) * 1000, _litellm_parts(row, m[1])) for m in found if m]
+
+
+def _litellm_ranges(row: Mapping[str, object]) -> list[Tier]:
+    """Return the prices by ranges of lengths that some models have instead of one; the first range begins at 0."""
+    listed = row.get("tiered_pricing")
+    found: list[Tier] = []
+    ends: list[float] = []
+    for told in map(table, listed if isinstance(listed, list) else ()):
+        bounds = told.get("range")
+        if isinstance(bounds, list) and len(bounds) == 2:
+            found.append((bounds[0], _litellm_parts(told, "")))
+            ends.append(number(bounds[1]) or 0.0)
+    longest = number(row.get("max_input_tokens"))
+    if ends and longest is not None and longest > max(ends):
+        found.append((max(ends), {}))  # nobody says what it costs from there on
+    return found
 
 
 def _litellm_notes(row: Mapping[str, object]) -> Iterator[str]:
-    if "tiered_pricing" in row:
-        yield "the price depends on the length of the prompt"
     if "off_peak_pricing" in row:
         yield "the price depends on the hour; the list's base is taken"
     request = number(row.get("input_cost_per_request"))

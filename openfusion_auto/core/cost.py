@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openfusion_auto.core import stats
+from openfusion_auto.core.price import LongPrice, reached
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Candidate, Level, Pin, Pool, Price, State, Task
 
@@ -44,11 +45,27 @@ PAUSE_S = 60.0  # [s] half of all turns come sooner: a person reads an answer an
 HOUR_WRITE = (
     2.0  # [input rates] a prefix that is cached for an hour: Anthropic, who alone tells of such
 )
+US_ONLY = 1.1  # times all token prices, for an answer computed in the US alone: Anthropic (see `wire/region.py`)
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
+def at(price: Price, tokens: int) -> Price | LongPrice:
+    """Return the rates of a request that reads so many tokens, cached ones too."""
+    return (price.long_context and reached(price.long_context, tokens)) or price
+
+
+def longer(candidate: Candidate, tokens: int) -> LongPrice | None:
+    """Return the price of longer prompts that so many tokens have reached; None where the ordinary one holds."""
+    return None if candidate.price is None else reached(candidate.price.long_context, tokens)
+
+
 def usd(price: Price, usage: Usage) -> float:
-    """Return the price of `usage` [USD].
+    """Return the price of one request's `usage` [USD]: its input decides which price holds for all of it."""
+    return charged(at(price, usage.input), usage)
+
+
+def charged(price: Price | LongPrice, usage: Usage) -> float:
+    """Return what `usage` costs at these rates [USD].
 
     Cached and cache-written tokens are parts of the input at their own rates; where the pool does not know such
     a rate the full input rate is taken, so a bill is never understated.
@@ -66,6 +83,16 @@ def usd(price: Price, usage: Usage) -> float:
     return round(total * MTOK, 10)
 
 
+def times(usd: float, factor: float) -> float:
+    """Return a price times what an answer costs over its list price [USD]."""
+    return usd if factor == 1.0 else round(usd * factor, 10)
+
+
+def asked_times(candidate: Candidate, task: Task) -> float:
+    """Return how many times its list price a call will cost by what the request asks for."""
+    return US_ONLY if candidate.upstream in task.options.us_only else 1.0
+
+
 def effort(candidate: Candidate) -> float:
     """Return how much more than its list price a candidate really costs for the same work (1.0 = as listed).
 
@@ -75,7 +102,8 @@ def effort(candidate: Candidate) -> float:
     price, seen = candidate.price, candidate.cost_per_task
     if price is None or seen is None:
         return 1.0
-    listed = usd(price, Usage(TASK_FRESH_INPUT + TASK_CACHED_INPUT, TASK_OUTPUT, TASK_CACHED_INPUT))
+    many = Usage(TASK_FRESH_INPUT + TASK_CACHED_INPUT, TASK_OUTPUT, TASK_CACHED_INPUT)
+    listed = charged(price, many)  # tens of requests, each of an ordinary length
     if listed <= 0:
         return 1.0
     low, high = EFFORT_BOUNDS
@@ -104,7 +132,8 @@ def output_tokens(task: Task) -> int:
 class Prices:
     """The prices of a pool's candidates as columns [USD per token], (n,) each; NaN = unknown.
 
-    `read` is the input rate where no cached one is known; `caches` says where one is. `work` is `efforts`.
+    `read` is the input rate where no cached one is known; `caches` says where one is. `work` is `efforts`. `longer` has
+    the lengths of prompts at which some price changes [tokens], rising, and the prices above each.
     """
 
     input: Vector
@@ -112,6 +141,20 @@ class Prices:
     read: Vector
     caches: npt.NDArray[np.bool_]
     work: Vector
+    longer: tuple[tuple[int, Prices], ...] = ()
+
+    def at(self, tokens: float) -> Prices:
+        """Return the prices of a request that reads so many tokens."""
+        found = self
+        for above, rates in self.longer:
+            if tokens > above:
+                found = rates
+        return found
+
+    def times(self, factors: Vector) -> Prices:
+        """Return the prices of candidates that cost so many times what they are listed at, (n,)."""
+        longer = tuple((n, rates.times(factors)) for n, rates in self.longer)
+        return replace(self, work=self.work * factors, longer=longer)
 
 
 class Expected(NamedTuple):
@@ -128,23 +171,38 @@ class Expected(NamedTuple):
 
 def prices(candidates: Sequence[Candidate]) -> Prices:
     """Return the prices of candidates as columns."""
+    listed = [c.price for c in candidates]
+    work = np.array(efforts(candidates))
+    lengths = sorted({p.above_tokens for c in listed if c is not None for p in c.long_context})
+    longer = [
+        (n, columns([None if p is None else at(p, n + 1) for p in listed], work)) for n in lengths
+    ]
+    return columns(listed, work, tuple(longer))
 
-    def column(rate: Callable[[Price], float]) -> Vector:
-        return np.array([np.nan if c.price is None else rate(c.price) * MTOK for c in candidates])
+
+def columns(
+    rates: Sequence[Price | LongPrice | None],
+    work: Vector,
+    longer: tuple[tuple[int, Prices], ...] = (),
+) -> Prices:
+    """Return rates as columns, those of longer prompts behind them."""
+
+    def column(rate: Callable[[Price | LongPrice], float]) -> Vector:
+        return np.array([np.nan if p is None else rate(p) * MTOK for p in rates])
 
     return Prices(
         input=column(lambda p: p.input),
         output=column(lambda p: p.output),
         read=column(lambda p: p.input if p.cache_read is None else p.cache_read),
-        caches=np.array(
-            [c.price is not None and c.price.cache_read is not None for c in candidates], dtype=bool
-        ),
-        work=np.array(efforts(candidates)),
+        caches=np.array([p is not None and p.cache_read is not None for p in rates], dtype=bool),
+        work=work,
+        longer=longer,
     )
 
 
 def usual(rates: Prices) -> Vector:
     """Return what a request of ordinary size costs at each candidate [USD], nothing cached; NaN = unknown."""
+    rates = rates.at(NOMINAL.input)
     usd: Vector = (NOMINAL.input * rates.input + NOMINAL.output * rates.output) * rates.work
     return usd
 
@@ -174,25 +232,44 @@ def expected(rates: Prices, task: Task, state: State, pool: Pool) -> Expected:
     The part of the prompt that is believed warm in a provider's cache is priced at the cached rate there. Of the turns
     after this one, the share that comes in time (`kept`) finds the prompt cached where the provider caches at all: that
     is what a switch pays for once and a session earns every turn. Nobody knows how many turns will come, so what a
-    switch costs now above staying is counted in full, not spread over them.
+    switch costs now above staying is counted in full, not spread over them. Where a price changes with the length of
+    the prompt, later turns have the price of the middle one of them.
     """
     tokens_in, tokens_out = task.needs.input_tokens, output_tokens(task) * task.needs.n
-    written = tokens_out * rates.output
-    cold = (tokens_in * rates.input + written) * rates.work
-    saved = (rates.input - rates.read) * rates.work
+    if task.options.us_only:
+        rates = rates.times(np.array([asked_times(c, task) for c in pool.candidates]))
+    now = rates.at(tokens_in)
+    cold = uncached_usd(now, tokens_in, tokens_out)
+    saved = (now.input - now.read) * now.work
     request = cold - saved * warm(task, state, pool)
     left = turns_left(task, state.pin)
     if not left:
         return Expected(cold, request, request)
     holder = None if state.pin is None else pool.row_of.get(state.pin.candidate)
-    share = rates.caches * (tokens_in >= minimum(state, pool)) * kept(state, pool, holder)
-    uncached = cold + GROWTH_TOKENS * rates.input * rates.work
-    later = uncached - saved * tokens_in * share
+    timely = (tokens_in >= minimum(state, pool)) * kept(state, pool, holder)
+    uncached = cold + GROWTH_TOKENS * now.input * now.work
+    later = uncached - saved * tokens_in * (now.caches * timely)
+    entry = request - later
+    then = rates.at(middle_tokens(tokens_in, left))
+    if then is not now:
+        uncached = uncached_usd(then, tokens_in + GROWTH_TOKENS, tokens_out)
+        saved = (then.input - then.read) * then.work
+        later = uncached - saved * tokens_in * (then.caches * timely)
     turn = request + left * later
     if holder is not None and not np.isnan(request[holder]):
-        entry = request - later
         turn += left * np.maximum(0.0, entry - max(0.0, float(entry[holder])))
     return Expected((cold + left * uncached) / (1 + left), request, turn / (1 + left))
+
+
+def uncached_usd(rates: Prices, tokens_in: int, tokens_out: int) -> Vector:
+    """Return what a request costs at each candidate [USD] when nothing is cached."""
+    usd: Vector = (tokens_in * rates.input + tokens_out * rates.output) * rates.work
+    return usd
+
+
+def middle_tokens(tokens_in: int, left: float) -> float:
+    """Return how long the prompt will be on average over the turns to come [tokens]."""
+    return tokens_in + GROWTH_TOKENS * (1 + left) / 2
 
 
 def kept(state: State, pool: Pool, holder: int | None) -> Vector:
@@ -278,10 +355,6 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
     if candidate.price is None or unsaid or is_dearer(candidate, task):
         return None
     bound = output_bound(candidate, task)
-    price = candidate.price
-    dearest = max(price.input, price.cache_write or 0.0, price.cache_read or 0.0)
-    if task.needs.hour_cache and price.cache_write is not None:
-        dearest = max(dearest, HOUR_WRITE * price.input)
     tokens_in = task.needs.input_tokens + extra_input
     fees = 0.0
     if searched is not None:
@@ -289,8 +362,13 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
         if most is None or window is None:
             return None
         fees, tokens_in = most, max(tokens_in, window)
+    price = at(candidate.price, tokens_in)
+    dearest = max(price.input, price.cache_write or 0.0, price.cache_read or 0.0)
+    if task.needs.hour_cache and price.cache_write is not None:
+        dearest = max(dearest, HOUR_WRITE * price.input)
     tokens_out = bound * task.needs.n
-    return round((tokens_in * dearest + tokens_out * price.output) * MTOK + fees, 10)
+    worst = (tokens_in * dearest + tokens_out * price.output) * MTOK * asked_times(candidate, task)
+    return round(worst + fees, 10)
 
 
 def is_dearer(candidate: Candidate, task: Task) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openfusion_auto.core import breaker
+from openfusion_auto.core.cost import at
 from openfusion_auto.core.prompt import Each
 from openfusion_auto.core.score import BENCHMARK, SKILL, SPEED, WAIT, score
 from openfusion_auto.core.strength import EMBEDDING, is_embedding
@@ -58,7 +59,8 @@ def too_dear(c: Candidate, task: Task, _state: State) -> str | None:
     limit = min(limits)
     if c.price is None:
         return f"its price is unknown, the request's limit is {limit:g} USD per 1,000 tokens"
-    dearest = max(c.price.input, c.price.output) / 1000
+    rates = at(c.price, task.needs.input_tokens)
+    dearest = max(rates.input, rates.output) / 1000
     if dearest <= limit * (1 + 1e-9):
         return None
     return f"{dearest:g} USD per 1,000 tokens, the request's limit is {limit:g}"
@@ -78,7 +80,8 @@ def provider_unmet(c: Candidate, task: Task, state: State) -> str | None:
     if (hosts.only and name not in hosts.only) or name in hosts.ignore:
         return f"provider leaves out upstream {c.upstream}"
     for kind, limit in (("input", hosts.max_input), ("output", hosts.max_output)):
-        asked: float | None = None if c.price is None else getattr(c.price, kind)
+        rates = None if c.price is None else at(c.price, task.needs.input_tokens)
+        asked: float | None = None if rates is None else getattr(rates, kind)
         if limit is not None and (asked is None or asked > limit):
             known = "an unknown price" if asked is None else f"{asked:g} USD"
             return f"{known} per 1M {kind}, provider.max_price is {limit:g}"
@@ -162,10 +165,13 @@ HARD_RULES: tuple[tuple[str, Rule], ...] = (
 
 
 def outside(
-    c: Candidate, wish: Preferences, measured: dict[str, float | None]
+    c: Candidate, tokens_in: int, wish: Preferences, measured: dict[str, float | None]
 ) -> tuple[str, str] | None:
-    """Return the operator's limit that a candidate breaks, as (rule, detail); an unknown number breaks none."""
-    price = c.price
+    """Return the operator's limit that a candidate breaks, as (rule, detail); an unknown number breaks none.
+
+    Its price is that of a prompt of `tokens_in` tokens.
+    """
+    price = None if c.price is None else at(c.price, tokens_in)
     checks: tuple[tuple[str, float | None, float | None, bool, str], ...] = (
         (
             "price_above_max",
@@ -273,7 +279,7 @@ def by_hard_rules(task: Task, pool: Pool, state: State) -> tuple[list[int], list
 
 
 def by_preferences(
-    rows: list[int], ranked: tuple[Score, ...], pool: Pool, wish: Preferences
+    rows: list[int], ranked: tuple[Score, ...], task: Task, pool: Pool, wish: Preferences
 ) -> tuple[list[int], list[Rejection]]:
     """Apply the operator's limits to scored rows; returns (kept rows, rejections)."""
     kept, rejected = [], []
@@ -285,7 +291,7 @@ def by_preferences(
             "throughput": terms[SPEED].raw,
             "latency": terms[WAIT].raw,
         }
-        broken = outside(pool.candidates[i], wish, measured)
+        broken = outside(pool.candidates[i], task.needs.input_tokens, wish, measured)
         if broken is None:
             kept.append(i)
         else:
@@ -321,7 +327,7 @@ def wished(
         return rows, []
     # The limits look at raw numbers only, which neither the knob nor a lock changes.
     measured = score(pool, rows, task, state, 0.0, locked=False)
-    kept, out = by_preferences(rows, measured, pool, wish)
+    kept, out = by_preferences(rows, measured, task, pool, wish)
     if kept or not wish.fail_open:
         return kept, out
     if out:

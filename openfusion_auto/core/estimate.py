@@ -56,6 +56,7 @@ def estimate_json(
     """
     first = decision.plan.steps[0].candidates[0]
     candidate, task = pool.get(first), decision.task
+    longer = None if candidate is None else cost.longer(candidate, task.needs.input_tokens)
     return {
         "object": "openfusion.estimate",
         "mode": decision.mode,
@@ -71,10 +72,12 @@ def estimate_json(
             "worst_case": decision.plan.worst_case_usd,
             "left": left_usd,
         },
+        "price_above_tokens": None if longer is None else longer.above_tokens,
         "searching": [
             {"upstream": s.upstream, "usd": s.usd, "most": s.most} for s in task.options.searching
         ],
         "tiers": [{"upstream": t.upstream, "tier": t.tier} for t in task.options.tiers],
+        "us_only": list(task.options.us_only),
         "steps": [
             {"phase": s.phase, "candidate": s.candidates[0], "fallbacks": list(s.candidates[1:])}
             for s in decision.plan.steps

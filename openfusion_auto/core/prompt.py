@@ -220,7 +220,7 @@ class Options:
 
     `each` comes from a strategy object in `model`, `fan` from a model of the operator's own that is named there,
     `hosts` from OpenRouter's field `provider`. `searching` says what the request has upstreams do beside answering,
-    `tiers` which of them are to answer in another service tier.
+    `tiers` which of them are to answer in another service tier, `us_only` which in the US alone.
     """
 
     mode: Literal["auto", "single", "verify", "panel"] = "auto"
@@ -242,6 +242,7 @@ class Options:
     tools: tuple[WebTool, ...] = ()
     searching: tuple[Searched, ...] = ()
     tiers: tuple[Tiered, ...] = ()
+    us_only: tuple[str, ...] = field(default=(), metadata={"sparse": True})
 
     def searched_at(self, upstream: str) -> Searched | None:
         """Return what an upstream would do beside answering; None = nothing that is billed apart."""
@@ -378,6 +379,7 @@ class Answer:
         searches: How many searches the upstream ran for it; None when that, or what else it ran, cannot be told.
         tier: The service tier it came from, by the price of its tokens; None when it does not say.
         sound: Some of its tokens are sound, read or made, which costs otherwise than text.
+        us_only: Whether it was computed in the US alone, which costs more; None when it does not say where.
     """
 
     text: str = ""
@@ -395,3 +397,4 @@ class Answer:
     searches: int | None = None
     tier: Tier | None = None
     sound: bool = False
+    us_only: bool | None = None

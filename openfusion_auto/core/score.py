@@ -34,6 +34,7 @@ from openfusion_auto.core.live import (
     up_value,
     wait_value,
 )
+from openfusion_auto.core.price import reached
 from openfusion_auto.core.strength import is_embedding, strengths
 from openfusion_auto.core.types import (
     Candidate,
@@ -173,11 +174,17 @@ def role_fit(candidate: Candidate, wanted: tuple[RoleName, ...]) -> float:
     return 0.4 if candidate.roles else 0.6
 
 
-def price_source(candidate: Candidate, work: float) -> str:
-    """Say where an expected price comes from."""
-    if candidate.price is None:
+def price_source(candidate: Candidate, work: float, now: int = 0, later: float = 0) -> str:
+    """Say where an expected price comes from; `now` and `later` are lengths of this prompt and of those to come."""
+    price = candidate.price
+    if price is None:
         return "unknown"
-    listed = f"list price {candidate.price.as_of}".strip()
+    listed = f"list price {price.as_of}".strip()
+    for tokens, when in ((now, ""), (later, " in later turns")):
+        dearer = reached(price.long_context, int(tokens))
+        if dearer is not None:
+            listed += f", that above {dearer.above_tokens:,} tokens{when}"
+            break
     if work == 1.0:
         return listed
     known = "by cost per task" if candidate.cost_per_task else "as the pool's median cost per task"
@@ -260,10 +267,19 @@ class Seen:
         if lift:
             strong += f"; {100 * lift:+.1f} points by outcomes of earlier tasks"
         sources = (
-            strong, f.headline_source[i], f.price_source[i], speed[1], wait[1], up[1],
+            strong, f.headline_source[i], self.listed(i), speed[1], wait[1], up[1],
             "pool roles", pinned,
         )  # fmt: skip
         return raws, sources
+
+    def listed(self, i: int) -> str:
+        """Say where the price of the pool's candidate `i` comes from."""
+        candidate = self.pool.candidates[i]
+        if candidate.price is None or not candidate.price.long_context:
+            return self.fixed.price_source[i]
+        now, left = self.task.needs.input_tokens, cost.turns_left(self.task, self.state.pin)
+        work = float(self.fixed.prices.work[i])
+        return price_source(candidate, work, now, cost.middle_tokens(now, left) if left else now)
 
 
 def points_of(values: Vector, weights: Vector) -> Vector:

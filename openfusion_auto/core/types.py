@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, get_args
 
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.prompt import ModeName, Options, Strategy
 from openfusion_auto.core.strategy import Patience, Stage
 
@@ -105,7 +106,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """List price [USD per 1,000,000 tokens]; None = unknown, never 0."""
+    """List price [USD per 1,000,000 tokens]; None = unknown, never 0. `long_context`: what longer prompts cost."""
 
     input: float
     output: float
@@ -113,6 +114,7 @@ class Price:
     cache_write: float | None = None
     source: str = ""
     as_of: str = ""
+    long_context: tuple[LongPrice, ...] = field(default=(), metadata={"sparse": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,7 @@ class Candidate:
 
     Attributes:
         id: Unique in the pool; what options and traces name.
-        upstream: Name of the upstream that serves it.
-        model: The name sent upstream.
+        upstream, model: Name of the upstream that serves it, and the name sent there.
         roles: Roles it may play; order of the pool does not matter.
         offers: Abilities: `tools`, `vision`, `reasoning`, `json_schema`, ...
         price: None = unknown.
@@ -225,9 +226,8 @@ class Policy:
         panel_size: Members of a panel.
         check: How good the check behind an answer is; None = as published judges are (`mode.CHECK`).
         panel_wait_s: How long a panel's members may take when another answer is there [s].
-        samples: Of strategy `self_fusion`: how often its one model answers.
+        samples, pipeline: How often strategy `self_fusion` has its model answer; the steps of strategy `pipeline`.
         debate_rounds: Of strategy `debate`: how often the members see each other's answers and may revise theirs.
-        pipeline: Of strategy `pipeline`: its steps.
         hold_destructive: Tool calls that destroy something are read by a verifier before the client gets them.
         judge_twice: When a panel's judge is asked again with the order reversed: `auto` (two answers, a tied vote), ...
     """

@@ -204,7 +204,8 @@ def attempt_json(attempt: Attempt) -> Json:
     """Return one call as a receipt keeps it."""
     shown: Json = {name: plain(getattr(attempt, name)) for name in ATTEMPT}
     used: Usage | None = attempt.usage
-    return {**shown, "usage": plain(used) if used is not None else None}
+    times = {} if attempt.times == 1.0 else {"times": attempt.times}
+    return {**shown, **times, "usage": plain(used) if used is not None else None}
 
 
 def checks(expect: Expect, trace: Trace, tools: Sequence[str], *, judged: bool) -> list[Json]:

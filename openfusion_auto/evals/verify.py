@@ -151,6 +151,7 @@ def money(run: Document, pool: Pool, here: str, *, dry: bool) -> Iterator[Findin
         candidate = pool.get(attempt["candidate"])
         price = candidate.price if candidate else None
         usd = None if usage is None or price is None else 0 if dry else cost.usd(price, usage)
+        usd = usd and cost.times(usd, attempt.get("times", 1.0))
         # Nothing here says what was billed, by whom it was.
         apart_too = apart or (attempt.get("billed", False) and not dry)
         if plain(usd) != attempt["usd"] and not apart_too:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from openfusion_auto.core.types import KINDS, Candidate
+from openfusion_auto.core.price import LongPrice
+from openfusion_auto.core.types import KINDS, Candidate, Price
 from openfusion_auto.core.worth import REQUEST, Measured, worth
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.page import charts
@@ -66,17 +67,25 @@ class Shown(NamedTuple):
     facts: tuple[Fact, ...]
 
 
+def rates(price: Price | LongPrice) -> str:
+    """Return the rates that are known."""
+    parts = (
+        ("input", price.input),
+        ("output", price.output),
+        ("cache read", price.cache_read),
+        ("cache write", price.cache_write),
+    )
+    return ", ".join(f"{name} ${usd:g}" for name, usd in parts if usd is not None)
+
+
 def facts(c: Candidate) -> Iterator[Fact]:
     """Yield every number of a candidate that somebody published."""
     if c.price is not None:
-        parts = (
-            ("input", c.price.input),
-            ("output", c.price.output),
-            ("cache read", c.price.cache_read),
-            ("cache write", c.price.cache_write),
-        )
-        said = ", ".join(f"{name} ${usd:g}" for name, usd in parts if usd is not None)
-        yield Fact("price per million tokens", said, c.price.source, c.price.as_of)
+        name = "price per million tokens"
+        yield Fact(name, rates(c.price), c.price.source, c.price.as_of)
+        for longer in c.price.long_context:
+            above = f"{name}, prompts above {longer.above_tokens:,}"
+            yield Fact(above, rates(longer), c.price.source, c.price.as_of)
     if c.cost_per_task is not None:
         cost = c.cost_per_task
         yield Fact("cost of a whole task", f"${cost.value:g}", cost.source, cost.as_of)

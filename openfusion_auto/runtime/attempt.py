@@ -34,6 +34,7 @@ from openfusion_auto.errors import (
     UpstreamWants,
 )
 from openfusion_auto.runtime.books import Books
+from openfusion_auto.runtime.charge import charge
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.hedge import Hedger
 from openfusion_auto.runtime.relay import Received, Relay
@@ -47,7 +48,7 @@ from openfusion_auto.wire.call_ids import with_fit_ids
 from openfusion_auto.wire.chat_marks import OFFER, is_claude, with_marks
 from openfusion_auto.wire.chat_reasoning import with_reasoning, with_signatures
 from openfusion_auto.wire.codec import CODECS, Codec, Reader, told_of
-from openfusion_auto.wire.extensions import tells_bill, with_extensions, without_extensions
+from openfusion_auto.wire.extensions import with_extensions, without_extensions
 from openfusion_auto.wire.portable import (
     check_foreign,
     for_another,
@@ -56,15 +57,11 @@ from openfusion_auto.wire.portable import (
 )
 from openfusion_auto.wire.refused import with_value, without_flags, without_refused
 from openfusion_auto.wire.rendered import Rendered
-from openfusion_auto.wire.tiers import was_left_out
 from openfusion_auto.wire.web import web_headers, with_web
 
 NO_HEADERS: Mapping[str, str] = {}
 SEED = 12  # characters of a trace's id in the ids of its calls, where an upstream gives none
-DEARER = "answered in a faster tier: it costs more than its list price, nobody says how much"
-CHEAPER = "answered in a slower tier: it is booked at its list price, which is more than it costs"
 SILENT = "was cut before it said anything: whether its prompt is billed nobody knows, only budgets count it"
-SOUND = "counts tokens of sound, of which the pool holds no price: its cost is not known"
 # Nobody has read the prompt, and nobody bills it, even where the answer had been opened.
 REFUSED = (UpstreamDenied, UpstreamRateLimited, UpstreamRejected)
 MIN_SPAN_S = 0.05  # [s] an answer shorter than this says nothing about throughput
@@ -182,14 +179,6 @@ class Attempts:
             cache_hit=confirmed_share(self._trace.state, candidate.id, usage),
         )
 
-    def _book_searches(
-        self, line: Attempt, prompt: Prompt, candidate: Candidate, count: int | None
-    ) -> None:
-        """Add what an upstream searched, which is billed beside the tokens; unknown makes the whole unknown."""
-        searched = prompt.options.searched_at(candidate.upstream)
-        if searched is not None and line.usd is not None:
-            line.usd = cost.total([line.usd, searched.cost(count)])
-
     def _book_partial(
         self,
         line: Attempt,
@@ -221,30 +210,8 @@ class Attempts:
     def _charge(
         self, line: Attempt, prompt: Prompt, candidate: Candidate, told: Answer | Received
     ) -> None:
-        """Let the upstream's own bill stand before tokens at the pool's price, where it is believed.
-
-        Of what nobody says the price of, the tokens at that price are what the call cost at least.
-        """
-        if line.usage is None:
-            return
-        listed, usd = line.usd, told.billed_usd
-        # One that does not say where it came from came from where it was asked for.
-        asked = None if was_left_out(line.lost) else prompt.options.tier_at(candidate.upstream)
-        tier = told.tier or asked
-        unlisted = DEARER if tier == "dearer" else SOUND if told.sound else ""
         offers = self._means.offers.get(candidate.upstream, ())
-        if usd is not None and (prompt.web or tells_bill(prompt, offers)):
-            line.usd, line.billed = usd, True
-        elif listed and unlisted:
-            line.usd, line.billed = None, True
-            self._trace.notes.append(f"{candidate.id} {unlisted}")
-        else:
-            self._book_searches(line, prompt, candidate, told.searches)
-            if listed and tier == "cheaper":
-                self._trace.notes.append(f"{candidate.id} {CHEAPER}")
-        line.least_usd = listed if line.usd is None else None
-        if self._trace.dry_run:
-            line.usd, line.billed, line.least_usd = 0.0, False, None  # nobody was paid
+        charge(self._trace, line, prompt, candidate, told, offers=offers)
 
     async def _exchange(
         self,

@@ -348,5 +348,6 @@ def worst_case(prompt: Prompt, candidate: Candidate, *, hour_cache: bool = False
         web=bool(prompt.web),
         hour_cache=hour_cache,
     )
-    options = Options(searching=prompt.options.searching, tiers=prompt.options.tiers)
+    said = prompt.options
+    options = Options(searching=said.searching, tiers=said.tiers, us_only=said.us_only)
     return cost.worst_usd(candidate, Task("chat", "low", "low", "user", needs, options=options))

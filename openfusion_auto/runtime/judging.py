@@ -27,9 +27,13 @@ from openfusion_auto.runtime.trace import Trace
 from openfusion_auto.wire.hosted import asks_apart, hosted_tools, searched_at, without_hosted
 from openfusion_auto.wire.hour_cache import caches_an_hour
 from openfusion_auto.wire.portable import is_bound, undroppable
+from openfusion_auto.wire.region import FIELD as REGION
+from openfusion_auto.wire.region import us_asked
 from openfusion_auto.wire.tiers import FIELDS, tiers_asked, without_tier
 from openfusion_auto.wire.web import has_web, web_tools_of
 
+# Fields that change what an answer costs.
+ASKED = (*FIELDS, REGION)
 # Rules that a request brings itself: where they alone shut out everybody, the request is at fault.
 BY_REQUEST = frozenset(
     {
@@ -192,9 +196,11 @@ class Judging:
         Under a limit of money a dearer one, of which nobody says the price, is left out: it is a wish, and else the
         whole session would be refused for it.
         """
-        if prompt.body.keys().isdisjoint(FIELDS):
+        if prompt.body.keys().isdisjoint(ASKED):
             return prompt, ()
-        found = tiers_asked(prompt, {n: u.dialect for n, u in self.means.upstreams.items()})
+        spoken = {n: u.dialect for n, u in self.means.upstreams.items()}
+        prompt = replace(prompt, options=replace(prompt.options, us_only=us_asked(prompt, spoken)))
+        found = tiers_asked(prompt, spoken)
         if max_usd is not None and any(t.tier == "dearer" for t in found):
             why = "service tier left out: its price is unknown here, and there is a limit of money"
             return without_tier(prompt), (why,)

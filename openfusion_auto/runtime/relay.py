@@ -26,7 +26,7 @@ class Received:
         first_s: When the first token came; of a whole answer, its first byte.
         usage: What the upstream has told of the tokens.
         final: It is all of them; else there may be more output.
-        billed_usd, searches, tier, sound: As of `Answer`.
+        billed_usd, searches, tier, sound, us_only: As of `Answer`.
     """
 
     size: int = 0
@@ -38,13 +38,14 @@ class Received:
     searches: int | None = None
     tier: Tier | None = None
     sound: bool = False
+    us_only: bool | None = None
 
     def tell(self, answer: Answer, choices: int) -> None:
         """Note what an answer, whole or not, says of its tokens, and how long it and its other `choices` are."""
         self.usage, self.final = answer.usage, answer.finish is not None
         self.size = answer_bytes(answer, choices)
         self.billed_usd, self.searches = answer.billed_usd, answer.searches
-        self.tier, self.sound = answer.tier, answer.sound
+        self.tier, self.sound, self.us_only = answer.tier, answer.sound, answer.us_only
 
 
 class Relay:

@@ -29,7 +29,8 @@ class Attempt:
     marks usage that the upstream never reported (it was cut, or says nothing): then the tokens are counted from bytes.
     `billed`: `usd` is not the tokens at the pool's price but what the upstream says that it charges, None where it does
     not say. `least_usd` is then what it cost at least, where that is known: budgets count it. So they do the prompt of
-    a call that was cut while it was silent, of which nobody knows whether it is billed.
+    a call that was cut while it was silent, of which nobody knows whether it is billed. `times` its list price is what
+    the call cost, by where it was computed.
     """
 
     phase: str
@@ -49,6 +50,7 @@ class Attempt:
     detail: str | None = None
     lost: tuple[str, ...] = ()
     least_usd: float | None = None
+    times: float = field(default=1.0, metadata={"sparse": True})
 
     @property
     def known_usd(self) -> float:

@@ -8,7 +8,9 @@ from decimal import Decimal
 
 from aiohttp import web
 
+from openfusion_auto.core.digest import plain
 from openfusion_auto.core.own import OwnModel, OwnModels
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import Candidate, Pool, Price, Stats
 from openfusion_auto.runtime.access import View
@@ -124,7 +126,9 @@ def virtual_entry(
 ) -> dict[str, object]:
     """Return the entry of a name behind which several candidates stand."""
     who = players or pool.candidates
-    prices = [c.price for c in who if c.price is not None]
+    listed = [c.price for c in who if c.price is not None]
+    prices: list[Price | LongPrice] = [*listed]
+    prices += [longer for price in listed for longer in price.long_context]
     info = {
         "virtual": True,
         "description": says,
@@ -209,10 +213,16 @@ def as_openrouter(
     }
 
 
-def pricing(price: Price | None) -> dict[str, str]:
+def pricing(price: Price | None) -> dict[str, object]:
     """Return a price as OpenRouter writes it [USD per token]; what varies or is not known costs `UNKNOWN_PRICE`."""
     if price is None:
         return {"prompt": UNKNOWN_PRICE, "completion": UNKNOWN_PRICE}
+    longer = [{"min_prompt_tokens": p.above_tokens, **told(p)} for p in price.long_context]
+    return {**told(price), **({"overrides": longer} if longer else {})}
+
+
+def told(price: Price | LongPrice) -> dict[str, str]:
+    """Return the parts that are known under OpenRouter's names [USD per token]."""
     parts = {
         "prompt": price.input,
         "completion": price.output,
@@ -243,6 +253,7 @@ def candidate_info(c: Candidate, latency_ms: float | None) -> dict[str, object]:
             "cache_write": price.cache_write,
             "source": price.source,
             "as_of": price.as_of,
+            "long_context": plain(price.long_context),
         }
         if price
         else None,

@@ -18,6 +18,7 @@ from openfusion_auto.wire.jsons import as_count, as_object, dumps
 from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
 from openfusion_auto.wire.overflow import CODE, anthropic_words
+from openfusion_auto.wire.region import us_told
 from openfusion_auto.wire.tiers import tier_told
 
 # Anthropic's stop reasons -> the hub's words; one that is not known here is a plain end.
@@ -90,6 +91,7 @@ def read_answer(raw: bytes, *, seed: str = "") -> Answer:
             data.get("usage"),
         ),
         tier=tier_told((as_object(data.get("usage")) or {}).get("speed")),
+        us_only=us_told(data.get("usage")),
         billed_usd=read_bill(data.get("usage")),
     )
 

@@ -21,6 +21,7 @@ from openfusion_auto.wire.messages_answer import (
 )
 from openfusion_auto.wire.messages_relay import event_frame
 from openfusion_auto.wire.reader import CUT_SHORT, ERROR_EVENT, StreamReader
+from openfusion_auto.wire.region import us_told
 from openfusion_auto.wire.sse import LIMIT, Frame
 from openfusion_auto.wire.tiers import tier_told
 
@@ -83,6 +84,7 @@ class MessagesReader(StreamReader):
             dialect="messages",
             searches=ran_in_message(self._ran, self._usage),
             tier=tier_told(self._usage.get("speed")),
+            us_only=us_told(self._usage),
             billed_usd=read_bill(self._usage),
         )
 

@@ -38,3 +38,16 @@ def test_plain_output_is_ascii_without_colours(run):
 def test_an_upstream_without_its_key_is_named(run, configured):
     configured(url="https://relay.invalid/v1")
     assert "upstream relay cannot be called: set RELAY_API_KEY" in run("models").err
+
+
+def test_a_price_that_rises_with_the_prompt_is_a_range(run, configured, folder):
+    assert "A range" not in run("models").out
+    pool = folder / "pool.toml"
+    longer = "output = 2.0, long_context = [{ above_tokens = 9, input = 1, output = 3 }]"
+    pool.write_text(pool.read_text().replace("output = 2.0", longer))
+    shown = run("models").out
+    assert "A range: longer prompts cost more" in shown
+    row = next(line for line in shown.splitlines() if "coder-a" in line)
+    assert "0.5-1" in row
+    assert "2-3" in row
+    assert "1 in, 3 out for prompts above 9 tokens" in run("pool", "list").out

@@ -44,13 +44,13 @@ def test_without_write_it_only_shows_and_says_1(update, there):
     for part in (
         "openrouter, 6 models, sha256:",
         "as of 2026-11-01 (name of the file)",
-        "input                    0.5 -> 0.6        +20.0 %",
-        "max_output_tokens     32,000 -> 65,536     +104.8 %",
+        "input                          0.5 -> 0.6        +20.0 %",
+        "input_above_272000         unknown -> 1.2",
+        "max_output_tokens           32,000 -> 65,536     +104.8 %",
         "[vendor, 2026-07-02] -> [openrouter@",
-        "above 272,000 prompt tokens: 1.2 input, 3.6 output",
         "also offers reasoning, vision",
         "no_entry  fast-b: no vendor/fast",
-        "5 numbers of 1 candidate would change, 1 not in the list",
+        "8 numbers of 1 candidate would change, 1 not in the list",
         "Nothing was written: --write does it.",
     ):
         assert part in done.out, part
@@ -71,6 +71,9 @@ def test_write_changes_only_its_lines_and_keeps_a_backup(update, there):
         "output": 2.4,
         "cache_read": 0.06,
         "cache_write": 0.6,
+        "long_context": [
+            {"above_tokens": 272_000, "input": 1.2, "output": 3.6, "cache_read": 0.06}
+        ],
         "as_of": "2026-11-01",
     }
     assert row(after)["max_output_tokens"] == 65_536
@@ -110,7 +113,7 @@ def test_a_jump_waits_until_it_is_accepted(update, there):
     dear["data"][0]["pricing"]["prompt"] = "0.0006"
     (there / "dear.json").write_text(json.dumps(dear))
     shown = update(prices="dear.json")
-    assert "  ! input                    0.5 -> 600        +119900.0 %" in shown.out
+    assert "  ! input                          0.5 -> 600        +119900.0 %" in shown.out
     assert "moved by more than 3 times: --accept-jumps takes it" in shown.out
     held = update("--write", prices="dear.json")
     assert held.code == 1
@@ -284,7 +287,7 @@ def test_without_a_pool_the_configured_one_is_meant(run, configured, there):
     configured()
     (there / "pool.toml").write_text(POOL)
     done = run("pool", "update", "--from", "openrouter-2026-11-01.json", "--json")
-    assert [c["candidate"] for c in done.json["changes"]] == ["coder-a"] * 5
+    assert [c["candidate"] for c in done.json["changes"]] == ["coder-a"] * 8
 
 
 def test_the_how_to_shows_what_comes_out(update, there):

@@ -23,6 +23,7 @@ from openfusion_auto.config.pool import (
 )
 from openfusion_auto.config.problems import keys_of
 from openfusion_auto.core.digest import digest
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.types import (
     ROLES,
     Benchmark,
@@ -91,6 +92,38 @@ def test_every_key_of_the_format_arrives(write):
         cost_per_task=TaskCost(0.21, "s", "2026-07-02"),
         performance=Performance(900.0, 60.0, "s", "2026-07-02"),
     )  # fmt: skip
+
+
+def test_prices_of_longer_prompts_come_by_length_and_what_they_do_not_say_is_unknown(write):
+    told = [
+        {"above_tokens": 200_000, "input": 4, "output": 8.0, "cache_read": 0.4},
+        {"above_tokens": 32_000, "input": 2.0, "output": 4},
+    ]
+    (candidate,) = load_pool(write(changed(price_usd_per_mtok__long_context=told))).candidates
+    assert candidate.price.long_context == (
+        LongPrice(32_000, 2.0, 4.0), LongPrice(200_000, 4.0, 8.0, 0.4),
+    )  # fmt: skip
+    turned = load_pool(write(changed(price_usd_per_mtok__long_context=told[::-1])))
+    assert turned.candidates == (candidate,)
+    assert turned.digest != load_pool(write(FULL)).digest
+
+
+@pytest.mark.parametrize(
+    ("told", "part"),
+    [
+        ([{"above_tokens": 9, "input": 1.0}], "long_context[0].output: is missing"),
+        ([{"input": 1.0, "output": 2.0}], "above_tokens: is missing"),
+        ([{"above_tokens": 0, "input": 1.0, "output": 2.0}], "above_tokens"),
+        ([{"above_tokens": 9, "input": -1.0, "output": 2.0}], "input"),
+        ([{"above_tokens": 9, "input": 1.0, "output": 2.0, "cached": 1.0}], "cached"),
+        ([{"above_tokens": 9, "input": 1.0, "output": 2.0}] * 2, "names a length twice"),
+        ({"above_tokens": 9, "input": 1.0, "output": 2.0}, "long_context"),
+    ],
+)
+def test_prices_of_longer_prompts_that_make_no_sense_are_refused_by_name(write, told, part):
+    message = refusal(write(changed(price_usd_per_mtok__long_context=told)))
+    assert "price_usd_per_mtok.long_context" in message
+    assert part in message
 
 
 def test_what_is_not_said_is_unknown_and_not_zero(write):
@@ -296,6 +329,10 @@ def sound(**changes):
     return Candidate(**{**base, **changes})
 
 
+def stepped(longer):
+    return Price(1.0, 2.0, None, None, "s", "2026-07-02", (longer,))
+
+
 def findings(*candidates, today=TODAY):
     return check_pool(Pool(candidates), today)
 
@@ -313,6 +350,8 @@ def test_a_sound_pool_has_no_finding():
         ({"price": Price(1.0, 2.0, None, 0.5, "s", "2026-07-02")}, "price_outlier", "cache_write 0.5 is below"),
         ({"price": Price(2.0, 1.0, None, None, "s", "2026-07-02")}, "price_outlier", "output 1.0 is below"),
         ({"price": Price(1.0, 1001.0, None, None, "s", "2026-07-02")}, "price_outlier", "is the unit right"),
+        ({"price": stepped(LongPrice(9, 0.9, 3.0))}, "price_outlier", "0.9 in, 3.0 out above 9 tokens is below the base"),
+        ({"price": stepped(LongPrice(9_000, 2.0, 3.0, 2.5))}, "price_outlier", "cache_read 2.5 is above input 2.0 (above 9,000"),
         ({"price": Price(1.0, 2.0, None, None, "s", "2026-01-02")}, "stale", "price_usd_per_mtok: 2026-01-02 is 322 days ago"),
         ({"cost_per_task": TaskCost(1.0, "s", "2025-01")}, "stale", "cost_usd_per_task"),
         ({"performance": Performance(1.0, None, "s", "2025-01")}, "stale", "performance"),
@@ -379,6 +418,17 @@ def test_a_shipped_pool_loads_and_meets_the_schema(name):
     assert there == set(ROLES)
     assert all(c.price and c.context_tokens and "tools" in c.offers for c in pool.candidates)
     assert all(len(c.benchmarks) >= 2 for c in pool.candidates)
+
+
+def test_the_default_pool_has_the_prices_of_long_prompts():
+    pool = load_pool(shipped_pool("default"))
+    longer = {c.id: c.price.long_context for c in pool.candidates if c.price.long_context}
+    assert longer == {
+        "gemini-3.1-pro": (LongPrice(200_000, 4.0, 18.0, 0.4),),
+        "gpt-5.4": (LongPrice(272_000, 5.0, 22.5, 0.5),),
+        "gpt-5.5": (LongPrice(272_000, 10.0, 45.0, 1.0),),
+    }
+    assert all(pool.get(i).context_tokens > p[0].above_tokens for i, p in longer.items())
 
 
 @pytest.mark.parametrize("name", SHIPPED_POOLS)

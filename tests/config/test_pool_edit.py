@@ -14,6 +14,7 @@ PRICE = {
     "input": 0.7,
     "output": 3.0,
     "cache_read": 0.07,
+    "long_context": [{"above_tokens": 200_000, "input": 1.4, "output": 4.5}],
     "source": 'a "list"',
     "as_of": "2026-11-01",
 }

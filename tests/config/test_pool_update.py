@@ -13,6 +13,7 @@ from openfusion_auto.config.pool import LOCAL_SOURCE, check_pool
 from openfusion_auto.config.pool_update import Wish, plan_update
 from openfusion_auto.config.price_entry import Entry
 from openfusion_auto.config.prices import PriceList
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.types import Price
 from tests.support.pools import candidate, pool
 
@@ -193,8 +194,8 @@ def test_a_longest_prompt_stands_for_a_window_only_where_none_is_known():
 @pytest.mark.parametrize(
     ("old", "new"), [(None, 200_000), (128_000, 200_000), (200_000, None), (300_000, 1_000_000)]
 )
-def test_a_window_ends_where_a_dearer_price_begins_unless_somebody_went_beyond(old, new):
-    tiered = entry(context_tokens=1_000_000, base_tokens=200_000)
+def test_a_window_ends_where_no_price_is_known_unless_somebody_went_beyond(old, new):
+    tiered = entry(context_tokens=1_000_000, priced_tokens=200_000)
     update = plan(candidate("c", price=OLD, context_tokens=old), tiered, accept_jumps=True)
     assert update.edits.get("c", {}).get("context_tokens") == new
 
@@ -255,6 +256,47 @@ def test_equal_prices_can_be_renewed():
     assert update.edits["c"][TABLE]["as_of"] == "2026-11-01"
     done = candidate("c", price=replace(OLD, source="openrouter@0123456789ab", as_of="2026-11-01"))
     assert not plan(done, entry(), renew=True).changes
+
+
+LONG = LongPrice(200_000, 2.0, 6.0, 0.2)
+
+
+def test_prices_of_longer_prompts_are_taken_and_named_by_their_length():
+    update = plan(candidate("c", price=OLD), entry(long_context=(LONG,)))
+    assert changed(update) == {
+        "input_above_200000": (None, 2.0, ""),
+        "output_above_200000": (None, 6.0, ""),
+        "cache_read_above_200000": (None, 0.2, ""),
+    }
+    assert update.edits["c"][TABLE]["long_context"] == [
+        {"above_tokens": 200_000, "input": 2.0, "output": 6.0, "cache_read": 0.2}
+    ]
+    done = candidate("c", price=replace(OLD, long_context=(LONG,)))
+    assert not plan(done, entry(long_context=(LONG,))).changes
+    tenfold = replace(LONG, input=20.0)
+    jumped = plan(done, entry(long_context=(tenfold,)))
+    assert changed(jumped) == {"input_above_200000": (2.0, 20.0, "jump")}
+
+
+def test_prices_of_longer_prompts_that_a_list_does_not_have_are_kept_and_said_to_be():
+    there = candidate("c", price=replace(OLD, long_context=(LONG,)))
+    assert not plan(there, entry()).changes
+    dearer = {"input": 1.5, "output": 4.0, "cache_read": 0.1, "cache_write": 1.5}
+    table = plan(there, entry(price=dearer)).edits["c"][TABLE]
+    assert table["long_context"][0]["input"] == 2.0
+    assert table["source"].endswith(" (long_context from vendor, 2026-07-02)")
+    again = replace(there.price, source=table["source"], input=1.5, as_of="2026-11-01")
+    kept = plan(replace(there, price=again), entry(price={**dearer, "input": 1.4})).edits["c"]
+    assert kept[TABLE]["source"].endswith(" (long_context from vendor, 2026-07-02)")
+
+
+def test_a_window_waits_with_the_prices_of_its_longer_prompts():
+    there = candidate("c", price=OLD, context_tokens=150_000)
+    wide = {"context_tokens": 400_000, "long_context": (LONG,)}
+    jumped = plan(there, entry(price={"input": 4.0, "output": 16.0}, **wide))
+    assert {c.field: c.held for c in jumped.changes}["context_tokens"] == "jump"
+    assert jumped.edits["c"] == {}
+    assert plan(there, entry(**wide)).edits["c"].keys() == {TABLE, "context_tokens"}
 
 
 rates = st.none() | st.floats(0.001, 900).map(lambda x: round(x, 3))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.config.price_entry import PRICES, Entry, believed, number, tiers, tokens
+from openfusion_auto.core.price import LongPrice
 
 ANYTHING = st.recursive(
     st.none()
@@ -116,29 +117,37 @@ def test_whatever_stands_there_only_whole_positive_prices_come_out(raw, unit):
     assert all(isinstance(note, str) for note in notes)
 
 
-def test_a_dearer_price_for_long_prompts_is_told_and_ends_the_base():
+def test_prices_of_longer_prompts_are_taken_up_to_the_first_that_is_not_believed():
     rows = [
-        (200000, {"input": 6, "output": 22.5}),
-        ("32000", {"input": 4}),
+        (200000, {"input": 6, "output": 22.5, "cache_read": 0.6, "cache_write": 1}),
+        ("32000", {"input": 4, "output": "20"}),
         (None, {"input": 9}),
-        (100, {}),
     ]
-    assert tiers(rows, 1.0) == (
-        [
-            "above 200,000 prompt tokens: 6 input, 22.5 output",
-            "above 32,000 prompt tokens: 4 input",
-        ],
-        32_000,
-    )
-    assert tiers([], 1.0) == ([], None)
+    short, long = LongPrice(32_000, 4.0, 20.0), LongPrice(200_000, 6.0, 22.5, 0.6)
+    said = "above 200,000 prompt tokens: cache_write 1 is below input, so a charge on top of it: not taken"
+    assert tiers(rows, 1.0) == ((short, long), (said,), None)
+    half = [*rows, (64_000, {"input": 5})]
+    taken = tiers(half, 1.0)
+    assert (taken.prices, taken.known_tokens) == ((short,), 64_000)
+    assert taken.notes[1:] == ("above 64,000 prompt tokens: 5 input; not taken",)
+    assert tiers([(100, {})], 1.0).notes == ("above 100 prompt tokens: another price; not taken",)
+    assert tiers([], 1.0) == ((), (), None)
+
+
+def test_a_length_with_two_prices_has_none():
+    rows = [(32_000, {"input": 4, "output": 20}), (32_000, {"input": 5, "output": 20})]
+    found = tiers(rows, 1.0)
+    assert (found.prices, found.known_tokens) == ((), 32_000)
+    assert tiers([rows[0], rows[0]], 1.0).prices == (LongPrice(32_000, 4.0, 20.0),)
 
 
 def test_numbers_name_all_that_an_update_takes():
-    assert Entry("p", "m", {"input": 1.0, "output": 2.0}, 8, 6, None, 4).numbers == (
+    assert Entry("p", "m", {"input": 1.0, "output": 2.0}, (), 8, 6, None, 4).numbers == (
         1.0,
         2.0,
         None,
         None,
+        (),
         8,
         6,
         None,

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openfusion_auto.config.price_kinds import READERS, kind_of, usable
+from openfusion_auto.core.price import LongPrice
 from tests.config.test_price_entry import ANYTHING
 from tests.support.price_lists import LISTS
 
@@ -31,14 +32,14 @@ def test_models_dev():
     rows = read("models.dev")
     coder = rows["vendor/coder"]
     assert coder.price == {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write": 3.75}
-    assert (coder.context_tokens, coder.base_tokens, coder.max_output_tokens) == (
+    assert (coder.context_tokens, coder.priced_tokens, coder.max_output_tokens) == (
         1_000_000,
-        200_000,
+        None,
         64_000,
     )
+    assert coder.long_context == (LongPrice(200_000, 6.0, 22.5, 0.6),)
     assert coder.offers == {"tools": True, "vision": True, "reasoning": True, "json_schema": False}
     assert [n.partition(":")[0] for n in coder.notes] == [
-        "above 200,000 prompt tokens",
         "thinking costs 20, more than output; a pool holds output only",
     ]
     assert rows["plan/coder"].price == {}
@@ -48,7 +49,7 @@ def test_models_dev():
     assert (old.context_tokens, old.max_output_tokens) == (None, None)
     assert old.offers == {"tools": True}
     assert "deprecated" in old.notes
-    assert "above 200,000 prompt tokens: 2 input, 4 output" in old.notes
+    assert old.long_context == (LongPrice(200_000, 2.0, 4.0),)
 
 
 def test_the_second_version_of_models_dev():
@@ -66,7 +67,10 @@ def test_the_second_version_of_models_dev():
         "cost": {
             "input": 1,
             "output": 2,
-            "tiers": [{"input": 2, "output": 4, "tier": {"size": 32000}}],
+            "tiers": [
+                {"input": 2, "output": 4, "tier": {"size": 32000}},
+                {"input": 9, "output": 9, "tier": {"type": "hour", "size": 12}},
+            ],
         },
     }
     embedder = {"type": "embedding", "cost": {"input": 0.02, "output": 0}}
@@ -75,10 +79,8 @@ def test_the_second_version_of_models_dev():
     coder, other = READERS["models.dev"](data)
     assert coder.offers == {"tools": True, "reasoning": False, "json_schema": True, "vision": True}
     assert (coder.context_tokens, coder.input_tokens) == (None, 90_000)
-    assert coder.notes == (
-        "above 32,000 prompt tokens: 2 input, 4 output",
-        "ends on 2027-03-01",
-    )
+    assert coder.long_context == (LongPrice(32_000, 2.0, 4.0),)
+    assert coder.notes == ("ends on 2027-03-01",)
     assert other.price == {"input": 0.02, "output": 0.0}
 
 
@@ -86,17 +88,18 @@ def test_openrouter():
     rows = read("openrouter")
     coder = rows["openrouter/vendor/coder"]
     assert coder.price == {"input": 0.6, "output": 2.4, "cache_read": 0.06}
-    assert (coder.context_tokens, coder.base_tokens, coder.max_output_tokens) == (
+    assert (coder.context_tokens, coder.priced_tokens, coder.max_output_tokens) == (
         262_144,
-        272_000,
+        None,
         65_536,
     )
+    # What is not overridden stays.
+    assert coder.long_context == (LongPrice(272_000, 1.2, 3.6, 0.06),)
     assert coder.offers == {"tools": True, "reasoning": True, "json_schema": False, "vision": True}
     said = "; ".join(coder.notes)
     for part in (
         "cache_write 0.0833333 is below input",
         "thinking costs 5",
-        "above 272,000 prompt tokens: 1.2 input",
     ):
         assert part in said
     free = rows["openrouter/vendor/coder:free"]
@@ -120,27 +123,30 @@ def test_litellm():
     assert coder.price == {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write": 3.75}
     assert (
         coder.context_tokens,
-        coder.base_tokens,
+        coder.priced_tokens,
         coder.input_tokens,
         coder.max_output_tokens,
     ) == (
         None,
-        200_000,
+        None,
         200_000,
         64_000,
     )
     assert coder.offers == {"tools": True, "reasoning": True, "json_schema": True, "vision": False}
+    assert coder.long_context == (LongPrice(200_000, 6.0, 22.5),)
     said = "; ".join(coder.notes)
     for part in (
-        "above 200,000 prompt tokens: 6 input, 22.5 output",
         "thinking costs 20",
         "ends on 2027-01-31",
     ):
         assert part in said
     assert rows["openrouter/vendor/coder"].id == "vendor/coder"
     assert rows["openrouter/vendor/coder"].max_output_tokens is None, "max_tokens may mean either"
-    assert rows["dash/tiered"].price == {}
-    assert "length of the prompt" in rows["dash/tiered"].notes[0]
+    ranged = rows["dash/tiered"]
+    assert ranged.price == {"input": 0.05, "output": 0.4}
+    assert ranged.long_context == (LongPrice(256_000, 0.25, 2.0),)
+    assert ranged.priced_tokens == 900_000
+    assert ranged.notes == ("above 900,000 prompt tokens: another price; not taken",)
     assert rows["vendor/embedder"].price == {"input": 0.02, "output": 0.0}
     assert len(rows["vendor/night"].notes) == 2
 

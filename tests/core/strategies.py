@@ -7,6 +7,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.types import (
     KINDS,
@@ -47,7 +48,7 @@ def numbers(low: float, high: float) -> st.SearchStrategy[float]:
     return st.integers(round(low * 10_000), round(high * 10_000)).map(lambda n: n / 10_000)
 
 
-prices = st.builds(
+flat_prices = st.builds(
     Price,
     numbers(0, 60),
     numbers(0, 120),
@@ -56,6 +57,24 @@ prices = st.builds(
     st.just("test"),
     st.sampled_from(("", "2026-11-01")),
 )
+
+
+def with_longer(price: Price, steps: list[tuple[int, float]]) -> Price:
+    """A price that rises with the length of the prompt, by so much at each step."""
+    found, factor = [], 1.0
+    for above, more in sorted(steps):
+        factor *= more
+        parts = (price.input, price.output, price.cache_read, price.cache_write)
+        found.append(LongPrice(above, *(None if p is None else p * factor for p in parts)))
+    return replace(price, long_context=tuple(found))
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from((4_000, 9_000, 40_000, 200_000)), numbers(1, 3)),
+    max_size=2,
+    unique_by=lambda s: s[0],
+)
+prices = flat_prices | st.builds(with_longer, flat_prices, steps)
 SOURCES = ("", "lab@1", "lab@2 (another run)", "index@7", "bought")
 DAYS = ("", "2026-11-01", "2026-01-15", "2024-03-01", "no day")
 benchmarks = st.lists(

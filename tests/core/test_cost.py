@@ -20,6 +20,7 @@ from openfusion_auto.core.cost import (
     TASK_CACHED_INPUT,
     TASK_FRESH_INPUT,
     TASK_OUTPUT,
+    charged,
     effort,
     efforts,
     expected,
@@ -34,6 +35,7 @@ from openfusion_auto.core.cost import (
     warm_tokens,
     worst_usd,
 )
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.prompt import Options, Searched, Usage
 from openfusion_auto.core.types import (
     LEVELS,
@@ -57,6 +59,101 @@ def usages(draw):
     whole = draw(tokens)
     cached = draw(st.integers(0, whole))
     return Usage(whole, draw(tokens), cached, draw(st.integers(0, whole - cached)))
+
+
+# -- prices that change with the length of the prompt -----------------------------------------------------------------
+
+STEPPED = Price(2.0, 12.0, 0.2, 2.5, long_context=(LongPrice(200_000, 4.0, 18.0, 0.4, 5.0),))
+
+
+@given(usages())
+def test_the_length_of_the_prompt_decides_which_price_holds_for_all_of_a_request(usage):
+    base, long = replace(STEPPED, long_context=()), STEPPED.long_context[0]
+    assert usd(STEPPED, usage) == charged(long if usage.input > 200_000 else base, usage)
+
+
+def test_what_comes_from_a_cache_or_goes_into_it_counts_as_length_and_the_answer_does_not():
+    at_most = Usage(200_000, 900_000, cached=190_000, cache_write=5_000)
+    assert usd(STEPPED, at_most) == pytest.approx(0.01 + 0.038 + 0.0125 + 10.8)
+    above = replace(at_most, input=200_001)
+    assert usd(STEPPED, above) == pytest.approx(2 * (0.01 + 0.038 + 0.0125) + 16.2, abs=1e-5)
+
+
+def test_a_cached_rate_that_nobody_says_for_longer_prompts_is_their_input_rate():
+    unsaid = replace(STEPPED, long_context=(LongPrice(200_000, 4.0, 18.0),))
+    assert usd(unsaid, Usage(300_000, 0, cached=300_000)) == pytest.approx(1.2)
+    hour = Usage(300_000, 0, cache_write=300_000, hour_write=300_000)
+    assert usd(STEPPED, hour) == pytest.approx(0.3 * 8.0), (
+        "an hour's writing: twice the input there"
+    )
+
+
+@given(strategies.prices, usages(), tokens, st.integers(1, 300_000))
+def test_more_tokens_never_cost_less(price, usage, out, more):
+    longer = replace(usage, input=usage.input + more, output=usage.output + out)
+    assert usd(price, longer) >= usd(price, usage)
+
+
+@given(strategies.candidates("a"), strategies.tasks)
+def test_an_estimate_and_the_books_agree_on_the_same_tokens(model, asked):
+    model = replace(model, cost_per_task=None)
+    rates = prices((model,))
+    once = replace(asked, turn="aux")
+    sent, out = once.needs.input_tokens, output_tokens(once) * once.needs.n
+    found = expected(rates, once, State(), pool(model)).request[0]
+    if model.price is None:
+        assert np.isnan(found)
+    else:
+        assert found == pytest.approx(usd(model.price, Usage(sent, out)), abs=1e-9)
+
+
+def test_a_longer_prompt_is_expected_and_bounded_at_its_price():
+    stepped = candidate("a", price=STEPPED, context_tokens=1_000_000)
+
+    def money_of(sent):
+        asked = task(needs=Needs(input_tokens=sent, max_output_tokens=1_000))
+        return money(asked, None, stepped)["a"][1], worst_usd(stepped, asked)
+
+    assert money_of(200_000) == pytest.approx((0.4 + 0.012, 0.5 + 0.012))
+    assert money_of(200_001) == pytest.approx((0.8 + 0.018, 1.0 + 0.018), abs=1e-4)
+    short = task(needs=Needs(input_tokens=199_000, max_output_tokens=1_000))
+    assert worst_usd(stepped, short, extra_input=2_000) == pytest.approx(0.201 * 5 + 0.018)
+    searching = replace(short, options=Options(searching=(Searched("relay", 0.0, 1),)))
+    assert worst_usd(stepped, searching) == pytest.approx(5.018), (
+        "what is found may fill the window"
+    )
+
+
+def test_the_turns_to_come_have_the_price_of_the_length_that_they_will_have():
+    stepped, flat = (
+        candidate("a", price=STEPPED),
+        candidate("b", price=replace(STEPPED, long_context=())),
+    )
+    soon = 200_000 - 3 * GROWTH_TOKENS  # of the 4 turns to come only the last is above, then two
+    later = replace(TOOLS, needs=replace(TOOLS.needs, input_tokens=soon))
+    sooner = replace(TOOLS, needs=replace(TOOLS.needs, input_tokens=soon + GROWTH_TOKENS))
+    assert money(later, None, stepped)["a"] == pytest.approx(money(later, None, flat)["b"])
+    found, cheap = money(sooner, None, stepped)["a"], money(sooner, None, flat)["b"]
+    assert found[1] == cheap[1], "this one is still short"
+    assert found[2] > 1.4 * cheap[2]
+
+
+def test_the_price_of_a_whole_task_and_of_an_ordinary_request_is_that_of_short_prompts():
+    bill = TaskCost(3.0)
+    stepped = candidate("a", price=STEPPED, cost_per_task=bill)
+    flat = candidate("a", price=replace(STEPPED, long_context=()), cost_per_task=bill)
+    assert effort(stepped) == effort(flat)
+    assert usual(prices((stepped,))) == usual(prices((flat,)))
+    tiny = replace(STEPPED, long_context=(LongPrice(1_000, 4.0, 24.0),))
+    assert usual(prices((candidate("a", price=tiny),))) == pytest.approx(
+        2 * usual(prices((candidate("a", price=replace(STEPPED, long_context=())),)))
+    )
+
+
+def test_prices_that_do_not_change_are_the_same_columns_at_any_length():
+    rates = prices((candidate("a"), candidate("b", price=None)))
+    assert rates.longer == ()
+    assert rates.at(10**9) is rates
 
 
 @pytest.mark.parametrize(

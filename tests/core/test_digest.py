@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openfusion_auto.core.digest import canonical, digest, plain
-from openfusion_auto.core.types import Evidence, Needs
+from openfusion_auto.core.price import LongPrice
+from openfusion_auto.core.types import Evidence, Needs, Price
 
 values = st.recursive(
     st.none()
@@ -49,6 +50,26 @@ def test_a_number_is_one_number_with_or_without_a_point():
     assert canonical([5.0, -0.0, 2.5]) == canonical([5, 0, 2.5]) == b"[5,0,2.5]"
     assert canonical(1e300) == b"1e+300"
     assert canonical(True) == b"true"
+
+
+@dataclass(frozen=True)
+class Grown:
+    x: int
+    later: tuple[int, ...] = field(default=(), metadata={"sparse": True})
+
+
+def test_a_sparse_field_is_there_only_when_it_says_something():
+    assert plain(Grown(1)) == {"x": 1}
+    assert plain(Grown(1, (2,))) == {"x": 1, "later": [2]}
+
+
+def test_a_price_has_the_digest_that_it_had_before_longer_prompts_had_their_own():
+    before = {
+        "input": 1, "output": 2, "cache_read": None, "cache_write": None, "source": "s", "as_of": "2026-07",
+    }  # fmt: skip
+    price = Price(1.0, 2.0, source="s", as_of="2026-07")
+    assert digest(price) == digest(before)
+    assert digest(replace(price, long_context=(LongPrice(9, 2.0, 4.0),))) != digest(before)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.eligible import HARD_RULES, by_hard_rules
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.prompt import Each, Hosts, Options
 from openfusion_auto.core.score import SKILL
-from openfusion_auto.core.types import State
+from openfusion_auto.core.types import Needs, Policy, Preferences, State
 from tests.core import strategies
 from tests.support.pools import CODER, FOUR, candidate, pool, price, task
 
@@ -65,3 +69,24 @@ def test_a_demand_on_the_provider_is_held_by_upstreams_that_do_not_read_it():
     assert sorted(hosted(unmet=("zdr",))) == ["coder-a", "dark", "far-a"]
     # Who reads the field holds it: nothing of it is held here.
     assert list(hosted(("provider",), unmet=("zdr",), max_input=0.1)) == ["far-a"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        ({"each": (Each("a", max_usd_per_1k=0.004),)}, "price_above_requested"),
+        ({"hosts": Hosts(max_input=2.0)}, "provider_unmet"),
+        ({}, "price_above_max"),
+    ],
+)
+def test_limits_of_price_look_at_the_length_of_the_prompt(limits, rule):
+    longer = (LongPrice(100_000, 2.5, 6.0),)
+    models = pool(candidate("a", price=replace(price(1.0, 4.0), long_context=longer)))
+    policy = Policy(preferences=Preferences(max_input_price=2.0))
+
+    def broken(tokens):
+        asked = task(needs=Needs(input_tokens=tokens), options=Options(**limits))
+        return [r.rule for r in decide(asked, models, State(), policy).rejected]
+
+    assert broken(100_000) == []
+    assert broken(100_001) == [rule]

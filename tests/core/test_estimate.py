@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
 from openfusion_auto.core.decide import decide
 from openfusion_auto.core.estimate import MODES, estimate_json, previews
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.types import Needs, Policy, State
 from tests.core import strategies
-from tests.support.pools import CODER, FAST, candidate, pool, task
+from tests.support.pools import CODER, FAST, candidate, pool, price, task
 
 
 @given(strategies.tasks, strategies.pools())
@@ -62,6 +65,20 @@ def test_an_unknown_price_is_null_never_nothing():
     said = estimate_json(decision, models, Policy(), left_usd=None, dry_run=True)
     assert said["usd"] == {"expected": None, "worst_case": None, "left": None}
     assert said["dry_run"] is True
+
+
+def test_it_says_when_the_prompt_is_so_long_that_its_price_is_another():
+    longer = (LongPrice(100_000, 2.0, 8.0),)
+    models = pool(candidate("a", price=replace(price(1.0, 4.0), long_context=longer)))
+
+    def said(tokens):
+        decision = decide(task(needs=Needs(input_tokens=tokens)), models, State())
+        found = estimate_json(decision, models, Policy(), left_usd=None, dry_run=False)
+        return found["price_above_tokens"], found["usd"]["expected"]
+
+    (none, short), (above, long) = said(100_000), said(100_001)
+    assert (none, above) == (None, 100_000)
+    assert long == pytest.approx(2 * short, rel=1e-4)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -18,6 +18,7 @@ from openfusion_auto.core.live import (
     speed_value,
     wait_value,
 )
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.score import (
     DIGITS,
     EASE,
@@ -114,6 +115,26 @@ def test_the_price_of_a_request_and_of_a_turn_are_two_numbers():
     asked = task(needs=Needs(tools=True, input_tokens=8_000))
     found = next(s for s in all_scores(asked=asked) if s.candidate == "coder-a")
     assert found.terms[PRICE].raw < found.expected_usd
+
+
+def test_a_long_prompt_is_ranked_by_the_price_that_it_has():
+    dear = price(0.8, 3.0)
+    longer = (LongPrice(200_000, 2.0, 6.0, 0.2),)
+    models = pool(
+        candidate("flat", price=price(1.0, 4.0), benchmarks=solves(70)),
+        candidate("stepped", price=replace(dear, long_context=longer), benchmarks=solves(70)),
+    )
+
+    def first(tokens, **needs):
+        asked = task(needs=Needs(input_tokens=tokens, **needs))
+        best, other = all_scores(models, asked, at=10)
+        sources = {s.candidate: s.terms[PRICE].source for s in (best, other)}
+        return best.candidate, sources["stepped"]
+
+    assert first(200_000) == ("stepped", "list price 2026-11-01")
+    assert first(300_000) == ("flat", "list price 2026-11-01, that above 200,000 tokens")
+    agent = first(199_000, tools=True)
+    assert agent == ("flat", "list price 2026-11-01, that above 200,000 tokens in later turns")
 
 
 @given(strategies.easy_inputs, st.data())

@@ -441,6 +441,7 @@ def test_options_named_in_the_readme_are_those_that_are_read():
         "hosts",
         "searching",
         "tiers",
+        "us_only",
     }  # of other fields
     assert {
         name for name in known if f'"{name}"' not in section and f"`{name}`" not in section

@@ -1,10 +1,12 @@
 """The pool: where each number comes from, who is worth the money, what was measured."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
+from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.types import Stats
 from openfusion_auto.core.worth import worth
 from openfusion_auto.page.pool import facts
@@ -75,6 +77,10 @@ async def test_facts_are_what_was_published_and_nothing_for_who_has_none():
     assert found["swebench_verified_openhands"].value == "72 % of 500 tasks"
     assert found["speed, median"].value == "60 tokens/s"
     assert found["first token, median"].link is None
+    longer = (LongPrice(200_000, 1.0, 3.0),)
+    stepped = replace(pools.CODER, price=replace(pools.CODER.price, long_context=longer))
+    above = {f.name: f for f in facts(stepped)}["price per million tokens, prompts above 200,000"]
+    assert (above.value, above.source) == ("input $1, output $3", "test")
     assert list(facts(pools.candidate("a", price=None, performance=None))) == []
 
 

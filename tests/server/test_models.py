@@ -113,6 +113,17 @@ class TestOpenRoutersReaders:
         assert auto["architecture"]["input_modalities"] == ["text", "image"]
         assert auto["supported_parameters"] == ["max_tokens", "tools", "tool_choice"]
 
+    def test_prices_of_longer_prompts_are_told_in_both_forms(self, pool_of):
+        longer = [{"above_tokens": 200_000, "input": 2.0, "output": 6.0}]
+        rates = {**candidate()["price_usd_per_mtok"], "long_context": longer}
+        auto, *_, own = catalogue(pool_of([candidate(price_usd_per_mtok=rates)]), {}, {}, None)
+        (told,) = own["openfusion"]["price_usd_per_mtok"]["long_context"]
+        assert told == {**longer[0], "cache_read": None, "cache_write": None}
+        assert own["pricing"]["overrides"] == [
+            {"min_prompt_tokens": 200_000, "prompt": "0.000002", "completion": "0.000006"}
+        ]
+        assert auto["openfusion"]["price_range_usd_per_mtok"] == {"input": [1.0, 2.0], "output": [4.0, 6.0]}  # fmt: skip
+
     def test_a_price_that_nobody_knows_is_told_as_such(self, pool_of):
         free = {k: v for k, v in candidate("free").items() if k != "price_usd_per_mtok"}
         auto, *_, own = catalogue(pool_of([free]), {}, {}, None)

@@ -63,6 +63,76 @@ async def test_tokens_of_sound_have_no_known_price_and_cost_that_of_text_at_leas
         assert any("sound" in note for note in trace.notes)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_long_prompt_is_booked_and_estimated_at_its_price_and_the_trace_says_why(
+    start_router, dialect
+):
+    def stepped(above):  # the scripted answer reads 20 tokens, the router estimates some more
+        rates = {"above_tokens": above, "input": 2.0, "output": 8.0, "cache_read": 0.2}
+        return candidate(price_usd_per_mtok={**candidate()["price_usd_per_mtok"], "long_context": [rates]})  # fmt: skip
+
+    for above, times in ((19, 2), (20, 1)):
+        async with (
+            Scripted(dialect) as up,
+            start_router(up.url, dialect=dialect, candidates=[stepped(above)]) as router,
+        ):
+            up.script.append(Says("ok"))
+            status, _, raw = await tell(router, dialect, request_for(dialect), streamed=False)
+            assert status == 200, raw
+            trace = router.engine.traces.latest(1)[0]
+            (line,) = trace.attempts
+            assert line.usd == pytest.approx(times * LISTED)
+            said = [
+                note for note in trace.notes if "coder-a read 20 tokens: above 19 tokens" in note
+            ]
+            assert len(said) == times - 1
+            assert list(money(recorded(trace), router.engine.means.pool, "", dry=False)) == []
+            body = {"messages": [{"role": "user", "content": "word " * 200}]}
+            _, _, raw = await router.post("/v1/estimate", {"model": "openfusion/auto", **body})
+            assert json.loads(raw)["price_above_tokens"] == above
+
+
+@ways
+async def test_an_answer_computed_in_the_us_alone_costs_a_tenth_more_in_books_estimates_and_receipts(
+    start_router, streamed
+):
+    async with (
+        Scripted("messages") as up,
+        start_router(up.url, dialect="messages", candidates=[candidate()]) as router,
+    ):
+        asked = request_for("messages")
+        for body, where, times in (
+            (asked, "us", 1.1),  # the workspace's own setting
+            ({**asked, "inference_geo": "us"}, "", 1.1),
+            ({**asked, "inference_geo": "us"}, "global", 1.0),
+            (asked, "global", 1.0),
+        ):
+            up.script.append(Says("ok", where=where))
+            status, _, raw = await tell(router, "messages", body, streamed=streamed)
+            assert status == 200, raw
+            trace = router.engine.traces.latest(1)[0]
+            (line,) = trace.attempts
+            assert (line.usd, line.times, line.billed) == (
+                pytest.approx(times * LISTED),
+                times,
+                False,
+            )
+            record = recorded(trace)
+            assert list(money(record, router.engine.means.pool, "", dry=False)) == []
+            if times > 1:
+                record["attempts"][0]["times"] = 1.0
+                assert list(money(record, router.engine.means.pool, "", dry=False))
+        named = {"anthropic-version": "2023-06-01"}
+        found = []
+        for where in ("us", "eu"):  # of one length: the body's counts
+            body = {**asked, "inference_geo": where}
+            _, _, raw = await router.post("/v1/estimate", body, **named)
+            found.append(json.loads(raw))
+        assert (found[0]["us_only"], found[1]["us_only"]) == (["relay"], [])
+        for part in ("expected", "worst_case"):
+            assert found[0]["usd"][part] == pytest.approx(1.1 * found[1]["usd"][part])
+
+
 async def test_a_call_in_a_cheaper_tier_is_booked_at_its_list_price_and_says_so(start_router):
     async with Scripted("chat") as up, start_router(up.url, candidates=[candidate()]) as router:
         up.script.append(Says("ok", tier="flex"))

@@ -189,7 +189,12 @@ LITELLM = {
         "max_input_tokens": 997952,
         "mode": "chat",
         "tiered_pricing": [
-            {"input_cost_per_token": 5e-08, "output_cost_per_token": 4e-07, "range": [0, 256000.0]}
+            {"input_cost_per_token": 5e-08, "output_cost_per_token": 4e-07, "range": [0, 256000.0]},
+            {
+                "input_cost_per_token": 2.5e-07,
+                "output_cost_per_token": 2e-06,
+                "range": [256000.0, 900000.0],
+            },
         ],
     },
     "vendor/night": {

@@ -306,7 +306,7 @@ def test_a_ping_is_what_clients_know():
 
 def test_calls_that_wait_are_read_again_only_when_they_have_grown(monkeypatch):
     looks: list[str] = []
-    monkeypatch.setattr(messages_build, "is_json", lambda said: looks.append(said) or said != "{")
+    monkeypatch.setattr(messages_build, "is_whole", lambda said: looks.append(said) or said != "{")
     out = build()
     held = [call(i, f"c{i}", "f", "{") for i in range(50)]
     ended = [call(i, said="}") for i in range(49)]

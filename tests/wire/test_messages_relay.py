@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openfusion_auto.core.prompt import Delta, Usage
 from openfusion_auto.errors import UpstreamBroken
 from openfusion_auto.wire.messages_reader import MessagesReader
-from openfusion_auto.wire.messages_relay import Relay, event_frame, is_json
+from openfusion_auto.wire.messages_relay import Relay, event_frame, is_whole
 
 from .claude import (
     PING,
@@ -161,7 +161,7 @@ def test_what_comes_behind_a_half_call_waits_for_it():
 
 @pytest.mark.parametrize(("said", "whole"), [("", True), (" ", True), ("{}", True), ("{", False)])
 def test_no_arguments_are_whole(said, whole):
-    assert is_json(said) is whole
+    assert is_whole(said) is whole
 
 
 # --- the end -------------------------------------------------------------------------------------------------

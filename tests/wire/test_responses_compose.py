@@ -298,7 +298,7 @@ def test_calls_keep_their_order_when_an_earlier_one_is_not_whole_yet(first):
 def test_calls_that_wait_behind_a_half_one_are_not_read_again_and_again(monkeypatch):
     looks = []
     monkeypatch.setattr(
-        responses_compose, "_is_json", lambda said: looks.append(said) or said != "{}}"
+        responses_compose, "is_json", lambda said: looks.append(said) or said != "{}}"
     )
     out = composer()
     for i in range(200):
