@@ -287,6 +287,14 @@ class InternalError(FusionError):
     default_code = "internal_error"
 
 
+def without_files(error: BaseException) -> Overloaded | None:
+    """Return the error for one that says that no more files can be opened, connections among them; None for another."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        said = "This server has as many open files as it may (ulimit -n). Try again soon."
+        return Overloaded(said, retry_after_s=1.0)
+    return None
+
+
 def cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
     """Return the error for an address that cannot be had."""
     # asyncio says the address again before, and since Python 3.13 the number of the error.

@@ -243,7 +243,7 @@ def filled(asked: Asked, *, known: bool = False) -> Values:
     """Return what fills templates, for the smallest window behind the model; `known`: a record has the address."""
     from openfusion_auto.cli.models import doubt
     from openfusion_auto.cli.remote import server_of
-    from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked, windows
+    from openfusion_auto.clients.spec import CONTEXT, OUTPUT, checked, sees_images, windows
 
     url, model = asked.url, asked.model
     settings = load_settings(asked.config)
@@ -253,7 +253,8 @@ def filled(asked: Asked, *, known: bool = False) -> Values:
     context, bound = windows(settings.pool, model)
     open_port = known and settings.config.server.port == 0
     at = url or (URL if open_port else server_of(settings, None, option="--url").url)
-    values = checked(at, model, context or CONTEXT, bound or OUTPUT)
+    images = sees_images(settings.pool, model)
+    values = checked(at, model, context or CONTEXT, bound or OUTPUT, images=images)
     if not asked.mcp:
         return values
     keys = {u.api_key_env for u in settings.config.upstreams if u.api_key_env}

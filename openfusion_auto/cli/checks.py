@@ -6,6 +6,7 @@ import errno
 import http.client
 import os
 import platform
+import shutil
 import socket
 import stat
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from openfusion_auto import __version__
 from openfusion_auto.cli import pool as pool_command
@@ -20,15 +22,23 @@ from openfusion_auto.cli.common import is_dry_run, load_settings
 from openfusion_auto.cli.pool_common import today
 from openfusion_auto.cli.remote import Server, fetch, read_object, server_of
 from openfusion_auto.cli.workers import check_possible
+from openfusion_auto.config.addresses import is_loopback
 from openfusion_auto.config.keyfile import load_keys, path_in
 from openfusion_auto.config.load import Settings
 from openfusion_auto.config.pool import check_pool
 from openfusion_auto.config.schema import Config, UpstreamConfig
 from openfusion_auto.core.words import many
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.runtime.clock import Clock
+from openfusion_auto.server.files import allow_connections, most_clients
+from openfusion_auto.store.files import damage, file_in
 
 Status = Literal["PASS", "WARN", "FAIL"]
 FASTER = ("uvloop", "orjson")  # the extra `fast`
+FEW_CLIENTS = 100
+LOOK_S = 2.0  # [s] the store is looked at for damage
+LOW_MB = 100.0  # [MB] below which the store may soon not be written
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 PROBE_S = 10.0  # [s] GET /models answers at once or not at all
 RUNNING = "an openfusion is running there"
 SHOWN_MODELS = 5  # names of models in one line
@@ -64,10 +74,15 @@ def examine(config: Path | None, *, probe: bool) -> tuple[list[Check], list[dict
     checks += keys(settings)
     checks.append(pool(settings))
     checks += several(settings)
+    checks += redis(settings)
     checks.append(port(settings))
     if checks[-1].detail.endswith(RUNNING):
         checks += running(settings)
     checks.append(state_folder(settings.state_path))
+    if settings.config.store.enabled:
+        checks += state_file(file_in(settings.state_path, dry_run=False))
+    checks += open_files()
+    checks += proxies(settings, os.environ)
     if probe:
         checks += upstreams(settings)
     return checks, changed(settings)
@@ -194,6 +209,35 @@ def several(settings: Settings) -> Iterator[Check]:
         yield Check("workers", "WARN", said, f"set server.workers = {cores}")
 
 
+def redis(settings: Settings) -> Iterator[Check]:
+    """Whether the Redis that is named can be shared through."""
+    if settings.redis_url is None:
+        return
+    import asyncio
+
+    from openfusion_auto.server.sharing import build_link
+
+    async def asked() -> str | None:
+        link = build_link(settings, dry_run=False)
+        if link is None:
+            return None
+        problem = await link.look()
+        await link.close()
+        return problem
+
+    name = settings.config.redis.url_env
+    try:
+        problem = asyncio.run(asked())
+    except ConfigError as error:
+        yield Check("redis", "FAIL", error.message, "mend it, or unset the variable")
+        return
+    if problem is None:
+        yield Check("redis", "PASS", f"{name}: it answers and can be written to")
+    else:
+        said = f"{name}: it cannot be shared through ({problem}): each server goes on for itself"
+        yield Check("redis", "WARN", said, "is it running, writable, not full, and the URL right?")
+
+
 def port(settings: Settings) -> Check:
     """Whether the address can be listened on, or a router is there already."""
     host, number = settings.config.server.host.strip("[]"), settings.config.server.port
@@ -271,6 +315,44 @@ def state_folder(path: Path) -> Check:
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         return Check("state", "WARN", f"{path} is open to other users", f"chmod 700 {path}")
     return Check("state", "PASS", str(path))
+
+
+def state_file(path: Path) -> Iterator[Check]:
+    """Whether what was kept can be read, and there is room for more."""
+    now = Clock().now
+    until_s = now() + LOOK_S
+    found = damage(path, lambda: now() > until_s) if path.exists() else None
+    if found is not None:
+        todo = "move it away, and the server makes a new one; until then it keeps nothing"
+        if "newer" in found:
+            todo = "upgrade, or set OPENFUSION_STATE_DIR to another folder"
+        yield Check("state", "FAIL", f"{path.name}: {found}", todo)
+    if path.parent.is_dir():
+        free_mb = shutil.disk_usage(path.parent).free / 1e6
+        if free_mb < LOW_MB:
+            said = f"{free_mb:.0f} MB are free where {path.parent} is"
+            yield Check("state", "WARN", said, "free some: what does not fit is not kept")
+
+
+def open_files() -> Iterator[Check]:
+    """Whether the system lets a server have as many connections as a team needs."""
+    clients = most_clients(allow_connections())
+    if clients is not None and clients < FEW_CLIENTS:
+        said = f"the bound of open files leaves room for {many(clients, 'client')} at once"
+        yield Check("files", "WARN", said, "raise it: ulimit -Hn, or LimitNOFILE= of a service")
+
+
+def proxies(settings: Settings, env: Mapping[str, str]) -> Iterator[Check]:
+    """Whether a proxy is named that upstreams are not called through."""
+    named = [n for n in PROXIES if env.get(n) or env.get(n.lower())]
+    far = [
+        u.name
+        for u in settings.config.upstreams
+        if not is_loopback(urlsplit(u.base_url).hostname or "")
+    ]
+    if named and far:
+        said = f"{named[0]} is set and not used: {', '.join(far)} is called directly"
+        yield Check("proxy", "WARN", said, "see docs/how-to/deploy.md, Behind a proxy")
 
 
 def upstreams(settings: Settings) -> list[Check]:

@@ -48,6 +48,8 @@ def status_command(asked: Asked) -> None:
 
     Exit code 1 when its file is broken, or when our part in it was changed.
     """
+    from openfusion_auto.cli.models import doubt
+
     asked = replace(asked, client="codex")
     values = adapters.filled(asked, known=True)
     (status,) = adapters.statuses(adapters.loaded(asked), values, asked.file)
@@ -60,6 +62,12 @@ def status_command(asked: Asked) -> None:
             output.emit(line)
         if now["profile"]:
             output.emit(f"Note: profile {now['profile']} is active and may set another model")
+        model = now["model"] if now["enabled"] and asked.url is None else None
+        if isinstance(model, str) and (why := doubt(load_settings(asked.config), model)):
+            output.emit(f"Note: {why}")
+            output.emit(
+                "Note: /model in Codex lists its maker's; `openfusion codex enable-auto` sets it back"
+            )
     if status.state in ("broken", "changed"):
         raise click.exceptions.Exit(1)
 

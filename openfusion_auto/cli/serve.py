@@ -70,7 +70,7 @@ def command(
     """Run the router until it is told to stop.
 
     One line on stderr gives the address when connections are accepted; with --json one line on stdout too. SIGTERM
-    and Ctrl-C let running answers finish (server.drain_s), then it ends with 0.
+    and Ctrl-C let running answers finish (server.drain_s), then it ends with 0; a second one ends it at once.
     """
     read = partial(
         load_settings,

@@ -134,7 +134,7 @@ class Workers:
         self.stop, self.changed = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self.stop.set)
+            loop.add_signal_handler(name, self._told_to_end)
         loop.add_signal_handler(signal.SIGHUP, self._pass_on, signal.SIGHUP)
         minding: list[asyncio.Task[None]] = []
         try:
@@ -161,6 +161,12 @@ class Workers:
                 changing.cancel()
         finally:
             stopping.cancel()
+
+    def _told_to_end(self) -> None:
+        """End; told twice, the workers are told once more and wait for nothing."""
+        if self.stop.is_set():
+            self._pass_on(signal.SIGTERM)
+        self.stop.set()
 
     def _pass_on(self, name: signal.Signals) -> None:
         """Send a signal to every worker that is ready for it."""

@@ -21,7 +21,7 @@ from openfusion_auto.data import data_root
 from openfusion_auto.errors import ConfigError
 
 if TYPE_CHECKING:
-    from openfusion_auto.core.types import Pool
+    from openfusion_auto.core.types import Candidate, Pool
 
 SCHEMA = 1  # of adapter.toml
 MCP = "-mcp"  # ends the name of what gives a client our tools, beside what lets it use our models
@@ -50,6 +50,7 @@ class Values:
         model: Model name the client asks for.
         context: Window [tokens] the client may fill.
         output: Bound of one answer [tokens].
+        images: Whether a model behind the name sees images.
         command: The program that a client starts for our tools.
         args: What stands behind it.
         env: Names of the variables that it needs from the client.
@@ -59,6 +60,7 @@ class Values:
     model: str = MODEL
     context: int = CONTEXT
     output: int = OUTPUT
+    images: bool = True
     command: str = "openfusion"
     args: tuple[str, ...] = ("mcp",)
     env: tuple[str, ...] = ()
@@ -66,9 +68,11 @@ class Values:
     def fill(self, text: str) -> str:
         """Return `text` with every `{{name}}` replaced."""
         compact = int(self.context * _COMPACT)
+        inputs = ("text", "image") if self.images else ("text",)
         for name, value in (
             ("url", self.url), ("model", self.model), ("context", self.context), ("output", self.output),
-            ("compact", compact), ("command", written(self.command)[1:-1]), ("args", written(self.args)),
+            ("compact", compact), ("images", json.dumps(self.images)), ("inputs", written(inputs)),
+            ("command", written(self.command)[1:-1]), ("args", written(self.args)),
             ("call", written((self.command, *self.args))), ("env", written(self.env)),
         ):  # fmt: skip
             text = text.replace("{{" + name + "}}", str(value))
@@ -86,7 +90,9 @@ def written(value: str | tuple[str, ...]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def checked(url: str, model: str, context: int = CONTEXT, output: int = OUTPUT) -> Values:
+def checked(
+    url: str, model: str, context: int = CONTEXT, output: int = OUTPUT, *, images: bool = True
+) -> Values:
     """Return values whose address has no `/v1` and no slash at its end.
 
     Raises:
@@ -100,7 +106,7 @@ def checked(url: str, model: str, context: int = CONTEXT, output: int = OUTPUT) 
         raise ConfigError(f"--url {url!r} is not an address like {URL}")
     if not _MODEL.fullmatch(model):
         raise ConfigError(f"--model {model!r} is not a model name like {MODEL}")
-    return Values(url.rstrip("/").removesuffix("/v1").rstrip("/"), model, context, output)
+    return Values(url.rstrip("/").removesuffix("/v1").rstrip("/"), model, context, output, images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +251,21 @@ def sibling(adapter: Adapter) -> Adapter | None:
     return load(adapter.client, mcp=not adapter.mcp)
 
 
+def behind(pool: Pool, model: str) -> tuple[Candidate, ...]:
+    """Return the candidates behind a name."""
+    name = model.removeprefix("openfusion/")
+    named = tuple(c for c in pool.candidates if name in (*c.roles, c.id, c.model))
+    return named or tuple(c for c in pool.candidates if not is_embedding(c))
+
+
+def sees_images(pool: Pool, model: str) -> bool:
+    """Whether one of the models behind a name sees images: a request with one goes there."""
+    return any("vision" in c.offers for c in behind(pool, model))
+
+
 def windows(pool: Pool, model: str) -> tuple[int | None, int | None]:
     """Return the context and output [tokens] that every model behind a name can do; None = not known."""
-    name = model.removeprefix("openfusion/")
-    named = [c for c in pool.candidates if name in (*c.roles, c.id, c.model)]
-    players = named or [c for c in pool.candidates if not is_embedding(c)]
+    players = behind(pool, model)
     contexts = [c.context_tokens for c in players if c.context_tokens]
     outputs = [c.max_output_tokens for c in players if c.max_output_tokens]
     return min(contexts, default=None), min(outputs, default=None)

@@ -51,20 +51,28 @@ _COMPACTION = (
     "provide a summary of the conversation above",
     "summarize everything in the conversation",
     "create a handoff summary",
+    "component that summarizes a conversation",  # Qwen Code's, with the agent's tools or in a system prompt of its own
+    "produce the <state_snapshot> xml",
 )
+_SUGGESTION = (
+    "[suggestion mode:",
+)  # Qwen Code's and Claude Code's, with the whole history and all tools
 _MEMORY = (
     "managed memory extraction subagent",
     "memory extraction subagent",
     "memory consolidation subagent",
 )
 
+_SUMMARIZER = "you are a context summarization a"  # OpenCode's and Kilo's agent, pi's assistant
 _MONITOR = "You are a security monitor for autonomous"
+
+_MARKED = ((_COMPACTION, "compaction"), (_MEMORY, "memory"), (_SUGGESTION, "suggestion"))
 
 # -- what a person or a client asks in words ---------------------------------------------------------------------------
 
 _VERB = (
     r"(?:write|generate|suggest|draft|give|create|propose|make|come up with|pick|find|need|provide|compose|"
-    r"produce|return|output|invent|choose|craft|schreib\w*|erstell\w*|gib|génère|écris|rédige|propose|donne|"
+    r"produce|return|reply|respond|output|invent|choose|craft|schreib\w*|erstell\w*|gib|génère|écris|rédige|propose|donne|"
     r"genera|escribe|sugiere|propón|scrivi|proponi|gere|escreva|sugira|schrijf|maak|bedenk|напиши|придумай|"
     r"предложи|сгенерируй|napisz)"
 )
@@ -256,7 +264,7 @@ def find_aux(prompt: Prompt, words: str, last_text: str) -> Aux | None:
     if prompt.session_fields.get("codex.request_kind") == "compaction":
         return Aux("compaction", "the client says so", with_tools=True)
     head = last_text[: 4 * ASK_CHARS].lower()
-    for marks, name in ((_COMPACTION, "compaction"), (_MEMORY, "memory")):
+    for marks, name in _MARKED:
         found = next((m for m in marks if m in head), None)
         if found:
             return Aux(name, found, with_tools=True)
@@ -283,6 +291,8 @@ def _read_system(text: str) -> Aux | None:
     memory = next((m for m in _MEMORY if m in folded), None)
     if memory:
         return Aux("memory", memory, with_tools=True)
+    if _SUMMARIZER in folded:  # it speaks of the coding agent that it summarises for
+        return Aux("compaction", _SUMMARIZER)
     return None if _AGENT.search(folded) else _first_rule(folded)
 
 

@@ -210,6 +210,17 @@ class ClientStream:
         """Send the dialect's error event; nothing follows it."""
         await self._write(self._writer.fail(error))
 
+    def cut(self, error: FusionError) -> None:
+        """Send the dialect's error event and the stream's end at once, where it has begun and there is room.
+
+        Whoever calls this ends the connection next: what else writes to it is cut off in the middle.
+
+        Raises:
+            ConnectionError: the client is gone.
+        """
+        if self.head_sent and self._send_now(self._writer.fail(error)):
+            self._send_now(b"")  # a chunk of nothing is the last one
+
     async def keep_alive(self) -> None:
         """Send what keeps the client waiting: at first what its dialect opens a stream with, where it has that."""
         opening = b"" if self.head_sent else self._telling.opening(self._telling.prompt.model)

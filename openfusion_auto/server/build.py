@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from openfusion_auto.config.schema import Config
 from openfusion_auto.core.checks.jsons import made_ready
 from openfusion_auto.core.cost import CACHE_MIN
 from openfusion_auto.core.limits import Limits, to_units
+from openfusion_auto.core.recipes import recipes
 from openfusion_auto.errors import ConfigError
 from openfusion_auto.runtime.attempt import Means
 from openfusion_auto.runtime.books import Books
@@ -57,6 +59,7 @@ from openfusion_auto.store.files import file_in
 from openfusion_auto.store.redis import Link
 from openfusion_auto.store.sqlite import open_store
 from openfusion_auto.upstream.registry import build_upstreams
+from openfusion_auto.wire.codec import CODECS
 
 MEGABYTE = 1_000_000
 
@@ -324,17 +327,28 @@ def build(
             app[HELD] = HeldKeys()
             read = app[HELD].after(read)
         follower_of(app, settings, read, partial(take, app, host), clock)
-    if engine.means.guarded:
-        app.cleanup_ctx.append(warming)
+    app.cleanup_ctx.append(partial(warming, engine.means.guarded))
     app.cleanup_ctx.append(upkeep(keyring, clock, app[METRICS].together))
     return app
 
 
-async def warming(_app: web.Application) -> AsyncIterator[None]:
-    """Load what holds calls against schemas, beside all else: it takes 0.2 s, and a first call would wait for it."""
-    task = asyncio.create_task(asyncio.to_thread(made_ready, "{}"))
+async def warming(guarded: bool, _app: web.Application) -> AsyncIterator[None]:
+    """Load what requests will need, beside all else: it takes 0.3 s, and a first request would wait for it.
+
+    What is loaded late may be another version's by then (an upgrade beside the running server), or not be found.
+    """
+
+    def load() -> None:
+        for dialect in CODECS:
+            CODECS[dialect]
+        recipes()
+        if guarded:
+            made_ready("{}")
+
+    task = asyncio.create_task(asyncio.to_thread(load))
     yield
-    await task
+    with contextlib.suppress(OSError, ImportError):  # then whoever needs it says so
+        await task
 
 
 def spanning(engine: Engine) -> Callable[[web.Application], Awaitable[None]]:

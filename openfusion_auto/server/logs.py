@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -18,6 +19,9 @@ from openfusion_auto.config.schema import LogSection
 
 log = logging.getLogger("openfusion.server")
 
+AGAIN_S = 60.0  # [s] before the same is said again
+SAID_KEPT = 100  # different ones that are remembered
+SAID_LENGTH = 300  # characters
 ACCESS = "openfusion.access"
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -78,8 +82,29 @@ def set_up(section: LogSection) -> None:
     logging.getLogger(ACCESS).setLevel(logging.NOTSET if section.access else logging.CRITICAL)
 
 
-def unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Say that something failed which nobody waits for; asyncio itself would quote the exception."""
-    error = context.get("exception")
-    kind = type(error).__name__ if error is not None else "no exception"
-    log.error("%s (%s)", context.get("message"), kind)
+class Unhandled:
+    """Says that something failed which nobody waits for; asyncio itself would quote the exception.
+
+    The same is said once a minute: where open files end, asyncio tells of a thousand connections a second (Python 3.11
+    goes on accepting as often as its backlog is long).
+
+    Args:
+        now: Returns the loop's time [s].
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._said: dict[str, float] = {}
+
+    def __call__(self, _loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+        """Take what a loop tells."""
+        error = context.get("exception")
+        kind = type(error).__name__ if error is not None else "no exception"
+        said = f"{str(context.get('message'))[:SAID_LENGTH]} ({kind})"
+        now_s = self._now()
+        if now_s - self._said.get(said, -AGAIN_S) < AGAIN_S:
+            return
+        if len(self._said) >= SAID_KEPT:
+            self._said.clear()
+        self._said[said] = now_s
+        log.error("%s", said)

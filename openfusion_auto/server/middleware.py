@@ -26,6 +26,7 @@ from openfusion_auto.errors import (
     NotFound,
     UnsupportedMedia,
     UpstreamRateLimited,
+    without_files,
 )
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.keys import (
@@ -126,6 +127,9 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         broken = BadRequest("The request body cannot be read: its encoding or framing is broken.")
         return refusal(request, broken)
     except Exception as error:  # noqa: BLE001 - the last line: a defect of ours must not take the connection down
+        full = without_files(error)
+        if full is not None:
+            return refusal(request, full)
         # The kind only: an exception's text may hold a prompt or a key.
         # The path as it came, escapes and all (decoded it may hold line ends), and no query (it may hold a key).
         path = request.raw_path.partition("?")[0][:80]

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
-from openfusion_auto.server.files import allow_connections
+from openfusion_auto.errors import Overloaded
+from openfusion_auto.server.files import allow_connections, most_clients
 from openfusion_auto.server.follow import FOLLOWER
 from openfusion_auto.server.incoming import listen
 from openfusion_auto.server.keys import CLOCK, LIVE
-from openfusion_auto.server.logs import unhandled
+from openfusion_auto.server.logs import Unhandled
 from openfusion_auto.server.memory import large_apart
 from openfusion_auto.server.stalled import cut_stalled
 from openfusion_auto.server.worker import Worker
@@ -31,8 +35,11 @@ SWITCH_S = 0.0005
 # [s] a connection may have no whole request on it, at its start (a head that never ends) or between two. Longer than
 # clients keep theirs (reqwest 90 s, httpx 5 s, undici 4 s), so that they and not we close one that both believe in.
 IDLE_CONNECTION_S = 120.0
+TAKING_S = 1.0  # [s] for a client to take the last bytes of what was cut
+AFTER_S = 5.0  # [s] for what was cut to be booked
 
 
+log = logging.getLogger("openfusion.server")
 WORKER = web.AppKey("worker", Worker)
 
 
@@ -57,11 +64,32 @@ def tuned() -> Iterator[None]:
         sys.setswitchinterval(switch_s)
 
 
-def heed_signals(
-    loop: asyncio.AbstractEventLoop, app: web.Application, stop: asyncio.Event
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How far the server's end has come.
+
+    Attributes:
+        stop: It is to end when what runs has ended.
+        now: It is to end without waiting for that: somebody has asked twice.
+    """
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    now: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: set[str] = field(default_factory=set)
+
+    def ask(self, name: str) -> None:
+        """Take a signal. Ctrl-C reaches a worker twice, from the terminal and as its parent's SIGTERM: once each."""
+        if name in self.asked:
+            self.now.set()
+        self.asked.add(name)
+        self.stop.set()
+
+
+def heed_signals(loop: asyncio.AbstractEventLoop, app: web.Application, ending: Ending) -> None:
     """Have SIGTERM and SIGINT end the server, and SIGHUP, which Windows has not, look at the files."""
-    calls = {"SIGTERM": stop.set, "SIGINT": stop.set}
+    calls: dict[str, Callable[[], None]] = {
+        name: partial(ending.ask, name) for name in ("SIGTERM", "SIGINT")
+    }
     if FOLLOWER in app:
         calls["SIGHUP"] = app[FOLLOWER].ask
     for name, call in calls.items():
@@ -98,35 +126,80 @@ async def serve(
         ConfigError: the address cannot be bound.
     """
     server = settings.config.server
-    allow_connections()
-    stop = asyncio.Event()
+    most = most_clients(allow_connections())
+    ending = Ending()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(unhandled)
-    heed_signals(loop, app, stop)
+    loop.set_exception_handler(Unhandled(loop.time))
+    heed_signals(loop, app, ending)
     if worker is not None:
         app[WORKER] = worker
-        worker.watch(loop, stop.set)
+        worker.watch(loop, ending.stop.set)
     # A client that leaves cancels its handler, and with it the calls upstream.
     runner = web.AppRunner(
         app,
         access_log=None,
         handler_cancellation=True,
-        shutdown_timeout=server.drain_s,
+        shutdown_timeout=server.drain_s + AFTER_S,
         keepalive_timeout=IDLE_CONNECTION_S,
     )
     await runner.setup()
     watching = asyncio.create_task(cut_stalled(runner_server(runner), app[CLOCK]))
     try:
         door = await listen(
-            runner_server(runner), server.host, server.port, shared=worker is not None
+            runner_server(runner),
+            server.host,
+            server.port,
+            shared=worker is not None,
+            most=most,
         )
         host, port = door.sockets[0].getsockname()[:2]
         with contextlib.closing(door), tuned():
             announce(f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}")
             if worker is not None:
                 worker.tell_ready()
-            await stop.wait()
+            await ending.stop.wait()
             app[LIVE].draining = True
+            if app[LIVE].streams and worker is None:  # several would all say it
+                log.warning(
+                    "ending: what runs may go on for %g s; the same signal again ends it",
+                    server.drain_s,
+                )
     finally:
         watching.cancel()
+        await clean_up(runner, app, server.drain_s, ending.now)
+
+
+async def clean_up(
+    runner: web.AppRunner, app: web.Application, drain_s: float, now: asyncio.Event
+) -> None:
+    """Let what runs end, cut what runs for longer than `drain_s` [s] or when `now` is set, and let go of all."""
+    cutting = asyncio.create_task(cut_late(runner_server(runner), app, drain_s, now))
+    try:
         await runner.cleanup()
+    finally:
+        cutting.cancel()
+
+
+async def cut_late(
+    server: web.Server, app: web.Application, drain_s: float, now: asyncio.Event
+) -> None:
+    """Cut the clients whose answers still run after `drain_s` [s], or at once when `now` is set.
+
+    A stream ends with its dialect's error event. Their handlers are cancelled, and the books say so. The HTTP library
+    itself would wait once more as long for each.
+    """
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(now.wait(), drain_s)
+    for client in list(app[LIVE].streams):
+        with contextlib.suppress(ConnectionError):
+            client.cut(Overloaded("The server is shutting down; the answer was broken off."))
+    for transport in transports(server):
+        transport.close()  # what is on its way goes out before
+    await app[CLOCK].sleep(TAKING_S)
+    for transport in transports(server):
+        transport.abort()
+
+
+def transports(server: web.Server) -> list[asyncio.Transport]:
+    """Return the transports of the connections that are open."""
+    return [c.transport for c in server.connections if c.transport is not None]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from openfusion_auto.store.migrations import migrate
+from openfusion_auto.store.migrations import LATEST, migrate, version
 
 FILE = "state.sqlite3"
 DRY_RUN_FILE = "dry-run.sqlite3"  # made-up answers must not teach anything about real models
@@ -60,6 +60,26 @@ def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def damage(path: Path, stop: Callable[[], bool]) -> str | None:
+    """Return what is wrong with a file that is there; None where nothing was found.
+
+    Nothing is changed, and a server may work with it meanwhile. `stop` is asked now and then whether it has taken long
+    enough.
+    """
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as db:
+            db.set_progress_handler(stop, STEPS)
+            if version(db) > LATEST:
+                return f"written by a newer openfusion (its version {version(db)}, this one knows {LATEST})"
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        too_long = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+        return None if too_long else reason(error)
+    return None if found == "ok" else "database disk image is malformed"
 
 
 def write_ahead(db: sqlite3.Connection) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("openfusion.redis")
 
+PROBE_MS = 10_000  # [ms] what `probe` leaves is kept
+
 Found = TypeVar("Found")
 
 
@@ -113,9 +115,21 @@ class Link:
         return found.decode() if isinstance(found, bytes) else None
 
     async def probe(self) -> None:
-        """Look whether a Redis that was down is back."""
+        """Look whether a Redis that was down is back. It must take a word: one that is full only answers."""
         if not self.up:
-            await self._try(lambda redis: redis.echo("openfusion"))
+            await self._try(self._leave_word)
+
+    async def look(self) -> str | None:
+        """Return the kind of what keeps Redis from being shared through; None when nothing does. No log hears of it."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._leave_word(self._redis)
+        except self._broken as error:
+            return type(error).__name__
+        return None
+
+    async def _leave_word(self, redis: Redis) -> object:
+        return await redis.set(self.key("probe"), "", px=PROBE_MS)
 
     def status(self) -> Status:
         """Say how the link is."""

@@ -58,7 +58,7 @@ class Connection(asyncio.BufferedProtocol):
         heard: Whether a byte has come since the request went out.
         whole: The answer has been received to its end.
         waits_since: When the wait for what comes next began; None while nobody waits for it [s].
-        idle_s: When it was last given back; for whoever keeps it [s].
+        idle_s, idle_wall_s: When it was last given back, on the loop's clock and the wall's; for whoever keeps it [s].
     """
 
     def __init__(self, room: memoryview) -> None:
@@ -68,7 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self.heard = False
         self.whole = False
         self.waits_since: float | None = None
-        self.idle_s = 0.0
+        self.idle_s = self.idle_wall_s = 0.0
         self._asked = False
         self._headed = False
         self._interim = False  # the head that is read is a 1xx one
@@ -352,6 +352,8 @@ class Connection(asyncio.BufferedProtocol):
         )
         self.status = status
         self._headed = True
+        if self._room is not None:
+            self._make_room()  # whoever sends stops: an upstream that refuses may read no further
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""

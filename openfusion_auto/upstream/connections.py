@@ -7,7 +7,8 @@ import contextlib
 import functools
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -66,9 +67,14 @@ class Connections:
     Args:
         base_url: http or https; what `config/addresses.py` lets through.
         connect_s: Time for finding, connecting and securing [s].
+        wall: Returns the wall clock [s]. The loop's own stands still while a machine sleeps: what was kept over that
+            looks fresh to it, but the other side, or a router between, has forgotten it. Without one nobody notices.
     """
 
-    def __init__(self, base_url: str, connect_s: float) -> None:
+    def __init__(
+        self, base_url: str, connect_s: float, wall: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self._wall = wall
         parts = urlsplit(base_url)
         self._secure = parts.scheme == "https"
         self._host = parts.hostname or ""
@@ -80,13 +86,13 @@ class Connections:
         self._sweeper: asyncio.TimerHandle | None = None
         self._addresses: Sequence[AddrInfoType] = ()
         self._looked_up_s = 0.0
-        self._looking_up = asyncio.Lock()
+        self._looking_up: asyncio.Future[Sequence[AddrInfoType]] | None = None
 
     def take_idle(self) -> Connection | None:
         """Return a connection that has carried a request before, None when there is none."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.usable and 0.0 <= self._wall() - connection.idle_wall_s < IDLE_S:
                 return connection
             connection.close()
         return None
@@ -100,9 +106,14 @@ class Connections:
         """
         loop = asyncio.get_running_loop()
         async with patience(self._connect_s):
-            sock = await start_connection(
-                await self._find(), happy_eyeballs_delay=HEAD_START_S, loop=loop
-            )
+            addresses = await self._find()
+            try:
+                sock = await start_connection(
+                    addresses, happy_eyeballs_delay=HEAD_START_S, loop=loop
+                )
+            except BaseException:
+                self._addresses = ()  # the host may have moved, or this machine: looked up anew next time
+                raise
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 _, connection = await loop.create_connection(
@@ -139,7 +150,7 @@ class Connections:
             connection.close()
             return
         loop = asyncio.get_running_loop()
-        connection.idle_s = loop.time()
+        connection.idle_s, connection.idle_wall_s = loop.time(), self._wall()
         self._idle.append(connection)
         if self._sweeper is None:
             self._sweeper = loop.call_later(IDLE_S, self._sweep)
@@ -170,12 +181,49 @@ class Connections:
             self._sweeper = loop.call_at(due_s, self._sweep)
 
     async def _find(self) -> Sequence[AddrInfoType]:
-        """Return the addresses of the host; many who ask at once wait for one answer."""
+        """Return the addresses of the host; many who ask wait for one answer, which counts also when it is late."""
         loop = asyncio.get_running_loop()
-        async with self._looking_up:
-            if not self._addresses or loop.time() - self._looked_up_s > ADDRESSES_S:
-                self._addresses = await loop.getaddrinfo(
-                    self._host, self._port, type=socket.SOCK_STREAM
-                )
-                self._looked_up_s = loop.time()
-        return self._addresses
+        if self._addresses and loop.time() - self._looked_up_s <= ADDRESSES_S:
+            return self._addresses
+        if self._looking_up is None:
+            self._looking_up = look_up(self._host, self._port)
+            self._looking_up.add_done_callback(self._found)
+        return await asyncio.shield(self._looking_up)
+
+    def _found(self, answer: asyncio.Future[Sequence[AddrInfoType]]) -> None:
+        self._looking_up = None
+        if not answer.cancelled() and answer.exception() is None:
+            self._addresses, self._looked_up_s = answer.result(), answer.get_loop().time()
+
+
+def look_up(host: str, port: int) -> asyncio.Future[Sequence[AddrInfoType]]:
+    """Look a name up in a thread of its own, which nobody waits for in the end.
+
+    Without a network a resolver is silent for half a minute. The loop's own threads are few: a handful of such
+    questions would hold up all that uses them, and the end of the process with them.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Sequence[AddrInfoType]] = loop.create_future()
+
+    def tell(found: Sequence[AddrInfoType], error: OSError | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(error)
+
+    def ask() -> None:
+        found: Sequence[AddrInfoType] = ()
+        error = None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as failed:
+            error = failed
+        except UnicodeError:  # a part of it is too long to be one of a name
+            error = socket.gaierror(socket.EAI_NONAME, "not a host name")
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, found, error)
+
+    threading.Thread(target=ask, name="look up", daemon=True).start()
+    return answer

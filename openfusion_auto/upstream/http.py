@@ -7,6 +7,7 @@ the environment names are not used.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -19,6 +20,7 @@ from openfusion_auto.errors import (
     UpstreamBroken,
     UpstreamTimeout,
     UpstreamUnreachable,
+    without_files,
 )
 from openfusion_auto.upstream.base import Call, Sink, pour_chunks
 from openfusion_auto.upstream.connection import (
@@ -31,9 +33,14 @@ from openfusion_auto.upstream.connection import (
     Silent,
 )
 from openfusion_auto.upstream.connections import Connections
-from openfusion_auto.upstream.inflate import PLAIN, Garbled, Inflater
+from openfusion_auto.upstream.inflate import Garbled, Inflater, coding
 from openfusion_auto.wire.errors import upstream_failure
 
+# With a body that is an answer. 201 is what some frameworks say to every POST unless told otherwise.
+ANSWERS = frozenset({200, 201, 203})
+# [s] in which a kept connection that the other side had closed before says so: a round trip. One that ends later was
+# at work on the request, and that is for `core/backoff.py` to judge.
+REUSE_S = 2.0
 MAX_BODY = 64 * 2**20  # [bytes] an answer larger than this is a defect of the upstream
 # [bytes] of a stream, inflated. What is held of it is in memory, and one without an end would take all of it. 128,000
 # tokens, an event each, with 20 alternatives and their log-probabilities, stay below.
@@ -65,16 +72,31 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[FusionError], str], ...] = (
     (Cut, UpstreamBroken, "the answer was cut"),
     (NotHttp, UpstreamBroken, "the answer is not HTTP as it should be"),
     (Garbled, UpstreamBroken, "the answer's encoding is broken or unknown"),
+    (ssl.SSLCertVerificationError, UpstreamUnreachable, "no secure connection: its certificate"),
     (ssl.SSLError, UpstreamUnreachable, "no secure connection"),
+    (socket.gaierror, UpstreamUnreachable, "no connection: its host name is not found"),
     (OSError, UpstreamUnreachable, "no connection"),
 )
+OTHER_NAME = frozenset({62, 63, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, _EMAIL_, _IP_ADDRESS_
 FOREIGN = tuple(foreign for foreign, _, _ in TRANSLATIONS)
 
 
 def translated(name: str, error: Exception) -> FusionError:
     """Return our error for one of the layers below, naming upstream `name`."""
+    own = without_files(error)
+    if own is not None:
+        return own
     ours, says = next((o, s) for foreign, o, s in TRANSLATIONS if isinstance(error, foreign))
+    if isinstance(error, ssl.SSLCertVerificationError):
+        # OpenSSL's own words, but where Python puts the host's name into them.
+        other = error.verify_code in OTHER_NAME
+        says += " is another host's" if other else f" is refused ({error.verify_message})"
     return ours(f"upstream {name}: {says}")
+
+
+def wall_s() -> float:
+    """Return the wall clock [s since 1970]."""
+    return time.time()  # noqa: TID251 - a Retry-After may be a date, and other clocks stop while a machine sleeps
 
 
 class HttpOpened:
@@ -136,7 +158,7 @@ class HttpOpened:
                 # A type that is none is that of bytes that nobody knows (RFC 9110, section 8.3).
                 self.content_type = kind if "/" in kind else "application/octet-stream"
             elif name == b"content-encoding":
-                self._encoding = value.decode("latin-1").strip().lower()
+                self._encoding = coding(value.decode("latin-1"))
         if self.content_type == "text/event-stream":
             self._most = MAX_STREAM
         return self._connection.status
@@ -147,12 +169,12 @@ class HttpOpened:
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Return the body as it comes, at most `MAX_BODY` bytes of it, of an event stream `MAX_STREAM`."""
-        return self if self._encoding in PLAIN else self._inflated()
+        return self._inflated() if self._encoding else self
 
     async def pour(self, sink: Sink) -> None:
         """Give each piece of the body to `sink`; see `Pours.pour`."""
         self._sink = sink
-        if self._encoding not in PLAIN:
+        if self._encoding:
             await pour_chunks(self._inflated(), sink)
             return
         try:
@@ -261,7 +283,7 @@ class HttpUpstream:
         self._timeouts = timeouts
         # What must not come back in an error's text: the key, and where we call.
         self._secrets = (*secrets, parts.netloc, parts.hostname or "")
-        self._connections = Connections(base_url, timeouts.connect_s)
+        self._connections = Connections(base_url, timeouts.connect_s, wall_s)
 
     async def open(self, call: Call) -> HttpOpened:
         """Send the call and wait for the head; see `Upstream.open`."""
@@ -272,19 +294,21 @@ class HttpUpstream:
             opened, status = await self._ask(head % (path.encode(), lines, len(call.body)), call)
         except FOREIGN as error:
             raise translated(self.name, error) from None
-        if status == 200:
+        if status in ANSWERS:
             return opened
         raise await self._failure(opened, status)
 
     async def _ask(self, head: bytes, call: Call) -> tuple[HttpOpened, int]:
         """Return the call with its answer's status.
 
-        A kept connection may be closed by the other side just then. When not a byte has come on it, the request is
-        sent once more, on a new one (RFC 9112, section 9.3.1).
+        A kept connection may be closed by the other side just then. When it ends at once and not a byte has come on it,
+        the request is sent once more, on a new one (RFC 9112, section 9.3.1).
         """
+        loop = asyncio.get_running_loop()
         kept = self._connections.take_idle()
         while True:
             connection = kept or await self._connections.make()
+            asked_s = loop.time()
             opened = HttpOpened(
                 self.name, connection, self._connections, self._timeouts, stream=call.stream
             )
@@ -292,7 +316,7 @@ class HttpUpstream:
                 return opened, await opened.ask(head, call.body)
             except ClosedEarly:
                 opened.release()
-                if kept is None or connection.heard:
+                if kept is None or connection.heard or loop.time() - asked_s > REUSE_S:
                     raise
                 kept = None  # others may be closed too, and each further try is a request
             except BaseException:
@@ -312,9 +336,8 @@ class HttpUpstream:
         finally:
             headers = opened.headers()
             await opened.close()
-        now_s = time.time()  # noqa: TID251 - a Retry-After may be a date
         return upstream_failure(
-            status, headers, bytes(body[:MAX_ERROR_BODY]), now_s, secrets=self._secrets
+            status, headers, bytes(body[:MAX_ERROR_BODY]), wall_s(), secrets=self._secrets
         )
 
     async def close(self) -> None:

@@ -6,13 +6,24 @@ import zlib
 from collections.abc import Iterator
 
 STEP = 2**20  # [bytes] inflated at once: a bomb is found out by who counts them
-PLAIN = ("", "identity")
+# The registered codings that change bytes (IANA, "HTTP Content Coding Registry", 2026-11). Servers also put other words
+# into `Content-Encoding` ("utf-8", "none"), which say nothing of the body.
+CODINGS = frozenset({
+    "aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress", "x-gzip",
+    "zstd",
+})  # fmt: skip
 MAGIC = b"\x1f\x8b"  # of a gzip member: a body may have several
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class Garbled(Exception):
     """The body is not in the encoding that its head says, or not whole."""
+
+
+def coding(said: str) -> str:
+    """Return what a `Content-Encoding` says of the body, lower case; "" when it is as it is."""
+    words = (word.strip() for word in said.lower().split(","))
+    return ", ".join(word for word in words if word in CODINGS)
 
 
 class Inflater:

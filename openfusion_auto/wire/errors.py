@@ -93,7 +93,10 @@ _WANTS: Mapping[str, re.Pattern[str]] = {
     UpstreamWants.SIGNATURE: re.compile(r"missing an? .{0,3}thought_?signature", re.IGNORECASE),
 }
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
-_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
+_AGAIN = re.compile(  # "11.054s", "250ms", "6m0s", "1h2m": as OpenAI's and Google's APIs say it
+    r"\b(?:try again|retry) in (?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:(\d{1,9}(?:\.\d{1,12})?) ?(ms|s))?",
+    re.IGNORECASE,
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
@@ -128,6 +131,8 @@ def upstream_failure(
     """
     wait_s = parse_retry_after(headers, now_s)
     if status == 429:
+        if wait_s is None:
+            wait_s = _wait_in(str(_said(body).get("message") or "")[: 4 * MESSAGE_LIMIT])
         return UpstreamRateLimited("The upstream's rate limit was reached.", retry_after_s=wait_s)
     if status in (401, 402, 403):
         return UpstreamDenied(f"The upstream refused our credentials or account ({status}).")
@@ -265,10 +270,12 @@ def _status_of(name: object) -> int:
 def _wait_in(message: str) -> float | None:
     """Return how long a rate limit's message says to wait [s]; None where it does not say."""
     found = _AGAIN.search(message)
-    if found is None:
+    if found is None or not any(found.groups()):
         return None
-    wait_s = _seconds(found[1], 1000.0 if found[2] == "ms" else 1.0)
-    return wait_s if wait_s is not None and wait_s <= RETRY_LIMIT_S else None
+    hours, minutes, seconds, unit = found.groups()
+    wait_s = int(hours or 0) * 3600.0 + int(minutes or 0) * 60
+    wait_s += float(seconds or 0) / (1000.0 if unit and unit.lower() == "ms" else 1.0)
+    return wait_s if wait_s <= RETRY_LIMIT_S else None
 
 
 def _is_of_roles(body: bytes) -> bool:

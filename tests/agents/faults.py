@@ -5,6 +5,7 @@
     503, 429, ...  that status           cut     the connection drops in the middle
     429ra          429, Retry-After 1    eof     the body ends in the middle, well-formed, without the last event
     ctx            the prompt too long   fail    the dialect's own error event in the middle
+    429in          429, 30 s in words
     html           200 with a page       hang    nothing more comes
     empty          an answer of nothing  badjson the arguments of a call are no JSON
 
@@ -24,8 +25,9 @@ from tests.agents.say import Event
 
 MARK = re.compile(r"\[\[fault:(\w+)(?:@(\w+))?:(\d+):([\w.-]+)\]\]")
 BREAKS = ("cut", "eof", "fail", "hang")
-KINDS = ("429ra", "ctx", "html", "empty", "badjson", *BREAKS)
+KINDS = ("429ra", "429in", "ctx", "html", "empty", "badjson", *BREAKS)
 PLACES = ("head", "first", "text", "call", "bare")
+WHEN = "Rate limit reached. Please try again in 30s."
 SAID = "the model fell over"
 TOO_LONG = {
     "chat": "This model's maximum context length is 1000 tokens, you sent 2000.",
@@ -89,7 +91,7 @@ def refusal(fault: Fault, dialect: str) -> dict[str, object]:
     """Return the body of a status, in OpenAI's shape and in Anthropic's at once."""
     code = "context_length_exceeded" if fault.kind == "ctx" else None
     kind = "invalid_request_error" if fault.status == 400 else "server_error"
-    said = TOO_LONG[dialect] if fault.kind == "ctx" else SAID
+    said = {"ctx": TOO_LONG[dialect], "429in": WHEN}.get(fault.kind, SAID)
     return {"type": "error", "error": {"message": said, "type": kind, "param": None, "code": code}}
 
 

@@ -1,13 +1,20 @@
 """Each check of doctor, good and bad."""
 
+import asyncio
+import contextlib
 import json
 import os
+import shutil
 import socket
+import sqlite3
+from types import SimpleNamespace
 
 import pytest
 
 from openfusion_auto.cli import checks
 from openfusion_auto.cli.common import load_settings
+from openfusion_auto.store.files import connect
+from tests.support.redis_server import RedisServer
 
 
 def of(name, found):
@@ -136,6 +143,42 @@ def test_the_state_folder_is_there_private_and_writable(folder, monkeypatch):
     assert checks.state_folder(folder / "a" / "b").status == "FAIL"
     (folder / "file").touch()
     assert checks.state_folder(folder / "file").status == "FAIL"
+
+
+def test_a_store_that_cannot_be_used_is_said_before_a_server_starts(folder, monkeypatch):
+    path = folder / "state" / "state.sqlite3"
+    assert list(checks.state_file(path)) == []
+    connect(path).close()
+    assert list(checks.state_file(path)) == []
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 999")
+    (newer,) = checks.state_file(path)
+    assert (newer.status, newer.todo[:7]) == ("FAIL", "upgrade")
+    path.write_bytes(b"no database " * 1000)
+    (junk,) = checks.state_file(path)
+    assert (junk.status, junk.detail) == ("FAIL", "state.sqlite3: file is not a database")
+    path.unlink()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=5_000_000))
+    (full,) = checks.state_file(path)
+    assert (full.status, full.detail[:4]) == ("WARN", "5 MB")
+
+
+@pytest.mark.parametrize(("bound", "said"), [(64, ["16 clients"]), (1024, []), (None, [])])
+def test_too_few_open_files_for_a_team_are_a_warning(monkeypatch, bound, said):
+    monkeypatch.setattr(checks, "allow_connections", lambda: bound)
+    found = list(checks.open_files())
+    assert [c.status for c in found] == ["WARN"] * len(said)
+    assert all(words in c.detail for words, c in zip(said, found, strict=True))
+
+
+def test_a_proxy_that_is_named_and_not_used_is_said_where_an_upstream_is_far(configured):
+    near = load_settings(None)
+    assert list(checks.proxies(near, {"HTTPS_PROXY": "http://u:secret@p:1"})) == []
+    configured(more='\n[[upstreams]]\nname = "far"\nbase_url = "https://far.invalid/v1"\n')
+    far = load_settings(None)
+    assert list(checks.proxies(far, {})) == []
+    (found,) = checks.proxies(far, {"https_proxy": "http://u:secret@p:1"})
+    assert found.detail == "HTTPS_PROXY is set and not used: far is called directly"
 
 
 @pytest.fixture
@@ -271,6 +314,27 @@ def test_several_workers_are_possible_or_not_and_it_says_what_they_share_through
     assert "OPENFUSION_REDIS_URL" in found.detail
     monkeypatch.setenv("OPENFUSION_REDIS_URL", "redis://127.0.0.1:1")
     assert "share through OPENFUSION_REDIS_URL" in of("workers", examine())[0].detail
+
+
+def test_a_redis_that_is_named_is_asked(configured, tmp_path, tool, monkeypatch):
+    configured()
+    assert of("redis", examine()) == []
+    monkeypatch.setenv("OPENFUSION_REDIS_URL", f"unix://:secret@{tmp_path}/nobody")
+    (gone,) = of("redis", examine())
+    assert (gone.status, "ConnectionError" in gone.detail) == ("WARN", True)
+    assert "secret" not in repr(gone)
+    monkeypatch.setenv("OPENFUSION_REDIS_URL", "127.0.0.1:6379")
+    (odd,) = of("redis", examine())
+    assert odd.status == "FAIL"
+
+    server = RedisServer(tool("redis-server"))
+    try:
+        asyncio.run(server.start())
+        monkeypatch.setenv("OPENFUSION_REDIS_URL", server.url)
+        (good,) = of("redis", examine())
+        assert good.status == "PASS"
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(

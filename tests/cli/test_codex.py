@@ -75,6 +75,19 @@ def test_status_says_it_for_people_too(run, file):
     assert "Note: profile work is active" in run("codex", "status").out
 
 
+def test_status_names_a_model_that_codex_own_menu_put_there(run, file):
+    """Picked in /model, it is saved as the default, and every request is a 404 from then on."""
+    run("codex", "enable-auto")
+    assert "enable-auto" not in run("codex", "status").out
+    file.write_text(file.read_text().replace('"openfusion/auto"', '"gpt-6.1-sol"'))
+    said = run("codex", "status")
+    assert said.code == 1
+    assert "Note: The model 'gpt-6.1-sol' does not exist." in said.out
+    assert "`openfusion codex enable-auto` sets it back" in said.out
+    run("codex", "enable-auto")
+    assert "(model openfusion/auto)" in run("codex", "status").out
+
+
 @pytest.mark.parametrize(
     ("text", "code", "mode"),
     [

@@ -214,7 +214,8 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(tmp_path
         await until(lambda: asyncio.sleep(0, len(done) > many + 20))
         stop.set()
         await asyncio.gather(*loads)
-        assert len(cut) <= 6  # one a client at most: what the dead one was answering
+        # What the dead one was answering, and once more what waited at its door: the kernel shuts that last.
+        assert len(cut) <= 12
         assert await server.metric("openfusion_worker_restarts_total") == 1
         assert await server.metric("openfusion_workers") == 2
         assert await server.stop() == 0

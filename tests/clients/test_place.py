@@ -19,16 +19,23 @@ USUAL = {
     "codex": ["/h/.codex/config.toml"],
     "continue": ["/h/.continue/config.yaml"],
     "crush": ["/h/.config/crush/crushrc"],
+    "goose": ["/h/.config/goose/custom_providers/openfusion.json"],
+    "kilo": ["/h/.config/kilo/kilo.json"],
     "opencode": ["/h/.config/opencode/opencode.json"],
     "pi": ["/h/.pi/agent/models.json"],
     "qwen-code": ["/h/.qwen/settings.json"],
+}
+ELSEWHERE = {
+    ("goose", "windows"): ["/h/AppData/Roaming/Block/goose/config/custom_providers/openfusion.json"]
 }
 
 
 @pytest.mark.parametrize("on", ["linux", "macos", "windows"])
 @pytest.mark.parametrize("name", [n for n in names() if n != "litellm"])
 def test_the_usual_place_is_known_on_every_system(name, on):
-    assert [p.as_posix() for p in locate(load(name), HOME, on)] == USUAL[name]
+    assert [p.as_posix() for p in locate(load(name), HOME, on)] == ELSEWHERE.get(
+        (name, on), USUAL[name]
+    )
 
 
 TOOLS = {

@@ -14,7 +14,8 @@ from openfusion_auto.errors import ConfigError
 from tests.support.pools import candidate, pool
 
 ALL = (
-    "aider", "claude-code", "cline", "codex", "continue", "crush", "litellm", "opencode", "pi", "qwen-code",
+    "aider", "claude-code", "cline", "codex", "continue", "crush", "goose", "kilo", "litellm", "opencode", "pi",
+    "qwen-code",
 )  # fmt: skip
 
 
@@ -63,6 +64,39 @@ def test_claude_code_gets_the_root_address_and_text_values():
     assert env["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:8787"
     assert all(isinstance(value, str) for value in env.values())
     assert "ANTHROPIC_API_KEY" not in env
+
+
+def test_claude_codes_menu_holds_nothing_that_the_router_lacks():
+    """Fable too: without it the menu offers its maker's; without 1M off, its Default takes the window for a million."""
+    env = json.loads(load("claude-code").targets[0].snippet(Values()))["env"]
+    families = {k: v for k, v in env.items() if re.fullmatch(r"ANTHROPIC_DEFAULT_[A-Z]+_MODEL", k)}
+    assert families.keys() == {
+        f"ANTHROPIC_DEFAULT_{name}_MODEL" for name in ("FABLE", "OPUS", "SONNET", "HAIKU")
+    }
+    assert set(families.values()) == {"openfusion/auto"}
+    assert env["ANTHROPIC_CUSTOM_MODEL_OPTION"] == "openfusion/fusion"
+    assert env["CLAUDE_CODE_DISABLE_1M_CONTEXT"] == "1"
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_a_client_is_told_whether_images_are_seen(images):
+    values = Values(images=images)
+    made = json.loads(load("opencode").targets[0].snippet(values))
+    model = made["provider"]["openfusion"]["models"]["openfusion/auto"]
+    seen = ["text", "image"] if images else ["text"]
+    assert (model["attachment"], model["modalities"]["input"]) == (images, seen)
+    made = json.loads(load("pi").targets[0].snippet(values))
+    assert made["providers"]["openfusion"]["models"][0]["input"] == seen
+    made = json.loads(load("aider").targets[1].snippet(values))
+    assert made["openai/openfusion/auto"]["supports_vision"] is images
+
+
+def test_one_model_behind_a_name_that_sees_images_is_enough():
+    blind = candidate("blind", offers=("tools",), roles=("fast",))
+    both = pool(blind, candidate("eye"))
+    assert spec.sees_images(both, "openfusion/auto")
+    assert not spec.sees_images(both, "openfusion/fast")
+    assert not spec.sees_images(pool(blind), "openfusion/auto")
 
 
 def test_opencode_names_provider_and_model():

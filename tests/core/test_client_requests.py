@@ -1,7 +1,8 @@
 """Real requests of named clients, as they stood on the wire: what is a call of their own, and what is a turn.
 
 `client_requests.jsonl` holds one request a line, from headless runs of Aider 0.86.2 and OpenCode 1.18.33 (2026-11-21)
-and a terminal's of Claude Code 2.1.330 (2026-11-26); paths are replaced, a long system prompt and list of tools are cut.
+and from terminals of Claude Code 2.1.330, OpenCode, Qwen Code 0.24.4
+and Continue 1.5.47 (2026-11-26); paths are replaced, a long system prompt and list of tools are cut.
 """
 
 import json
@@ -54,3 +55,13 @@ def test_an_agent_of_ones_own_that_watches_others_with_tools_is_none():
     task = task_of({**case, "body": {**case["body"], "tools": [tool]}})
     assert task.turn == "user"
     assert task.kind != "aux"
+
+
+def test_a_compaction_takes_thought():
+    (case,) = (c for c in CASES if c["client"] == "opencode, its compaction")
+    assert [e.signal for e in task_of(case).evidence] == ["kind.aux.compaction"]
+    assert task_of(case).complexity == "medium"
+    pi = "You are a context summarization assistant. Read a conversation between a user and an AI coding assistant."
+    _, asked = case["body"]["messages"]
+    body = {**case["body"], "messages": [{"role": "system", "content": pi}, asked]}
+    assert task_of({**case, "body": body}).turn == "aux"

@@ -40,6 +40,10 @@ DATA = {
     "openfusion_auto/_data/adapters/continue/template.yaml",
     "openfusion_auto/_data/adapters/crush/adapter.toml",
     "openfusion_auto/_data/adapters/crush/template.sh",
+    "openfusion_auto/_data/adapters/goose/adapter.toml",
+    "openfusion_auto/_data/adapters/goose/template.json",
+    "openfusion_auto/_data/adapters/kilo/adapter.toml",
+    "openfusion_auto/_data/adapters/kilo/template.json",
     "openfusion_auto/_data/adapters/litellm/adapter.toml",
     "openfusion_auto/_data/adapters/litellm/template.yaml",
     "openfusion_auto/_data/adapters/opencode/adapter.toml",
@@ -186,7 +190,7 @@ def test_the_installed_adapters_are_found(installed, tmp_path):
     said = json.loads(run([installed / "openfusion", "adapter", "codex", "--json"], tmp_path))
     assert said["start"] == "codex"
     listed = json.loads(run([installed / "openfusion", "adapter", "list", "--json"], tmp_path))
-    assert len(listed["data"]) == 10
+    assert len(listed["data"]) == 12
 
 
 def test_the_installed_command_shows_its_help(installed, tmp_path):

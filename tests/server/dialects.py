@@ -62,6 +62,7 @@ class Says:
     sleep_s: float = 0.0  # before the answer; of a stream, behind its head
     sound: int = 0  # of a chat upstream: tokens of its input that are sound
     untold: bool = False  # a chat or Responses upstream says nothing of usage
+    judged: tuple[object, ...] = ()  # a messages upstream's `safeguard_results`
     where: str = ""  # a messages upstream: where it says that it computed its answer
     tier: str = ""  # the service tier it says it comes from, in OpenAI's words
     pictures: tuple[str, ...] = ()  # of a chat upstream: addresses, as OpenRouter sends them
@@ -339,7 +340,8 @@ def _message_usage(says):
 
 def _message(says, model):
     made = claude.message(*_content(says), stop=_stop(says), model=model)
-    return {**made, "usage": _message_usage(says)}
+    judged = {"safeguard_results": list(says.judged)} if says.judged else {}
+    return {**made, "usage": _message_usage(says), **judged}
 
 
 def _blocks(says, model):
@@ -364,7 +366,10 @@ def _blocks(says, model):
     for block in says.extra:
         found += claude.block(index, block)
         index += 1
-    found += claude.end(_stop(says), usage={"output_tokens": 7})
+    ended, stopped = claude.end(_stop(says), usage={"output_tokens": 7})
+    if says.judged:
+        ended["delta"]["safeguard_results"] = list(says.judged)
+    found += [ended, stopped]
     return claude.sse(*found)
 
 

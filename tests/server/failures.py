@@ -124,8 +124,11 @@ PHASES: dict[str, tuple[Case, ...]] = {
         Case("400, the prompt too long", Fault("ctx"), (400, "context_length_exceeded")),
         *(Case(n, Fault(n), (502, "upstream_denied")) for n in ("401", "402", "403")),
         Case("404", Fault("404"), (404, "model_not_found")),
+        Case("408", Fault("408"), (502, "upstream_unavailable"), tries=2),
+        Case("413", Fault("413"), (413, REJECTED)),
         Case("422", Fault("422"), (422, REJECTED)),
         Case("429", Fault("429"), LIMITED, tries=2, retry_after="1"),
+        Case("429, a time in its words", Fault("429in"), LIMITED, retry_after="30"),
         Case("429, `Retry-After: 1`", Fault("429ra"), LIMITED, tries=2, retry_after="1"),
         *(Case(n, Fault(n), (502, "upstream_unavailable"), tries=2) for n in ("500", "502")),
         *(Case(n, Fault(n), (503, "upstream_unavailable"), tries=2) for n in ("503", "529")),
@@ -173,12 +176,14 @@ CASES = tuple(case for cases in PHASES.values() for case in cases)
 OPENAI = {
     400: "invalid_request_error",
     404: "invalid_request_error",
+    413: "invalid_request_error",
     422: "invalid_request_error",
     429: "rate_limit_error",
 }
 ANTHROPIC = {
     400: "invalid_request_error",
     404: "not_found_error",
+    413: "request_too_large",
     422: "invalid_request_error",
     429: "rate_limit_error",
     502: "api_error",

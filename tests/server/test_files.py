@@ -32,7 +32,14 @@ def test_a_low_bound_is_raised_and_the_hard_one_is_kept():
 def test_a_bound_that_is_high_enough_stays(monkeypatch, soft):
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", lambda *_args: pytest.fail("changed"))
-    assert files.allow_connections() == soft
+    assert files.allow_connections() == (None if soft == resource.RLIM_INFINITY else soft)
+
+
+@pytest.mark.parametrize(
+    ("bound", "clients"), [(None, None), (4, 1), (64, 16), (1024, 480), (files.WANTED, 32_736)]
+)
+def test_each_client_has_room_for_an_upstream_and_the_server_for_itself(bound, clients):
+    assert files.most_clients(bound) == clients
 
 
 def test_a_system_that_refuses_leaves_it_as_it_was(monkeypatch):

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import errno
 import json
 import logging
 import re
@@ -437,6 +438,17 @@ async def test_an_error_of_ours_tells_neither_client_nor_log_its_text(router, ca
     assert name == reply.headers["x-request-id"]
     assert record.exc_info is None
     assert UPSTREAM_KEY not in reply.shown + caplog.text
+
+
+async def test_that_no_more_files_can_be_opened_is_no_defect_and_passes(router, monkeypatch):
+    def full(*_):
+        raise OSError(errno.EMFILE, "Too many open files", "/a/path")
+
+    monkeypatch.setattr(models, "listing", full)
+    reply = await first(router, request("GET", "/v1/models/a"))
+    assert (reply.status, reply.error["code"]) == (503, "overloaded")
+    assert reply.headers["retry-after"] == "1"
+    assert "/a/path" not in reply.shown
 
 
 async def test_the_http_librarys_log_keeps_the_kind_of_an_error_and_plain_lines():

@@ -263,13 +263,15 @@ async def test_a_session_has_its_own_budget(tmp_path, path):
     dear = [candidate(price_usd_per_mtok=price, max_output_tokens=1000)]
     async with serving(tmp_path, candidates=dear, limits={"usd_per_session": 0.12}) as router:
 
-        async def ask(session):
-            return await send(router, body(path), path=path, headers={"x-session-id": session})
+        async def ask(session, agent=None):
+            headers = {"session-id": session, "thread-id": agent or session}
+            return await send(router, body(path), path=path, headers=headers)
 
         served = 0
         while (reply := await ask("one")).status == 200:
             served += 1
         assert 0 < served < 100
+        assert (await ask("one", "a sub-agent's")).status == 429
         assert reply.status == 429
         assert error_of(reply, path) in ("insufficient_quota", "rate_limit_error")
         assert "this session" in json.dumps(reply.body)

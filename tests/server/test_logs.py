@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.config.schema import LogSection
 from openfusion_auto.server import logs
-from openfusion_auto.server.logs import JsonLines, TextLines, set_up, unhandled
+from openfusion_auto.server.logs import JsonLines, TextLines, Unhandled, set_up
 from tests.server.conftest import candidate
 
 CANARY = "canary-8f3a1c5e7b9d2046"
@@ -76,12 +76,26 @@ def test_the_section_says_form_level_and_access(restored, capsys):
 
 
 def test_what_nobody_waits_for_is_said_without_its_text(caplog):
+    unhandled = Unhandled(lambda: 0.0)
     unhandled(None, {"message": "Task failed", "exception": ValueError(CANARY)})
     unhandled(None, {"message": "Odd"})
     assert [r.getMessage() for r in caplog.records] == [
         "Task failed (ValueError)",
         "Odd (no exception)",
     ]
+
+
+def test_the_same_is_said_once_a_minute(caplog):
+    moments = [0.0]
+    unhandled = Unhandled(lambda: moments[-1])
+    for moment in (0.0, 0.1, 59.0, 61.0):
+        moments.append(moment)
+        for message in ("no more files", "another"):
+            unhandled(None, {"message": message, "exception": OSError(CANARY)})
+    assert len(caplog.records) == 4
+    for number in range(3 * logs.SAID_KEPT):
+        unhandled(None, {"message": f"{number}"})
+    assert len(unhandled._said) <= logs.SAID_KEPT
 
 
 # -- a secret shows up nowhere ---------------------------------------------------------------------------------------

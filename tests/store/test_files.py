@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from openfusion_auto.store import files
-from openfusion_auto.store.files import Reading, connect, file_in, identity, reason
+from openfusion_auto.store.files import Reading, connect, damage, file_in, identity, reason
 
 
 def mode(path):
@@ -168,3 +168,16 @@ def test_a_reading_that_fails_is_followed_by_one_of_a_new_connection(tmp_path):
         reading.rows("SELECT 1 FROM nowhere")
     assert reading.rows(COUNT) == [(0,)]
     reading.close()
+
+
+def test_damage_is_found_and_nothing_is_changed(tmp_path, monkeypatch):
+    path = tmp_path / "state.sqlite3"
+    connect(path).close()
+    assert damage(path, lambda: False) is None
+    content = bytearray(path.read_bytes())
+    content[4096 * 2 : 4096 * 12] = b"\xa5" * 4096 * 10
+    path.write_bytes(content)
+    assert damage(path, lambda: False) == "database disk image is malformed"
+    assert path.read_bytes() == content
+    monkeypatch.setattr(files, "STEPS", 1)
+    assert damage(path, lambda: True) is None  # it took too long to say

@@ -11,6 +11,7 @@ from openfusion_auto.store.redis import Link, Status
 from tests.support.redis_server import PATIENT_S, redis_server
 
 SCRIPT = "return ARGV[1] .. KEYS[1]"
+WRITES = "redis.call('SET', KEYS[1], ARGV[1]); return ARGV[1]"
 
 
 def link(url, wait_s=PATIENT_S):
@@ -51,6 +52,24 @@ async def test_gone_is_said_once_and_asks_nobody_until_it_is_back(tool, caplog):
     assert len(said) == 2
     assert "does not answer" in said[0]
     assert "answers again" in said[1]
+
+
+async def test_one_that_takes_nothing_is_not_back_for_saying_hello(tool, caplog):
+    caplog.set_level(logging.WARNING)
+    async with redis_server(tool("redis-server")) as server:
+        way = link(server.url)
+        await way.ask(lambda r: r.config_set("maxmemory", 1))
+        assert await way.script(WRITES, ["k"], "x") is None
+        await way.probe()
+        assert way.status().state == "local"
+        assert await way.look() == "OutOfMemoryError"
+        await way._redis.config_set("maxmemory", 0)
+        await way.probe()
+        assert way.status().state == "shared"
+        assert await way.script(WRITES, ["k"], "x") == "x"
+        assert await way.look() is None
+        await way.close()
+    assert len([r for r in caplog.records if r.name == "openfusion.redis"]) == 2
 
 
 async def test_who_answers_nothing_costs_a_quarter_of_a_second_once(tmp_path):

@@ -231,6 +231,15 @@ async def test_an_answer_that_comes_before_the_request_is_out_ends_the_sending(c
     assert not connection.usable
 
 
+async def test_a_refusal_is_heard_though_its_upstream_reads_no_further(connection, peer):
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig"
+    peer.script = [("early", refusal, 1.5)]
+    async with asyncio.timeout(1.2):
+        assert await asked(connection, b"x" * 20_000_000) == b"big"
+    assert not connection.usable
+    connection.close()
+
+
 async def test_a_break_while_sending_is_told(connection, peer):
     peer.script = [("early", RESET)]
     with pytest.raises(ClosedEarly):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 import time
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -100,25 +102,45 @@ async def test_nobody_there_is_an_error():
         await Connections(closed_url(), 1.0).make()
 
 
-async def test_finding_the_host_is_part_of_the_time_to_connect(monkeypatch):
-    async def never(*_args, **_kwargs):
-        await asyncio.Event().wait()
+async def test_finding_the_host_is_part_of_the_time_to_connect(peer, monkeypatch):
+    answered = threading.Event()
+    asked = []
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
-    with pytest.raises(TimeoutError):
-        await Connections("http://slow.invalid", 0.05).make()
+    def slow(host, port, **_kwargs):
+        asked.append(host)
+        answered.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    connections = Connections(peer.url.replace("127.0.0.1", "slow.invalid"), 0.05)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await connections.make()
+    answered.set()
+    async with asyncio.timeout(30):
+        while not connections._addresses:
+            await asyncio.sleep(0.01)
+    (await connections.make()).close()
+    assert asked == ["slow.invalid"]  # an answer that is late counts for whoever comes then
+
+
+async def test_a_name_that_cannot_be_one_is_no_address(monkeypatch):
+    def encode(host, *_args, **_kwargs):
+        return host.encode("idna")
+
+    monkeypatch.setattr(socket, "getaddrinfo", encode)
+    with pytest.raises(socket.gaierror):
+        await Connections(f"http://{'a' * 64}.invalid", 1.0).make()
 
 
 async def test_a_name_is_looked_up_once_for_many(peer, monkeypatch):
-    loop = asyncio.get_running_loop()
     asked = []
 
-    async def counted(host, port, **kwargs):
+    def counted(host, port, **kwargs):
         asked.append(host)
-        await asyncio.sleep(0.01)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(loop, "getaddrinfo", counted)
+    monkeypatch.setattr(socket, "getaddrinfo", counted)
     connections = Connections(peer.url.replace("127.0.0.1", "models.invalid"), 1.0)
     made = await asyncio.gather(*(connections.make() for _ in range(20)))
     assert asked == ["models.invalid"]
@@ -126,12 +148,41 @@ async def test_a_name_is_looked_up_once_for_many(peer, monkeypatch):
         connection.close()
 
 
+async def test_after_a_host_was_not_reached_it_is_looked_up_anew(peer, monkeypatch):
+    moved = iter([closed_url(), peer.url, peer.url])
+    asked = []
+
+    def find(host, _port, **_kwargs):
+        asked.append(host)
+        port = urlsplit(next(moved)).port
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    connections = Connections("http://models.invalid", 1.0)
+    with pytest.raises(OSError):
+        await connections.make()
+    for _ in range(2):
+        (await connections.make()).close()
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+async def test_one_that_was_kept_while_the_machine_slept_is_not_used(peer, jump_s):
+    moments = [1e9]
+    connections = Connections(peer.url, 1.0, lambda: moments[-1])
+    connections.give_back(await used(connections))
+    moments.append(1e9 + jump_s)
+    assert connections.take_idle() is None
+    await peer.settled(0)
+    connections.close()
+
+
 async def test_a_dead_address_holds_the_next_one_up_for_a_moment_only(peer, monkeypatch):
-    async def both(host, port, **kwargs):
+    def both(host, port, **kwargs):
         dead = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 9, 0, 0))
         return [dead, (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    monkeypatch.setattr(socket, "getaddrinfo", both)
     connection = await Connections(peer.url.replace("127.0.0.1", "two.invalid"), 1.0).make()
     connection.close()
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
+import socket
 import ssl
 
 import pytest
@@ -187,6 +189,12 @@ async def test_a_status_other_than_200_is_an_error_of_its_kind(upstream, peer, s
     assert len(peer.requests) == 1
 
 
+@pytest.mark.parametrize("status", [b"201 Created", b"203 Non-Authoritative Information"])
+async def test_an_answer_to_a_post_may_say_that_it_was_made(upstream, peer, status):
+    peer.script = [(ok(b'{"it": 1}').replace(b"200 OK", status),)]
+    assert await whole(await upstream.open(call())) == b'{"it": 1}'
+
+
 async def test_retry_after_is_kept(upstream, peer):
     peer.script = [(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",)]
     with pytest.raises(UpstreamRateLimited) as caught:
@@ -220,6 +228,7 @@ async def test_of_an_endless_error_body_the_beginning_is_read(upstream, peer, mo
         (NotHttp(), UpstreamBroken),
         (Garbled(), UpstreamBroken),
         (ssl.SSLError("bad"), UpstreamUnreachable),
+        (socket.gaierror(-2, "Name or service not known"), UpstreamUnreachable),
         (ConnectionResetError(), UpstreamUnreachable),
         (OSError(111, "127.0.0.1 refused"), UpstreamUnreachable),
     ],
@@ -229,6 +238,25 @@ def test_every_foreign_exception_becomes_ours(foreign, ours):
     assert type(error) is ours
     assert error.message.startswith("upstream relay: ")
     assert "127.0.0.1" not in error.message
+
+
+def refused(code, words):
+    error = ssl.SSLCertVerificationError(1, f"certificate verify failed: {words}")
+    error.verify_code, error.verify_message = code, words
+    return error
+
+
+def test_why_a_certificate_is_refused_is_said_without_the_host():
+    old = translated("relay", refused(10, "certificate has expired"))
+    assert old.message.endswith("its certificate is refused (certificate has expired)")
+    other = translated("relay", refused(62, "Hostname mismatch, certificate is not valid for 'h'."))
+    assert other.message.endswith("its certificate is another host's")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_that_we_cannot_open_a_connection_is_no_fault_of_the_upstreams(number):
+    error = translated("relay", OSError(number, "Too many open files"))
+    assert (error.scope, error.status, error.retry_after_s) == ("operator", 503, 1.0)
 
 
 async def test_nobody_there_is_unreachable():
@@ -323,7 +351,13 @@ async def test_a_stream_that_is_a_bomb_is_not_inflated_beyond_the_bound(
         await whole(await upstream.open(call(stream=True)))
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br"])
+@pytest.mark.parametrize("said", ["UTF-8", "none", "identity", ""])
+async def test_words_that_are_no_encoding_say_nothing_of_the_body(upstream, peer, said):
+    peer.script = [(ok(b'{"it": 1}', "application/json", f"Content-Encoding: {said}"),)]
+    assert await whole(await upstream.open(call())) == b'{"it": 1}'
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip"])
 async def test_an_encoding_that_is_broken_or_unknown_is_an_error(upstream, peer, encoding):
     peer.script = [(ok(b"\x1f\x8b junk", "application/json", f"Content-Encoding: {encoding}"),)]
     with pytest.raises(UpstreamBroken, match="encoding"):
@@ -380,6 +414,17 @@ async def test_a_new_connection_that_is_closed_is_an_error_and_nothing_is_sent_t
 
 async def test_once_a_byte_has_come_nothing_is_sent_twice(upstream, peer):
     peer.script = [(ok(),), (b"HTTP/1.1 200", CLOSE)]
+    await whole(await upstream.open(call()))
+    with pytest.raises(UpstreamUnreachable):
+        await upstream.open(call())
+    assert len(peer.requests) == 2
+
+
+async def test_a_kept_connection_that_ends_after_work_on_the_request_is_an_error(
+    upstream, peer, monkeypatch
+):
+    monkeypatch.setattr(http, "REUSE_S", 0.02)
+    peer.script = [(ok(),), (0.06, CLOSE)]
     await whole(await upstream.open(call()))
     with pytest.raises(UpstreamUnreachable):
         await upstream.open(call())

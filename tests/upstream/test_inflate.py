@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.upstream.inflate import STEP, Garbled, Inflater
+from openfusion_auto.upstream.inflate import STEP, Garbled, Inflater, coding
 
 TEXT = b"data: one and two\n\n" * 50
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [("GZIP", "gzip"), ("gzip, identity", "gzip"), ("utf-8", ""), ("br , gzip", "br, gzip")],
+)
+def test_only_what_changes_bytes_counts(said, means):
+    assert coding(said) == means
 
 
 def raw_deflate(data):

@@ -326,11 +326,23 @@ def test_a_prompt_that_is_too_long_is_told_with_its_numbers_alone(names):
 
 @pytest.mark.parametrize(
     ("words", "wait_s"),
-    [("Please try again in 11.054s.", 11.054), ("try again in 250ms", 0.25), ("try later", None)],
+    [
+        ("Please try again in 11.054s.", 11.054),
+        ("try again in 250ms", 0.25),
+        ("Please try again in 6m0s. Visit", 360.0),
+        ("try again in 1h2m3.5s", 3723.5),
+        ("try again in 4m", 240.0),
+        ("Please retry in 39.123456789s.", 39.123456789),
+        ("try again in a while", None),
+        ("try again in 999999999h", None),
+        ("try later", None),
+    ],
 )
 def test_the_wait_that_a_rate_limit_tells_in_its_words_is_kept(words, wait_s):
     found = told_failure({"code": "rate_limit_exceeded", "message": words}, "it broke")
     assert found.retry_after_s == wait_s
+    assert failure(429, said(words)).retry_after_s == wait_s
+    assert failure(429, said(words), Retry_After="7").retry_after_s == 7.0
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from openfusion_auto.evals.compat.outcome import Unknown, Wrong
 from openfusion_auto.upstream.connection import ClosedEarly, Connection, Cut, NotHttp
 from openfusion_auto.upstream.connections import Connections
 from openfusion_auto.upstream.http import PATH_SAFE, fields, with_more
-from openfusion_auto.upstream.inflate import PLAIN
+from openfusion_auto.upstream.inflate import coding
 from openfusion_auto.upstream.registry import ANTHROPIC_VERSION
 from openfusion_auto.wire.sse import Frame, SseReader
 
@@ -142,7 +142,7 @@ def head_of(target: Target, dialect: Dialect | None, path: str, body: bytes | No
 async def read_answer(connection: Connection) -> Answer:
     """Read an answer to its end."""
     sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in connection.fields}
-    if sent.get("content-encoding", "").strip().lower() not in PLAIN:
+    if coding(sent.get("content-encoding", "")):
         raise Wrong("the answer is compressed, and plain bytes were asked for")
     raw = bytearray()
     while chunk := await connection.read():
