@@ -42,6 +42,8 @@ class Pair(NamedTuple):
 def best_pair(ranking: tuple[Score, ...], check: Check | None) -> Pair | None:
     """Return the pair of different candidates with the highest value; None when there are not two.
 
+    Of a session that is stuck the best-ranked one answers first, whatever a pair without it were worth.
+
     Args:
         ranking: All of one table, best first.
         check: How good the check is; None = `CHECK`. `gain` is the value above that of the best single one, in
@@ -64,6 +66,8 @@ def best_pair(ranking: tuple[Score, ...], check: Check | None) -> Pair | None:
     value = rest[:, None] + skill * solved
     value = value - table.rate * (cost[:, None] + rejected * cost[None, :])
     np.fill_diagonal(value, -np.inf)
+    if table.held:  # the ranking says who goes on with a session that is stuck
+        value[1:], single = -np.inf, single[:1]
     i, j = divmod(int(np.argmax(value)), n)
     return Pair(
         ranking[i].candidate,

@@ -32,6 +32,7 @@ PATHS = (
     "/v1/status",
     "/nothing",
 )
+HTML = "text/html,application/xhtml+xml,*/*"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -156,10 +157,15 @@ async def everything(router):
         found.append(
             await send(
                 router, body if method == "POST" else None, method=method, path=f"/..{path}",
-                headers={"Accept": "text/html,application/xhtml+xml,*/*"},
+                headers={} if path == "/" else {"Accept": HTML},  # there it leads a browser to the page
             )
         )  # fmt: skip
     return found
+
+
+async def test_s54_from_the_root_a_browser_is_led_to_our_own_page_and_told_nothing(router):
+    reply = await send(router, None, method="GET", path="/../", headers={"Accept": HTML})
+    assert (reply.status, reply.headers["location"], reply.raw) == (303, "/ui", b"")
 
 
 async def test_s51_what_a_model_or_client_says_comes_as_json_never_as_a_page(router):
