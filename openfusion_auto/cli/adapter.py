@@ -78,9 +78,10 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print the difference and write nothing."
 )
 client_argument = click.argument("client", metavar="CLIENT", shell_complete=complete.clients)
-ABOUT_ALL = (mcp_option, json_option, url_option, model_option, config_option)
-LOOKING = (client_argument, *ABOUT_ALL[:-1], file_option, config_option)
-CHANGING = (*LOOKING[:-1], dry_run_option, config_option)
+ABOUT = (mcp_option, json_option, url_option, model_option)
+ABOUT_ALL = (*ABOUT, config_option)
+LOOKING = (client_argument, *ABOUT, file_option, config_option)
+CHANGING = (client_argument, *ABOUT, file_option, dry_run_option, config_option)
 
 
 @dataclass(frozen=True, slots=True)

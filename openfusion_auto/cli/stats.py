@@ -200,26 +200,31 @@ def learned_rows(place: Place) -> list[dict[str, object]]:
     from openfusion_auto.core.types import KINDS
 
     settings = place.settings.config.learn
-    rows: list[dict[str, object]] = []
+    groups: dict[tuple[str, str], dict[str, lessons.Tally]] = {}
     for name, kept in place.store.load(lessons.Tally, 0.0) if place.store else ():
         key = lessons.key_of(name)
         tally = lessons.decayed(kept, place.now_s, settings.half_life_days * 86_400.0)
-        kind = next((k for k in KINDS if k == key.kind), None)
-        lifts: tuple[tuple[str, float], ...] = ()
+        groups.setdefault((key.project, key.kind), {})[key.candidate] = tally
+    rows: list[dict[str, object]] = []
+    for (project, named), tallies in sorted(groups.items()):
+        kind = next((k for k in KINDS if k == named), None)
+        lifts: dict[str, float] = {}
         if kind is not None and settings.enabled:
-            known = [(key.candidate, tally)]
-            lifts = lessons.lifts_of(known, place.settings.pool, kind, settings.max_lift)
-        rows.append(
+            pool, most = place.settings.pool, settings.max_lift
+            lifts = dict(lessons.lifts_of(tallies.items(), pool, kind, most))
+        rows += [
             {
-                "project": key.project,
-                "kind": key.kind,
-                "candidate": key.candidate,
+                "project": project,
+                "kind": named,
+                "candidate": name,
                 "good": round(tally.good, 3),
                 "bad": round(tally.bad, 3),
-                "lift": dict(lifts).get(key.candidate, 0.0),
+                "due": None if tally.due is None else round(tally.due, 3),
+                "lift": lifts.get(name, 0.0),
             }
-        )
-    return sorted(rows, key=lambda r: (str(r["project"]), str(r["kind"]), str(r["candidate"])))
+            for name, tally in sorted(tallies.items())
+        ]
+    return rows
 
 
 def spend_rows(found: Sequence[Spend]) -> dict[str, object]:

@@ -108,14 +108,18 @@ def show_learned(rows: list[Row], console: Console) -> None:
     emit()
     emit("learned from outcomes, by project:")
     table = new_table(
-        ("project", "kind", "candidate", "good", "bad", "lift"), ("good", "bad", "lift")
+        ("project", "kind", "candidate", "good", "bad", "due", "lift"),
+        ("good", "bad", "due", "lift"),
     )
     for row in rows:
         names = (text_of(row, name) for name in ("project", "kind", "candidate"))
-        table.add_row(*names, f"{row['good']:.1f}", f"{row['bad']:.1f}", f"{row['lift']:+.3f}")
+        due = "unknown" if row["due"] is None else f"{row['due']:.1f}"
+        counts = (f"{row['good']:.1f}", f"{row['bad']:.1f}", due)
+        table.add_row(*names, *counts, f"{row['lift']:+.3f}")
     console.print(table)
     emit(
-        "  lift: by how much a chance is moved; nothing below 5 signals, or while learn.enabled is false"
+        "  due: how many were expected to be good; lift: by how much a chance is moved, nothing below 5 signals "
+        "of a project and kind, or while learn.enabled is false"
     )
 
 

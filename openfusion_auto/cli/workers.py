@@ -41,7 +41,6 @@ GRACE_S = 15.0
 class Place:
     """An address that workers share: its sockets are bound and never listen, so that nobody else gets it."""
 
-    host: str
     port: int
     sockets: tuple[socket.socket, ...]
 
@@ -80,7 +79,7 @@ def place(host: str, port: int) -> Place:
         for one in held:
             one.close()
         raise
-    return Place(host, held[0].getsockname()[1], tuple(held))
+    return Place(held[0].getsockname()[1], tuple(held))
 
 
 def bind(one: socket.socket, family: int, address: Sequence[object], port: int) -> None:

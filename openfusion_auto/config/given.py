@@ -155,8 +155,7 @@ def system_keyring() -> Any:  # noqa: ANN401 - a package that may not be install
     """Return the system's keyring, None without the extra `keyring` or where the system has none that protects."""
     try:
         ring = importlib.import_module("keyring").get_keyring()
-        return (
-            ring if ring.priority >= 1 else None
-        )  # below that the package itself advises against it
+        # Below that the package itself advises against it.
+        return ring if ring.priority >= 1 else None
     except Exception:  # noqa: BLE001 - not installed, or it fails as each system does in its own way
         return None

@@ -205,7 +205,7 @@ class LearnSection(Section):
         default=14.0, gt=0, le=3650, description="a signal counts half after so many days"
     )
     max_lift: float = Field(
-        default=0.10,
+        default=0.20,
         ge=0,
         le=0.35,
         description="most that a candidate's chance is moved, as a share",

@@ -23,9 +23,8 @@ from openfusion_auto.core.types import Check, Score
 # What one model got wrong is hard for others too: their chance there over their chance anywhere. Between the front's
 # models 0.4 to 0.9, mostly near 0.7, on five recorded sets (OpenHands index, LiveCodeBench, LLMRouter).
 SAME_TROUBLE = 0.7
-CHECK = Check(
-    0.5, 0.9
-)  # a judge without running anything (CodeJudgeBench, arXiv 2507.10535), free checks before it
+# A judge without running anything (CodeJudgeBench, arXiv 2507.10535), free checks before it.
+CHECK = Check(0.5, 0.9)
 WORTH = 0.01  # gain that makes a cascade worth it: how good a check is, is itself not known so well
 MOST = 16  # best-ranked candidates that are tried as first and as mender
 
@@ -42,6 +41,8 @@ class Pair(NamedTuple):
 
 def best_pair(ranking: tuple[Score, ...], check: Check | None) -> Pair | None:
     """Return the pair of different candidates with the highest value; None when there are not two.
+
+    Of a session that is stuck the best-ranked one answers first, whatever a pair without it were worth.
 
     Args:
         ranking: All of one table, best first.
@@ -65,6 +66,8 @@ def best_pair(ranking: tuple[Score, ...], check: Check | None) -> Pair | None:
     value = rest[:, None] + skill * solved
     value = value - table.rate * (cost[:, None] + rejected * cost[None, :])
     np.fill_diagonal(value, -np.inf)
+    if table.held:  # the ranking says who goes on with a session that is stuck
+        value[1:], single = -np.inf, single[:1]
     i, j = divmod(int(np.argmax(value)), n)
     return Pair(
         ranking[i].candidate,

@@ -30,8 +30,8 @@ HARMLESS: frozenset[Kind] = frozenset({"test", "docs", "explain", "aux", "chat"}
 THOUGHTFUL = ("compaction", "memory", SAFETY_CHECK)
 # Added to the log-odds of high risk: missing one costs more than a check too many.
 HIGH_RISK_BIAS = 0.6
-# [characters] of words and pastes beyond which a text is not taken for a client's own call by its words alone: such
-# calls are bought by price, and a bug report that sounds like one must not be. Longer ones are known by `aux_calls.py`.
+# [characters] of words and pastes beyond which a text is not taken for a client's own call by its words alone: a bug
+# report that sounds like one must not be. Longer ones, and those that take thought, are known by `aux_calls.py`.
 MOST_GUESSED = 300
 REMEMBERED = 512  # standing tasks whose reading is kept in memory
 
@@ -56,7 +56,7 @@ def classify(facts: Facts) -> Verdict:
     if facts.closing:
         said = Evidence("kind.chat.closing", 5.0, "closes the task")
         return Verdict("chat", "low", "low", (said,))
-    return with_actions(weighed(Told.of(facts)), facts.calls)
+    return so_far(weighed(Told.of(facts)), facts)
 
 
 class Told(NamedTuple):
@@ -82,13 +82,15 @@ def weighed(told: Told) -> Verdict:
     )
     known = reading.model()
     judged = reading.judge(features_of(facts), known)
-    long = len(told.words) + told.pasted > MOST_GUESSED
-    chosen = {"kind": judged.best("kind", {KINDS.index("aux"): -math.inf} if long else {})}
+    hard = judged.best("complexity")
+    # Bought by price alone, so nothing that reads as work may be taken for one.
+    no_aux = hard > 0 or len(told.words) + told.pasted > MOST_GUESSED
+    chosen = {"kind": judged.best("kind", {KINDS.index("aux"): -math.inf} if no_aux else {})}
     kind = KINDS[chosen["kind"]]
     if kind not in HARMLESS:
         chosen["risk"] = judged.best("risk", {LEVELS.index("high"): HIGH_RISK_BIAS})
     if kind != "chat":
-        chosen["complexity"] = judged.best("complexity")
+        chosen["complexity"] = hard
     why = {"risk": [Evidence("risk.kind", 0.0, kind)]} if kind in HARMLESS else {}
     why |= reading.evidence(judged, known, tuple(chosen.items()))
     return Verdict(
@@ -97,6 +99,16 @@ def weighed(told: Told) -> Verdict:
         LEVELS[chosen.get("complexity", 0)],
         tuple(note for axis in reading.AXES for note in why.get(axis, ())),
     )
+
+
+def so_far(verdict: Verdict, facts: Facts) -> Verdict:
+    """Return what the words say of a task with what has come of it: its actions, and a try that failed."""
+    verdict = with_actions(verdict, facts.calls)
+    if not facts.rejected or verdict.complexity == LEVELS[-1]:
+        return verdict
+    harder = LEVELS[LEVELS.index(verdict.complexity) + 1]
+    note = Evidence(f"complexity.{harder}", 1.0, "the person says that it still fails")
+    return verdict._replace(complexity=harder, evidence=(*verdict.evidence, note))
 
 
 def with_actions(verdict: Verdict, calls: tuple[tuple[str, str], ...]) -> Verdict:
@@ -149,7 +161,7 @@ def task_of(
         rules: The operator's own, applied to what was read.
         said: What somebody else judged of the standing task: it stands for the reading of its words.
     """
-    verdict = classify(facts) if said is None else with_actions(said, facts.calls)
+    verdict = classify(facts) if said is None else so_far(said, facts)
     task = Task(
         kind=verdict.kind,
         risk=verdict.risk,

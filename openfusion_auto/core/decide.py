@@ -71,6 +71,7 @@ def decide(
         score, pool, rows, state=state, cost_quality=knob, locked=locked, stuck=stuck, weights=weights
     )  # fmt: skip
     ranking = scored(task)
+    reasons += moved_on(stuck, ranking, task)
     if task.lifts and ranking:
         reasons += lessons.told(ranking, scored(replace(task, lifts=())))
     choice = mode.choose(task, policy, ranking, pool)
@@ -115,9 +116,6 @@ def is_locked(task: Task, pool: Pool, rows: list[int], state: State, reasons: li
         reasons.append(f"{holder} cannot serve this turn: the session changes its model")
         return False
     if task.struggling and not state.pin.escalated:
-        reasons.append(
-            f"{holder} is stuck ({task.struggle}): the session may move to a stronger model, once"
-        )
         return False
     again = ", which was brought in for this task" if state.pin.escalated else ""
     reasons.append(f"a tool turn stays with {holder}{again}")
@@ -129,9 +127,21 @@ def escalating(task: Task, pool: Pool, state: State, *, locked: bool) -> str | N
 
     None, too, when the pool has it no more: then nobody can say who is stronger.
     """
-    if task.turn != "tool" or not task.struggling or locked or state.pin is None:
+    if task.turn == "aux" or not task.struggling or locked or state.pin is None:
         return None
     return state.pin.candidate if pool.get(state.pin.candidate) is not None else None
+
+
+def moved_on(stuck: str | None, ranking: tuple[Score, ...], task: Task) -> tuple[str, ...]:
+    """Say what became of a session whose model is stuck; nothing of another one."""
+    if stuck is None:
+        return ()
+    taken = ranking[0].candidate if ranking else stuck
+    if taken == stuck:
+        return (
+            f"{stuck} is stuck ({task.struggle}) and stays: nobody stronger is worth the price",
+        )
+    return (f"{stuck} is stuck ({task.struggle}): {taken} is brought in for this task",)
 
 
 def staying(ranking: tuple[Score, ...], task: Task, state: State) -> Staying | None:

@@ -134,7 +134,8 @@ def read_text(text: str) -> Reading:
         head, tail = rest[:WINDOW_HEAD], rest[-WINDOW_TAIL:]
         # Whole lines only: half a line may look like another kind of text.
         rest = (head.rpartition("\n")[0] or head) + "\n\n" + (tail.partition("\n")[2] or tail)
-    rest = _cut(rest)
+    whole = _cut(rest)
+    rest = whole.replace("\r\n", "\n")
     if "\n" not in rest:
         return Reading(_bounded([rest]), "", frozenset(), harness=False, text=rest)
     marks: set[str] = set()
@@ -153,7 +154,7 @@ def read_text(text: str) -> Reading:
         frozenset(marks),
         harness=False,
         pasted=pasted,
-        text=rest,
+        text=whole,
     )
 
 

@@ -20,6 +20,7 @@ from openfusion_auto.core.live import TTFT_HALF_MS
 from openfusion_auto.core.score import (
     PRICE,
     SKILL,
+    STUCK,
     WAIT,
     Table,
     Vector,
@@ -30,6 +31,7 @@ from openfusion_auto.core.words import sum_of
 # [points] a stated change goes so much beyond the point where two totals are equal: above what rounding does (1e-13).
 EPSILON = 5e-13
 VALUE_STEPS = 1e9  # in one: `score` rounds values to nine digits
+LEAST_GAP = 0.001  # [points] of a total that are told as a number
 LEAST_MS = 1.0  # [ms] a shorter time to the first token is not worth stating
 
 
@@ -127,6 +129,11 @@ def knob_flip(table: Table, row: int, decision: Decision) -> Flip | None:
     task, now, slopes = decision.task, decision.cost_quality, table.slopes
     quality = table.values @ np.array(table.quality)
     cheap = table.values[:, PRICE]
+    if table.held:  # only those that it leaves in the running can be first
+        out = table.values[:, STUCK] < table.values[0, STUCK]
+        if out[row]:
+            return None
+        quality = np.where(out, -np.inf, quality)
     inside = rates_of(quality.tolist(), cheap.tolist(), row)
     if inside is None:
         return None
@@ -173,18 +180,22 @@ def rates_of(quality: list[float], cheap: list[float], row: int) -> tuple[float,
 def why_not(loser: Score, decision: Decision) -> str:
     """Return one sentence: what would have to change for `loser` to be picked."""
     winner = decision.ranking[0]
-    behind = max(
-        zip(winner.terms, loser.terms, strict=True), key=lambda p: p[0].points - p[1].points
-    )
-    best, own = behind
-    text = (
-        f"{winner.total - loser.total:.3f} behind, most of it on {best.name} "
-        f"({own.value:.2f} against {best.value:.2f})"
-    )
+    text = behind(winner, loser)
     table = loser.table
     if isinstance(table, Table) and table.locked:
         return f"{text}; the session stays with {winner.candidate} while its tools run"
     return text + told(flips(loser, decision))
+
+
+def behind(winner: Score, loser: Score) -> str:
+    """Say by how much a candidate is behind, and where most of it was lost; of equals, what decided."""
+    gap = winner.total - loser.total
+    if gap <= 0:
+        return f"level with {winner.candidate}, whose id comes first"
+    lost = zip(winner.terms, loser.terms, strict=True)
+    best, own = max(lost, key=lambda p: p[0].points - p[1].points)
+    much = f"{gap:.3f}" if gap >= LEAST_GAP / 2 else f"less than {LEAST_GAP:g}"
+    return f"{much} behind, most of it on {best.name} ({own.value:.2f} against {best.value:.2f})"
 
 
 def told(found: Iterable[Flip]) -> str:

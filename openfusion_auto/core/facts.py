@@ -1,40 +1,28 @@
 """What a request is before anyone judges it: whose words, which task, which turn, what the tools said.
 
 A coding agent's request is mostly envelope. `read_facts` finds the standing task: the person's last words, or the ones
-before when the last only say "yes" or "continue". It reads a bounded part of whatever comes and never raises.
+before when the last only say "yes", "continue" or "still broken". It reads a bounded part of whatever comes and never
+raises.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openfusion_auto.core import envelope
 from openfusion_auto.core.aux_calls import Aux, find_aux
 from openfusion_auto.core.lexicon import word_set
+from openfusion_auto.core.outcomes import Outcome, is_result, struggle_of, tried
 from openfusion_auto.core.prompt import Message, Prompt
+from openfusion_auto.core.rejection import still_fails
 from openfusion_auto.core.types import Turn
 
-STRUGGLE_RUN = 3  # the same tool error so many times in a row: the session's model is stuck
-FAILED_EDITS = 2  # so many edits, each followed by a failing run, say the same
-OUTCOMES = 6  # tool results looked at, newest last
-RESULT_HEAD = 500  # [characters] of a tool result that are read, besides its tail
-RESULT_TAIL = 1_000
+REJECTED = 2  # times that a person says "still broken" of one task: the session's model is stuck
 CALL_CHARS = 2_000  # [characters] of one tool call that are looked at
 CALLS_CHARS = 8_000  # [characters] of all of them
 ACK_TOKENS = 8  # a longer answer than this says something of its own
 PROPOSAL_CHARS = 700  # [characters] of the assistant's last words that may hold its proposal
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one tool call came to. `fingerprint` names the error (equal errors, equal names); "" when it went well."""
-
-    tool: str
-    ok: bool
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +39,9 @@ class Facts:
         aux: The auxiliary call this is (also when a person typed it), or None.
         proposal: What the assistant proposed and the person agreed to, else "".
         closing: The last words end a task ("perfect, thanks") and ask for nothing.
-        outcomes: Tool results since the standing task, oldest first, bounded.
+        outcomes: Tool results since the standing task, oldest first, bounded; the newest alone where they went well.
         struggle: What says that the session's model is stuck, "" when nothing does.
+        rejected: How often the person said of the standing task that it is still not done.
         images: Pictures in the request.
         tool_calls: The history holds tool calls.
         calls: Names and arguments of the tool calls since the standing task, heads only, the newest last.
@@ -69,6 +58,7 @@ class Facts:
     closing: bool = False
     outcomes: tuple[Outcome, ...] = ()
     struggle: str = ""
+    rejected: int = 0
     images: int = 0
     tool_calls: bool = False
     calls: tuple[tuple[str, str], ...] = ()
@@ -154,15 +144,15 @@ def read_facts(prompt: Prompt) -> Facts:
     """Read a request. Pure, bounded, never raises."""
     messages = prompt.messages
     last, heard, tail_is_tool = _last_words(messages)
-    words, proposal, closing = heard, "", False
+    words, proposal, rejected, closing = heard, "", 0, False
     aux = find_aux(prompt, heard.words, messages[last].text if last >= 0 else "")
     if aux is None and last >= 0:
         asked = _assistant_asked(messages, last)
         answered = any(m.role == "assistant" for m in messages[:last])
         closing = answered and is_closing(heard.words, asked=asked)
         if not closing:
-            words, proposal = _standing_task(messages, last, heard, asked=asked)
-    outcomes = _outcomes(messages, last)
+            words, proposal, rejected = _standing_task(messages, last, heard, asked=asked)
+    outcomes = tried(messages, last)
     return Facts(
         turn=_turn(prompt, aux, tail_is_tool=tail_is_tool),
         words=words.words,
@@ -174,53 +164,18 @@ def read_facts(prompt: Prompt) -> Facts:
         proposal=proposal,
         closing=closing,
         outcomes=outcomes,
-        struggle=struggle_of(outcomes),
+        struggle=struggle_of(outcomes) or _told_again(rejected),
+        rejected=rejected,
         images=_count_images(messages),
         tool_calls=any(m.tool_calls for m in messages),
         calls=_calls(messages, last),
     )
 
 
-def struggle_of(outcomes: tuple[Outcome, ...]) -> str:
-    """Return what says that a model is stuck, "" when nothing does.
-
-    The same failure of the same tool `STRUGGLE_RUN` times in a row, or `FAILED_EDITS` edits in a row that were each
-    followed by a failing run.
-    """
-    run = outcomes[-STRUGGLE_RUN:]
-    if len(run) == STRUGGLE_RUN and not run[0].ok and len(set(run)) == 1:
-        return f"the same error {STRUGGLE_RUN} times"
-    tries = outcomes[-2 * FAILED_EDITS :]
-    edits, runs = tries[0::2], tries[1::2]
-    edited = all(o.ok and _EDITS.search(o.tool) for o in edits)
-    failed = all(not o.ok and not _EDITS.search(o.tool) for o in runs)
-    if len(tries) == 2 * FAILED_EDITS and edited and failed:
-        return f"it still fails after {FAILED_EDITS} edits"
-    return ""
-
-
-# Names of tools that change files, as the clients in `aux_calls.py` have them.
-_EDITS = re.compile(r"edit|write|patch|replace|create_file|insert", re.IGNORECASE)
-
-
 def _turn(prompt: Prompt, aux: Aux | None, *, tail_is_tool: bool) -> Turn:
     if aux is not None and (aux.with_tools or not (prompt.tools or tail_is_tool)):
         return "aux"
     return "tool" if tail_is_tool else "user"
-
-
-def is_result(message: Message) -> bool:
-    """A tool's result, whatever role it came in; some clients write results into user messages."""
-    if message.role == "tool" or message.tool_call_id is not None:
-        return True
-    return message.role == "user" and _TOLD_RESULT.match(message.text[:200]) is not None
-
-
-# Cline's and Roo's results in the user role; Aider's own reflections on an edit or a test that failed.
-_TOLD_RESULT = re.compile(
-    r"\s*(?:\[[a-z_]+(?: for '[^'\n]{0,150}'?)?\] Result:|\[ERROR\] |The LLM did not conform to the edit format|"
-    r"# \d+ SEARCH/REPLACE blocks? failed|# Fix any errors below|I ran this command:\s)"
-)
 
 
 def _last_words(messages: tuple[Message, ...]) -> tuple[int, envelope.Reading, bool]:
@@ -252,10 +207,13 @@ def _last_words(messages: tuple[Message, ...]) -> tuple[int, envelope.Reading, b
 
 def _standing_task(
     messages: tuple[Message, ...], last: int, heard: envelope.Reading, *, asked: bool
-) -> tuple[envelope.Reading, str]:
-    """Return the words that count and the assistant's proposal, when the last words only agree to it."""
-    if not (is_agreement(heard.words) or (asked and _is_short_answer(heard))) or heard.marks:
-        return heard, ""
+) -> tuple[envelope.Reading, str, int]:
+    """Return the words that count, the assistant's proposal when the last words only agree to it, and how often the
+    person said since that it still fails."""
+    rejected = int(still_fails(heard.words))
+    agreed = is_agreement(heard.words) or (asked and _is_short_answer(heard))
+    if not rejected and (heard.marks or not agreed):
+        return heard, "", 0
     for i in range(last - 1, -1, -1):
         message = messages[i]
         if message.role != "user" or is_result(message):
@@ -263,10 +221,16 @@ def _standing_task(
         if message.text[:80].lower().startswith(envelope.NEW_CODE_BASE):
             break
         reading = envelope.read_text(message.text)
-        if _says_nothing(message, reading):
-            continue
-        return reading, _proposal(messages, last)
-    return heard, ""
+        if still_fails(reading.words):
+            rejected += 1
+        elif not _says_nothing(message, reading):
+            return reading, "" if still_fails(heard.words) else _proposal(messages, last), rejected
+    return heard, "", 0
+
+
+def _told_again(rejected: int) -> str:
+    """Return what says that a model is stuck when the person said so often that it still fails, "" below `REJECTED`."""
+    return f"the person said {rejected} times that it still fails" if rejected >= REJECTED else ""
 
 
 def _says_nothing(message: Message, reading: envelope.Reading) -> bool:
@@ -320,80 +284,7 @@ def _proposal(messages: tuple[Message, ...], last: int) -> str:
     return str(offers[-1]) if offers else ""
 
 
-# -- tool results ----------------------------------------------------------------------------------------------------
-
-_EXIT = re.compile(
-    r"(?:exit(?:ed)?(?: with)?(?: code| status)?|exit_?code|return ?code|status)[\"']?\s*[:= ]\s*(-?\d{1,3})\b"
-)
-_COUNT_FAILED = re.compile(r"\b([1-9]\d{0,5}) (?:failed|failures?|failing|errors?)\b")
-_ERROR_LINE = re.compile(
-    r"^\W{0,4}(?:<?tool_use_error>?|error\b|errors?:|fatal\b|failed\b|failure\b|traceback \(most recent|"
-    r"\w*(?:error|exception): |"
-    r"panic: |command not found|no such file|permission denied|cannot |could not |unable to |invalid |not found)"
-    r"|: (?:command not found|no such file or directory|permission denied)$|^e   \S",
-    re.MULTILINE,
-)
-_START_CHARS = 160  # an error that does not stand in the first line counts only with an exit code or a traceback
-# One of these stands in every result that the patterns can call failed.
-_TROUBLE = (
-    *("error", "exit", "code", "status", "fail", "fatal", "panic", "exception", "traceback"),
-    *("not found", "no such", "denied", "cannot", "could not", "unable", "invalid", "\ne   "),
-)
-# "status: 204" is an HTTP status; exit codes end at 255, but nobody uses 200.
-_HTTP_FINE, _HTTP_BAD = 200, 400
-_VARIES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27,}|\d+")
-
-
-def read_outcome(tool: str, text: str) -> Outcome:
-    """Judge a tool's result by its exit code, else by a failed count, a traceback, or an error at its start.
-
-    Args:
-        tool: Name of the tool, "" when unknown.
-        text: The result; its head and tail are read.
-    """
-    cut = len(text) > RESULT_HEAD + RESULT_TAIL
-    seen = (text[:RESULT_HEAD] + "\n" + text[-RESULT_TAIL:] if cut else text).lower()
-    if not any(map(seen.__contains__, _TROUBLE)):
-        return Outcome(tool, ok=True)
-    codes = _EXIT.findall(seen)
-    start = seen.lstrip()[:_START_CHARS]
-    if codes:
-        code = int(codes[-1])
-        failed = code != 0 and not _HTTP_FINE <= code < _HTTP_BAD
-    else:
-        failed = bool(
-            _ERROR_LINE.match(start)
-            or "traceback (most recent call last)" in seen
-            or _COUNT_FAILED.search(seen[-400:])
-            or "command not found" in start
-            or '"is_error":true' in seen[:400].replace(" ", "")
-        )
-    return Outcome(tool, ok=not failed, fingerprint=_fingerprint(seen) if failed else "")
-
-
-def _fingerprint(folded: str) -> str:
-    """Name an error by the line that tells it, numbers and addresses left out: eight hexadecimal digits."""
-    lines = [line.strip() for line in folded.splitlines() if line.strip()]
-    telling = next((x for x in reversed(lines) if _ERROR_LINE.search(x)), lines[0] if lines else "")
-    plain = _VARIES.sub("#", telling[:200])
-    return f"{zlib.crc32(plain.encode('utf-8', 'surrogatepass')):08x}"
-
-
-def _outcomes(messages: tuple[Message, ...], last: int) -> tuple[Outcome, ...]:
-    found: list[Message] = []
-    for i in range(len(messages) - 1, last, -1):
-        if is_result(messages[i]):
-            found.append(messages[i])
-            if len(found) == OUTCOMES:
-                break
-    if not found:
-        return ()
-    names = _call_names(messages, last)
-    return tuple(read_outcome(names.get(m.tool_call_id or "", ""), m.text) for m in reversed(found))
-
-
-def _call_names(messages: tuple[Message, ...], last: int) -> Mapping[str, str]:
-    return {c.id: c.name for m in messages[last + 1 :] for c in m.tool_calls}
+# -- tool calls ------------------------------------------------------------------------------------------------------
 
 
 def _calls(messages: tuple[Message, ...], last: int) -> tuple[tuple[str, str], ...]:

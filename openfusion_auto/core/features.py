@@ -73,7 +73,8 @@ def features_of(facts: Facts) -> Features:
 
 
 def without_courtesy(text: str) -> str:
-    """Return a text without the please before or behind it: it asks for the same; unchanged when that is all it says.
+    """Return a text without the greeting and the please before or behind it: it asks for the same; unchanged when that
+    is all it says, or when a greeting is followed by a question, which may be talk.
 
     "Could you fix it?" is no question but asks to fix it, so its question mark goes too.
     """
@@ -83,6 +84,8 @@ def without_courtesy(text: str) -> str:
     rest = text[start : ended.start() if ended else len(text)]
     if begun and begun["could"]:
         rest = rest.rstrip(" ?\uff1f")
+    elif begun and begun["hello"] and is_question(rest):
+        return text
     return rest if len(_WORD.findall(rest)) > 1 or wide_length(rest) > 9 else text
 
 
@@ -94,8 +97,12 @@ _THANKS = (
     r"(?:(?:many )?thanks?(?: you)?(?: a lot| so much| in advance)?|thx|ty|cheers|danke(?: dir)?|"
     r"merci(?: d'avance)?|gracias|grazie|obrigad[oa]|bedankt|спасибо|谢谢|謝謝|ありがとう(?:ございます)?)"
 )
+_HELLO = (
+    r"(?P<hello>hey|hi|hello|hallo|hej|hola|bonjour|salut|ciao|olá|привет|你好|こんにちは)(?: there| all)?"
+    r"(?:\s*[,!.:\uff0c\u3002\uff01\u3001]\s*|\s+)"
+)
 _BEGUN = re.compile(
-    rf"(?:{_PLEASE}[\s,:]*|(?P<could>(?:could|can|would|will) you )(?:also |just |maybe |perhaps )?)+",
+    rf"(?:{_HELLO}|{_PLEASE}[\s,:]*|(?P<could>(?:could|can|would|will) you )(?:also |just |maybe |perhaps )?)+",
     re.IGNORECASE,
 )
 _ENDED = re.compile(rf"[\s,.;!\u3002\uff0c-]*(?<!\w)(?:{_PLEASE}|{_THANKS})[\s.!]*$", re.IGNORECASE)

@@ -7,28 +7,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from openfusion_auto.core import envelope
-from openfusion_auto.core.facts import is_result, read_outcome
+from openfusion_auto.core.outcomes import (
+    ARGUMENT_CHARS,
+    is_check,
+    is_edit,
+    is_result,
+    read_outcome,
+)
 from openfusion_auto.core.prompt import Message
 
 MOST_DOINGS = 60  # of one task, the newest
 MOST_BACK = 600  # [messages] that are looked back over
-ARGUMENT_CHARS = 1_500  # [characters] of a call's arguments that are looked at
 
-_EDIT_NAMES = re.compile(r"edit|write|patch|replace|create_file|insert", re.IGNORECASE)
-_EDIT_COMMANDS = re.compile(
-    r"\*\*\* Begin Patch|apply_patch|\bsed\s+-i|\bgit\s+apply\b|\bpatch\s+-p\d"
-)
-_RUN_NAMES = re.compile(
-    r"shell|bash|exec|run|command|terminal|test|process|cmd|powershell", re.IGNORECASE
-)
-# Tests, builds and checks, where a command begins. Others say little: grep ends with 1 when it finds nothing.
-_CHECKS = re.compile(
-    r"(?:^|[\"'`;&|(\[\n]\s*|\b(?:run|exec|npx|time|env|sudo|\w+=\S+)\s+)(?:\S*/)?(?:pytest|py\.test|tox|nox|jest|vitest|mocha|rspec|phpunit|ctest|tsc|mypy|pyright|ruff|"
-    r"eslint|make|gradlew?|mvnw?|bazel|rake|go(?:\s+(?:test|build|vet))|(?:cargo|npm|pnpm|yarn|bun|deno|dotnet|swift|mix|"
-    r"composer|zig|flutter|rails|npx|uv|poetry|manage\.py)(?:\s+run)?\s+[\w:-]*(?:test|build|check|lint|clippy|spec|jest)"
-    r"[\w:-]*|python[\d.]*\s+(?:-m\s+\w+|\S+\.py)|node\s+\S+\.[cm]?js)(?:[\s\"'`;&|)\],]|$)",
-    re.IGNORECASE,
-)
 # Aider has no tools: it edits in its answers, and comes back with what failed.
 _AIDER_EDIT = ">>>>>>> REPLACE"
 _AIDER_RUN = re.compile(r"\s*(?:I ran this command|# Fix any errors below)")
@@ -69,19 +59,6 @@ def doings(messages: Sequence[Message], start: int, end: int) -> tuple[Doing, ..
         elif is_result(message):
             name, arguments = calls.get(message.tool_call_id or "", ("", ""))
             edit = is_edit(name, arguments)
-            ok = read_outcome(name, message.text).ok and not message.failed
+            ok = not message.failed and read_outcome(name, message.text).ok
             found.append(Doing(edit, not edit and is_check(name, arguments), ok))
     return tuple(found[-MOST_DOINGS:])
-
-
-def is_edit(name: str, arguments: str) -> bool:
-    """Whether a tool call changes files."""
-    return bool(_EDIT_NAMES.search(name) or _EDIT_COMMANDS.search(arguments))
-
-
-def is_check(name: str, arguments: str) -> bool:
-    """Whether a tool call runs tests, a build or the like."""
-    if not _RUN_NAMES.search(name):
-        return False
-    # Arguments are JSON: an escaped line's end is one.
-    return "test" in name.lower() or bool(_CHECKS.search(arguments.replace("\\n", "\n")))

@@ -3,10 +3,12 @@
     bad    a run of tests or a build failed after its edits; the same tool error three times; the person took it back
     good   the task ended (a new one, thanks, a commit) after an edit and a run that passed
 
-A task gives whoever answered it at most one of each. Counts are kept by project, kind and candidate, halve with time,
-and move a candidate's chance by how far its rate lies from what its strength says, pulled to that by `PRIOR`; never by
-more than the operator allows, and not at all before there are `LEAST` of them. No text is kept: a project is a hash of
-who asks and where.
+A task gives whoever answered it at most one of each. Counts are kept by project, kind and candidate, and halve with
+time. Beside them stands what was due: how many would have been good by what was expected of the candidate on just these
+tasks, so that who is given the easy ones does not look strong by it. How far all candidates of a project are off
+together is the project's doing (hard tasks, tests that always fail first); what one is off beyond that moves its
+chance, pulled to nothing by `PRIOR`; never by more than the operator allows, and not at all before there are `LEAST`
+signals. No text is kept: a project is a hash of who asks and where.
 """
 
 from __future__ import annotations
@@ -14,19 +16,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from openfusion_auto.core import envelope
 from openfusion_auto.core.facts import Facts
 from openfusion_auto.core.history import Doing, doings, spoken
+from openfusion_auto.core.outcomes import struggle_of
 from openfusion_auto.core.prompt import Message, Prompt
+from openfusion_auto.core.rejection import FIRST_CHARS, first_sentence, takes_back
+from openfusion_auto.core.score import ease_of
 from openfusion_auto.core.strength import chance, strengths
-from openfusion_auto.core.types import Kind, Pool, Score
+from openfusion_auto.core.types import Kind, Pool, Score, Task
 
-LEAST = 5.0  # decayed signals below which nothing is moved
-PRIOR = 10.0  # signals that a candidate's expected rate is worth
-FIRST_CHARS = 60  # [characters] of a sentence that may take something back
+LEAST = 5.0  # decayed signals of a project and kind below which nothing is moved
+PRIOR = 10.0  # signals that the belief is worth that a candidate is as good as expected: it is off by 0.14, one sigma
+PROJECT_PRIOR = 5.0  # the same of all candidates together, in a project: by 0.2
 ENVIRONMENT_CHARS = 60_000  # [characters] of a message that are searched for the working directory
 ENVIRONMENT_MESSAGES = 6  # at the head of a conversation
 
@@ -36,11 +41,20 @@ ENVIRONMENT_MESSAGES = 6  # at the head of a conversation
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Decayed counts of good and bad signals; `at_s` is when they were last decayed to [s]."""
+    """Decayed counts of good and bad signals; `at_s` is when they were last decayed to [s].
+
+    `due` is how many were expected to be good, None where a version kept them that did not count it.
+    """
 
     good: float = 0.0
     bad: float = 0.0
     at_s: float = 0.0
+    due: float | None = None
+
+    @property
+    def count(self) -> float:
+        """How many signals."""
+        return self.good + self.bad
 
 
 class Key(NamedTuple):
@@ -69,43 +83,54 @@ def decayed(tally: Tally, now_s: float, half_life_s: float) -> Tally:
     if age_s <= 0:
         return tally
     keep = 0.5 ** (age_s / half_life_s)
-    return Tally(tally.good * keep, tally.bad * keep, now_s)
+    due = None if tally.due is None else tally.due * keep
+    return Tally(tally.good * keep, tally.bad * keep, now_s, due)
 
 
-def taught(tally: Tally, now_s: float, half_life_s: float, *, good: bool) -> Tally:
-    """Return the counts with one more signal."""
+def taught(tally: Tally, now_s: float, half_life_s: float, *, good: bool, expected: float) -> Tally:
+    """Return the counts with one more signal, of a task that was expected to go well with that chance 0..1."""
     old = decayed(tally, now_s, half_life_s)
-    return replace(old, good=old.good + 1) if good else replace(old, bad=old.bad + 1)
+    before = old.count * expected if old.due is None else old.due
+    return Tally(old.good + good, old.bad + (not good), old.at_s, before + expected)
 
 
-def lift_of(tally: Tally, expected: float, max_lift: float) -> float:
-    """Return by how much a chance is moved [share], at most `max_lift` up or down; 0 below `LEAST` signals.
+def lifts(off: Mapping[str, tuple[float, float]], max_lift: float) -> dict[str, float]:
+    """Return by how much chances are moved [share], at most `max_lift` up or down.
 
-    The mean of a Beta distribution whose prior is worth `PRIOR` signals at the `expected` rate, less that rate.
+    The means of a two-level normal model: how far candidates are off is the project's part, which all share, and their
+    own, which is what moves them.
+
+    Args:
+        off: By candidate: its signals, more than 0, and by how much their good share is above what was due.
+        max_lift: The most.
     """
-    count = tally.good + tally.bad
-    if count < LEAST:
-        return 0.0
-    moved = (tally.good + PRIOR * expected) / (count + PRIOR) - expected
-    return max(-max_lift, min(max_lift, round(moved, 6)))
+    if sum(n for n, _ in off.values()) < LEAST:
+        return {}
+    weights = {name: PRIOR * n / (n + PRIOR) for name, (n, _) in off.items()}
+    shared = sum(weights[name] * by for name, (_, by) in off.items())
+    shared /= sum(weights.values()) + PROJECT_PRIOR
+    moved = {name: (by - shared) * n / (n + PRIOR) for name, (n, by) in off.items()}
+    return {name: max(-max_lift, min(max_lift, round(by, 6))) for name, by in moved.items()}
 
 
-def expected_rate(pool: Pool, kind: Kind, candidate: str) -> float:
-    """Return how often a candidate solves a task of this kind that is as hard as a benchmark's, 0..1."""
-    place = next(i for i, c in enumerate(pool.candidates) if c.id == candidate)
-    return chance(strengths(pool, kind).logit[place], 0.0)
+def expected_of(pool: Pool, candidate: str, task: Task) -> float:
+    """Return the chance 0..1 that a candidate of the pool solves a task, by its strength alone."""
+    place = pool.row_of[candidate]
+    return chance(strengths(pool, task.kind).logit[place], ease_of(task))
 
 
 def lifts_of(
     tallies: Iterable[tuple[str, Tally]], pool: Pool, kind: Kind, max_lift: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return the lifts of the pool's candidates whose (decayed) tallies are given, those of 0 left out."""
-    found = (
-        (name, lift_of(tally, expected_rate(pool, kind, name), max_lift))
-        for name, tally in sorted(tallies)
-        if name in pool.by_id
-    )
-    return tuple((name, lift) for name, lift in found if lift)
+    """Return the lifts of the pool's candidates, given all (decayed) tallies of a project and kind; none of 0."""
+    off: dict[str, tuple[float, float]] = {}
+    logit = strengths(pool, kind).logit
+    for name, tally in sorted(tallies):
+        if name in pool.row_of and tally.count > 0:
+            usual = tally.count * chance(logit[pool.row_of[name]], 0.0)
+            due = usual if tally.due is None else tally.due
+            off[name] = (tally.count, (tally.good - due) / tally.count)
+    return tuple((name, lift) for name, lift in lifts(off, max_lift).items() if lift)
 
 
 def summed(
@@ -134,6 +159,7 @@ class Watch:
 
     Attributes:
         task: Hash of its words.
+        expected: The chance that it solves the task, before anything was learned.
         done: How much had been done when this candidate took over: only what follows is held against it.
     """
 
@@ -141,6 +167,7 @@ class Watch:
     kind: Kind
     candidate: str
     task: str
+    expected: float
     done: int = 0
     bad: bool = False
     good: bool = False
@@ -178,8 +205,10 @@ def signals(prompt: Prompt, facts: Facts, watch: Watch) -> tuple[Signal, ...]:
 
 def while_running(done: Sequence[Doing], facts: Facts) -> tuple[Signal, ...]:
     """Return what a tool turn says."""
-    if facts.struggle:
-        return (Signal(good=False, why=facts.struggle),)
+    # Not what an earlier candidate tried before this one took over.
+    stuck = struggle_of(facts.outcomes[-len(done) :] if done else ())
+    if stuck:
+        return (Signal(good=False, why=stuck),)
     if failed_after_edit(done):
         return (Signal(good=False, why="a run failed after its edits"),)
     return ()
@@ -212,56 +241,16 @@ def count_done(prompt: Prompt) -> int:
     return len(doings(prompt.messages, last + 1, len(prompt.messages)))
 
 
-# First sentences that take back or reject what was done, whole. Rather too few: praise that is misread as rejection
-# would teach the opposite of what happened.
-_TAKES_BACK = re.compile(
-    r"(?:(?:no|nope|hmm+|sorry|please|ok|okay|nein|bitte|non|nee|нет|não)[, ]+)*(?:"
-    r"undo(?: (?:that|this|it|everything|your changes?|the (?:last )?changes?))?|"
-    r"(?:revert|roll back|rollback|discard)(?: (?:that|this|it|everything|your changes?|the (?:last )?changes?))|"
-    r"revert|(?:put|change|roll) (?:that|this|it) back|you broke (?:it|everything|the \w+)|"
-    r"(?:that|this|it) (?:did not|didn['’]?t|does not|doesn['’]?t) (?:work|help|fix (?:it|that|this))|"
-    r"(?:did not|didn['’]?t|does not|doesn['’]?t) (?:work|help)|"
-    r"(?:it['’]?s |it is |it |that['’]?s )?still (?:fails|failing|broken|not working|doesn['’]?t work|does not work|"
-    r"(?:the )?same error)|"
-    r"(?:that['’]?s|that is|this is) (?:wrong|not (?:right|what i (?:asked|wanted|meant)(?: for)?))|"
-    r"(?:mach(?:e)? (?:das|es) )?rückgängig(?: machen)?|nimm das zurück|(?:das|es) hat nicht (?:funktioniert|geholfen)|"
-    r"(?:das|es) (?:funktioniert|geht)(?: immer noch)? nicht|immer noch (?:kaputt|derselbe fehler)|"
-    r"annule(?:z)?(?: (?:ça|cela|tout))?|ça n['’]a pas (?:marché|fonctionné)|"
-    r"ça ne (?:marche|fonctionne) (?:toujours )?pas|"
-    r"deshaz(?:lo)?(?: (?:eso|esto))?|revi[eé]rte(?:lo)?(?: (?:eso|esto))?|"
-    r"(?:eso |esto )?no (?:ha )?funcion(?:ó|a|ado)|"
-    r"sigue (?:sin funcionar|fallando)|(?:desfaz|desfaça|reverte)(?: (?:isso|isto))?|"
-    r"(?:isso )?não funcion(?:ou|a)|annulla(?: tutto)?|non (?:ha funzionato|funziona)(?: ancora)?|"
-    r"maak (?:dat|het) ongedaan|draai (?:dat|het) terug|(?:dat|het) (?:werkte|werkt)(?: nog steeds)? niet|"
-    r"(?:отмени|откати)(?: (?:это|всё))?|верни как было|(?:это )?(?:всё ещё |все еще )?не (?:сработало|работает)|"
-    r"cofnij(?: to)?|(?:to )?(?:nadal )?nie działa|geri al|çalışmadı|"
-    r"撤销|撤回|还原|回滚|改回去|还是不行|没用|没有用|还是报错|元に戻して(?:ください)?|取り消して(?:ください)?|"
-    r"(?:まだ)?動(?:かない|きません)|되돌려(?: ?줘)?|취소해(?: ?줘)?|"
-    r"(?:여전히 |아직도 )?안 ?돼(?:요)?|작동하지 않(?:아|습니다)"
-    r")(?: (?:please|bitte|por favor|s['’]il te plaît|per favore|alsjeblieft|пожалуйста))?"
-)
 _COMMITS = re.compile(
     r"(?:(?:great|perfect|good|nice|ok|okay|yes|lgtm|please|now)[, ]+)*"
     r"(?:git )?(?:commit|push|ship|merge)\b.{0,30}|lgtm"
 )
-_SENTENCE = re.compile(r"[.!?;\n。！？]")
-
-
-def takes_back(words: str) -> bool:
-    """Whether a person's words begin by taking back or rejecting what was done."""
-    first = first_sentence(words)
-    return len(first) <= FIRST_CHARS and _TAKES_BACK.fullmatch(first) is not None
 
 
 def is_commit(words: str) -> bool:
     """Whether a person says to commit what was done."""
     first = first_sentence(words)
     return len(first) <= FIRST_CHARS and _COMMITS.fullmatch(first) is not None
-
-
-def first_sentence(words: str) -> str:
-    """Return the first sentence of words, folded."""
-    return _SENTENCE.split(words[: 4 * FIRST_CHARS].strip().casefold(), maxsplit=1)[0].strip(" ,")
 
 
 # -- the project -----------------------------------------------------------------------------------------------------

@@ -24,9 +24,8 @@ UNITS = 10**10  # of money in one USD: `cost.usd` rounds to ten decimals
 MINUTE = 60_000  # [ms]
 
 Limited = Literal["concurrent", "requests", "tokens"]
-Slots = tuple[
-    tuple[int, int], ...
-]  # (number of the slot since 1970, money spent in it [units]), oldest first
+# (Number of the slot since 1970, money spent in it [units]), oldest first.
+Slots = tuple[tuple[int, int], ...]
 
 
 class Window(NamedTuple):

@@ -125,12 +125,14 @@ class Gains:
 
 
 def usual_gains(task: Task, best: float, check: Check) -> Gains:
-    """Return the gains on everyday work: a pool's own estimate moves them inside `WRONG` only."""
-    least, most = WRONG[task.complexity]
+    """Return the gains on everyday work: a pool's own estimate moves them inside `WRONG` only.
+
+    What failed again and again is hard, whatever it read like.
+    """
+    complexity: Level = "high" if task.struggling else task.complexity
+    least, most = WRONG[complexity]
     wrong = min(most, max(least, 1.0 - best))
-    return Gains(
-        wrong, wrong * check.sensitivity * SAME_TROUBLE, wrong * PANEL_ADDS[task.complexity]
-    )
+    return Gains(wrong, wrong * check.sensitivity * SAME_TROUBLE, wrong * PANEL_ADDS[complexity])
 
 
 def measured_gains(
@@ -168,7 +170,10 @@ def by_value(task: Task, policy: Policy, ranking: tuple[Score, ...], pool: Pool)
     panel_gain, panel_usd = LOSS_USD[task.risk] * gains.panel, calls * call_usd
     verify_net = verify_gain - (verify_usd + VERIFY_S * WAIT_USD_PER_S)
     panel_net = verify_net + panel_gain - (panel_usd + (PANEL_S - VERIFY_S) * WAIT_USD_PER_S)
-    about = f"{task.risk} risk, {task.complexity} complexity, {gains.wrong:.0%} likely wrong"
+    failed = ", failed before" if task.struggling else ""
+    about = (
+        f"{task.risk} risk, {task.complexity} complexity{failed}, {gains.wrong:.0%} likely wrong"
+    )
     verify_says = f"a check would save {verify_gain:.2f} USD for {price(verify_usd, VERIFY_S)}"
     more = price(panel_usd, PANEL_S - VERIFY_S)
     panel_says = f"a panel would save another {panel_gain:.2f} USD for {more}"

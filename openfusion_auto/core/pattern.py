@@ -53,7 +53,6 @@ class Row:
 class Machine:
     """A compiled expression: states by number. It matches when it reaches `END`."""
 
-    source: str
     nodes: tuple[Node, ...]
     start: int
     _rows: dict[tuple[frozenset[int], str, bool], Row] = field(default_factory=dict, repr=False)
@@ -173,7 +172,7 @@ def compiled(source: str) -> Machine:
         raise Refused("must not set flags: case is ignored anyway")
     build = _Build()
     start = build.sequence(tree, END)
-    return Machine(source, tuple(build.nodes), start)
+    return Machine(tuple(build.nodes), start)
 
 
 class _Build:

@@ -212,6 +212,11 @@ class Table:
     behind: Callable[[int], Behind]
     quality: tuple[float, ...] = QUALITY_WEIGHTS
 
+    @property
+    def held(self) -> bool:
+        """Whether stickiness outweighs all other terms: of a locked session, and of one that is stuck."""
+        return float(self.weights[STUCK]) >= LOCK_WEIGHT
+
     def terms(self, row: int) -> tuple[Term, ...]:
         """Return the eight terms of a row."""
         raws, sources = self.behind(row)
@@ -234,6 +239,7 @@ class Seen:
     state: State
     task: Task
     locked: bool
+    stuck: str | None
 
     def __call__(self, row: int) -> Behind:
         """Return the numbers behind the eight values of a row, and where each comes from."""
@@ -254,7 +260,12 @@ class Seen:
             wait[0], up[0], values[ROLE], values[STUCK],
         )  # fmt: skip
         pinned = "session pin, locked on a tool turn" if self.locked else "session pin"
+        if self.stuck:
+            pinned = f"{self.stuck} is stuck: it or a stronger one"
         strong = NO_BENCHMARK if f.headline[i] is None else "pool benchmarks"
+        lift = dict(self.task.lifts).get(candidate.id)
+        if lift:
+            strong += f"; {100 * lift:+.1f} points by outcomes of earlier tasks"
         sources = (
             strong, f.headline_source[i], self.listed(i), speed[1], wait[1], up[1],
             "pool roles", pinned,
@@ -298,7 +309,8 @@ def score(
         state: Live numbers.
         cost_quality: 0 quality .. 10 cheap.
         locked: A tool turn of a pinned session.
-        stuck: The session's model when it keeps failing: it and all that are no stronger are worth half.
+        stuck: The session's model when it keeps failing: it and all that are no stronger are worth half, and of those
+            only itself may go on.
         weights: Of the terms before the price takes its share, (8,); they add up to 1, and the price's is 0.
     """
     if not rows:
@@ -318,13 +330,13 @@ def score(
     turn = usd.turn[index]
     values[:, PRICE] = price_values(turn, dearest)
     values = values.round(9)
-    shares = term_weights(rate, weights, locked=locked)
+    shares = term_weights(rate, weights, locked=locked or stuck is not None)
     points = points_of(values, shares)
     totals = points.sum(axis=1).round(DIGITS)
     order = np.argsort(-totals, kind="stable")
     rows_ranked, turn = index[order], turn[order]
     values, points, request = values[order], points[order], usd.request[index][order].round(10)
-    behind = Seen(pool, base, rows_ranked, values, turn, state, task, locked)
+    behind = Seen(pool, base, rows_ranked, values, turn, state, task, locked, stuck)
     table = Table(
         values, shares, points, totals[order], turn, dearest, rate, slopes, locked, behind, weights
     )
@@ -340,10 +352,14 @@ def score(
 def hopeless(
     values: Vector, pool: Pool, index: npt.NDArray[np.int64], base: Fixed, stuck: str
 ) -> None:
-    """Halve the chance of the model that is stuck and of all that are no stronger, in place."""
-    weaker = base.logit[index] <= base.logit[pool.row_of[stuck]]
+    """Halve the chance of the model that is stuck and of all that are no stronger, in place.
+
+    Its stickiness is that of the stronger ones, too: who is no stronger is not brought in, however cheap.
+    """
+    row = pool.row_of[stuck]
+    weaker = base.logit[index] <= base.logit[row]
     values[weaker, SKILL] *= STUCK_SHARE
-    values[:, STUCK] = 0.0
+    values[:, STUCK] = ~weaker | (index == row)
 
 
 def price_values(turn_usd: Vector, dearest_usd: float) -> Vector:

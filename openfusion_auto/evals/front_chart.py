@@ -19,5 +19,4 @@ def front_chart(found: Worth, title: str, source: str) -> Chart:
         y_label="chance to solve a task, 0..1",
         series=tuple(series),
         source=f"{source}; {REQUEST}" if source else "",
-        x_prefix="$",
     )

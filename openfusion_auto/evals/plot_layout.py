@@ -130,9 +130,7 @@ def frame(chart: Chart, x: Axis, y: Axis) -> Iterator[Mark]:
     for value in x.ticks:
         at = x.place(value)
         yield Line(((at, TOP), (at, BOTTOM)), "grid")
-        yield Text(
-            at, BOTTOM + 18, f"{chart.x_prefix}{plain_number(value)}", SIZE, "soft", "middle"
-        )
+        yield Text(at, BOTTOM + 18, f"${plain_number(value)}", SIZE, "soft", "middle")
     yield Line(((LEFT, BOTTOM), (RIGHT, BOTTOM)), "soft")
     label = fitted(chart.x_label + (", log scale" if x.log else ""), RIGHT - LEFT, SIZE + 1)
     yield Text((LEFT + RIGHT) / 2, BOTTOM + 44, label, SIZE + 1, "ink", "middle")

@@ -38,11 +38,10 @@ class Chart:
 
     Attributes:
         title: First line.
-        x_label: What runs along x, with its unit.
+        x_label: What runs along x: money, in USD.
         y_label: What runs along y, with its unit.
         series: In order of importance: labels of the first get the best places.
         source: Where the numbers are from; the last line.
-        x_prefix: In front of each number along x, such as `$`.
         y_suffix: Behind each number along y, such as ` %`.
     """
 
@@ -51,7 +50,6 @@ class Chart:
     y_label: str
     series: tuple[Series, ...]
     source: str = ""
-    x_prefix: str = ""
     y_suffix: str = ""
 
     @property

@@ -98,7 +98,6 @@ def chart_of(report: SourceReport) -> Chart:
         y_label="tasks solved",
         series=tuple(lines),
         source="recorded outcomes, each pick made without having seen the task; numbers at Auto's points: cost_quality",
-        x_prefix="$",
         y_suffix=" %",
     )
 

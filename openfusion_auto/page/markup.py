@@ -59,9 +59,8 @@ def to_html(text: str) -> Markup:
 def plain(text: str) -> Markup:
     """Return text as it is, cut after `SHOWN_CHARS`, which is said."""
     left = len(text) - SHOWN_CHARS
-    text = seen(
-        text[:SHOWN_CHARS].replace("\r\n", "\n")
-    )  # cut first: it holds the interpreter, 0.1 s a million
+    # Cut first: it holds the interpreter, 0.1 s a million.
+    text = seen(text[:SHOWN_CHARS].replace("\r\n", "\n"))
     shown = Markup('<pre class="plain">{}</pre>').format(breakable(text))
     if left <= 0:
         return shown

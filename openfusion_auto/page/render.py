@@ -34,9 +34,8 @@ WHOLE_WORD = re.compile(rf"(?<!\S)\S{{{PIECE + 1},}}")
 # Characters that order text from right to left or hide it (Unicode's bidirectional controls), and escapes of terminals.
 DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 SEEN = {ord(c): f"[U+{ord(c):04X}]" for c in DIRECTIONS}
-SEEN |= {
-    c: chr(0x2400 + c) for c in range(0x20) if chr(c) not in "\n\t"
-}  # Unicode's control pictures
+# Unicode's control pictures.
+SEEN |= {c: chr(0x2400 + c) for c in range(0x20) if chr(c) not in "\n\t"}
 SEEN |= dict.fromkeys(range(127, 160), "␡")
 
 

@@ -313,9 +313,8 @@ class Attempts:
         """Return what calls are held against; None for an ask whose calls no client runs, or a recipe looks at."""
         decision = self._trace.decision
         single = decision is not None and decision.mode == "single"
-        alone = ask.final or (
-            single and ask.phase == "primary"
-        )  # the latter may wait for a verifier
+        # The primary answer of a single plan may wait for a verifier and is not final then.
+        alone = ask.final or (single and ask.phase == "primary")
         guarded = self._means.guarded and alone and ask.prompt.tools
         return Fits(ask.prompt.tools) if guarded else None
 

@@ -253,7 +253,12 @@ class Engine:
         self._pin(judged, outcome)
         if self.reader.learner is not None:
             self.reader.learner.answered(
-                judged.prompt, judged.session.key, judged.identity, judged.task, outcome.candidate
+                judged.prompt,
+                judged.session.key,
+                judged.identity,
+                judged.task,
+                outcome.candidate,
+                judged.pool,
             )
         trace.outcome = "ok"
         model = self._model_of(outcome, judged.pool)
@@ -309,9 +314,9 @@ class Engine:
         if (judged.want.role is not None or judged.want.only) and not in_turn:
             return
         usage: Usage | None = outcome.answer.usage if outcome.answer else None
-        # Once for a task: after an escalation its tool turns stay, a person's next words begin anew.
+        # Once for what a person said: after an escalation its tool turns stay, the next words begin anew.
         before = judged.state.pin is not None and judged.state.pin.escalated
-        escalated = judged.task.turn == "tool" and (judged.decision.escalates or before)
+        escalated = judged.decision.escalates or (judged.task.turn == "tool" and before)
         self.means.live.pin(judged.session.key, candidate, usage, escalated=escalated)
 
     async def _break(self, error: FusionError, trace: Trace, client: ClientStream | None) -> bytes:

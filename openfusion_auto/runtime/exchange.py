@@ -124,9 +124,8 @@ class Exchange:
             return
         while await self._hear() == READ:
             pass
-        self._begun = (
-            self._begun or self._link.up
-        )  # else what came before this process is still unread
+        # Without an answer what came before this process is still unread.
+        self._begun = self._begun or self._link.up
 
     async def _tell(self, redis: Redis, taken: list[tuple[str, str, AnyLive | None]]) -> bool:
         epoch_s = self._clock.epoch_s()

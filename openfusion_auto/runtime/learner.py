@@ -55,7 +55,10 @@ class Learner:
             tally = self._live.tallies.get(key, lessons.Tally())
             now_s = self._live.now_s()
             self._live.keep_tally(
-                key, lessons.taught(tally, now_s, self._half_life_s, good=signal.good)
+                key,
+                lessons.taught(
+                    tally, now_s, self._half_life_s, good=signal.good, expected=watch.expected
+                ),
             )
             watch = replace(watch, good=watch.good or signal.good, bad=watch.bad or not signal.good)
         self._watched[name] = watch
@@ -86,10 +89,10 @@ class Learner:
             del self._watched[name]
 
     def answered(
-        self, prompt: Prompt, session: str, identity: str, task: Task, candidate: str
+        self, prompt: Prompt, session: str, identity: str, task: Task, candidate: str, pool: Pool
     ) -> None:
-        """Watch what the next requests of a session say about who answered this one."""
-        if task.kind == "aux" or task.turn == "aux":
+        """Watch what the next requests of a session say about who answered this one, of that pool."""
+        if task.kind == "aux" or task.turn == "aux" or candidate not in pool.row_of:
             return
         name = session_hash(session)
         facts = read_facts(prompt)
@@ -102,7 +105,8 @@ class Learner:
             same = old is not None and old.task == words
             done = lessons.count_done(prompt) if same else 0
             project = lessons.project_of(prompt, identity)
-            self._watched[name] = Watch(project, task.kind, candidate, words, done)
+            expected = lessons.expected_of(pool, candidate, task)
+            self._watched[name] = Watch(project, task.kind, candidate, words, expected, done)
         elif facts.turn == "user":  # a person spoke: what is done is counted from here
             self._watched[name] = replace(old, done=0)
         self._watched.move_to_end(name)

@@ -108,8 +108,8 @@ class Counters(Protocol):
         """Book what was spent, let go of what was held."""
         ...
 
-    def frees_s(self, scope: Scope, amount: int) -> float | None:
-        """Return when `amount` will fit [s]; None = not by itself."""
+    def frees_s(self, scope: Scope) -> float | None:
+        """Return when there will be money again [s]; None = not by itself."""
         ...
 
     def rooms(self, scopes: Sequence[Scope]) -> tuple[Room | None, Room | None]:
@@ -210,9 +210,9 @@ class MemoryCounters:
     def _keep(self, name: str) -> None:
         self._store.keep(Spending, name, self.spending(name), WALL)
 
-    def frees_s(self, scope: Scope, amount: int) -> float | None:
+    def frees_s(self, scope: Scope) -> float | None:
         """See `Counters`."""
-        wait = limits.frees_ms(self._get(scope.name), scope.limits, amount, self._now_s())
+        wait = limits.frees_ms(self._get(scope.name), scope.limits, 1, self._now_s())
         return None if wait is None else wait / 1000
 
     def rooms(self, scopes: Sequence[Scope]) -> tuple[Room | None, Room | None]:
@@ -353,7 +353,7 @@ class Allowance:
             f"{scope.budget()}, and no model with a known price that can serve this request costs less at "
             "worst. A shorter request or a lower max_tokens may fit.",
             # When anything at all is there again; how much is needed depends on the request.
-            retry_after_s=None if rest else self._counters.frees_s(scope, 1),
+            retry_after_s=None if rest else self._counters.frees_s(scope),
         )
         error.headers = NO_RETRY
         return error

@@ -52,12 +52,12 @@ def outgoing(
     if isinstance(asked, int) and most is not None and asked > most:
         lost = (f"bound of the answer {asked} as {most}",)
         if prompt.raw and prompt.dialect == dialect:
-            raw = codec.splice_request(prompt, candidate.model, want_usage=True, most=most)
+            raw = codec.splice_request(prompt, candidate.model, most=most)
             return Rendered(raw, lost)
         sent = outgoing(within(prompt, most), candidate, dialect, keep_reasoning=keep_reasoning)
         return Rendered(sent.body, (*lost, *sent.lost))
     if prompt.raw and prompt.dialect == dialect:
-        return Rendered(codec.splice_request(prompt, candidate.model, want_usage=True))
+        return Rendered(codec.splice_request(prompt, candidate.model))
     settings = prompt.settings
     thinks = settings.effort is not None or settings.thinking_tokens is not None
     if thinks and prompt.dialect != dialect and REASONING not in candidate.offers:
@@ -68,9 +68,8 @@ def outgoing(
     if dialect == "messages" and prompt.dialect != dialect and prompt.max_output_tokens is None:
         prompt = replace(prompt, max_output_tokens=most)  # this dialect demands a bound
     if keep_reasoning and prompt.dialect != "chat":
-        model, stream = candidate.model, prompt.stream
-        return render_foreign(prompt, model, stream=stream, want_usage=True, keep_reasoning=True)
-    return codec.render_request(prompt, candidate.model, stream=prompt.stream, want_usage=True)
+        return render_foreign(prompt, candidate.model, keep_reasoning=True)
+    return codec.render_request(prompt, candidate.model)
 
 
 def within(prompt: Prompt, most: int) -> Prompt:

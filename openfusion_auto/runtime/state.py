@@ -395,10 +395,6 @@ class LiveState:
         self._cache_ttl = {"": cache_ttl_s}
         self._cache_ttl |= {name: rule.ttl_s for name, rule in self._cache_rules.items()}
 
-    def ready(self, upstream: str) -> None:
-        """An upstream can be called from now on."""
-        self._unready = {k: v for k, v in self._unready.items() if k != upstream}
-
     def breakers(self) -> dict[str, Breaker]:
         """Return the breakers that hold something, with their phase of now."""
         now = self._clock.now()

@@ -106,6 +106,5 @@ def lack_of(upstream: UpstreamConfig, settings: Settings) -> Lack:
     return Lack(upstream.name, variable, address, held=False, why_not=why_not if several else None)
 
 
-HELD = web.AppKey(
-    "held", HeldKeys
-)  # not there where several processes serve, or files are not followed
+# Not there where several processes serve, or files are not followed.
+HELD = web.AppKey("held", HeldKeys)

@@ -43,14 +43,8 @@ from openfusion_auto.wire.codec import CODECS
 log = logging.getLogger("openfusion.server")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-PAGE_FILES = (
-    "page.css",
-    "page.js",
-    "trace.css",
-    "trace.js",
-    "playground.js",
-    "icon.svg",
-)  # nothing in them is anybody's secret
+# Nothing in them is anybody's secret.
+PAGE_FILES = ("page.css", "page.js", "trace.css", "trace.js", "playground.js", "icon.svg")
 OPEN_PATHS = frozenset(
     {
         "/",

@@ -26,9 +26,8 @@ except ImportError:
     orjson = None  # type: ignore[assignment] # asked for where it is used
 
 Value = TypeVar("Value")
-Layout = Mapping[
-    str, Sequence[str]
-]  # class name of a named tuple -> its fields when it was written
+# Class name of a named tuple -> its fields when it was written.
+Layout = Mapping[str, Sequence[str]]
 Reader = Callable[[Any, Layout], Any]
 # Fields that hold a moment on the writer's clock; they are kept as seconds since 1970. A test looks for new ones.
 TIMES: Mapping[type, tuple[str, ...]] = {

@@ -93,7 +93,6 @@ async def pour_chunks(chunks: AsyncIterator[bytes], sink: Sink) -> None:
 class Upstream(Protocol):
     """A place that serves models in one dialect."""
 
-    name: str
     dialect: Dialect
 
     async def open(self, call: Call) -> Opened:

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 MAX_DEPTH = 32  # [levels] of a schema, so that one that refers to itself ends
 MAX_NODES = 4096  # values of one made instance, and items or characters that a schema can demand of one value
 MAX_NUMBER = 1e15  # bounds beyond it are not read: above 2^53 a float counts no more in ones
-PREFERRED: Mapping[str, str | int] = {
-    "verdict": "accept",
-    "best": 1,
-}  # so that no recipe starts to mend
+# So that no recipe starts to mend.
+PREFERRED: Mapping[str, str | int] = {"verdict": "accept", "best": 1}
 HINTS = {
     "properties": "object", "required": "object", "items": "array", "prefixItems": "array",
     "minimum": "number", "maximum": "number", "exclusiveMinimum": "number", "multipleOf": "number",

@@ -28,15 +28,15 @@ __all__ = [
 ]
 
 
-def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool) -> Rendered:
+def render_request(prompt: Prompt, model: str) -> Rendered:
     """Return a prompt of any dialect as a chat request; one that came as chat loses nothing.
 
     Raises:
         BadRequest: a part that chat cannot hold.
     """
     if prompt.dialect == "chat":
-        return Rendered(_render_own(prompt, model, stream=stream, want_usage=want_usage))
-    return render_foreign(prompt, model, stream=stream, want_usage=want_usage)
+        return Rendered(_render_own(prompt, model))
+    return render_foreign(prompt, model)
 
 
 def error_body(

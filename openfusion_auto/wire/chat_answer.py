@@ -158,18 +158,10 @@ def render_answer(
     answer_id: str,
     created: int,
 ) -> bytes:
-    """Return the body that the client gets.
+    """Return the body that the client gets; see `Codec`.
 
-    A chat body is given back as it came, with `openfusion` put in before its last brace; it is written anew only
-    when it has such a field already, or when `usage` is given and differs from its own.
-
-    Args:
-        answer: What a model answered; with `raw` cleared, what a recipe made.
-        trace: The field `openfusion`; None leaves it out.
-        model: Name for an answer that is built here; a body that came keeps its own.
-        usage: Sum of all calls of the request; None leaves the answer's own.
-        answer_id: Id for an answer that is built here.
-        created: Time for an answer that is built here [s since 1970].
+    A chat body is written anew only when it has a field `openfusion` already, or when `usage` is given and differs from
+    its own.
     """
     data = answer.data
     if answer.dialect != "chat" or not answer.raw or data is None or "choices" not in data:

@@ -47,16 +47,12 @@ class _Written:
         self.pending = []
 
 
-def render_foreign(
-    prompt: Prompt, model: str, *, stream: bool, want_usage: bool, keep_reasoning: bool = False
-) -> Rendered:
+def render_foreign(prompt: Prompt, model: str, *, keep_reasoning: bool = False) -> Rendered:
     """Return a prompt of the dialect `responses` or `messages` as a chat request.
 
     Args:
         prompt: The prompt; messages that a recipe added stand behind the client's, its overrides are chat fields.
         model: The upstream's name for the model.
-        stream: Ask for a stream.
-        want_usage: Ask for the usage chunk of a stream.
         keep_reasoning: Send readable reasoning as `reasoning_content`; else it is dropped. Signatures and encrypted
             reasoning belong to their maker and never go along.
 
@@ -76,10 +72,8 @@ def render_foreign(
         body["max_tokens"] = prompt.max_output_tokens
     body |= render_settings(prompt.settings, names, written.lost)
     _override(body, prompt.overrides, has_tools=bool(tools))
-    if stream:
-        body["stream"] = True
-        if want_usage or prompt.include_usage:
-            body["stream_options"] = {"include_usage": True}
+    if prompt.stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return Rendered(dumps(body), _lost(prompt, written))
 
 

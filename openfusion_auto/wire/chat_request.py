@@ -86,30 +86,28 @@ def parse_request(
     )
 
 
-def splice_request(
-    prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
-) -> bytes:
+def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> bytes:
     """Return the client's bytes with the upstream's model name in them.
 
-    The top-level `openfusion` goes out; when the client streams, did not ask for usage and `want_usage` is set,
+    The top-level `openfusion` goes out; when the client streams and did not ask for usage,
     `stream_options.include_usage` goes in. All other bytes stay. A body with a top-level key that stands twice
     is written anew: which of the two an upstream reads is not ours to bet on. A bound of the answer over `most`
     [tokens], the model's own, comes down to it, and a budget for reasoning below it: models refuse what they cannot
     write.
     """
     if not prompt.raw or prompt.dialect != "chat":
-        return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage)
+        return render_request(prompt, model)
     over = bounds_over(prompt.body, most)
     edits = {"model": model, FIELD: None, **over, **modern(prompt.body)}
     if over and most is not None:
         edits |= budgets_over(prompt.body, most)
-    if prompt.stream and want_usage and not prompt.include_usage:
+    if prompt.stream and not prompt.include_usage:
         options = as_object(prompt.body.get("stream_options")) or {}
         edits["stream_options"] = {**options, "include_usage": True}
     return splice_top_level(prompt.body, prompt.raw, edits)
 
 
-def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool) -> bytes:
+def render_request(prompt: Prompt, model: str) -> bytes:
     """Return a request written anew, for a prompt that a recipe changed or made.
 
     A chat client's own fields and messages stay as they were parsed, `overrides` change fields (None removes
@@ -117,7 +115,7 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     (`render_foreign`, which also tells what is lost).
     """
     if prompt.dialect != "chat" or not prompt.body:
-        return render_foreign(prompt, model, stream=stream, want_usage=want_usage).body
+        return render_foreign(prompt, model).body
     edits = modern(prompt.body)
     gone = {key for key, value in edits.items() if value is None}
     body = {key: v for key, v in {**prompt.body, **edits}.items() if key not in gone}
@@ -138,11 +136,9 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
             del body[field]
         else:
             body[field] = value
-    if stream:
+    if prompt.stream:
         body["stream"] = True
-        usage = {"include_usage": True} if want_usage or prompt.include_usage else {}
-        if options or usage:
-            body["stream_options"] = {**options, **usage}
+        body["stream_options"] = {**options, "include_usage": True}
     return dumps(body)
 
 

@@ -105,18 +105,14 @@ class Codec(Protocol):
         """Return the prompt that a client's body holds. Raises `BadRequest` and its kind alone."""
         ...
 
-    def splice_request(
-        self, prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
-    ) -> bytes:
+    def splice_request(self, prompt: Prompt, model: str, *, most: int | None = None) -> bytes:
         """Return the client's own bytes for an upstream of the same dialect, the model's name put in.
 
         A bound of the answer over `most` [tokens], the model's own, comes down to it.
         """
         ...
 
-    def render_request(
-        self, prompt: Prompt, model: str, *, stream: bool, want_usage: bool
-    ) -> Rendered:
+    def render_request(self, prompt: Prompt, model: str) -> Rendered:
         """Return a prompt of any dialect in this one. Raises `BadRequest` for what cannot be dropped."""
         ...
 
@@ -138,7 +134,19 @@ class Codec(Protocol):
         answer_id: str,
         created: int,
     ) -> bytes:
-        """Return the body that the client gets for an answer of any dialect."""
+        """Return the body that the client gets for an answer of any dialect.
+
+        A body of this dialect is given back as it came, with `openfusion` put in before its last brace, wherever that
+        will do.
+
+        Args:
+            answer: What a model answered; with `raw` (and `data`) cleared, what a recipe made.
+            trace: The field `openfusion`; None leaves it out.
+            model: Name for an answer that is built here; a body that came keeps its own.
+            usage: Sum of all calls of the request; None leaves the answer's own.
+            answer_id: Id for an answer that is built here.
+            created: Time for an answer that is built here [s since 1970].
+        """
         ...
 
     def deltas_of(self, answer: Answer) -> tuple[Delta, ...]:

@@ -149,20 +149,11 @@ def render_answer(
     created: int,
     reasoning: bool = True,
 ) -> bytes:
-    """Return the body that the client gets.
+    """Return the body that the client gets; see `Codec`. This dialect has no field for `created`.
 
-    A body of this dialect is given back as it came, with `openfusion` put in before its last brace; it is written
-    anew only when it has such a field already, when `usage` is given and differs from its own, or for a
-    `"citations": null`, on which the Vercel AI SDK breaks.
-
-    Args:
-        answer: What a model answered; with `raw` cleared, what a recipe made.
-        trace: The field `openfusion`; None leaves it out.
-        model: Name for an answer that is built here; a body that came keeps its own.
-        usage: Sum of all calls of the request; None leaves the answer's own.
-        answer_id: Id for an answer that is built here.
-        created: Time [s since 1970]; this dialect has no field for it.
-        reasoning: Whether the client wants another dialect's reasoning as a thinking block (`wants_reasoning`).
+    A body of this dialect is written anew only when it has a field `openfusion` already, when `usage` is given and
+    differs from its own, or for a `"citations": null`, on which the Vercel AI SDK breaks. `reasoning`: the client wants
+    another dialect's reasoning as a thinking block (`wants_reasoning`).
     """
     del created
     data = answer.data

@@ -40,8 +40,6 @@ def render_request(
     prompt: Prompt,
     model: str,
     *,
-    stream: bool,
-    want_usage: bool,
     max_output_tokens: int | None = None,
 ) -> Rendered:
     """Return a request written anew.
@@ -53,14 +51,11 @@ def render_request(
     Args:
         prompt: The request.
         model: The upstream's name of the model.
-        stream: Ask for a stream.
-        want_usage: Whether the ledger needs usage; this dialect always reports it.
         max_output_tokens: The model's own bound [tokens], where it is known.
 
     Raises:
         BadRequest: something that this dialect cannot say and that must not be dropped.
     """
-    del want_usage
     lost: list[str] = []
     own = prompt.dialect == "messages" and "messages" in prompt.body
     body = _own(prompt, lost) if own else _built(prompt, lost)
@@ -69,7 +64,7 @@ def render_request(
     _fit(body, max_output_tokens, lost)
     if not own:
         _untangle(body, lost)
-    if stream:
+    if prompt.stream:
         body["stream"] = True
     return Rendered(dumps(body), each_once(lost))
 

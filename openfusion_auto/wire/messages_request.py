@@ -60,9 +60,7 @@ def parse_count_request(raw: bytes) -> Prompt:
     return _parse(raw, counting=True)
 
 
-def splice_request(
-    prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
-) -> bytes:
+def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> bytes:
     """Return the client's bytes with the upstream's model name in them and `openfusion` taken out.
 
     All other bytes stay, with one exception: thinking blocks that this router made of another dialect's reasoning
@@ -71,16 +69,12 @@ def splice_request(
     Args:
         prompt: A prompt of this dialect.
         model: The upstream's name of the model.
-        want_usage: Whether the ledger needs usage; this dialect always reports it.
         most: The model's own bound of an answer [tokens]: one over it comes down to it, and a budget for thinking
             below it.
     """
     over = bounds_over(prompt.body, most)
     if not prompt.raw or (over and prompt.settings.thinking_tokens is not None):
-        stream = prompt.stream
-        return render_request(
-            prompt, model, stream=stream, want_usage=want_usage, max_output_tokens=most
-        ).body
+        return render_request(prompt, model, max_output_tokens=most).body
     edits = {"model": model, FIELD: None, **over}
     if UNSIGNED.encode() in prompt.raw:
         cleaned = without_blocks(prompt.body, is_unsigned)

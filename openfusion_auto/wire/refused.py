@@ -39,9 +39,8 @@ INSIDE: Mapping[str, frozenset[str]] = {
         "extra_content",
     }),
 }  # fmt: skip
-_NESTED = frozenset(
-    {"content", "tool_calls", "function"}
-)  # parts and calls of a message, what chat says of a tool
+# Parts and calls of a message, what chat says of a tool.
+_NESTED = frozenset({"content", "tool_calls", "function"})
 BETA = "anthropic-beta"  # the header in which clients of Anthropic's API turn things on
 # Refused -> what it is called instead.
 RENAMED: Mapping[str, str] = {

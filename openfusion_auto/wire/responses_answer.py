@@ -317,20 +317,11 @@ def render_answer(
     tools: ClientTools = NO_TOOLS,
     echo: Mapping[str, object] = NO_ECHO,
 ) -> bytes:
-    """Return the body that the client gets.
+    """Return the body that the client gets; see `Codec`. An `answer_id` of "" makes one of the upstream's.
 
-    A body of this dialect is given back as it came, with `openfusion` put in before its last brace; it is written
-    anew only when it has such a field already, or when its usage is not whole or differs from `usage`.
-
-    Args:
-        answer: What a model answered; with `raw` and `data` cleared, what a recipe made.
-        trace: The field `openfusion`; None leaves it out.
-        model: Name for an answer that is built here; a body that came keeps its own.
-        usage: Sum of all calls of the request; None leaves the answer's own.
-        answer_id: Id for an answer that is built here; "" makes one of the upstream's.
-        created: Time for an answer that is built here [s since 1970].
-        tools: The client's tools (`responses_tools.client_tools`), for an answer that is built here.
-        echo: What it shows of the request (`echo_of`), likewise.
+    A body of this dialect is written anew only when it has a field `openfusion` already, or when its usage is not whole
+    or differs from `usage`. An answer that is built here knows the client's tools (`responses_tools.client_tools`) and
+    shows `echo` of the request (`echo_of`).
     """
     data = answer.data if answer.dialect == "responses" else None
     if data is None or "output" not in data:

@@ -242,7 +242,7 @@ def _message(found: Conversation, at: str, kind: str, item: Mapping[str, object]
         raise missing(f"{at}.content")
     content = item["content"]
     empty = content is None and role == "assistant"
-    parts = () if empty else _content(f"{at}.content", content, "a string or an array of parts")
+    parts = () if empty else _content(f"{at}.content", content)
     if role != "assistant":
         found.close()
         found.messages.append(Message(cast("Role", role), parts))
@@ -253,11 +253,11 @@ def _message(found: Conversation, at: str, kind: str, item: Mapping[str, object]
     found.spoke = True
 
 
-def _content(at: str, value: object, expected: str) -> tuple[Part, ...]:
+def _content(at: str, value: object) -> tuple[Part, ...]:
     if isinstance(value, str):
         return (Part("text", value),) if value else ()
     if not isinstance(value, list):
-        raise wrong_type(at, expected, value)
+        raise wrong_type(at, "a string or an array of parts", value)
     return tuple(_part(f"{at}[{i}]", part) for i, part in enumerate(value))
 
 
@@ -384,7 +384,7 @@ def _output(at: str, kind: str, value: object) -> tuple[Part, ...]:
     if value is None:
         raise missing(at)
     if isinstance(value, str) or (isinstance(value, list) and kind in _CONTENT_OUTPUTS):
-        return _content(at, value, "a string or an array of parts")
+        return _content(at, value)
     if isinstance(value, dict) and value.get("type") in PARTS:
         return (_part(at, value),)
     return (Part("text", dumps(value).decode()),)

@@ -50,7 +50,7 @@ class _Losses:
         )
 
 
-def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool) -> Rendered:
+def render_request(prompt: Prompt, model: str) -> Rendered:
     """Return a request for an upstream of this dialect.
 
     A client of this dialect keeps its own fields and items as they were parsed; `overrides` change fields (named
@@ -60,14 +60,11 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     Args:
         prompt: What to write.
         model: The upstream's name of the model.
-        stream: Whether the answer is to be streamed.
-        want_usage: Changes nothing: every answer of this dialect has its usage.
 
     Raises:
         BadRequest: something that may not be dropped: content of a user that this dialect has no part for, a tool
             result without the id of its call, more than one answer (`n`).
     """
-    del want_usage
     losses = _Losses()
     own = prompt.dialect == "responses" and bool(prompt.body)
     body = _own_body(prompt) if own else _foreign_body(prompt, losses)
@@ -77,7 +74,7 @@ def render_request(prompt: Prompt, model: str, *, stream: bool, want_usage: bool
     before = body.get("input")
     body["input"] = [*before, *shown] if isinstance(before, list) else shown
     _override(body, prompt, known.custom)
-    if stream:
+    if prompt.stream:
         body["stream"] = True
     return Rendered(dumps(body), losses.lines())
 
@@ -88,7 +85,7 @@ def _own_body(prompt: Prompt) -> dict[str, object]:
     if isinstance(said, str):
         said = [{"type": "message", "role": "user", "content": said}]
     body["input"] = without_made(said) if isinstance(said, list) else []
-    if not prompt.overrides.get("stream", prompt.stream):
+    if not prompt.stream:
         body.pop("stream_options", None)
     return body
 

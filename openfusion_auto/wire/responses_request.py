@@ -108,18 +108,15 @@ def parse_request(raw: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Promp
     )
 
 
-def splice_request(
-    prompt: Prompt, model: str, *, want_usage: bool, most: int | None = None
-) -> bytes:
+def splice_request(prompt: Prompt, model: str, *, most: int | None = None) -> bytes:
     """Return the client's bytes with the upstream's model name in them and the top-level `openfusion` out.
 
-    Usage is part of every answer of this dialect, so `want_usage` changes nothing. Reasoning items that were made
-    here from another dialect's answer go out too: only here they have a meaning. A bound of the answer over `most`
-    [tokens], the model's own, comes down to it. A prompt without the client's bytes
-    is written anew.
+    Reasoning items that were made here from another dialect's answer go out too: only here they have a meaning. A
+    bound of the answer over `most` [tokens], the model's own, comes down to it. A prompt without the client's bytes is
+    written anew.
     """
     if not prompt.raw:
-        return render_request(prompt, model, stream=prompt.stream, want_usage=want_usage).body
+        return render_request(prompt, model).body
     edits = {"model": model, FIELD: None, **bounds_over(prompt.body, most)}
     listed = prompt.body.get("input")
     if isinstance(listed, list) and MADE_HERE.encode() in prompt.raw:

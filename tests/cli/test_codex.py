@@ -46,6 +46,16 @@ def test_the_switch_goes_through_all_its_places_and_back(run, file):
     assert run("codex", "disable", "--json").json["changed"] is False
 
 
+def test_who_looks_or_undoes_need_not_know_the_port(run, file, folder):
+    (folder / "openfusion.toml").write_text("[server]\nport = 0\n")
+    assert status(run)["mode"] == "direct"
+    assert run("codex", "enable-auto").code == 2
+    assert run("codex", "enable-auto", "--url", "http://127.0.0.1:9000").code == 0
+    assert status(run)["mode"] == "openfusion-auto"
+    assert run("codex", "disable").code == 0
+    assert file.read_text() == OLD
+
+
 def test_it_is_the_adapter_under_another_name(run, file):
     run("codex", "enable-auto")
     assert run("adapter", "status", "codex", "--json").json["state"] == "installed"

@@ -36,7 +36,7 @@ def kept(path, configured):
     store.keep(Stats, "gone-c", Stats(1.0, 0.0, at_s=now), 0.0)
     store.keep(Breaker, "fast-b", Breaker("open", 4, now + 40), 0.0)
     for project, candidate, tally in (
-        ("0" * 16, "coder-a", Tally(2.0, 30.0, now)),
+        ("0" * 16, "coder-a", Tally(2.0, 30.0, now, 20.0)),
         ("f" * 16, "gone-c", Tally(3.0, 0.0, now - 14 * DAY_S)),
     ):
         store.keep(Tally, str(Key(project, "bugfix", candidate)), tally, 0.0)
@@ -100,9 +100,10 @@ def test_lessons_stand_by_project_aged_and_with_the_lift_that_they_give(run, kep
     )
     assert (second["good"], second["bad"]) == (pytest.approx(1.5, abs=0.01), 0)
     assert (first["lift"], second["lift"]) == (0, 0)  # learning is off
-    configured(more="\n[learn]\nenabled = true\nmax_lift = 0.2\n")
+    configured(more="\n[learn]\nenabled = true\nmax_lift = 0.1\n")
     first, second = run("stats", "--json").json["learned"]
-    assert (first["lift"], second["lift"]) == (-0.2, 0)  # below five signals, and not in the pool
+    assert (first["lift"], second["lift"]) == (-0.1, 0)  # below five signals, and not in the pool
+    assert (first["due"], second["due"]) == (pytest.approx(20, abs=0.01), None)
 
 
 def test_lessons_alone_are_forgotten(run, kept):

@@ -201,6 +201,29 @@ def test_role_restriction_and_options_are_passed_on():
     assert (task.role, task.only, task.options) == ("coder", ("a", "b"), options)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["continue", "Two guards, one lies. Which single question finds the door? Reason in steps."],
+)
+def test_what_takes_thought_is_no_call_of_the_clients_own_by_its_words_alone(text):
+    verdict = classify(Facts("user", text))
+    assert verdict.complexity == "low" or verdict.kind != "aux"
+    assert verdict.kind != "aux"
+
+
+def test_a_task_that_still_fails_is_harder_than_it_read_by_one_level():
+    talk: list[dict[str, object]] = [{"role": "user", "content": "Rename the label on the page."}]
+    first = read(chat(talk))
+    assert first.complexity == "low"
+    for said in ("still broken", "no, same error", "still broken"):
+        talk += [{"role": "assistant", "content": "Done."}, {"role": "user", "content": said}]
+        again = read(chat(talk))
+        assert (again.kind, again.risk, again.complexity) == (first.kind, first.risk, "medium")
+        assert again.evidence[-1].why == "the person says that it still fails"
+    hard = classify(Facts("user", "x", rejected=1))
+    assert hard.complexity in ("medium", "high")
+
+
 def test_struggling_is_passed_on():
     talk: list[dict[str, object]] = [{"role": "user", "content": "Fix it."}]
     for i in range(3):

@@ -13,10 +13,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from openfusion_auto.core import cost
-from openfusion_auto.core.decide import decide
+from openfusion_auto.core.decide import decide, moved_on
 from openfusion_auto.core.explain import content_json, decision_digest
 from openfusion_auto.core.prompt import Options
 from openfusion_auto.core.score import PRICE, SKILL
+from openfusion_auto.core.strength import strengths
 from openfusion_auto.core.types import (
     Breaker,
     Cached,
@@ -596,6 +597,32 @@ def test_a_stuck_session_moves_once_to_a_stronger_model_and_stays_there():
     assert not again.escalates
     assert again.ranking[0].candidate == chosen
     assert f"a tool turn stays with {chosen}, which was brought in for this task" in again.reasons
+
+
+@given(strategies.inputs, st.sampled_from(["user", "tool"]), st.data())
+def test_a_stuck_session_moves_to_a_stronger_model_or_stays(inputs, turn, data):
+    holder = data.draw(st.sampled_from(inputs.pool.candidates)).id
+    asked = replace(inputs.task, turn=turn, struggling=True, struggle="x")
+    inputs = replace(inputs, task=asked, state=replace(inputs.state, pin=Pin(holder)))
+    decision = of(inputs)
+    if not decision.escalates or holder not in ids(decision.ranking):
+        return
+    logit = dict(zip(inputs.pool.by_id, strengths(inputs.pool, asked.kind).logit, strict=True))
+    taken = decision.ranking[0].candidate
+    assert taken == holder or logit[taken] > logit[holder]
+    if decision.mode == "verify" and asked.options.strategy != "cascade" and decision.plan.steps:
+        assert decision.plan.steps[0].candidates[0] == taken
+    told = [r for r in decision.reasons if r.startswith(f"{holder} is stuck (x)")]
+    assert told == [*moved_on(holder, decision.ranking, asked)]
+
+
+def test_the_strongest_stays_when_it_is_stuck_however_dear():
+    for turn in ("user", "tool"):
+        asked = replace(STUCK, turn=turn)
+        for knob in (0.0, 5.0, 10.0):
+            decision = decide(asked, FOUR, State(pin=Pin("verifier-a")), Policy(cost_quality=knob))
+            assert decision.ranking[0].candidate == "verifier-a"
+            assert any("stays: nobody stronger" in r for r in decision.reasons)
 
 
 def test_a_stuck_session_whose_model_the_pool_has_no_more_is_decided_all_the_same():

@@ -104,6 +104,13 @@ def test_what_is_pasted_is_kept_apart_and_named(kind, fenced):
     assert found.pasted >= len(PASTES[kind])
 
 
+@pytest.mark.parametrize("kind", sorted(PASTES))
+def test_the_ends_of_lines_may_be_windows_own(kind):
+    text = f"Why is that?\n\n{PASTES[kind]}\n\nIt was fine on Monday."
+    there = text.replace("\n", "\r\n")
+    assert read_text(there) == read_text(text)._replace(text=there)
+
+
 def test_a_long_log_with_the_question_at_its_end_gives_the_question():
     log = "\n".join(f"[00:{i % 60:02}.1] step {i}: copy billing ... ok" for i in range(900))
     found = read_text(f"{log}\n\nWhich step failed?")

@@ -155,6 +155,30 @@ def test_a_number_that_nobody_knows_cannot_be_another_one():
     assert {f.of for f in flips(loser, decision)}.isdisjoint({"price", "latency"})
 
 
+@given(strategies.easy_inputs)
+@settings(max_examples=40)
+def test_a_stuck_session_has_no_knob_for_who_is_not_brought_in(inputs):
+    asked = replace(inputs.task, turn="user", struggling=True, struggle="x")
+    holder = inputs.pool.candidates[0].id
+    stuck = replace(inputs, task=asked, state=replace(inputs.state, pin=Pin(holder)))
+    decision = of(stuck)
+    for loser in decision.ranking[1:]:
+        for flip in flips(loser, decision):
+            if flip.of == "cost_quality":
+                assert picked_at(stuck, flip.to) == loser.candidate
+            else:
+                assert picked_with(decision, loser.row, flip.of, flip.to) == loser.candidate
+
+
+def test_equals_are_said_to_be_level_and_a_hair_is_not_nothing():
+    three = pool(candidate("a"), candidate("b"), candidate("c", price=Price(1.0001, 4.0, 0.1)))
+    decision = decide(task(), three, State())
+    assert [s.candidate for s in decision.ranking] == ["a", "b", "c"]
+    level, hair = (why_not(s, decision) for s in decision.ranking[1:])
+    assert level.startswith("level with a, whose id comes first; would win")
+    assert hair.startswith("less than 0.001 behind, most of it on price")
+
+
 def test_a_lock_has_no_number_that_would_do():
     decision = decide(task(turn="tool"), FOUR, State(pin=Pin("coder-a")))
     text = why_not(decision.ranking[1], decision)

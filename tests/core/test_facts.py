@@ -9,16 +9,11 @@ from hypothesis import strategies as st
 from openfusion_auto.core.facts import (
     CALL_CHARS,
     CALLS_CHARS,
-    FAILED_EDITS,
-    OUTCOMES,
-    STRUGGLE_RUN,
+    REJECTED,
     Facts,
-    Outcome,
     is_agreement,
     is_closing,
     read_facts,
-    read_outcome,
-    struggle_of,
 )
 from openfusion_auto.core.prompt import Message, Part, Prompt, ToolCall
 from tests.support.prompts import chat, function, user
@@ -372,86 +367,37 @@ def test_the_task_is_found_in_what_clients_send(talk):
     assert (later.turn, later.words) == ("tool", TASK)
 
 
-# -- tool outcomes -----------------------------------------------------------------------------------------------------
+# -- a task that was rejected ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("heard", "rejected"),
     [
-        "Process exited with code 1\nno output",
-        "Exit code: 127",
-        '{"exit_code":2,"output":""}',
-        "Traceback (most recent call last):\n  File x\nKeyError: 'a'",
-        "Error: file not found",
-        "bash: foo: command not found",
-        "==== 3 failed, 4 passed in 2.1s ====",
-        "<tool_use_error>File has not been read yet</tool_use_error>",
-        "fatal: not a git repository",
-        '{"is_error": true, "text": "denied"}',
-        "HTTP status: 404",
+        (["still broken"], 1),
+        (["still broken", "no, same error"], 2),
+        (["It still fails:\nTypeError: x is not a function"], 1),
+        (["still broken", "yes"], 1),
+        (["still broken", "Das geht immer noch nicht."], 2),
+        (["undo that"], 0),
+        (["still broken", "Now rename the button"], 0),
+        ([f"It still fails. {'I looked at the logs of both workers. ' * 8}"], 0),
     ],
 )
-def test_failures_are_seen(text):
-    found = read_outcome("bash", text)
-    assert not found.ok
-    assert len(found.fingerprint) == 8
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "ok",
-        "Process exited with code 0\nerror handling tests passed",
-        "def handle_error():\n    raise KeyError",
-        "1\timport errors\n2\tclass NotFound(Exception): ...",
-        "12 passed, 0 failed",
-        "The file src/error.py was updated.",
-        "HTTP status: 204",
-        "x" * 10_000,
-    ],
-)
-def test_results_that_only_talk_of_errors_went_well(text):
-    assert read_outcome("bash", text) == Outcome("bash", ok=True)
-
-
-def test_fingerprints_leave_numbers_and_addresses_out():
-    one = read_outcome("t", "Error: line 12 at 0xff12: bad token")
-    other = read_outcome("t", "Error: line 99 at 0xab00: bad token")
-    third = read_outcome("t", "Error: permission denied")
-    assert one == other
-    assert one.fingerprint != third.fingerprint
-
-
-def loop(texts: list[str]) -> Facts:
+def test_a_task_that_still_fails_stands_and_is_told_how_often(heard, rejected):
     talk = [said("user", TASK)]
-    for i, text in enumerate(texts):
-        talk += [call(i, "edit"), result(i, text)]
-    return read_facts(chat(talk))
+    for words in heard:
+        talk += [said("assistant", "Try again now."), said("user", words)]
+    facts = read_facts(chat(talk))
+    assert facts.rejected == rejected
+    assert (facts.words == TASK) == (rejected > 0)
+    assert bool(facts.struggle) == (rejected >= REJECTED)
+    later = read_facts(chat([*talk, call(1), result(1, "ok")], tools=[function("bash")]))
+    assert (later.rejected, later.words) == (rejected, facts.words)
 
 
-def test_the_same_error_three_times_in_a_row_is_struggling():
-    assert loop(["Error: no match"] * STRUGGLE_RUN).struggle == "the same error 3 times"
-    assert loop(["ok", *["Error: no match"] * STRUGGLE_RUN]).struggle == "the same error 3 times"
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ["Error: no match"] * (STRUGGLE_RUN - 1),
-        ["Error: no match", "Error: no match", "Error: permission denied"],
-        ["Error: no match", "ok", "Error: no match"],
-        ["Error: no match"] * 3 + ["ok"],
-        ["ok"] * 5,
-    ],
-)
-def test_other_runs_are_not(texts):
-    assert loop(texts).struggle == ""
-
-
-def test_outcomes_name_their_tool_and_are_bounded():
-    outcomes = loop(["ok"] * 20).outcomes
-    assert outcomes == (Outcome("edit", ok=True),) * OUTCOMES
+def test_without_a_task_before_a_complaint_is_the_task():
+    facts = read_facts(chat([said("user", "it doesn't work")]))
+    assert (facts.words, facts.rejected, facts.struggle) == ("it doesn't work", 0, "")
 
 
 def test_results_of_an_earlier_task_do_not_count():
@@ -462,45 +408,6 @@ def test_results_of_an_earlier_task_do_not_count():
     facts = read_facts(chat(talk))
     assert facts.outcomes == ()
     assert facts.struggle == ""
-
-
-def test_a_result_without_its_call_has_no_name():
-    assert read_facts(chat([said("user", TASK), result(9, "Error: x")])).outcomes[0].tool == ""
-
-
-@given(
-    st.lists(
-        st.builds(Outcome, st.just("t"), st.booleans(), st.sampled_from(["", "a", "b"])), max_size=6
-    )
-)
-def test_only_the_last_outcomes_decide(outcomes):
-    told = tuple(outcomes)
-    assert struggle_of(told) == struggle_of(told[-max(STRUGGLE_RUN, 2 * FAILED_EDITS) :])
-
-
-FINE, BAD = Outcome("edit", ok=True), Outcome("bash", ok=False, fingerprint="a")
-OTHER = Outcome("bash", ok=False, fingerprint="b")
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "stuck"),
-    [
-        ((FINE, BAD, FINE, BAD), True),
-        ((FINE, BAD, FINE, OTHER), True),
-        ((BAD, FINE, BAD, FINE, BAD), True),
-        ((Outcome("apply_patch", ok=True), BAD, Outcome("Write", ok=True), BAD), True),
-        ((FINE, BAD, FINE), False),
-        ((FINE, BAD), False),
-        ((FINE, BAD, FINE, Outcome("bash", ok=True)), False),
-        ((FINE, Outcome("bash", ok=True), FINE, BAD), False),
-        ((Outcome("edit", ok=False), BAD, FINE, BAD), False),
-        ((Outcome("read", ok=True), BAD, Outcome("read", ok=True), BAD), False),
-        ((FINE, Outcome("edit", ok=False), FINE, Outcome("edit", ok=False)), False),
-        ((), False),
-    ],
-)
-def test_edits_that_are_each_followed_by_a_failing_run_are_struggling(outcomes, stuck):
-    assert struggle_of(outcomes) == (f"it still fails after {FAILED_EDITS} edits" if stuck else "")
 
 
 # -- tool calls --------------------------------------------------------------------------------------------------------

@@ -55,6 +55,13 @@ def test_the_mode_of_a_user_turn_by_risk_and_complexity(risk, complexity, models
     assert got == TABLE.get((risk, complexity), "single")
 
 
+@pytest.mark.parametrize("risk", LEVELS)
+def test_what_failed_again_and_again_is_hard_whatever_it_read_like(risk):
+    failed = chosen(task(risk=risk, complexity="low", struggling=True))
+    assert failed.mode == TABLE.get((risk, "high"), "single")
+    assert "low complexity, failed before" in failed.reasons[0]
+
+
 @given(strategies.tasks, st.sampled_from(("tool", "aux", "chat")))
 def test_tool_turns_own_calls_and_chat_are_single(drawn, why):
     changes = {"kind": "chat", "turn": "user"} if why == "chat" else {"turn": why}

@@ -60,7 +60,7 @@ def test_totals_stay_the_sum_of_points_and_weights_add_up_to_one(inputs, tenths,
         assert math.isclose(scored.total, sum(t.points for t in scored.terms), abs_tol=1e-9)
         table = scored.table
         assert math.isclose(sum(table.quality), 1.0)
-        if not table.locked:
+        if not table.held:
             assert math.isclose(sum(t.weight for t in scored.terms), 1.0, abs_tol=1e-9)
 
 

@@ -19,6 +19,7 @@ from openfusion_auto.cli.route_view import show
 from tests.docs import failures
 
 ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "route.svg"
 FAILURES = ROOT / "docs" / "reference" / "failures.md"
 TEXT = "Add a --dry-run flag to the import command"
@@ -79,8 +80,17 @@ def words_in(picture: str) -> list[str]:
     return re.findall(r"[^\s█]+", html.unescape(" ".join(texts)).replace("\xa0", " "))
 
 
+def latest_change() -> str:
+    """Return what the newest entry of the changelog begins with, before its lists."""
+    text = (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
+    entry = re.split(r"^## ", text, flags=re.MULTILINE)[1]
+    title, lead = re.split(r"^### ", entry, flags=re.MULTILINE)[0].split("\n", 1)
+    return f"**{title.strip()}.** {lead.strip()}"
+
+
 Made = Mapping[str, Callable[[], str]]
 QUOTED: Mapping[Path, Made] = {
+    README: {"changelog": latest_change},
     FAILURES: {"contract": failures.contract, "played": failures.played},
 }
 

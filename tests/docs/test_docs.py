@@ -29,6 +29,7 @@ from tests.docs.regenerate import (
     CALL,
     PICTURE,
     QUOTED,
+    README,
     ROOT,
     bare_environment,
     between,
@@ -37,7 +38,6 @@ from tests.docs.regenerate import (
 )
 from tests.support.price_lists import OPENROUTER
 
-README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "adapters").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SHELLS = ("sh", "bash", "console")

@@ -24,7 +24,6 @@ CHART = Chart(
         Series("models", "model", (Dot("$x_1$ ^ \\frac", 1, 60), Dot("模型", 0.5, 65))),
     ),
     source="made up",
-    x_prefix="$",
     y_suffix=" %",
 )
 

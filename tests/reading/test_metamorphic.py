@@ -130,6 +130,7 @@ STYLES: dict[str, Callable[[str], str]] = {
     "full stop": lambda t: t.rstrip(".!") + ".",
     "exclamation mark": lambda t: t.rstrip(".!") + "!",
     "dots": lambda t: t.rstrip(".!") + "...",
+    "greeting": lambda t: f"Hey, {t}",
     "please before": lambda t: f"please {t}",
     "please behind": lambda t: t.rstrip(".!") + ", please",
     "could you": lambda t: f"Could you {t}",

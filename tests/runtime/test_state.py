@@ -65,7 +65,7 @@ def test_a_snapshot_is_not_changed_by_what_comes_later(live, time):
     works(live, "b")
     fails(live)
     live.pin("s", FAST, None)
-    live.ready("other")
+    live.configure({}, pin_ttl_s=600.0, cache_ttl_s=300.0)
     time.now_s += 5
     assert (before.stats, before.breakers, before.pin, before.unready, before.now_s) == kept
     after = live.snapshot("s")
@@ -89,13 +89,6 @@ def test_a_snapshot_reads_the_clock_once_and_only_its_own_session(live, time):
     assert live.snapshot("s").now_s == time.now_s
     assert live.snapshot("other").pin is None
     assert live.snapshot(None).pin is None
-
-
-def test_an_upstream_gets_ready(live):
-    live.ready("unheard-of")
-    assert live.snapshot(None).unready == {"other": "KEY is not set"}
-    live.ready("other")
-    assert live.snapshot(None).unready == {}
 
 
 def test_a_call_that_was_cut_for_another_counts_its_wait_and_no_success(live):

@@ -75,12 +75,12 @@ def value(metrics, name, **labels):
 def test_a_request_is_counted_with_surface_model_mode_and_outcome(metrics):
     metrics.observe(trace(call()))
     metrics.observe(trace(call(), surface="embeddings", requested_model="vendor/a"))
-    labels = {"mode": "none", "outcome": "ok"}
+    labels = {"mode": "single", "outcome": "ok"}
     assert (
         value(metrics, "requests_total", surface="chat", model="openfusion/auto", **labels) == 1.0
     )
     assert value(metrics, "requests_total", surface="embeddings", model="a", **labels) == 1.0
-    assert value(metrics, "request_duration_seconds_sum", surface="chat", mode="none") == 2.5
+    assert value(metrics, "request_duration_seconds_sum", surface="chat", mode="single") == 2.5
 
 
 def test_a_kept_answer_is_counted_apart_from_those_that_were_made(metrics):
@@ -101,7 +101,7 @@ def test_the_first_token_is_that_of_the_answer_and_counted_for_streams_alone(met
     whole = trace(call())
     whole.stream = False
     metrics.observe(whole)
-    count = value(metrics, "time_to_first_token_seconds_count", surface="chat", mode="none")
+    count = value(metrics, "time_to_first_token_seconds_count", surface="chat", mode="single")
     assert count == 1.0
 
 

@@ -32,6 +32,7 @@ PATHS = (
     "/v1/status",
     "/nothing",
 )
+HTML = "text/html,application/xhtml+xml,*/*"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -156,10 +157,15 @@ async def everything(router):
         found.append(
             await send(
                 router, body if method == "POST" else None, method=method, path=f"/..{path}",
-                headers={"Accept": "text/html,application/xhtml+xml,*/*"},
+                headers={} if path == "/" else {"Accept": HTML},  # there it leads a browser to the page
             )
         )  # fmt: skip
     return found
+
+
+async def test_s54_from_the_root_a_browser_is_led_to_our_own_page_and_told_nothing(router):
+    reply = await send(router, None, method="GET", path="/../", headers={"Accept": HTML})
+    assert (reply.status, reply.headers["location"], reply.raw) == (303, "/ui", b"")
 
 
 async def test_s51_what_a_model_or_client_says_comes_as_json_never_as_a_page(router):
@@ -184,7 +190,7 @@ async def test_s51_on_the_page_it_is_text(router):
 async def test_s53_no_type_is_left_to_be_guessed(router):
     stream = await send(router, {**GOOD, "stream": True})
     assert stream.kind == "text/event-stream"
-    kinds = {reply.kind for reply in await everything(router)}
+    kinds = {reply.kind for reply in await everything(router) if reply.status != 303}
     assert kinds == {
         "application/json",
         "text/plain",
@@ -193,6 +199,9 @@ async def test_s53_no_type_is_left_to_be_guessed(router):
 
 async def test_s54_no_answer_outside_the_page_is_one_whatever_is_accepted(router):
     for reply in await everything(router):
+        if reply.status == 303:  # a browser at / is led to the page, without a word
+            assert reply.raw == b""
+            continue
         assert reply.kind in ("application/json", "text/plain")
         assert "<html" not in reply.shown.lower()
         if reply.kind == "text/plain":
@@ -201,7 +210,7 @@ async def test_s54_no_answer_outside_the_page_is_one_whatever_is_accepted(router
 
 async def test_s55_no_answer_names_another_host_or_a_script(router):
     for reply in await everything(router):
-        assert "location" not in reply.headers
+        assert reply.headers.get("location") in (None, "/ui")
         assert "link" not in reply.headers
         assert "refresh" not in reply.headers
 

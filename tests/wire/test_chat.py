@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from openfusion_auto.core.prompt import Message, Part, Prompt
 from openfusion_auto.errors import ModelNotFound
@@ -12,7 +13,7 @@ from .chats import raw
 
 def test_a_chat_prompt_loses_nothing():
     prompt = chat.parse_request(raw(top_k=3), {"x-any": "header"})
-    body, lost = chat.render_request(prompt, "m", stream=False, want_usage=False)
+    body, lost = chat.render_request(prompt, "m")
     assert json.loads(body) == json.loads(raw(top_k=3, model="m"))
     assert lost == ()
 
@@ -20,8 +21,8 @@ def test_a_chat_prompt_loses_nothing():
 def test_a_prompt_of_another_dialect_says_what_it_lost():
     thought = Message("assistant", (Part("reasoning", "hm"), Part("text", "a")))
     prompt = Prompt("messages", "x", (thought,))
-    found = chat.render_request(prompt, "m", stream=True, want_usage=True)
-    assert found == render_foreign(prompt, "m", stream=True, want_usage=True)
+    found = chat.render_request(replace(prompt, stream=True), "m")
+    assert found == render_foreign(replace(prompt, stream=True), "m")
     assert found.lost == ("reasoning of 1 message",)
 
 

@@ -36,8 +36,8 @@ def prompt(*messages: Message, dialect="messages", **fields) -> Prompt:
     return Prompt(dialect, "openfusion/auto", messages or (said("user", "hi"),), **fields)
 
 
-def render(of: Prompt, *, stream=False, want_usage=False, **options):
-    found = render_foreign(of, "m", stream=stream, want_usage=want_usage, **options)
+def render(of: Prompt, *, stream=False, **options):
+    found = render_foreign(replace(of, stream=stream), "m", **options)
     return json.loads(found.body), found.lost
 
 
@@ -236,15 +236,10 @@ def test_what_a_recipe_changed_stands():
     assert not {"stop", "response_format", "stream", "max_completion_tokens"} & body.keys()
 
 
-@pytest.mark.parametrize(
-    ("stream", "want", "include", "options"),
-    [
-        (True, True, False, {"include_usage": True}), (True, False, True, {"include_usage": True}),
-        (True, False, False, None), (False, True, True, None),
-    ],
-)  # fmt: skip
-def test_usage_is_asked_for_in_streams_alone(stream, want, include, options):
-    body, _ = render(prompt(include_usage=include), stream=stream, want_usage=want)
+@pytest.mark.parametrize("include", [False, True])
+@pytest.mark.parametrize(("stream", "options"), [(True, {"include_usage": True}), (False, None)])
+def test_usage_is_asked_for_in_streams_alone(stream, include, options):
+    body, _ = render(prompt(include_usage=include), stream=stream)
     assert body.get("stream_options") == options
     assert body.get("stream", False) is stream
 
@@ -336,7 +331,7 @@ def meaning(message: Message) -> tuple[object, ...]:
 
 @given(conversations())
 def test_a_conversation_comes_back_with_the_same_meaning(messages):
-    body = render_foreign(prompt(*messages), "m", stream=False, want_usage=False)
+    body = render_foreign(prompt(*messages), "m")
     again = parse_request(body.body)
     assert [meaning(m) for m in again.messages] == [meaning(m) for m in messages]
     assert body.lost == ()

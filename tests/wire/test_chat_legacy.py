@@ -63,8 +63,8 @@ def test_a_request_goes_up_in_todays_words_as_it_came_and_anew():
         "tool_choice": "auto",
         "parallel_tool_calls": False,
     }
-    assert json.loads(splice_request(prompt, "v", want_usage=False)) == wanted
-    anew = render_request(prompt.extend(seed=1), "v", stream=False, want_usage=False)
+    assert json.loads(splice_request(prompt, "v")) == wanted
+    anew = render_request(prompt.extend(seed=1), "v")
     assert json.loads(anew) == wanted
 
 

@@ -30,7 +30,7 @@ def sent(messages, *added, **more):
     prompt = CODECS["chat"].parse_request(raw)
     if added:
         prompt = prompt.extend(*added)
-        raw = CODECS["chat"].render_request(prompt, "m", stream=False, want_usage=False).body
+        raw = CODECS["chat"].render_request(prompt, "m").body
     return Rendered(raw, ("x",)), prompt
 
 

@@ -186,7 +186,7 @@ def test_what_is_odd_but_good_is_accepted(fields):
 def test_a_byte_order_mark_is_tolerated_and_goes_no_further():
     prompt = parse_request(b"\xef\xbb\xbf" + raw())
     assert prompt.raw == raw()
-    assert splice_request(prompt, "m", want_usage=False) == raw(model="m")
+    assert splice_request(prompt, "m") == raw(model="m")
 
 
 def test_nested_schemas_of_a_sane_depth_pass():
@@ -261,21 +261,20 @@ def requests(draw) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def reference(data: bytes, model: str, want_usage: bool) -> object:
+def reference(data: bytes, model: str) -> object:
     """What a slow splice gives: parse, change, and no bytes to compare."""
     out = json.loads(data)
     asked = (out.get("stream_options") or {}).get("include_usage")
     out["model"] = model
     out.pop("openfusion", None)
-    if out.get("stream") and want_usage and not asked:
+    if out.get("stream") and not asked:
         out["stream_options"] = {**(out.get("stream_options") or {}), "include_usage": True}
     return out
 
 
-@given(requests(), st.sampled_from(["vendor/m", 'q"\\', "ü"]), st.booleans())
-def test_splicing_changes_what_the_slow_reference_changes(data, model, want_usage):
-    spliced = splice_request(parse_request(data), model, want_usage=want_usage)
-    assert json.loads(spliced) == reference(data, model, want_usage)
+@given(requests(), st.sampled_from(["vendor/m", 'q"\\', "ü"]))
+def test_splicing_changes_what_the_slow_reference_changes(data, model):
+    assert json.loads(splice_request(parse_request(data), model)) == reference(data, model)
 
 
 @given(requests())
@@ -283,7 +282,7 @@ def test_bytes_outside_the_models_name_stay(data):
     prompt = parse_request(data)
     if "openfusion" in prompt.body:
         return
-    spliced = splice_request(prompt, "\x01MARK\x01", want_usage=False)
+    spliced = splice_request(prompt, "\x01MARK\x01")
     before, mark, after = spliced.partition(b'"\\u0001MARK\\u0001"')
     assert mark
     assert before + b'"openfusion/auto"' + after == data
@@ -292,12 +291,11 @@ def test_bytes_outside_the_models_name_stay(data):
 @given(requests())
 def test_removing_our_options_leaves_the_other_members_bytes(data):
     prompt = parse_request(data)
-    spliced = splice_request(prompt, "openfusion/auto", want_usage=False)
+    spliced = splice_request(prompt, "openfusion/auto")
     again = parse_request(spliced)
-    kept = [m for m in prompt.body.members if m.key != "openfusion"]
-    assert [data[m.start : m.end] for m in kept] == [
-        spliced[m.start : m.end] for m in again.body.members
-    ]
+    changed = ("openfusion", "stream_options")  # the second where the client streams
+    kept, left = ([m for m in p.body.members if m.key not in changed] for p in (prompt, again))
+    assert [data[m.start : m.end] for m in kept] == [spliced[m.start : m.end] for m in left]
 
 
 def test_keys_that_look_like_the_model_do_not_fool_the_splice():
@@ -305,36 +303,31 @@ def test_keys_that_look_like_the_model_do_not_fool_the_splice():
         b'{"messages":[{"role":"user","content":"\\"model\\":\\"x\\"","model":"inner"}], "a":"say \\"model", '
         b'"\\u006dodel" :  "openfusion/auto" , "b":{"model":"b"}}'
     )
-    assert splice_request(parse_request(data), "m", want_usage=True) == data.replace(
-        b'"openfusion/auto"', b'"m"'
-    )
+    assert splice_request(parse_request(data), "m") == data.replace(b'"openfusion/auto"', b'"m"')
 
 
 def test_a_key_that_stands_twice_is_written_once():
     data = b'{"model":"evil/model","messages":[{"role":"user","content":"x"}],"model":"openfusion/auto"}'
-    spliced = splice_request(parse_request(data), "m", want_usage=False)
+    spliced = splice_request(parse_request(data), "m")
     assert spliced.count(b'"model"') == 1
     assert json.loads(spliced)["model"] == "m"
     data = raw()[:-1] + b', "openfusion": {}, "openfusion": {"trace": "none"}}'
-    assert b"openfusion" not in splice_request(parse_request(data), "m", want_usage=False)
+    assert b"openfusion" not in splice_request(parse_request(data), "m")
 
 
 def test_splicing_reads_the_bytes_again_when_the_body_does_not_know_its_places():
     data = raw(extra=1.10)
     prompt = replace(parse_request(data), body=json.loads(data))
-    assert splice_request(prompt, "m", want_usage=False) == data.replace(b"openfusion/auto", b"m")
+    assert splice_request(prompt, "m") == data.replace(b"openfusion/auto", b"m")
 
 
 def test_usage_is_asked_for_only_where_the_client_streams_and_did_not():
-    def options(want_usage: bool = True, **fields: object) -> object:
-        return json.loads(
-            splice_request(parse_request(raw(**fields)), "m", want_usage=want_usage)
-        ).get("stream_options")
+    def options(**fields: object) -> object:
+        return json.loads(splice_request(parse_request(raw(**fields)), "m")).get("stream_options")
 
     assert options() is None
     assert options(stream=False) is None
     assert options(stream=True) == {"include_usage": True}
-    assert options(want_usage=False, stream=True) is None
     assert options(stream=True, stream_options={"include_usage": False, "x": 1}) == {
         "include_usage": True,
         "x": 1,
@@ -344,7 +337,7 @@ def test_usage_is_asked_for_only_where_the_client_streams_and_did_not():
 
 def test_a_prompt_without_bytes_is_rendered():
     prompt = replace(parse_request(raw(stream=True)), raw=b"")
-    spliced = json.loads(splice_request(prompt, "m", want_usage=True))
+    spliced = json.loads(splice_request(prompt, "m"))
     assert spliced == body(model="m", stream=True, stream_options={"include_usage": True})
 
 
@@ -368,23 +361,23 @@ def test_an_inner_call_keeps_the_clients_fields_and_adds_messages_behind():
         max_completion_tokens=None,
         tool_choice="none",
     )
-    assert json.loads(render_request(prompt, "vendor/m", stream=False, want_usage=True)) == {
+    assert json.loads(render_request(prompt, "vendor/m")) == {
         "model": "vendor/m", "messages": [*own, {"role": "user", "content": "check it"}], "max_tokens": 50, "tools": [TOOL],
         "tool_choice": "none", "top_k": 3,
     }  # fmt: skip
 
 
-def test_streaming_is_the_callers_choice_not_an_override():
-    prompt = parse_request(raw(stream=True, stream_options={"x": 1})).extend(stream=True)
-    rendered = json.loads(render_request(prompt, "m", stream=True, want_usage=False))
-    assert (rendered["stream"], rendered["stream_options"]) == (True, {"x": 1})
-    rendered = json.loads(render_request(prompt, "m", stream=False, want_usage=True))
+def test_an_inner_call_is_streamed_where_that_is_said_and_then_tells_its_usage():
+    asked = parse_request(raw(stream=True, stream_options={"x": 1}))
+    rendered = json.loads(render_request(asked.extend(stream=True), "m"))
+    told = {"x": 1, "include_usage": True}
+    assert (rendered["stream"], rendered["stream_options"]) == (True, told)
+    rendered = json.loads(render_request(asked.extend(), "m"))
     assert "stream" not in rendered
     assert "stream_options" not in rendered
-    bare = replace(prompt, body=body())
-    assert "stream_options" not in json.loads(
-        render_request(bare, "m", stream=True, want_usage=False)
-    )
+    bare = replace(asked.extend(stream=True), body=body())
+    rendered = json.loads(render_request(bare, "m"))
+    assert rendered["stream_options"] == {"include_usage": True}
 
 
 def test_a_prompt_of_another_dialect_is_rendered_never_spliced():
@@ -404,8 +397,8 @@ def test_a_prompt_of_another_dialect_is_rendered_never_spliced():
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    assert json.loads(splice_request(prompt, "m", want_usage=True)) == want
-    assert json.loads(render_request(prompt, "m", stream=True, want_usage=True)) == want
+    assert json.loads(splice_request(prompt, "m")) == want
+    assert json.loads(render_request(prompt, "m")) == want
 
 
 def test_added_messages_are_written_whole():
@@ -417,7 +410,7 @@ def test_added_messages_are_written_whole():
         Message("tool", (Part("text", "ok"),), tool_call_id="c"),
         Message("user", (Part("text", "see"), Part("image", url=picture))),
     )
-    _, *added = json.loads(render_request(prompt, "m", stream=False, want_usage=True))["messages"]
+    _, *added = json.loads(render_request(prompt, "m"))["messages"]
     assert added == [
         {"role": "system", "content": "rules"},
         {
@@ -447,7 +440,7 @@ def test_a_body_without_messages_gives_only_the_added_ones():
         body={"messages": None, "a": 1},
         added=(Message("user"),),
     )
-    rendered = json.loads(render_request(prompt, "m", stream=False, want_usage=False))
+    rendered = json.loads(render_request(prompt, "m"))
     assert rendered == {"model": "m", "messages": [{"role": "user", "content": ""}], "a": 1}
 
 
@@ -459,5 +452,5 @@ def test_splicing_a_long_body_costs_little_beside_parsing_it():
     data = raw(messages=[{"role": "user", "content": 'x\ny"z' * 500}] * 150, tools=[TOOL] * 30)
     prompt = parse_request(data)
     parse_s = min(repeat(lambda: json.loads(data), number=5, repeat=5))
-    splice_s = min(repeat(lambda: splice_request(prompt, "m", want_usage=True), number=5, repeat=5))
+    splice_s = min(repeat(lambda: splice_request(prompt, "m"), number=5, repeat=5))
     assert splice_s < parse_s

@@ -76,11 +76,11 @@ def test_a_request_of_any_client_reaches_any_upstream(client, dialect):
     prompt = request(client)
     codec = CODECS[dialect]
     assert prompt.dialect == client
-    body, lost = codec.render_request(prompt, "vendor/m", stream=False, want_usage=False)
+    body, lost = codec.render_request(prompt, "vendor/m")
     again = codec.parse_request(body)
     assert (again.model, [m.text for m in again.messages], lost) == ("vendor/m", ["hello"], ())
     if client == dialect:
-        spliced = codec.splice_request(prompt, "vendor/m", want_usage=False)
+        spliced = codec.splice_request(prompt, "vendor/m")
         assert spliced == prompt.raw.replace(b"openfusion/auto", b"vendor/m")
 
 

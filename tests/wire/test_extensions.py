@@ -70,7 +70,7 @@ def test_who_takes_the_fields_gets_the_bytes_as_they_came(dialect):
 def test_who_does_not_take_one_does_not_get_it_and_the_rest_keeps_its_bytes(dialect):
     prompt = prompt_of(dialect, **EXTRA, zz=[1, 2])
     kept, lost = without_extensions(prompt, ("session_id",))
-    body = json.loads(CODECS[dialect].splice_request(kept, "m", want_usage=False))
+    body = json.loads(CODECS[dialect].splice_request(kept, "m"))
     assert body.keys() & FIELDS.keys() == {"session_id"}
     assert body["zz"] == [1, 2]
     assert lost == ("field provider.sort", "field plugins", "field models", "field route")

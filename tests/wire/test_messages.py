@@ -9,7 +9,7 @@ from .claude import call, end, raw, sse, start, text, validated
 
 def test_a_whole_turn_goes_through_the_one_front():
     prompt = messages.parse_request(raw(stream=True, openfusion={}), {"x": "y"})
-    up = messages.splice_request(prompt, "claude-x", want_usage=True)
+    up = messages.splice_request(prompt, "claude-x")
     assert json.loads(up)["model"] == "claude-x"
     reader, writer = messages.Reader(), messages.Writer(guarded=True)
     events = sse(start(), text(0, "hi"), call(1, "{}"), end("tool_use"))

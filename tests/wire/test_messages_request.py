@@ -49,7 +49,7 @@ def refused(data: bytes) -> BadRequest:
 
 
 def spliced(prompt, model: str = "claude-x"):
-    return json.loads(splice_request(prompt, model, want_usage=True))
+    return json.loads(splice_request(prompt, model))
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_junk_is_refused_and_never_breaks_the_reader(data):
 
 def test_only_the_model_changes_on_the_way_up():
     data = json.dumps(CLAUDE_CODE, indent=1).encode().replace(b"fix", b"f\\u0069x")
-    out = splice_request(parse_request(data), "claude-x", want_usage=True)
+    out = splice_request(parse_request(data), "claude-x")
     assert out == data.replace(b'"openfusion/auto"', b'"claude-x"')
 
 
@@ -181,7 +181,7 @@ def test_a_message_of_made_thinking_alone_goes_as_a_whole():
 
 def test_a_user_who_writes_the_mark_changes_nothing():
     data = raw(messages=[{"role": "user", "content": UNSIGNED}])
-    out = splice_request(parse_request(data), "claude-x", want_usage=False)
+    out = splice_request(parse_request(data), "claude-x")
     assert out == data.replace(b"openfusion/auto", b"claude-x", 1)
 
 

@@ -211,13 +211,13 @@ def test_every_dialect_reads_it_and_sends_one_model_on(dialect):
     codec = CODECS[dialect]
     prompt = codec.parse_request(json.dumps(body).encode(), {})
     assert (prompt.model, prompt.options.strategy) == ("a,b", "fallback")
-    sent = json.loads(codec.splice_request(prompt, "vendor/a", want_usage=False))
+    sent = json.loads(codec.splice_request(prompt, "vendor/a"))
     assert sent["model"] == "vendor/a"
     assert sent.keys().isdisjoint({"models", "route"})
     whole = codec.parse_request(
         json.dumps({**request_for(dialect), "model": ["a", "b"]}).encode(), {}
     )
-    sent = json.loads(codec.splice_request(whole, "vendor/a", want_usage=False))
+    sent = json.loads(codec.splice_request(whole, "vendor/a"))
     assert (whole.model, sent["model"]) == ("a,b", "vendor/a")
 
 

@@ -181,7 +181,7 @@ class TestForAnother:
     @pytest.mark.parametrize("dialect", PROMPTS)
     def test_anothers_is_taken_out_and_told(self, dialect):
         changed, lost = portable.for_another(PROMPTS[dialect], everything)
-        sent = CODECS[dialect].splice_request(changed, "v", want_usage=False)
+        sent = CODECS[dialect].splice_request(changed, "v")
         sent = getattr(sent, "body", sent)
         assert b"sig-1" not in sent
         assert seals(changed) == []

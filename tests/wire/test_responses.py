@@ -161,7 +161,7 @@ def test_what_the_page_says_of_an_item_happens(row):
     if refused:
         assert outcome(check_foreign, prompt, of=BadRequest).code in row[2]
         return
-    sent = CODECS["chat"].render_request(prompt, "m", stream=False, want_usage=False)
+    sent = CODECS["chat"].render_request(prompt, "m")
     assert bool(sent.lost) is (row[2] == "dropped, told as lost")
     if "of the function" in row[2] and "stands" not in row[2]:
         assert f'"name":"{kind.removesuffix("_call")}"'.encode() in sent.body
@@ -221,9 +221,9 @@ def test_every_wording_of_a_loss_stands_on_the_page():
         settings=Settings(stop=("x",), seed=1, thinking_tokens=5, tool_choice="tool:web_search"),
         body={"top_k": 3, "messages": [{"role": "user", "name": "bob"}]},
     )
-    lost = responses.render_request(prompt, "m", stream=False, want_usage=False).lost
+    lost = responses.render_request(prompt, "m").lost
     harder = replace(prompt, settings=Settings(effort="max"))
-    lost += responses.render_request(harder, "m", stream=False, want_usage=False).lost
+    lost += responses.render_request(harder, "m").lost
     lost = tuple(dict.fromkeys(lost))
     told = [row[2].strip("`") for row in rows("## A request of another dialect, to a Responses upstream") if row[2]]  # fmt: skip
     for wording in told:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,12 +23,12 @@ def user(text: str = "go") -> Message:
 
 
 def written(prompt: Prompt, **how: bool) -> dict[str, object]:
-    rendered = render_request(prompt, "vendor/m", stream=how.get("stream", False), want_usage=True)
+    rendered = render_request(replace(prompt, stream=how.get("stream", False)), "vendor/m")
     return json.loads(rendered.body)
 
 
 def lost(prompt: Prompt) -> tuple[str, ...]:
-    return render_request(prompt, "m", stream=False, want_usage=False).lost
+    return render_request(prompt, "m").lost
 
 
 def chat(*messages: Message, **fields: object) -> Prompt:
@@ -354,7 +355,7 @@ def test_what_is_written_reads_back_with_the_same_meaning(messages, choice, effo
         max_output_tokens=bound,
         shape="json_schema" if form else "text",
     )
-    rendered = render_request(prompt, "vendor/m", stream=True, want_usage=True)
+    rendered = render_request(replace(prompt, stream=True), "vendor/m")
     assert rendered.lost == ()
     back = parse_request(rendered.body)
     assert tuple(bare(m) for m in back.messages) == messages

@@ -214,7 +214,7 @@ def test_words_in_the_users_own_schema_are_only_words():
 def test_only_the_models_name_changes_on_the_way_up():
     text = '{ "model" : "openfusion/auto",\n "input":"h\\u00e9", "openfusion":{"mode":"single"}, "n e w":[1.50] }'
     prompt = parse_request(BOM + text.encode())
-    assert splice_request(prompt, "vendor/m", want_usage=True) == (
+    assert splice_request(prompt, "vendor/m") == (
         b'{ "model" : "vendor/m",\n "input":"h\\u00e9", "n e w":[1.50] }'
     )
 
@@ -225,15 +225,15 @@ def test_reasoning_that_was_made_here_never_reaches_an_upstream_of_this_dialect(
         prompt = parse_request(raw(user, reasoning("hm", blob), reasoning("own", "b"), stream=True))
         assert prompt.messages[1].parts[0].opaque == blob.removeprefix("openfusion:")
         for changed in (prompt, prompt.extend()):
-            sent = json.loads(splice_request(changed, "m", want_usage=True))
+            sent = json.loads(splice_request(changed, "m"))
             assert sent["input"] == [user, reasoning("own", "b")]
     plain = parse_request(raw(user))
-    assert splice_request(plain, "openfusion/auto", want_usage=True).endswith(b'"content": "openfusion: hi"}]}')  # fmt: skip
+    assert splice_request(plain, "openfusion/auto").endswith(b'"content": "openfusion: hi"}]}')  # fmt: skip
 
 
 def test_a_changed_prompt_is_written_anew():
     prompt = parse(stream=True).extend(Message("user", (Part("text", "more"),)), stream=True)
-    sent = json.loads(splice_request(prompt, "m", want_usage=False))
+    sent = json.loads(splice_request(prompt, "m"))
     assert sent["stream"] is True
     assert sent["input"][1]["content"] == [{"type": "input_text", "text": "more"}]
 
@@ -245,7 +245,7 @@ def test_all_other_fields_survive_splicing(extra):
         prompt = parse(**fields)
     except BadRequest:
         return
-    sent = json.loads(splice_request(prompt, "vendor/m", want_usage=True))
+    sent = json.loads(splice_request(prompt, "vendor/m"))
     assert sent == {**body(**fields), "model": "vendor/m"}
 
 
@@ -261,7 +261,7 @@ def test_all_other_fields_survive_splicing(extra):
 )  # fmt: skip
 def test_what_no_other_dialect_can_carry_is_relayed_here_and_refused_there(item, named):
     prompt = parse_request(raw({"role": "user", "content": "x"}, item))
-    assert json.loads(splice_request(prompt, "m", want_usage=False))["input"][1] == item
+    assert json.loads(splice_request(prompt, "m"))["input"][1] == item
     with pytest.raises(BadRequest, match=named) as caught:
         check_foreign(prompt)
     assert caught.value.param == "input"
@@ -294,7 +294,7 @@ def test_a_switch_of_the_upstream_takes_sealed_items_out():
         ("user", "x"),
     ]
     assert lost == ("1 compaction items", "2 reasoning items")
-    sent = json.loads(splice_request(changed, "m", want_usage=False))
+    sent = json.loads(splice_request(changed, "m"))
     assert sent["input"] == [user, said, user]
 
 

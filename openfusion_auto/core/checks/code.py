@@ -37,10 +37,8 @@ _NEWER = re.compile(
     r"^[^\S\n]*(?:type \w+|(?:async )?def \w+\[|class \w+\[|except\*? [\w.]+, )|\bt[\"']",
     re.MULTILINE,
 )
-_NOT_OURS = (
-    "Missing parentheses in call to",
-    "f-string",
-)  # Python 2; quotes inside f-strings since 3.12
+# Python 2; quotes inside f-strings since 3.12.
+_NOT_OURS = ("Missing parentheses in call to", "f-string")
 
 _QUOTE = re.compile(r"[:(‘\"]| '")
 

@@ -31,15 +31,10 @@ class Scripted:
         speaks: The dialects that it knows; any other is a 404.
     """
 
-    def __init__(
-        self,
-        speaks: Collection[Dialect] = ("chat", "responses", "messages"),
-        *,
-        clock: Clock | None = None,
-    ) -> None:
+    def __init__(self, speaks: Collection[Dialect] = ("chat", "responses", "messages")) -> None:
         self.url = ""
         self.speaks = frozenset(speaks)
-        self._clock = clock or Clock()
+        self._clock = Clock()
         self._exchanges: list[tuple[bytes, bytes]] = []
         app = web.Application(client_max_size=2**22)
         app.router.add_get("/v1/models", self._models)
