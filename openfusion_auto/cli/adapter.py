@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from openfusion_auto.clients.install import Outcome, Status
     from openfusion_auto.clients.spec import Adapter, Values
 
-# What the tools' server reads of the environment, besides the keys that the configuration names.
-OWN_ENV = ("OPENFUSION_API_KEYS", "OPENFUSION_CONFIG", "OPENFUSION_STATE_DIR", "XDG_CONFIG_HOME")
+# What the tools' server reads of the environment, besides what the configuration names.
+OWN_ENV = (
+    "OPENFUSION_API_KEYS", "OPENFUSION_CONFIG", "OPENFUSION_STATE_DIR", "XDG_CONFIG_HOME", "SSL_CERT_FILE",
+    "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy",
+)  # fmt: skip
 MODEL, URL = "openfusion/auto", "http://127.0.0.1:8787"
 SAID = {
     "no_file": "not set up (no file)",
@@ -258,11 +261,11 @@ def filled(asked: Asked, *, known: bool = False) -> Values:
     values = checked(at, model, context or CONTEXT, bound or OUTPUT, images=images)
     if not asked.mcp:
         return values
-    keys = {u.api_key_env for u in settings.config.upstreams if u.api_key_env}
+    named = {n for u in settings.config.upstreams for n in (u.api_key_env, u.proxy_env) if n}
     there = () if values.url == URL else ("--server", values.url)
     by = () if asked.config is None else ("--config", asked.config.absolute().as_posix())
     args = ("mcp", *there, *by)
-    return replace(values, command=program(), args=args, env=(*OWN_ENV, *sorted(keys)))
+    return replace(values, command=program(), args=args, env=(*OWN_ENV, *sorted(named)))
 
 
 def program() -> str:

@@ -70,12 +70,12 @@ def way_to(base_url: str, proxy_env: str | None, value_of: Callable[[str], str |
     parts = urlsplit(base_url)
     secure, host = parts.scheme == "https", (parts.hostname or "").rstrip(".")
     name = _first((proxy_env,) if proxy_env else SECURE if secure else PLAIN, value_of)
+    if is_loopback(host):
+        return Way(why="it is on this machine" if name else "")
     if name is None:
         return Way(fault=f"set {proxy_env}") if proxy_env else Way()
     if proxy_env == "":
         return Way(why='its proxy_env is ""')
-    if is_loopback(host):
-        return Way(why="it is on this machine")
     if not secure:
         return Way(why="only https:// goes by a proxy")
     but = _first(EXCEPT, value_of) if proxy_env is None else None

@@ -9,6 +9,7 @@ import pytest
 
 from openfusion_auto.cli.adapter import program
 from openfusion_auto.clients.spec import names
+from openfusion_auto.config.proxies import EXCEPT, SECURE
 
 OLD = '# mine\nmodel = "gpt-5" # good\n\n[tui]\ntheme = "dark"\n'
 
@@ -334,6 +335,15 @@ def test_the_variables_of_the_configured_keys_are_passed_on(run, codex, configur
     names_ = tomllib.loads(found)["mcp_servers"]["openfusion"]["env_vars"]
     assert "RELAY_API_KEY" in names_
     assert "OPENROUTER_API_KEY" not in names_
+
+
+def test_the_variables_of_proxies_are_passed_on(run, codex, configured):
+    configured(
+        more='[[upstreams]]\nname = "far"\nbase_url = "https://a.invalid"\nproxy_env = "FAR_PROXY"\n'
+    )
+    found = run("adapter", "codex", "--mcp", "--json").json["files"][0]["content"]
+    names_ = tomllib.loads(found)["mcp_servers"]["openfusion"]["env_vars"]
+    assert {"FAR_PROXY", *SECURE, *EXCEPT} <= set(names_)
 
 
 def test_the_list_of_the_tools_names_the_clients_that_have_them(run, codex):

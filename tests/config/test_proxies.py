@@ -46,6 +46,7 @@ def test_without_a_variable_the_way_is_straight_and_nothing_is_said():
 def test_this_machine_is_never_reached_by_a_proxy(url):
     assert way(url, ALL_PROXY="http://other:1") == Way(why="it is on this machine")
     assert way(url, ALL_PROXY="socks5://other:1").fault == ""
+    assert way(url, "RELAY_PROXY") == Way()
 
 
 def test_plain_http_goes_straight_and_says_so_where_a_proxy_is_named():
