@@ -148,10 +148,9 @@ def keys(settings: Settings) -> Iterator[Check]:
         worst = "WARN"  # nothing is set up yet, and that works: as a dry run
     for upstream in settings.config.upstreams:
         name = upstream.api_key_env
-        why = settings.unready.get(upstream.name)
-        if why is not None:
+        if lacks_key(settings, upstream):
+            why = settings.unready[upstream.name]
             todo = f"export {name}=... (or a line in .env beside the configuration; or give it to openfusion chat)"
-            todo = todo if lacks_key(settings, upstream) else PROXY_PAGE
             yield Check("key", worst, f"upstream {upstream.name} cannot be called: {why}", todo)
         elif name is None or settings.key(upstream.name) is None:
             yield Check("key", "PASS", f"upstream {upstream.name} is called without a key")

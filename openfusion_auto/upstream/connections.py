@@ -161,8 +161,8 @@ class Connections:
             if without_files(error) is not None:
                 raise
             unknown = isinstance(error, socket.gaierror)
-            why = "its host name is not found" if unknown else "no connection"
-            raise NoTunnel(f"the proxy is not reached: {why}") from None
+            said = "the proxy's host name is not found" if unknown else "the proxy is not reached"
+            raise NoTunnel(said) from None
         try:
             await open_tunnel(sock, proxy, self._host, self._port)
         except BaseException:

@@ -216,11 +216,15 @@ def test_doctor_says_of_an_upstream_without_a_way_what_to_mend(configured, monke
     monkeypatch.setenv("RELAY_API_KEY", "sk-relay")
     monkeypatch.setenv("HTTPS_PROXY", "http://u:hidden@p:port")
     settings = load_settings(None)
-    (key, *_), (probe, *_) = checks.keys(settings), checks.upstreams(settings)
-    assert (key.status, key.todo) == ("FAIL", checks.PROXY_PAGE)
-    assert "HTTPS_PROXY must be http://host:port" in key.detail
+    (key, *_), (way,), (probe, *_) = (
+        f(settings) for f in (checks.keys, checks.proxies, checks.upstreams)
+    )
+    assert (key.status, way.status, way.todo) == ("PASS", "FAIL", checks.PROXY_PAGE)
+    assert way.detail.startswith(
+        "upstream relay is not reached: HTTPS_PROXY must be http://host:port"
+    )
     assert probe.detail.startswith("relay: is not asked: HTTPS_PROXY must be")
-    assert "hidden" not in f"{key}{probe}"
+    assert "hidden" not in f"{key}{way}{probe}"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Talking to a server: what every wrong answer becomes, and where a key goes."""
 
+import asyncio
 import json
 import socket
 
@@ -9,6 +10,9 @@ import pytest
 from openfusion_auto.cli.common import load_settings
 from openfusion_auto.cli.output import Failure
 from openfusion_auto.cli.remote import Server, ask_server, fetch, read_object, server_of
+from openfusion_auto.config.proxies import proxy_at
+from tests.support import tls
+from tests.support.proxied import ProxyPeer
 
 
 @pytest.mark.parametrize(
@@ -135,3 +139,28 @@ def test_what_is_no_json_object_is_none(raw):
 
 def test_a_json_object_is_read():
     assert read_object(json.dumps({"a": 1}).encode()) == {"a": 1}
+
+
+async def test_an_answer_from_behind_a_proxy_comes_through_a_tunnel(tmp_path, monkeypatch):
+    async def answer(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await reader.read()
+        writer.close()
+
+    heads = []
+    path = tls.certificate(tmp_path / "tls.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    far = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls.serving(path, monkeypatch))
+    peer = ProxyPeer(to=far.sockets[0].getsockname()[1])
+    near = await asyncio.start_server(peer.play, "127.0.0.1", 0)
+    async with far, near:
+        proxy = proxy_at(f"u:hidden@127.0.0.1:{near.sockets[0].getsockname()[1]}")
+        key = {"Authorization": "Bearer sk-relay"}
+        asked = asyncio.to_thread(fetch, f"https://{tls.FAR}/v1/models", key, proxy=proxy)
+        assert await asked == (200, b"{}")
+        await peer.settled(0)
+    assert b"Proxy-Authorization: Basic dTpoaWRkZW4=" in peer.requests[0]
+    assert b"sk-relay" not in peer.requests[0]
+    assert b"Bearer sk-relay" in heads[0]
+    assert b"roxy" not in heads[0]

@@ -158,14 +158,16 @@ async def test_a_silent_proxy_ends_with_the_time_to_connect(rig, script):
 
 async def test_no_proxy_there_and_no_such_name_are_said_to_be_the_proxys(rig, monkeypatch):
     nobody = rig.upstream(port=urlsplit(closed_url()).port)
-    with pytest.raises(UpstreamUnreachable, match=r"the proxy is not reached: no connection$"):
+    with pytest.raises(UpstreamUnreachable, match=r"no connection: the proxy is not reached$"):
         await asked(nobody)
 
     def unknown(*_args, **_kwargs):
         raise socket.gaierror(socket.EAI_NONAME, "hidden")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(UpstreamUnreachable, match=r"not reached: its host name is not found$"):
+    with pytest.raises(
+        UpstreamUnreachable, match=r"no connection: the proxy's host name is not found$"
+    ):
         await asked(rig.upstream())
 
 

@@ -5,9 +5,11 @@ import contextlib
 import pytest
 from aiohttp import web
 
+from openfusion_auto.config.proxies import Way, proxy_at
 from openfusion_auto.evals.compat import asking
 from openfusion_auto.evals.compat.asking import Answer, Target, ask, head_of
 from openfusion_auto.evals.compat.outcome import Unknown, Wrong
+from tests.support.faulty import closed_url
 
 AT = "http://127.0.0.1:9/v1"
 
@@ -114,3 +116,9 @@ def test_a_stream_is_one_and_is_text(answer, why):
 def test_comments_and_blank_lines_are_no_events():
     raw = b": wait\n\n\n\ndata: 1\n\nevent: x\ndata: 2\n\n"
     assert [f.data for f in Answer(200, "text/event-stream", raw).frames()] == [b"1", b"2"]
+
+
+async def test_a_gateway_behind_a_proxy_that_is_not_there_says_that_it_is_the_proxy():
+    way = Way(proxy_at(closed_url().removesuffix("/v1")))
+    with pytest.raises(Unknown, match="no connection: the proxy is not reached"):
+        await ask(Target("it", "https://gateway.invalid/v1", "m", way=way), None, "/models", None)
