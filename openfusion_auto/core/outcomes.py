@@ -157,38 +157,10 @@ _CHECKS = re.compile(
 
 # One of these stands in every command that the pattern above can match, and it is slow on long ones.
 _CHECK_GATES = (
-    *(
-        "py",
-        "tox",
-        "nox",
-        "jest",
-        "vitest",
-        "mocha",
-        "rspec",
-        "phpunit",
-        "ctest",
-        "tsc",
-        "ruff",
-        "eslint",
-        "make",
-    ),
-    *(
-        "gradle",
-        "mvn",
-        "bazel",
-        "rake",
-        "go ",
-        "cargo",
-        "npm",
-        "yarn",
-        "bun",
-        "deno",
-        "dotnet",
-        "swift",
-        "mix ",
-    ),
-    *("composer", "zig", "flutter", "rails", "npx", "uv ", "poetry", "node"),
-)
+    "py", "tox", "nox", "jest", "vitest", "mocha", "rspec", "phpunit", "ctest", "tsc", "ruff", "eslint", "make",
+    "gradle", "mvn", "bazel", "rake", "go ", "cargo", "npm", "yarn", "bun", "deno", "dotnet", "swift", "mix ",
+    "composer", "zig", "flutter", "rails", "npx", "uv ", "poetry", "node",
+)  # fmt: skip
 
 
 def is_edit(name: str, arguments: str) -> bool:
