@@ -146,8 +146,9 @@ class Connections:
             return await start_connection(
                 addresses, happy_eyeballs_delay=HEAD_START_S, loop=asyncio.get_running_loop()
             )
-        except BaseException:
-            self._addresses = ()  # the host may have moved, or this machine: looked up anew next time
+        except BaseException as error:
+            if without_files(error) is None:
+                self._addresses = ()  # the host may have moved, or this machine: looked up anew next time
             raise
 
     async def _pass_proxy(self) -> socket.socket:
@@ -267,7 +268,7 @@ def look_up(host: str, port: int) -> asyncio.Future[Sequence[AddrInfoType]]:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as failed:
-            error = failed
+            error = no_more_files() or failed
         except UnicodeError:  # a part of it is too long to be one of a name
             error = socket.gaierror(socket.EAI_NONAME, "not a host name")
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
@@ -275,3 +276,12 @@ def look_up(host: str, port: int) -> asyncio.Future[Sequence[AddrInfoType]]:
 
     threading.Thread(target=ask, name="look up", daemon=True).start()
     return answer
+
+
+def no_more_files() -> OSError | None:
+    """Return the error of a socket that cannot be had; a resolver that gets none says anything (busy, no such name)."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return error
+    return None

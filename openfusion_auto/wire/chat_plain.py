@@ -45,8 +45,7 @@ def _plain_content(said: dict[str, object]) -> bool:
     content = said.get("content")
     if not isinstance(content, list) or not content:
         return False
-    kinds = {part.get("type") if isinstance(part, dict) else None for part in content}
-    if not kinds <= {"text", "thinking"}:
+    if not all(isinstance(p, dict) and p.get("type") in ("text", "thinking") for p in content):
         return False
     thought = "".join(thought_of(part.get("thinking")) for part in content)
     if thought:

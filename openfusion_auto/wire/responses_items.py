@@ -385,7 +385,7 @@ def _output(at: str, kind: str, value: object) -> tuple[Part, ...]:
         raise missing(at)
     if isinstance(value, str) or (isinstance(value, list) and kind in _CONTENT_OUTPUTS):
         return _content(at, value)
-    if isinstance(value, dict) and value.get("type") in PARTS:
+    if isinstance(value, dict) and value.get("type") in tuple(PARTS):  # it may be no text at all
         return (_part(at, value),)
     return (Part("text", dumps(value).decode()),)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from openfusion_auto.errors import Overloaded, without_files
 from openfusion_auto.upstream import connections as module
 from openfusion_auto.upstream.connections import Connections, patience, verifying
 from tests.support.faulty import closed_url
@@ -126,6 +127,28 @@ async def test_a_name_that_cannot_be_one_is_no_address(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", encode)
     with pytest.raises(socket.gaierror):
         await Connections(f"http://{'a' * 64}.invalid", 1.0).make()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_where_open_files_end_no_name_is_at_fault(peer, known):
+    resource = pytest.importorskip("resource")
+    bounds = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = Connections(peer.url.replace("127.0.0.1", "localhost"), 1.0)
+    (await connections.make()).close()  # what else it needs is loaded
+    if not known:
+        connections._addresses = ()
+    raised = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, bounds[1]))
+    try:
+        for _ in range(2):
+            try:
+                await connections.make()
+            except OSError as error:
+                raised.append(error)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, bounds)
+    assert [type(without_files(error)) for error in raised] == [Overloaded, Overloaded]
+    (await connections.make()).close()
 
 
 async def test_a_name_is_looked_up_once_for_many(peer, monkeypatch):

@@ -54,6 +54,7 @@ def test_what_is_not_plain_is_mended(said, plain):
         {"content": [TEXT, {"type": "image_url", "image_url": {}}]},
         {"content": []},
         {"content": ["x"]},
+        {"content": [{"type": ["text"]}, TEXT]},
         {"tool_calls": [call("{}"), 3, {"function": None}]},
         {"tool_calls": "x"},
     ],

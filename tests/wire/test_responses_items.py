@@ -143,9 +143,10 @@ def test_outputs_may_be_text_parts_or_any_json():
         {"type": "shell_call_output", "call_id": "c", "output": [{"stdout": "x"}]},
         {"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot", "image_url": DATA}},
         output("c", [{"type": "brand_new"}]),
+        output("c", {"type": ["x"]}),
     )  # fmt: skip
     texts = [m.text for m in found[1:]]
-    assert texts == ["plain", "a", '{"stdout":"x"}', '[{"stdout":"x"}]', "", ""]
+    assert texts == ["plain", "a", '{"stdout":"x"}', '[{"stdout":"x"}]', "", "", '{"type":["x"]}']
     assert [p.kind for p in found[2].parts] == ["text", "image"]
     assert found[5].parts[0].url == DATA
     assert found[6].parts[0].kind == "other"
