@@ -150,12 +150,12 @@ class Trace:
     def mode(self) -> str | None:
         """Return the mode in which the answer was made, as far as that is decided.
 
-        Where there is nothing to decide (embeddings), one model is asked.
+        Where there is nothing to decide (embeddings), one model is asked; a classifier is asked before that is known.
         """
         if self.cached is not None:
             return self.cached.mode
         if self.decision is None:
-            return "single" if self.attempts else None
+            return "single" if any(a.phase != "classify" for a in self.attempts) else None
         return self.decision.mode
 
     def usage(self) -> Usage:

@@ -160,6 +160,11 @@ def test_a_trace_without_a_decision_is_shown_all_the_same():
     assert full(trace(decision=None, state=None))["decision"] is None
 
 
+@pytest.mark.parametrize(("phase", "mode"), [("embeddings", "single"), ("classify", None)])
+def test_without_a_decision_who_is_asked_for_the_answer_tells_the_mode(phase, mode):
+    assert trace(decision=None, attempts=[attempt(phase=phase)]).mode == mode
+
+
 def long_panel(members=8, attempts=12, id_chars=100, model_chars=200) -> Trace:
     models = [
         candidate(
