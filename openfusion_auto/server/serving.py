@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from aiohttp import web
 
@@ -35,6 +34,7 @@ SWITCH_S = 0.0005
 # [s] a connection may have no whole request on it, at its start (a head that never ends) or between two. Longer than
 # clients keep theirs (reqwest 90 s, httpx 5 s, undici 4 s), so that they and not we close one that both believe in.
 IDLE_CONNECTION_S = 120.0
+ONCE_S = 0.5  # [s] in which a signal that comes again was sent to a group of processes, not by somebody who waits
 TAKING_S = 1.0  # [s] for a client to take the last bytes of what was cut
 AFTER_S = 5.0  # [s] for what was cut to be booked
 
@@ -75,20 +75,24 @@ class Ending:
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     now: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: set[str] = field(default_factory=set)
+    asked: dict[str, float] = field(default_factory=dict)
 
-    def ask(self, name: str) -> None:
-        """Take a signal. Ctrl-C reaches a worker twice, from the terminal and as its parent's SIGTERM: once each."""
-        if name in self.asked:
+    def ask(self, name: str, now_s: float) -> None:
+        """Take a signal.
+
+        Ctrl-C reaches a worker from the terminal and as its parent's SIGTERM: once each. A stop of systemd's tells each
+        process of a unit, and the parent tells its workers too: the same signal within `ONCE_S` is the same asking.
+        """
+        if now_s - self.asked.setdefault(name, now_s) >= ONCE_S:
             self.now.set()
-        self.asked.add(name)
         self.stop.set()
 
 
 def heed_signals(loop: asyncio.AbstractEventLoop, app: web.Application, ending: Ending) -> None:
     """Have SIGTERM and SIGINT end the server, and SIGHUP, which Windows has not, look at the files."""
     calls: dict[str, Callable[[], None]] = {
-        name: partial(ending.ask, name) for name in ("SIGTERM", "SIGINT")
+        "SIGTERM": lambda: ending.ask("SIGTERM", loop.time()),
+        "SIGINT": lambda: ending.ask("SIGINT", loop.time()),
     }
     if FOLLOWER in app:
         calls["SIGHUP"] = app[FOLLOWER].ask

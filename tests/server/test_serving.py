@@ -72,12 +72,14 @@ async def test_what_runs_too_long_is_cut_once_and_its_handler_told(drain_s, twic
     await begun.wait()
     door.close()
     ending = Ending()
-    ending.ask("SIGINT")
-    ending.ask("SIGTERM")  # one Ctrl-C, as a worker hears it
+    ending.ask("SIGINT", 7.0)
+    ending.ask("SIGTERM", 9.0)  # one Ctrl-C, as a worker hears it
+    ending.ask("SIGTERM", 9.1)  # one stop of systemd's, as a worker hears it
     assert ending.stop.is_set()
     assert not ending.now.is_set()
     if twice:
-        ending.ask("SIGINT")
+        ending.ask("SIGINT", 9.2)
+        assert ending.now.is_set()
     async with asyncio.timeout(30):
         await clean_up(runner, app, drain_s, ending.now)
     assert told == ["cancelled"]
