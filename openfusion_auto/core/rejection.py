@@ -74,6 +74,12 @@ def still_fails(words: str) -> bool:
     return len(first) <= FIRST_CHARS and _STILL_FAILS.fullmatch(first) is not None
 
 
+def besides(words: str) -> str:
+    """Return what follows the first sentence of words, "" when nothing does."""
+    _, *rest = _SENTENCE.split(words.strip(), maxsplit=1)
+    return "".join(rest).strip()
+
+
 def first_sentence(words: str) -> str:
     """Return the first sentence of words, folded."""
     first = _SENTENCE.split(words[: 4 * FIRST_CHARS].strip().casefold(), maxsplit=1)[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openfusion_auto.core.rejection import still_fails, takes_back
+from openfusion_auto.core.rejection import besides, still_fails, takes_back
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,14 @@ def test_tasks_and_praise_are_not_taken_for_taking_back(text):
 )  # fmt: skip
 def test_what_still_fails_is_told_from_what_is_to_be_taken_back(text, does):
     assert still_fails(text) is does
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("still broken", ""), ("Still broken.", ""), ("It still fails:\nTypeError: x", "TypeError: x"),
+        ("  还是不行。删掉它", "删掉它"), ("Wrong! Undo it. Now.", "Undo it. Now."), ("", ""),
+    ],
+)  # fmt: skip
+def test_what_is_said_beside_the_first_sentence(text, rest):
+    assert besides(text) == rest
