@@ -209,17 +209,24 @@ def tried(messages: Sequence[Message], last: int) -> tuple[Outcome, ...]:
     if all(o.ok for o in judged):
         return judged
     calls = {c.id: c for m in messages[last + 1 :] for c in m.tool_calls}
-    # What one answer called together has no order: what failed counts as the newest.
-    outcomes = sorted(_judged(newest, calls), key=lambda o: not o.ok)
+    # What one answer called together has no order, and is one try: what failed counts as the newest, and once.
+    outcomes = sorted(dict.fromkeys(_judged(newest, calls)), key=lambda o: not o.ok)
     alike, ended = 1, False
+    together: set[Outcome] = set()
     for message in reversed(messages[last + 1 : max(i, last + 1)]):
         told_all = alike == STRUGGLE_RUN or (ended and len(outcomes) >= 2 * FAILED_EDITS)
         if told_all or len(outcomes) >= OUTCOMES:
             break
         if is_result(message):
-            outcomes[:0] = older = _judged([message], calls)
-            alike += _repeats(older[0], outcomes[-1])
-            ended = ended or _ends(older[0], outcomes[-1])
+            (older,) = _judged([message], calls)
+            if older in together:
+                continue
+            together.add(older)
+            outcomes.insert(0, older)
+            alike += _repeats(older, outcomes[-1])
+            ended = ended or _ends(older, outcomes[-1])
+        elif message.role == "assistant":
+            together.clear()
     return tuple(outcomes)
 
 

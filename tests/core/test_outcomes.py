@@ -223,3 +223,19 @@ def test_of_calls_made_together_the_failing_one_counts_as_the_newest():
     ]
     talk = chat([{"role": "user", "content": TASK}, *[call, *results] * 3]).messages
     assert struggle_of(tried(talk, 0)) == "the same error 3 times"
+
+
+@pytest.mark.parametrize(("answers", "stuck"), [(1, ""), (2, ""), (3, "the same error 3 times")])
+def test_what_one_answer_called_together_is_one_try(answers, stuck):
+    places = [f"c{i}" for i in range(3)]
+    calls = [
+        {"id": i, "type": "function", "function": {"name": "read", "arguments": "{}"}}
+        for i in places
+    ]
+    results = [
+        {"role": "tool", "tool_call_id": i, "content": "Error: no such file"} for i in places
+    ]
+    answer = {"role": "assistant", "content": None, "tool_calls": calls}
+    facts = read_facts(chat([{"role": "user", "content": TASK}, *[answer, *results] * answers]))
+    assert facts.struggle == stuck
+    assert len(facts.outcomes) == answers
