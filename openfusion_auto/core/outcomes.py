@@ -138,7 +138,11 @@ def _fingerprint(folded: str) -> str:
 
 # -- what a call does --------------------------------------------------------------------------------------------------
 
-_EDIT_NAMES = re.compile(r"edit|write|patch|replace|create_file|insert", re.IGNORECASE)
+# Not lists of what is to do (TodoWrite, write_todos), what is typed into a running command (write_stdin), or memories.
+_EDIT_NAMES = re.compile(
+    r"\A(?!.*(?:todo|stdin|memor)).*(?:edit|write|patch|replace|create_file|insert)",
+    re.IGNORECASE | re.DOTALL,
+)
 _EDIT_COMMANDS = re.compile(
     r"\*\*\* Begin Patch|apply_patch|\bsed\s+-i|\bgit\s+apply\b|\bpatch\s+-p\d"
 )

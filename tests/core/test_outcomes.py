@@ -239,3 +239,17 @@ def test_what_one_answer_called_together_is_one_try(answers, stuck):
     facts = read_facts(chat([{"role": "user", "content": TASK}, *[answer, *results] * answers]))
     assert facts.struggle == stuck
     assert len(facts.outcomes) == answers
+
+
+@pytest.mark.parametrize(
+    "name", ["TodoWrite", "todowrite", "write_todos", "write_stdin", "write_memory"]
+)
+def test_what_writes_no_file_is_no_edit(name):
+    assert what_it_does(name, "{}") == ""
+    note, fails = (
+        step(name, "{}", "done", "n"),
+        step("bash", '{"command": "pytest"}', "exit code: 1", "f"),
+    )
+    other = step("bash", '{"command": "pytest"}', "exit code: 2\nError: no such test", "g")
+    talk = chat([{"role": "user", "content": TASK}, *note, *fails, *note, *other])
+    assert read_facts(talk).struggle == ""
