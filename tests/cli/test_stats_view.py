@@ -149,11 +149,14 @@ def test_lessons_have_a_line_each_and_a_signed_lift(show):
         "candidate": "coder-a",
         "good": 3.0,
         "bad": 9.5,
+        "due": 7.25,
         "lift": -0.0512,
     }
     shown = show(report(candidate(), learned=[row]))
     assert "-0.051" in shown
     assert "9.5" in shown
+    assert "7.2" in shown
+    assert "unknown" in show(report(candidate(), learned=[row | {"due": None}]))
     assert "0" * 16 in shown
     assert "learned" not in show(report(candidate()))
 
