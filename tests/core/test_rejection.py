@@ -42,6 +42,7 @@ def test_tasks_and_praise_are_not_taken_for_taking_back(text):
         ("still broken", True), ("No, same error", True), ("it's still failing", True), ("the tests still fail", True),
         ("The bug is still there", True), ("still the same", True), ("It still crashes. Line 12 again.", True),
         ("same problem again", True), ("still fails: exit code 1", True), ("das geht immer noch nicht", True),
+        ("I get the same thing", True), ("same thing", False), ("Same thing: header.tsx, please", False),
         ("undo that", False), ("revert it", False), ("mach das rückgängig", False), ("撤销", False), ("", False),
         ("still working on it?", False), ("is the same true for the other page?", False), ("the same for the footer", False),
         ("It still fails. " + "Look at what the second worker does with the lock. " * 5, False),
