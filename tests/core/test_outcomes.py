@@ -253,3 +253,21 @@ def test_what_writes_no_file_is_no_edit(name):
     other = step("bash", '{"command": "pytest"}', "exit code: 2\nError: no such test", "g")
     talk = chat([{"role": "user", "content": TASK}, *note, *fails, *note, *other])
     assert read_facts(talk).struggle == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["grep -rn {} .", "cd src && rg {}", "ls {}", "git diff --exit-code {}"]
+)
+def test_looking_for_one_thing_after_another_is_no_try(command):
+    looks = [("bash", command.format(name), "Exit code 1") for name in ("a", "b", "c")]
+    assert what_it_does("bash", json.dumps({"command": looks[0][1]})) == "look"
+    assert loop(*looks).struggle == ""
+    assert loop(*[looks[0]] * 3).struggle == "the same error 3 times"
+    assert loop(CHANGE, looks[0], CHANGE, looks[0]).struggle == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["pytest | grep failed", "./deploy && cat log", "catalogue --all", "python find.py"]
+)
+def test_what_does_more_than_look_is_no_look(command):
+    assert what_it_does("bash", json.dumps({"command": command})) != "look"
