@@ -21,7 +21,7 @@ MANY = 4  # candidates that are rejected for one reason, and then stand on one l
 COLOURS = ("cyan", "blue", "green", "yellow", "magenta", "bright_black", "red", "bright_cyan")
 RISK_COLOURS = {"low": "green", "medium": "yellow", "high": "red"}
 BLOCK = "\u2588"
-WIDE = 100  # [columns] from here on there is room for the model's name
+WIDE = 100  # [columns] from here on the model's name is shown where it fits
 BAR_CELLS, BAR_CELLS_WIDE = 30, 40  # [columns] of the best candidate's bar
 LEAST_CELLS = 14  # [columns] of the title above the bars
 BESIDE_CELLS = 27  # [columns] of place, total, expected price and the gaps between
@@ -99,13 +99,18 @@ def ranking(decision: Row, console: Console) -> None:
     from rich.table import Table
 
     rows = decision["ranking"]
-    fancy, wide = is_fancy(console), console.width >= WIDE
+    fancy = is_fancy(console)
     names = [text_of(t, "name") for t in rows[0]["terms"]]
     letters = letters_for(names)
     console.print()
     console.print(
         heading("Ranked"), f"{len(rows)} at cost_quality {decision['cost_quality']:g}", sep="  "
     )
+    room = console.width - BESIDE_CELLS - max(len(text_of(r, "candidate")) for r in rows)
+    beside = room - 2 - max(len(text_of(r, "model")) for r in rows)
+    wide = console.width >= WIDE and beside >= LEAST_CELLS
+    cells = min(BAR_CELLS_WIDE, beside) if wide else min(BAR_CELLS, room)
+    drawn = cells >= LEAST_CELLS
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim" if fancy else "")
     table.add_column("  #", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold")
@@ -113,9 +118,6 @@ def ranking(decision: Row, console: Console) -> None:
         table.add_column("model", overflow="fold")
     table.add_column("total", justify="right", no_wrap=True)
     table.add_column("expected", justify="right", no_wrap=True)
-    room = console.width - BESIDE_CELLS - max(len(text_of(r, "candidate")) for r in rows)
-    cells = BAR_CELLS_WIDE if wide else min(BAR_CELLS, room)
-    drawn = cells >= LEAST_CELLS
     if drawn:
         table.add_column("points by term", no_wrap=True)
     best = max(r["total"] for r in rows)

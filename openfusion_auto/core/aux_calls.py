@@ -51,12 +51,12 @@ _COMPACTION = (
     "provide a summary of the conversation above",
     "summarize everything in the conversation",
     "create a handoff summary",
-    "component that summarizes a conversation",  # Qwen Code's, with the agent's tools or in a system prompt of its own
+    # Qwen Code's, with the agent's tools or in a system prompt of its own.
+    "you are the component that summarizes a conversation",
     "produce the <state_snapshot> xml",
 )
-_SUGGESTION = (
-    "[suggestion mode:",
-)  # Qwen Code's and Claude Code's, with the whole history and all tools
+# Qwen Code's and Claude Code's, with the whole history and all tools.
+_SUGGESTION = ("[suggestion mode: suggest",)
 _MEMORY = (
     "managed memory extraction subagent",
     "memory extraction subagent",

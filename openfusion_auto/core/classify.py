@@ -102,8 +102,16 @@ def weighed(told: Told) -> Verdict:
 
 
 def so_far(verdict: Verdict, facts: Facts) -> Verdict:
-    """Return what the words say of a task with what has come of it: its actions, and a try that failed."""
+    """Return what the words say of a task with what has come of it: its actions, and a try that failed.
+
+    What the person says beside that it failed may ask for something riskier than the task: then so is the whole.
+    """
     verdict = with_actions(verdict, facts.calls)
+    if facts.besides:
+        more = weighed(Told(facts.besides, "", frozenset(), 0, ""))
+        if LEVELS.index(more.risk) > LEVELS.index(verdict.risk):
+            why = tuple(e for e in more.evidence if e.signal.startswith("risk."))
+            verdict = verdict._replace(risk=more.risk, evidence=(*verdict.evidence, *why))
     if not facts.rejected or verdict.complexity == LEVELS[-1]:
         return verdict
     harder = LEVELS[LEVELS.index(verdict.complexity) + 1]

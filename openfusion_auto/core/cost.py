@@ -46,6 +46,8 @@ HOUR_WRITE = (
     2.0  # [input rates] a prefix that is cached for an hour: Anthropic, who alone tells of such
 )
 US_ONLY = 1.1  # times all token prices, for an answer computed in the US alone: Anthropic (see `wire/region.py`)
+# Token counts are estimates from bytes: a prompt may be five percent longer than estimated.
+ROOM = 1.05
 EFFORT_BOUNDS = (0.5, 4.0)  # one published run is one sample: it may not move a price beyond this
 
 
@@ -347,8 +349,9 @@ def output_bound(candidate: Candidate, task: Task) -> int:
 def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float | None:
     """Return the most that one call can cost [USD]: nothing cached, output up to its bound.
 
-    What a search finds is read at the price of input: it may fill the window. None when its price is unknown, or what
-    the upstream takes for searching the web, or how often it may, or for a dearer service tier.
+    Just below a length from which on prompts cost more it is that price: the length is an estimate (`ROOM`). What a
+    search finds is read at the price of input: it may fill the window. None when its price is unknown, or what the
+    upstream takes for searching the web, or how often it may, or for a dearer service tier.
     """
     searched = task.options.searched_at(candidate.upstream) if task.options.searching else None
     unsaid = task.needs.web and searched is None
@@ -362,7 +365,7 @@ def worst_usd(candidate: Candidate, task: Task, extra_input: int = 0) -> float |
         if most is None or window is None:
             return None
         fees, tokens_in = most, max(tokens_in, window)
-    price = at(candidate.price, tokens_in)
+    price = at(candidate.price, int(tokens_in * ROOM))
     dearest = max(price.input, price.cache_write or 0.0, price.cache_read or 0.0)
     if task.needs.hour_cache and price.cache_write is not None:
         dearest = max(dearest, HOUR_WRITE * price.input)

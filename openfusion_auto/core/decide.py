@@ -117,7 +117,7 @@ def is_locked(task: Task, pool: Pool, rows: list[int], state: State, reasons: li
         return False
     if task.struggling and not state.pin.escalated:
         return False
-    again = ", which was brought in for this task" if state.pin.escalated else ""
+    again = ", chosen when this task was stuck" if state.pin.escalated else ""
     reasons.append(f"a tool turn stays with {holder}{again}")
     return True
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openfusion_auto.core import breaker
-from openfusion_auto.core.cost import at
+from openfusion_auto.core.cost import ROOM, at
 from openfusion_auto.core.prompt import Each
 from openfusion_auto.core.score import BENCHMARK, SKILL, SPEED, WAIT, score
 from openfusion_auto.core.strength import EMBEDDING, is_embedding
@@ -32,8 +32,6 @@ from openfusion_auto.core.types import (
 SEARCH_ALONE = "web_search alone"
 # [tokens] room for an answer that the context window must leave when no bound is asked.
 MIN_OUTPUT = 1024
-# Token counts are estimates from bytes: ask for five percent more window than estimated.
-ROOM = 1.05
 NO_WISHES = (Preferences(), Preferences(fail_open=True))
 
 Rule = Callable[[Candidate, Task, State], "str | None"]

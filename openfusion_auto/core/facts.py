@@ -15,7 +15,7 @@ from openfusion_auto.core.aux_calls import Aux, find_aux
 from openfusion_auto.core.lexicon import word_set
 from openfusion_auto.core.outcomes import Outcome, is_result, struggle_of, tried
 from openfusion_auto.core.prompt import Message, Prompt
-from openfusion_auto.core.rejection import still_fails
+from openfusion_auto.core.rejection import besides, still_fails
 from openfusion_auto.core.types import Turn
 
 REJECTED = 2  # times that a person says "still broken" of one task: the session's model is stuck
@@ -42,6 +42,7 @@ class Facts:
         outcomes: Tool results since the standing task, oldest first, bounded; the newest alone where they went well.
         struggle: What says that the session's model is stuck, "" when nothing does.
         rejected: How often the person said of the standing task that it is still not done.
+        besides: What the person said beside that, the newest time: it may ask for more than the task did.
         images: Pictures in the request.
         tool_calls: The history holds tool calls.
         calls: Names and arguments of the tool calls since the standing task, heads only, the newest last.
@@ -59,6 +60,7 @@ class Facts:
     outcomes: tuple[Outcome, ...] = ()
     struggle: str = ""
     rejected: int = 0
+    besides: str = ""
     images: int = 0
     tool_calls: bool = False
     calls: tuple[tuple[str, str], ...] = ()
@@ -144,14 +146,14 @@ def read_facts(prompt: Prompt) -> Facts:
     """Read a request. Pure, bounded, never raises."""
     messages = prompt.messages
     last, heard, tail_is_tool = _last_words(messages)
-    words, proposal, rejected, closing = heard, "", 0, False
+    words, proposal, rejected, more, closing = heard, "", 0, "", False
     aux = find_aux(prompt, heard.words, messages[last].text if last >= 0 else "")
     if aux is None and last >= 0:
         asked = _assistant_asked(messages, last)
         answered = any(m.role == "assistant" for m in messages[:last])
         closing = answered and is_closing(heard.words, asked=asked)
         if not closing:
-            words, proposal, rejected = _standing_task(messages, last, heard, asked=asked)
+            words, proposal, rejected, more = _standing_task(messages, last, heard, asked=asked)
     outcomes = tried(messages, last)
     return Facts(
         turn=_turn(prompt, aux, tail_is_tool=tail_is_tool),
@@ -166,6 +168,7 @@ def read_facts(prompt: Prompt) -> Facts:
         outcomes=outcomes,
         struggle=struggle_of(outcomes) or _told_again(rejected),
         rejected=rejected,
+        besides=more,
         images=_count_images(messages),
         tool_calls=any(m.tool_calls for m in messages),
         calls=_calls(messages, last),
@@ -207,13 +210,14 @@ def _last_words(messages: tuple[Message, ...]) -> tuple[int, envelope.Reading, b
 
 def _standing_task(
     messages: tuple[Message, ...], last: int, heard: envelope.Reading, *, asked: bool
-) -> tuple[envelope.Reading, str, int]:
-    """Return the words that count, the assistant's proposal when the last words only agree to it, and how often the
-    person said since that it still fails."""
+) -> tuple[envelope.Reading, str, int, str]:
+    """Return the words that count, the assistant's proposal when the last words only agree to it, how often the
+    person said since that it still fails, and what beside that."""
     rejected = int(still_fails(heard.words))
+    more = besides(heard.words) if rejected else ""
     agreed = is_agreement(heard.words) or (asked and _is_short_answer(heard))
     if not rejected and (heard.marks or not agreed):
-        return heard, "", 0
+        return heard, "", 0, ""
     for i in range(last - 1, -1, -1):
         message = messages[i]
         if message.role != "user" or is_result(message):
@@ -223,9 +227,11 @@ def _standing_task(
         reading = envelope.read_text(message.text)
         if still_fails(reading.words):
             rejected += 1
+            more = more or besides(reading.words)
         elif not _says_nothing(message, reading):
-            return reading, "" if still_fails(heard.words) else _proposal(messages, last), rejected
-    return heard, "", 0
+            offer = "" if still_fails(heard.words) else _proposal(messages, last)
+            return reading, offer, rejected, more
+    return heard, "", 0, ""
 
 
 def _told_again(rejected: int) -> str:

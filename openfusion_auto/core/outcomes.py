@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -29,7 +29,7 @@ COMMAND_CHARS = (
 REMEMBERED = 256  # results whose error is kept in memory
 ARGUMENT_CHARS = 1_500  # [characters] of a call's arguments that are looked at
 
-Does = Literal["", "edit", "check"]
+Does = Literal["", "edit", "check", "look"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Outcome:
     """What one tool call came to.
 
     `fingerprint` names the error (equal errors, equal names), "" when it went well. `does` says whether the call edits
-    files or runs tests, a build or the like, "" for neither or where nobody looked.
+    files, runs tests, a build or the like, or only looks (a search that finds nothing fails), "" for none of them.
     """
 
     tool: str
@@ -138,7 +138,11 @@ def _fingerprint(folded: str) -> str:
 
 # -- what a call does --------------------------------------------------------------------------------------------------
 
-_EDIT_NAMES = re.compile(r"edit|write|patch|replace|create_file|insert", re.IGNORECASE)
+# Not lists of what is to do (TodoWrite, write_todos), what is typed into a running command (write_stdin), or memories.
+_EDIT_NAMES = re.compile(
+    r"\A(?!.*(?:todo|stdin|memor)).*(?:edit|write|patch|replace|create_file|insert)",
+    re.IGNORECASE | re.DOTALL,
+)
 _EDIT_COMMANDS = re.compile(
     r"\*\*\* Begin Patch|apply_patch|\bsed\s+-i|\bgit\s+apply\b|\bpatch\s+-p\d"
 )
@@ -179,12 +183,20 @@ def is_check(name: str, arguments: str) -> bool:
     return gated and bool(_CHECKS.search(arguments.replace("\\n", "\n")))
 
 
+# A command line that begins with looking: it fails where there is nothing to see.
+_LOOKS = re.compile(
+    r"[\"':\[]\s*(?:cd\s+\S+\s*&&\s*)?(?:[ef]?grep|rg|ls|cat|head|tail|find|fd|which|diff|stat|test|git\s+(?:grep|diff|show))\s"
+)
+
+
 @lru_cache(maxsize=REMEMBERED)
 def what_it_does(name: str, arguments: str) -> Does:
-    """Return whether a tool call edits files, runs a check, or neither. Remembered, as `_error_of` is."""
+    """Return whether a tool call edits files, runs a check, only looks, or none. Remembered, as `_error_of` is."""
     if is_edit(name, arguments):
         return "edit"
-    return "check" if is_check(name, arguments) else ""
+    if is_check(name, arguments):
+        return "check"
+    return "look" if _RUN_NAMES.search(name) and _LOOKS.search(arguments) else ""
 
 
 # -- of a conversation -------------------------------------------------------------------------------------------------
@@ -209,17 +221,24 @@ def tried(messages: Sequence[Message], last: int) -> tuple[Outcome, ...]:
     if all(o.ok for o in judged):
         return judged
     calls = {c.id: c for m in messages[last + 1 :] for c in m.tool_calls}
-    # What one answer called together has no order: what failed counts as the newest.
-    outcomes = sorted(_judged(newest, calls), key=lambda o: not o.ok)
+    # What one answer called together has no order, and is one try: what failed counts as the newest, and once.
+    outcomes = sorted(dict.fromkeys(_judged(newest, calls)), key=lambda o: not o.ok)
     alike, ended = 1, False
+    together: set[Outcome] = set()
     for message in reversed(messages[last + 1 : max(i, last + 1)]):
         told_all = alike == STRUGGLE_RUN or (ended and len(outcomes) >= 2 * FAILED_EDITS)
         if told_all or len(outcomes) >= OUTCOMES:
             break
         if is_result(message):
-            outcomes[:0] = older = _judged([message], calls)
-            alike += _repeats(older[0], outcomes[-1])
-            ended = ended or _ends(older[0], outcomes[-1])
+            (older,) = _judged([message], calls)
+            if older in together:
+                continue
+            together.add(older)
+            outcomes.insert(0, older)
+            alike += _repeats(older, outcomes[-1])
+            ended = ended or _ends(older, outcomes[-1])
+        elif message.role == "assistant":
+            together.clear()
     return tuple(outcomes)
 
 
@@ -242,14 +261,23 @@ def _judged(found: Sequence[Message], calls: Mapping[str, ToolCall]) -> tuple[Ou
         call = calls.get(message.tool_call_id or "")
         does: Does = "" if call is None else what_it_does(call.name, call.arguments[:COMMAND_CHARS])
         name = "" if call is None else call.name
-        outcomes.append(read_outcome(name, message.text, does, failed=message.failed))
+        outcome = read_outcome(name, message.text, does, failed=message.failed)
+        if call is not None and does == "look" and not outcome.ok:
+            outcome = replace(outcome, fingerprint=_of_a_look(outcome, call.arguments))
+        outcomes.append(outcome)
     return tuple(outcomes)
+
+
+def _of_a_look(outcome: Outcome, arguments: str) -> str:
+    """Name a look that failed by what was looked for, too: looking elsewhere is no second try."""
+    told = f"{outcome.fingerprint} {arguments[:COMMAND_CHARS]}"
+    return f"{zlib.crc32(told.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def struggle_of(outcomes: tuple[Outcome, ...]) -> str:
     """Return what says that a model is stuck, "" when nothing does or the newest result went well.
 
-    The same failure of the same doing (editing, checking, else the same tool) `STRUGGLE_RUN` times with no other
+    The same failure of one doing (editing, checking, one look, else one tool) `STRUGGLE_RUN` times with no other
     result of it between; `FAILED_EDITS` edits in a row that were each followed by a failing run; or `FAILED_TRIES`
     failing checks in a row with edits before each, the last of which failed as one before it.
     """
@@ -262,7 +290,7 @@ def struggle_of(outcomes: tuple[Outcome, ...]) -> str:
     tries = outcomes[-2 * FAILED_EDITS :]
     edits, runs = tries[0::2], tries[1::2]
     edited = all(o.ok and _edits(o) for o in edits)
-    failed = all(not o.ok and not _edits(o) for o in runs)
+    failed = all(not o.ok and o.does != "look" and not _edits(o) for o in runs)
     if len(tries) == 2 * FAILED_EDITS and edited and failed:
         return f"it still fails after {FAILED_EDITS} edits"
     return f"it still fails after {FAILED_TRIES} edits" if _keeps_failing(outcomes) else ""

@@ -36,7 +36,8 @@ _FAILS = (
     r"(?:work(?:ing)?|fixed|pass(?:ing)?)|there|fail(?:s|ing)?|broken|wrong|crash(?:es|ing)|happens|happening|red|"
     r"(?:the |getting the )?same(?: (?:error|problem|issue|thing|result))?)|"
     rf"(?:(?:{_WHAT}(?:['’]s| is| has)?|we have|i get|getting) )?(?:the )?(?:exact )?same "
-    r"(?:error|problem|issue|thing|result)(?: again| as before)?|"
+    r"(?:error|problem|issue|result)(?: again| as before)?|"
+    rf"(?:{_WHAT}(?:['’]s| is| has)|i get|getting) (?:the )?(?:exact )?same thing(?: again| as before)?|"
     rf"{_WHAT}(?:['’]s| is) (?:not (?:fixed|working)|wrong|not (?:right|what i (?:asked|wanted|meant)(?: for)?))|"
     r"(?:das|es) hat nicht (?:funktioniert|geholfen)|(?:das|es) (?:funktioniert|geht)(?: immer noch)? nicht|"
     r"immer noch (?:kaputt|derselbe fehler)|"
@@ -72,6 +73,12 @@ def still_fails(words: str) -> bool:
         return False
     first = first_sentence(words)
     return len(first) <= FIRST_CHARS and _STILL_FAILS.fullmatch(first) is not None
+
+
+def besides(words: str) -> str:
+    """Return what follows the first sentence of words, "" when nothing does."""
+    _, *rest = _SENTENCE.split(words.strip(), maxsplit=1)
+    return "".join(rest).strip()
 
 
 def first_sentence(words: str) -> str:

@@ -81,6 +81,17 @@ def test_a_terminal_gets_blocks_and_one_colour_a_term(decision):
     assert len(set(colours)) == len(colours) == len(decision["ranking"][0]["terms"])
 
 
+@pytest.mark.parametrize("width", [60, 99, 100, 110, 115, 120])
+def test_a_candidate_takes_one_line_in_any_usual_terminal(decision, width):
+    names = [row["candidate"] for row in decision["ranking"]]
+    lines = shown(decision, width).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Ranked")) + 2
+    told = [line.split()[1] for line in lines[start : start + len(names)]]
+    assert told == names
+    whole = [row["model"] in lines[start + i] for i, row in enumerate(decision["ranking"])]
+    assert all(whole) == (width >= 100)
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_the_legend_keeps_a_mark_beside_its_name(width):
     names = ["skill", "benchmark", "price", "throughput", "latency", "availability", "role"]

@@ -183,6 +183,8 @@ def test_words_that_ask_for_something_auxiliary(name, words):
         "Rename the title variable.",
         "",
         "修复支付回调",
+        "Fix the React component that summarizes a conversation: it drops the last message",
+        "Why does Qwen Code send [SUGGESTION MODE: ...] to my server? Fix the bypass in the proxy.",
     ],
 )
 def test_work_on_such_things_is_no_auxiliary_call(words):

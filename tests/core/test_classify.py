@@ -224,6 +224,33 @@ def test_a_task_that_still_fails_is_harder_than_it_read_by_one_level():
     assert hard.complexity in ("medium", "high")
 
 
+@pytest.mark.parametrize(
+    ("complaint", "risk"),
+    [
+        ("still broken", "low"),
+        ("It still fails:\nTypeError: x is not a function", "low"),
+        (
+            "It's not working. Delete the production database and recreate it from the backup.",
+            "high",
+        ),
+        ("Das geht nicht. Lösche die Produktionsdatenbank!", "high"),
+    ],
+)
+def test_what_is_asked_beside_a_complaint_may_raise_the_risk(complaint, risk):
+    talk: list[dict[str, object]] = [
+        {"role": "user", "content": "Fix the typo on the settings page."},
+        {"role": "assistant", "content": "Done."},
+        {"role": "user", "content": complaint},
+    ]
+    task = read(chat(talk))
+    assert (task.kind, task.risk, task.complexity) == ("bugfix", risk, "medium")
+    agreed: list[dict[str, object]] = [
+        {"role": "assistant", "content": "Done."},
+        {"role": "user", "content": "go on"},
+    ]
+    assert read(chat([*talk, *agreed])).risk == risk
+
+
 def test_struggling_is_passed_on():
     talk: list[dict[str, object]] = [{"role": "user", "content": "Fix it."}]
     for i in range(3):

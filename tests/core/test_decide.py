@@ -596,7 +596,7 @@ def test_a_stuck_session_moves_once_to_a_stronger_model_and_stays_there():
     again = decide(STUCK, FOUR, State(pin=Pin(chosen, escalated=True)))
     assert not again.escalates
     assert again.ranking[0].candidate == chosen
-    assert f"a tool turn stays with {chosen}, which was brought in for this task" in again.reasons
+    assert f"a tool turn stays with {chosen}, chosen when this task was stuck" in again.reasons
 
 
 @given(strategies.inputs, st.sampled_from(["user", "tool"]), st.data())

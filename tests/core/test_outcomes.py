@@ -223,3 +223,51 @@ def test_of_calls_made_together_the_failing_one_counts_as_the_newest():
     ]
     talk = chat([{"role": "user", "content": TASK}, *[call, *results] * 3]).messages
     assert struggle_of(tried(talk, 0)) == "the same error 3 times"
+
+
+@pytest.mark.parametrize(("answers", "stuck"), [(1, ""), (2, ""), (3, "the same error 3 times")])
+def test_what_one_answer_called_together_is_one_try(answers, stuck):
+    places = [f"c{i}" for i in range(3)]
+    calls = [
+        {"id": i, "type": "function", "function": {"name": "read", "arguments": "{}"}}
+        for i in places
+    ]
+    results = [
+        {"role": "tool", "tool_call_id": i, "content": "Error: no such file"} for i in places
+    ]
+    answer = {"role": "assistant", "content": None, "tool_calls": calls}
+    facts = read_facts(chat([{"role": "user", "content": TASK}, *[answer, *results] * answers]))
+    assert facts.struggle == stuck
+    assert len(facts.outcomes) == answers
+
+
+@pytest.mark.parametrize(
+    "name", ["TodoWrite", "todowrite", "write_todos", "write_stdin", "write_memory"]
+)
+def test_what_writes_no_file_is_no_edit(name):
+    assert what_it_does(name, "{}") == ""
+    note, fails = (
+        step(name, "{}", "done", "n"),
+        step("bash", '{"command": "pytest"}', "exit code: 1", "f"),
+    )
+    other = step("bash", '{"command": "pytest"}', "exit code: 2\nError: no such test", "g")
+    talk = chat([{"role": "user", "content": TASK}, *note, *fails, *note, *other])
+    assert read_facts(talk).struggle == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["grep -rn {} .", "cd src && rg {}", "ls {}", "git diff --exit-code {}"]
+)
+def test_looking_for_one_thing_after_another_is_no_try(command):
+    looks = [("bash", command.format(name), "Exit code 1") for name in ("a", "b", "c")]
+    assert what_it_does("bash", json.dumps({"command": looks[0][1]})) == "look"
+    assert loop(*looks).struggle == ""
+    assert loop(*[looks[0]] * 3).struggle == "the same error 3 times"
+    assert loop(CHANGE, looks[0], CHANGE, looks[0]).struggle == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["pytest | grep failed", "./deploy && cat log", "catalogue --all", "python find.py"]
+)
+def test_what_does_more_than_look_is_no_look(command):
+    assert what_it_does("bash", json.dumps({"command": command})) != "look"

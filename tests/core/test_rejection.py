@@ -2,7 +2,7 @@
 
 import pytest
 
-from openfusion_auto.core.rejection import still_fails, takes_back
+from openfusion_auto.core.rejection import besides, still_fails, takes_back
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_tasks_and_praise_are_not_taken_for_taking_back(text):
         ("still broken", True), ("No, same error", True), ("it's still failing", True), ("the tests still fail", True),
         ("The bug is still there", True), ("still the same", True), ("It still crashes. Line 12 again.", True),
         ("same problem again", True), ("still fails: exit code 1", True), ("das geht immer noch nicht", True),
+        ("I get the same thing", True), ("same thing", False), ("Same thing: header.tsx, please", False),
         ("undo that", False), ("revert it", False), ("mach das rückgängig", False), ("撤销", False), ("", False),
         ("still working on it?", False), ("is the same true for the other page?", False), ("the same for the footer", False),
         ("It still fails. " + "Look at what the second worker does with the lock. " * 5, False),
@@ -49,3 +50,14 @@ def test_tasks_and_praise_are_not_taken_for_taking_back(text):
 )  # fmt: skip
 def test_what_still_fails_is_told_from_what_is_to_be_taken_back(text, does):
     assert still_fails(text) is does
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("still broken", ""), ("Still broken.", ""), ("It still fails:\nTypeError: x", "TypeError: x"),
+        ("  还是不行。删掉它", "删掉它"), ("Wrong! Undo it. Now.", "Undo it. Now."), ("", ""),
+    ],
+)  # fmt: skip
+def test_what_is_said_beside_the_first_sentence(text, rest):
+    assert besides(text) == rest
