@@ -6,7 +6,6 @@ characters never reach the terminal, links show their address, and no length or 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from openfusion_auto.cli import output
 from openfusion_auto.cli.common import stdin_is_terminal
 from openfusion_auto.cli.progress import StatusLine
+from openfusion_auto.runtime.beside import beside
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -78,13 +78,10 @@ async def print_stream(talk: Talk, question: str) -> None:
                 watch.tick(talk.engine.means.clock.wall())
 
     with unechoed():
-        ticker = asyncio.create_task(keep_up())
         try:
-            await talk.stream(question, show)
+            async with beside(keep_up()):
+                await talk.stream(question, show)
         finally:
-            ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticker
             if not spoken:
                 watch.end()
             view.end()

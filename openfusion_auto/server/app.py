@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from openfusion_auto.runtime.access import Views
 from openfusion_auto.runtime.archive import Archive
+from openfusion_auto.runtime.beside import beside
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.engine import Engine
 from openfusion_auto.runtime.limits import Limiter
@@ -120,11 +120,8 @@ def add_api(router: web.UrlDispatcher, root: str) -> None:
 
 async def housekeeping(app: web.Application) -> AsyncIterator[None]:
     """Keep open streams alive while the server runs: one task for all of them."""
-    task = asyncio.create_task(keep_alive(app))
-    yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    async with beside(keep_alive(app)):
+        yield
 
 
 async def keep_alive(app: web.Application) -> None:

@@ -7,7 +7,6 @@ Requests that are on their way end as they began. What is only read at the start
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from openfusion_auto.config.load import Settings
 from openfusion_auto.config.paths import Stamp, stamp
 from openfusion_auto.core.words import many
 from openfusion_auto.errors import ConfigError
+from openfusion_auto.runtime.beside import beside
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.keys import CONFIG, Loaded
 
@@ -147,11 +147,8 @@ class Follower:
 
     async def context(self, _app: web.Application) -> AsyncIterator[None]:
         """Follow while the application runs."""
-        task = asyncio.create_task(self._follow())
-        yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        async with beside(self._follow()):
+            yield
 
     async def _follow(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from functools import partial
 from aiohttp import web
 
 from openfusion_auto.config.load import Settings
+from openfusion_auto.runtime.beside import beside
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.runtime.exchange import Exchange, Outbox
 from openfusion_auto.runtime.hearing import Hearing
@@ -66,15 +67,11 @@ class Sharing:
 
     async def running(self, _app: web.Application) -> AsyncIterator[None]:
         """Keep them in step while an application runs."""
-        works = [self.counters.keep_up()]
-        if self.exchange is not None:
-            works.append(self.exchange.keep_up())
-        tasks = [asyncio.create_task(work) for work in works]
-        yield
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(beside(self.counters.keep_up()))
+            if self.exchange is not None:
+                await stack.enter_async_context(beside(self.exchange.keep_up()))
+            yield
         if self.exchange is not None:
             await self.exchange.step()
         await self.counters.sync(self.counters.waiting())

@@ -6,11 +6,11 @@ Each five minutes, freed memory goes back to the system.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
+from openfusion_auto.runtime.beside import beside
 from openfusion_auto.runtime.clock import Clock
 from openfusion_auto.server.keyring import Keyring
 from openfusion_auto.server.memory import TRIM_S, trimmer
@@ -36,10 +36,7 @@ def upkeep(
                 await asyncio.to_thread(trim)
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(each_second())
-        yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        async with beside(each_second()):
+            yield
 
     return context
