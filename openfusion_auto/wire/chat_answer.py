@@ -12,6 +12,7 @@ from openfusion_auto.wire.chat_tools import stable_id
 from openfusion_auto.wire.counts import reconciled
 from openfusion_auto.wire.errors import answer_object, told_failure, unusable
 from openfusion_auto.wire.jsons import as_count, as_object, dumps
+from openfusion_auto.wire.splice import traced
 from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
@@ -169,9 +170,7 @@ def render_answer(
         return dumps(_with(built, trace, usage))
     if (usage is not None and usage != answer.usage) or (trace is not None and TRACE in data):
         return dumps(_with(data, trace, usage))
-    if trace is None:
-        return answer.raw
-    return b"".join((answer.raw.rstrip()[:-1], b',"openfusion":', dumps(trace), b"}"))
+    return traced(answer.raw, trace)
 
 
 def completion(

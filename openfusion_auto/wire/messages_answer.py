@@ -19,6 +19,7 @@ from openfusion_auto.wire.messages_blocks import UNSIGNED
 from openfusion_auto.wire.messages_turns import input_of
 from openfusion_auto.wire.overflow import CODE, anthropic_words
 from openfusion_auto.wire.region import us_told
+from openfusion_auto.wire.splice import traced
 from openfusion_auto.wire.tiers import tier_told
 
 # Anthropic's stop reasons -> the hub's words; one that is not known here is a plain end.
@@ -165,9 +166,7 @@ def render_answer(
         return dumps(_with({**data, "content": content}, trace, usage))
     if (usage is not None and usage != answer.usage) or (trace is not None and TRACE in data):
         return dumps(_with(data, trace, usage))
-    if trace is None:
-        return answer.raw
-    return b"".join((answer.raw.rstrip()[:-1], b',"openfusion":', dumps(trace), b"}"))
+    return traced(answer.raw, trace)
 
 
 def message(

@@ -17,6 +17,7 @@ from openfusion_auto.wire.jsons import as_count, as_object, dumps
 from openfusion_auto.wire.responses_compose import Composer
 from openfusion_auto.wire.responses_items import opaque_of
 from openfusion_auto.wire.responses_tools import ClientTools, flat_name, render_tool
+from openfusion_auto.wire.splice import traced
 from openfusion_auto.wire.tiers import tier_told
 
 TRACE = "openfusion"
@@ -332,9 +333,7 @@ def render_answer(
     keeps = usage in (None, answer.usage) and whole_usage(data.get("usage"))
     if not answer.raw or not keeps or (trace is not None and TRACE in data):
         return dumps(with_trace(data, trace, usage))
-    if trace is None:
-        return answer.raw
-    return b"".join((answer.raw.rstrip()[:-1], b',"openfusion":', dumps(trace), b"}"))
+    return traced(answer.raw, trace)
 
 
 def build(

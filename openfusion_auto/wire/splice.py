@@ -83,6 +83,13 @@ def without_fields(prompt: Prompt, fields: Sequence[str]) -> Prompt:
     return replace(prompt, body={k: v for k, v in prompt.body.items() if k not in fields})
 
 
+def traced(raw: bytes, trace: Mapping[str, object] | None) -> bytes:
+    """Return an answer's body with the field `openfusion` put in before its last brace; as it came without a trace."""
+    if trace is None:
+        return raw
+    return b"".join((raw.rstrip()[:-1], b',"openfusion":', dumps(trace), b"}"))
+
+
 def splice_top_level(body: Mapping[str, object], raw: bytes, edits: Mapping[str, object]) -> bytes:
     """Return `raw` with some of its top-level members changed; all other bytes stay.
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from openfusion_auto.errors import BadRequest
 from openfusion_auto.wire.jsons import read_body
-from openfusion_auto.wire.splice import budgets_over, read_top_level, splice_top_level
+from openfusion_auto.wire.splice import budgets_over, read_top_level, splice_top_level, traced
 
 KEYS = ("a", "b", "c", "model", "ü")
 VALUES = st.sampled_from([1, "x", [1, {"a": 2}], {"model": "no"}, True, "日"])
@@ -42,6 +42,11 @@ def test_the_bytes_of_other_members_stay_in_their_order(raw, edits):
     kept = [raw[m.start : m.end] for m in body.members if m.key not in edits]
     again = [out[m.start : m.end] for m in read_top_level(out).members if m.key not in edits]
     assert kept == again
+
+
+def test_a_trace_stands_last_and_nothing_else_changes():
+    assert traced(b'{"id": 1.0 }\n', {"a": 1}) == b'{"id": 1.0 ,"openfusion":{"a":1}}'
+    assert traced(b'{"id": 1.0 }\n', None) == b'{"id": 1.0 }\n'
 
 
 @given(objects())
