@@ -13,10 +13,10 @@ from datetime import date
 from typing import Any, Literal
 
 from openfusion_auto.config.pool import LOCAL_SOURCE, Finding, as_date, check_pool
-from openfusion_auto.config.price_entry import PRICES, Entry
+from openfusion_auto.config.price_entry import Entry
 from openfusion_auto.config.price_match import Index, Match
 from openfusion_auto.config.prices import PriceList
-from openfusion_auto.core.price import LongPrice
+from openfusion_auto.core.cost import known_rates
 from openfusion_auto.core.types import Candidate, Pool, Price
 
 MAY_BE_KEPT = ("cache_read", "cache_write", "long_context")  # parts that many lists do not have
@@ -196,24 +196,19 @@ def _origin(kept: Sequence[str], old: Price) -> str:
 
 def _table(price: Price) -> dict[str, object]:
     """Return a price as the pool file holds it."""
-    longer = [{"above_tokens": p.above_tokens, **_known(p)} for p in price.long_context]
-    parts = {**_known(price), **({"long_context": longer} if longer else {})}
+    longer = [{"above_tokens": p.above_tokens, **known_rates(p)} for p in price.long_context]
+    parts = {**known_rates(price), **({"long_context": longer} if longer else {})}
     return {**parts, "source": price.source, "as_of": price.as_of}
-
-
-def _known(rates: Price | LongPrice) -> dict[str, float]:
-    """Return the parts that are known."""
-    return {part: usd for part in PRICES if (usd := getattr(rates, part)) is not None}
 
 
 def _numbers(price: Price | None) -> dict[str, float]:
     """Return the numbers of a price by name, those for longer prompts with their length."""
     if price is None:
         return {}
-    found = _known(price)
+    found = known_rates(price)
     for longer in price.long_context:
         above = f"_above_{longer.above_tokens}"
-        found |= {f"{part}{above}": usd for part, usd in _known(longer).items()}
+        found |= {f"{part}{above}": usd for part, usd in known_rates(longer).items()}
     return found
 
 

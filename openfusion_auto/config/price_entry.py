@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from openfusion_auto.core.price import LongPrice
+from openfusion_auto.core.price import RATES, LongPrice
 
-PRICES = ("input", "output", "cache_read", "cache_write")
 MODEL_NAME = re.compile(r"[\x21-\x7e]{1,200}")  # what a pool can hold
 
 Tier = tuple[object, Mapping[str, object]]  # from how many tokens on, and the prices there
@@ -61,7 +60,7 @@ class Entry:
     @property
     def numbers(self) -> tuple[object, ...]:
         """What an update takes from it."""
-        parts = tuple(self.price.get(part) for part in PRICES)
+        parts = tuple(self.price.get(part) for part in RATES)
         return (
             *parts,
             self.long_context,
@@ -100,14 +99,14 @@ def believed(
     """Return the prices of `raw` that can be believed [USD per 1M tokens], and what is said about the others.
 
     Args:
-        raw: Part (`PRICES`) -> what the list says.
+        raw: Part (`RATES`) -> what the list says.
         per_mtok: What turns the list's unit into USD per 1M tokens.
         free: The list says by the model's name that it costs nothing.
         embeds: An embedding model: it has no output to pay for.
     """
     notes: list[str] = []
     found: dict[str, float] = {}
-    for part in PRICES:
+    for part in RATES:
         value = number(raw.get(part))
         if value is not None and 0 <= value < _TOO_MUCH:
             found[part] = float(f"{value * per_mtok:.{_DIGITS}g}")

@@ -21,16 +21,11 @@ from openfusion_auto.config.price_entry import (
     tokens,
     words,
 )
+from openfusion_auto.core.price import OPENROUTER_PARTS
 
 PER_TOKEN = 1e6  # USD per token -> USD per 1M tokens
 # Modes of LiteLLM's list that a candidate can have; images, speech and rerankers are not chosen between.
 MODES = ("chat", "responses", "completion", "embedding")
-OPENROUTER_PARTS: Mapping[str, str] = {
-    "input": "prompt",
-    "output": "completion",
-    "cache_read": "input_cache_read",
-    "cache_write": "input_cache_write",
-}
 LITELLM_PARTS: Mapping[str, str] = {
     "input": "input_cost_per_token",
     "output": "output_cost_per_token",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openfusion_auto.core import stats
-from openfusion_auto.core.price import LongPrice, reached
+from openfusion_auto.core.price import RATES, LongPrice, reached
 from openfusion_auto.core.prompt import Usage
 from openfusion_auto.core.types import Candidate, Level, Pin, Pool, Price, State, Task
 
@@ -64,6 +64,11 @@ def longer(candidate: Candidate, tokens: int) -> LongPrice | None:
 def usd(price: Price, usage: Usage) -> float:
     """Return the price of one request's `usage` [USD]: its input decides which price holds for all of it."""
     return charged(at(price, usage.input), usage)
+
+
+def known_rates(price: Price | LongPrice) -> dict[str, float]:
+    """Return the parts of a price that are known (`RATES`) [USD per 1,000,000 tokens]."""
+    return {part: usd for part in RATES if (usd := getattr(price, part)) is not None}
 
 
 def charged(price: Price | LongPrice, usage: Usage) -> float:

@@ -12,6 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+RATES = ("input", "output", "cache_read", "cache_write")  # the parts of a price
+# What OpenRouter calls them, in the list that is read and in the one that is served.
+OPENROUTER_PARTS = dict(
+    zip(RATES, ("prompt", "completion", "input_cache_read", "input_cache_write"), strict=True)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LongPrice:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from openfusion_auto.core.cost import known_rates
 from openfusion_auto.core.price import LongPrice
 from openfusion_auto.core.types import KINDS, Candidate, Price
 from openfusion_auto.core.worth import REQUEST, Measured, worth
@@ -69,13 +70,8 @@ class Shown(NamedTuple):
 
 def rates(price: Price | LongPrice) -> str:
     """Return the rates that are known."""
-    parts = (
-        ("input", price.input),
-        ("output", price.output),
-        ("cache read", price.cache_read),
-        ("cache write", price.cache_write),
-    )
-    return ", ".join(f"{name} ${usd:g}" for name, usd in parts if usd is not None)
+    parts = known_rates(price).items()
+    return ", ".join(f"{part.replace('_', ' ')} ${usd:g}" for part, usd in parts)
 
 
 def facts(c: Candidate) -> Iterator[Fact]:

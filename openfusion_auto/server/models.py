@@ -8,9 +8,10 @@ from decimal import Decimal
 
 from aiohttp import web
 
+from openfusion_auto.core.cost import known_rates
 from openfusion_auto.core.digest import plain
 from openfusion_auto.core.own import OwnModel, OwnModels
-from openfusion_auto.core.price import LongPrice
+from openfusion_auto.core.price import OPENROUTER_PARTS, LongPrice
 from openfusion_auto.core.strength import is_embedding
 from openfusion_auto.core.types import Candidate, Pool, Price, Stats
 from openfusion_auto.runtime.access import View
@@ -223,13 +224,7 @@ def pricing(price: Price | None) -> dict[str, object]:
 
 def told(price: Price | LongPrice) -> dict[str, str]:
     """Return the parts that are known under OpenRouter's names [USD per token]."""
-    parts = {
-        "prompt": price.input,
-        "completion": price.output,
-        "input_cache_read": price.cache_read,
-        "input_cache_write": price.cache_write,
-    }
-    return {name: per_token(usd) for name, usd in parts.items() if usd is not None}
+    return {OPENROUTER_PARTS[part]: per_token(usd) for part, usd in known_rates(price).items()}
 
 
 def per_token(usd_per_mtok: float) -> str:

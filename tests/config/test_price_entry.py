@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfusion_auto.config.price_entry import PRICES, Entry, believed, number, tiers, tokens
-from openfusion_auto.core.price import LongPrice
+from openfusion_auto.config.price_entry import Entry, believed, number, tiers, tokens
+from openfusion_auto.core.price import RATES, LongPrice
 
 ANYTHING = st.recursive(
     st.none()
@@ -109,7 +109,7 @@ def test_a_cache_price_that_cannot_stand_instead_of_input_is_left_out(part, valu
     assert said in "; ".join(notes)
 
 
-@given(st.dictionaries(st.sampled_from(PRICES), ANYTHING), st.sampled_from([1.0, 1e6]))
+@given(st.dictionaries(st.sampled_from(RATES), ANYTHING), st.sampled_from([1.0, 1e6]))
 def test_whatever_stands_there_only_whole_positive_prices_come_out(raw, unit):
     price, notes = believed(raw, unit)
     assert all(isinstance(v, float) and math.isfinite(v) and v > 0 for v in price.values())
