@@ -17,6 +17,7 @@ from openfusion_auto.errors import (
     UnsupportedMedia,
     cannot_listen,
 )
+from openfusion_auto.server.middleware import error_response
 from openfusion_auto.wire.errors import openai_error
 
 log = logging.getLogger("openfusion.server")
@@ -114,8 +115,7 @@ class Handler(web.RequestHandler):
             )
         elif status < 500:
             error = BadRequest("The request is not HTTP as it should be.", status=status)
-        body = json.dumps(openai_error(error)).encode()
-        response = web.Response(body=body, content_type="application/json", status=error.status)
+        response = error_response(error)
         response.force_close()
         return response
 
